@@ -1,0 +1,58 @@
+/*
+ * directory: who is a member, as the fold of headquarters' public log. Its caller feeds entries in
+ * order, each proven against a checkpoint of the directory's log before; the fold is pure and
+ * never trusts a record for more than its place and its signatures say:
+ *
+ *   index 0   LogOpened       signed by the hq node key that index 1 names (checked there)
+ *   index 1   NetworkCreated  signed by the hq node key
+ *   later     NodeAdmitted    signed by the node key it introduces; the first must be hq's own
+ *
+ * A record that breaks a rule changes nothing; it is counted and its reason kept (directory_odd):
+ * it is its author's fault and blocks nobody (DESIGN 8). A name is admitted once; keys of an
+ * existing name never change here (rotation and revocation come later).
+ */
+#ifndef CERTS_DIRECTORY_H
+#define CERTS_DIRECTORY_H
+
+#include "base/bytes.h"
+#include "base/crypto.h"
+#include "base/limits.h"
+
+enum role { ROLE_UNKNOWN = 0, ROLE_HQ = 1, ROLE_OFFICE = 2, ROLE_AUDITOR = 3 };
+const char *role_name(enum role role); /* "hq", "office", "auditor", "unknown" */
+enum role role_parse(const char *text); /* ROLE_UNKNOWN when it is none */
+
+struct member {
+	char name[LIMIT_NODE_NAME + 1];
+	enum role role;
+	char country[4]; /* "" for headquarters */
+	bool active;
+	struct hash tls_spki;
+	struct ed25519_public node, mirror, witness;
+	struct x25519_public complaint;
+	uint64_t admitted_index; /* in the directory log */
+	uint64_t made_at;        /* seconds, UTC, as the record says */
+};
+
+struct directory;
+
+/* network: copied. ERR_INVALID for a name that is not valid. */
+enum err directory_new(const char *network, struct directory **ret) MUST_USE;
+void directory_free(struct directory *directory);
+
+/* The next entry, index == directory_size(). Only ERR_NOMEM and ERR_LIMIT (too many records)
+ * are returned: odd records are counted and skipped. */
+enum err directory_apply(struct directory *directory, struct bytes entry) MUST_USE;
+
+uint64_t directory_size(const struct directory *directory); /* entries applied */
+uint64_t directory_odd(const struct directory *directory, const char **ret_last_reason);
+const char *directory_network(const struct directory *directory);
+bool directory_root_certificate(const struct directory *directory, struct hash *ret_sha256);
+
+/* NULL when there is none. Pointers stay valid until the next apply or free. */
+const struct member *directory_find(const struct directory *directory, struct bytes name);
+const struct member *directory_find_spki(const struct directory *directory, const struct hash *spki);
+/* In order of admission; NULL past the end. */
+const struct member *directory_at(const struct directory *directory, size_t position);
+
+#endif

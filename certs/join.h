@@ -1,0 +1,66 @@
+/*
+ * join: the messages by which an invited node becomes a member (DESIGN 7, docs/PROTOCOL). Pure: each
+ * function takes what arrived and gives what to send; sockets, files and durability are the
+ * callers' (server/net for headquarters, cli for the joiner).
+ *
+ *   hq      invite            -> token                (the secret is stored with the invite)
+ *   joiner  connects, ALPN sauti-join/1, without a certificate
+ *   hq      JoinWelcome        the directory with its checkpoint
+ *   joiner  checks it against the token, and the server's key against the directory
+ *   joiner  JoinRequest        its keys; proof = HMAC(secret, label || .. || TLS exporter)
+ *   hq      checks; burns the invite durably; admits; issues; JoinReply
+ */
+#ifndef CERTS_JOIN_H
+#define CERTS_JOIN_H
+
+#include "certs/directory.h"
+#include "certs/keystore.h"
+#include "proto/arena.h"
+#include "proto/join.pb-c.h"
+
+#define JOIN_EXPORTER_LABEL "EXPERIMENTAL sauti join 1"
+enum { JOIN_SECRET_SIZE = 32, JOIN_EXPORTER_SIZE = 32 };
+
+struct join_token {
+	char network[LIMIT_NETWORK_NAME + 1];
+	char name[LIMIT_NODE_NAME + 1];
+	enum role role;
+	char country[4];
+	char addresses[4][LIMIT_ADDRESS + 1]; /* "" past the last */
+	char directory_origin[LIMIT_ORIGIN + 1];
+	struct ed25519_public directory_key;
+	uint64_t directory_size;
+	struct hash directory_root;
+	uint8_t secret[JOIN_SECRET_SIZE]; /* wipe the struct after use */
+	uint64_t expires_at;
+};
+/* "sauti-join-1.<base64url>": appended. */
+enum err join_token_write(const struct join_token *token, struct buf *out) MUST_USE;
+/* ERR_MALFORMED naming what; surrounding white space is ignored. */
+enum err join_token_read(struct bytes text, struct join_token *ret, struct errctx *ctx) MUST_USE;
+
+/* HMAC-SHA-256(secret, "sauti/1 join" || lv16 network || lv16 name || SHA-256(tls SPKI) ||
+ * SHA-256(admitted body) || exporter). */
+enum err join_proof(const uint8_t secret[JOIN_SECRET_SIZE], const char *network, const char *name,
+	struct bytes tls_spki, struct bytes admitted_body,
+	const uint8_t exporter[JOIN_EXPORTER_SIZE], struct hash *ret) MUST_USE;
+
+/* The joiner's request: member filled from keys and token. Appends the packed JoinRequest. */
+enum err join_request_write(const struct join_token *token, const struct boot_keys *boot,
+	const struct node_keys *keys, const uint8_t exporter[JOIN_EXPORTER_SIZE], uint64_t now,
+	struct buf *out) MUST_USE;
+
+/* Headquarters: checks form, proof, self-signature, and that name, role, country and key hash are
+ * those of the invite. ERR_DENIED (no more said to the stranger), reason in ctx for the log. */
+struct join_invite {
+	char name[LIMIT_NODE_NAME + 1];
+	enum role role;
+	char country[4];
+	uint8_t secret[JOIN_SECRET_SIZE];
+	uint64_t expires_at;
+};
+enum err join_request_check(const Sauti__JoinRequest *request, const char *network,
+	const struct join_invite *invite, const uint8_t exporter[JOIN_EXPORTER_SIZE],
+	uint64_t now, struct member *ret, struct errctx *ctx) MUST_USE;
+
+#endif

@@ -1,0 +1,182 @@
+/*
+ * engine: the replication protocol as a pure state machine.
+ *
+ * engine_step(engine, event, effects) is the one entry point. Time, connections, frames, durability,
+ * signatures and reads come in as events; what is to be sent, written, read, signed or dialled goes
+ * out as effects, in the order in which they must be started. The engine touches no clock, socket,
+ * file, thread or random source: the same events and seed give the same effects, byte for byte. It
+ * runs in sautid over LMDB and TLS, and in tests/sim as a whole network in one process.
+ *
+ * Rules it keeps, whatever peers do (tests/sim checks them after every step):
+ *   - nothing is written that was not proven against a checkpoint signed by the log's own key;
+ *   - nothing is sent, acknowledged, announced or cosigned before EVENT_WRITTEN said it is durable;
+ *   - one own commit is under way per log at a time, and a checkpoint once signed for a size is the
+ *     only one for that size that ever leaves;
+ *   - entries come from one provider per log at a time.
+ *
+ * Ownership: events borrow what they point to for the call, but for store_write, entries and
+ * store_batch, which they hand over (see each). Effects own what they point to until the runtime
+ * takes it (and sets the pointer to NULL); effects_clear releases the rest.
+ *
+ * Errors: engine_step returns ERR_NOMEM alone; the engine is then unusable and the process should
+ * end (its store is safe). What peers do wrong closes their session and shows as EFFECT_NOTICE.
+ *
+ * One thread. docs/PROTOCOL has the numbered steps and the security argument.
+ */
+#ifndef REPLICATION_ENGINE_ENGINE_H
+#define REPLICATION_ENGINE_ENGINE_H
+
+#include "certs/directory.h"
+#include "replication/engine/store.h"
+
+enum { PROTOCOL_VERSION = 1, FORMAT_VERSION = 0 };
+
+struct engine;
+struct session_id {
+	uint64_t value; /* chosen by the runtime, never used twice; 0 is none */
+};
+
+struct engine_timing { /* milliseconds */
+	uint32_t hello_timeout;   /* from connected to the peer's Hello */
+	uint32_t idle_ping;       /* silence after which a Ping is sent */
+	uint32_t idle_close;      /* silence after which the session is closed */
+	uint32_t dial_min, dial_max; /* back-off, with jitter, doubled between the two */
+	uint32_t have_delay;      /* coalescing of announcements of growth */
+	uint32_t cosigned_delay;  /* .. and of other mirrors' cosignatures alone */
+	uint32_t store_delay;     /* coalescing of cosignatures to the store */
+	uint32_t fetch_timeout;   /* a provider that has something and sends nothing */
+	uint32_t retry_delay;     /* after a failed write */
+};
+extern const struct engine_timing engine_timing_default;
+
+struct engine_opts {
+	const char *network, *node; /* copied */
+	struct origin directory;    /* the directory's log and key: the trust anchor */
+	struct ed25519_public directory_key;
+	bool directory_own;         /* this node writes the directory (headquarters) */
+	struct engine_timing timing;
+	uint64_t seed;              /* of the jitter */
+};
+enum err engine_new(const struct engine_opts *opts, struct engine **ret) MUST_USE;
+void engine_free(struct engine *engine);
+
+enum event_type {
+	EVENT_LOG_LOADED,       /* head: before EVENT_START, once per log in the store */
+	EVENT_DIRECTORY_LOADED, /* entry: before EVENT_START, the directory's, in order from index 0 */
+	EVENT_PEER,             /* peer: somebody to dial whenever there is no session */
+	EVENT_START,
+	EVENT_TICK,             /* time has passed: see engine_deadline */
+	EVENT_DIAL_FAILED,      /* peer */
+	EVENT_CONNECTED,        /* session, peer, outgoing: authenticated and judged by the runtime */
+	EVENT_DISCONNECTED,     /* session; all its effects are void from here on */
+	EVENT_FRAME,            /* session, frame: one message, without its length */
+	EVENT_SENT,             /* session, size: bytes of EFFECT_SEND that left the queue */
+	EVENT_UNLOCKED,         /* origin, key: this own log may be appended to and signed */
+	EVENT_LOCKED,           /* no own log may */
+	EVENT_APPEND,           /* origin, entries (handed over), ticket */
+	EVENT_SIGNED,           /* origin, signature, or error */
+	EVENT_COSIGNED,         /* origin, line, cosigned (as in the effect), or error */
+	EVENT_WRITTEN,          /* write (handed over), with its result */
+	EVENT_READ,             /* read ticket, batch (handed over), or error */
+};
+
+struct event {
+	enum event_type type;
+	uint64_t now_ms; /* monotonic */
+	uint64_t wall_s; /* seconds since 1970, UTC */
+	struct session_id session;
+	const char *peer;
+	bool outgoing;
+	struct bytes frame;
+	size_t size;
+	const struct origin *origin;
+	const struct ed25519_public *key;
+	const struct log_head *head;
+	struct bytes entry;
+	struct entries *entries;
+	uint64_t ticket;
+	enum err error;
+	struct ed25519_signature signature;
+	struct bytes line;
+	struct store_write *write;
+	struct store_batch batch;
+};
+
+enum effect_type {
+	EFFECT_DIAL,     /* peer */
+	EFFECT_SEND,     /* session, frame: header included, owned */
+	EFFECT_CLOSE,    /* session: after what is queued has left; reason in text */
+	EFFECT_WRITE,    /* write, owned -> EVENT_WRITTEN */
+	EFFECT_READ,     /* read -> EVENT_READ */
+	EFFECT_SIGN,     /* origin, body: the checkpoint text, owned -> EVENT_SIGNED */
+	EFFECT_COSIGN,   /* origin, body: the checkpoint text, owned -> EVENT_COSIGNED */
+	EFFECT_APPENDED, /* ticket, error, index: of the first entry, durable */
+	EFFECT_HELD,     /* origin, peer, index: a mirror holds that size of an own log */
+	EFFECT_MEMBERS,  /* the directory grew: judge sessions and shows again */
+	EFFECT_NOTICE,   /* notice level, text: for the program's log */
+};
+enum notice { NOTICE_DEBUG, NOTICE_INFO, NOTICE_WARNING, NOTICE_ALARM };
+
+struct effect {
+	enum effect_type type;
+	struct session_id session;
+	char peer[LIMIT_NODE_NAME + 1];
+	struct buf frame, body;
+	struct store_write *write;
+	struct store_read read;
+	struct origin origin;
+	uint64_t ticket, index;
+	enum err error;
+	enum notice notice;
+	char text[256];
+};
+
+struct effects {
+	struct effect *list;
+	size_t count, capacity;
+};
+void effects_clear(struct effects *effects);   /* releases what was not taken; keeps the array */
+void effects_release(struct effects *effects); /* as clear, and the array */
+
+/* Appends to effects. ERR_NOMEM alone. */
+enum err engine_step(struct engine *engine, struct event *event, struct effects *effects) MUST_USE;
+
+/* When the engine wants EVENT_TICK at the latest (monotonic ms); UINT64_MAX: no need. */
+uint64_t engine_deadline(const struct engine *engine);
+
+/* What it knows, for showing and for checking; valid until the next step. */
+const struct directory *engine_directory(const struct engine *engine);
+
+struct engine_log {
+	struct origin origin;
+	bool own, open, frozen;  /* open: may be appended to */
+	uint64_t size;           /* durable */
+	uint64_t known;          /* the largest checkpoint anybody connected has shown */
+	struct bytes checkpoint; /* newest durable signed note; empty: none */
+	uint64_t checkpoint_size;
+	struct hash root;        /* of that checkpoint */
+	size_t cosigned;
+};
+size_t engine_log_count(const struct engine *engine);
+void engine_log_at(const struct engine *engine, size_t position, struct engine_log *ret);
+bool engine_log_find(const struct engine *engine, struct bytes origin, struct engine_log *ret,
+	size_t *ret_position);
+struct engine_cosigned {
+	char node[LIMIT_NODE_NAME + 1];
+	uint64_t size;
+	struct hash root;
+	struct bytes line;
+};
+void engine_cosigned_at(const struct engine *engine, size_t log, size_t position,
+	struct engine_cosigned *ret);
+
+struct engine_peer {
+	char name[LIMIT_NODE_NAME + 1];
+	bool connected; /* Hello was exchanged */
+	bool dialled;   /* it has an address */
+	uint64_t since_ms, next_dial_ms;
+};
+size_t engine_peer_count(const struct engine *engine);
+void engine_peer_at(const struct engine *engine, size_t position, struct engine_peer *ret);
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * store: the node's logs in one LMDB environment (DESIGN 12).
+ *
+ *   meta          key -> value: format version (u32be 0), network, node, commit number (u64be)
+ *   logs          origin -> log number u32be
+ *   heads         log u32be -> size u64be, and the newest signed checkpoint
+ *   entries       {log u32be, index u64be} -> entry bytes, appended in order
+ *   tiles         {log u32be, level u8, index u64be} -> up to 256 hashes
+ *   cosignatures  {log u32be, cosigner name} -> size u64be, line
+ *   locators      {log u32be, locator[0:8], index u64be} -> nothing: sealed entries by locator
+ *   invites       name -> Invite (headquarters)
+ *
+ * Big sparse map, MDB_NOTLS, no WRITEMAP, NOSYNC or DUPSORT. Reads may come from any thread: each
+ * call is one short read transaction, everything is copied out. Writes go through writer.h alone.
+ * The directory is locked (flock) for the life of the process: a second daemon gets ERR_BUSY.
+ */
+#ifndef SERVER_STORE_STORE_H
+#define SERVER_STORE_STORE_H
+
+#include "replication/engine/store.h"
+
+struct store;
+
+struct store_opts {
+	const char *path;    /* directory; made with mode 0700 when missing */
+	const char *network; /* must be those it was made with: ERR_INVALID otherwise */
+	const char *node;
+	size_t map_size;     /* bytes; 0: 64 GiB, sparse */
+};
+/* ERR_BUSY: another process has it. ERR_VERSION: made by a newer Sauti. ERR_CORRUPT, ERR_IO,
+ * ERR_DENIED, ERR_FULL, each naming the path. Stale readers are cleared. */
+enum err store_open(const struct store_opts *opts, struct store **ret, struct errctx *ctx) MUST_USE;
+void store_close(struct store *store); /* after its writer has stopped; NULL is fine */
+
+/* Every log, in the order of their numbers. The caller releases each and mem_free()s the array. */
+enum err store_heads(struct store *store, struct log_head **ret, size_t *ret_count,
+	struct errctx *ctx) MUST_USE;
+enum err store_head(struct store *store, const struct origin *origin, struct log_head *ret,
+	struct errctx *ctx) MUST_USE; /* ERR_NOTFOUND */
+
+enum err store_read_batch(struct store *store, const struct store_read *read,
+	struct store_batch *ret, struct errctx *ctx) MUST_USE;
+/* Appends the entry's bytes to out. ERR_NOTFOUND. */
+enum err store_entry(struct store *store, const struct origin *origin, uint64_t index,
+	struct buf *out, struct errctx *ctx) MUST_USE;
+/* The indices of entries with that locator, oldest first, at most `max`; *ret_count may be 0. */
+enum err store_locate(struct store *store, const struct origin *origin, const uint8_t locator[16],
+	uint64_t *ret, size_t max, size_t *ret_count, struct errctx *ctx) MUST_USE;
+
+/* Re-hashes every entry from the disk and compares with the tiles, and the root with the
+ * checkpoint's (its signature is the caller's business). *ret_bad is the first bad index on
+ * ERR_CORRUPT. Reads in slices: no long transaction. `stop` may be polled (NULL: never). */
+struct store_verify {
+	uint64_t size, bad_index;
+	struct hash root;            /* of all entries held */
+	struct buf checkpoint;       /* the stored note; release it */
+	struct hash checkpoint_root; /* recomputed at the checkpoint's size */
+};
+enum err store_verify(struct store *store, const struct origin *origin, const bool *stop,
+	struct store_verify *ret, struct errctx *ctx) MUST_USE;
+
+/* Invites. NOTFOUND; the value is appended to out. put and delete are their own synced
+ * transactions: call them from a worker thread, not from the loop. */
+enum err store_invite_get(struct store *store, const char *name, struct buf *out,
+	struct errctx *ctx) MUST_USE;
+enum err store_invite_put(struct store *store, const char *name, struct bytes value,
+	struct errctx *ctx) MUST_USE;
+
+/* Clears readers that died; call every minute. */
+void store_tidy(struct store *store);
+
+struct store_usage {
+	uint64_t file_bytes, used_bytes, commits;
+};
+enum err store_usage(struct store *store, struct store_usage *ret) MUST_USE;
+
+#endif
