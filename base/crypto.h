@@ -62,7 +62,7 @@ enum err hmac_sha256(struct bytes key, const struct bytes *parts, size_t count,
 	struct hash *ret) MUST_USE;
 
 /* HKDF with SHA-256, RFC 5869. Extract with an empty salt uses 32 zeros. Expand gives `size` bytes,
- * at most 255 * 32 (ERR_LIMIT); info is the concatenation of parts. */
+ * at most 255 * 32 (ERR_LIMIT); info is the concatenation of parts, at most 16 of them. */
 enum err hkdf_extract(struct bytes salt, struct bytes ikm, struct hash *ret_prk) MUST_USE;
 enum err hkdf_expand(struct bytes prk, const struct bytes *info, size_t count, uint8_t *ret,
 	size_t size) MUST_USE;
@@ -70,7 +70,8 @@ enum err hkdf_expand(struct bytes prk, const struct bytes *info, size_t count, u
 /* AES-256-GCM, 12-byte nonce, 16-byte tag at the end of the ciphertext (NIST SP 800-38D). The
  * caller never repeats (key, nonce). Not key-committing: check a commitment before opening.
  * seal writes plain.size + 16 bytes to ret. open: sealed includes the tag; writes
- * sealed.size - 16 bytes; ERR_DECRYPT when the tag is wrong, and then ret holds zeros. */
+ * sealed.size - 16 bytes; ERR_DECRYPT when the tag is wrong, and then ret holds zeros, or when
+ * sealed is shorter than a tag. ERR_LIMIT past INT_MAX bytes. ret may be where the input is. */
 struct aead_key {
 	uint8_t key[AEAD_KEY_SIZE];
 	uint8_t nonce[AEAD_NONCE_SIZE];
@@ -80,7 +81,8 @@ enum err aead_seal(const struct aead_key *key, struct bytes aad, struct bytes pl
 enum err aead_open(const struct aead_key *key, struct bytes aad, struct bytes sealed,
 	uint8_t *ret) MUST_USE;
 
-/* Ed25519 (RFC 8032). A signer holds the private key, parsed once; opaque; sign is thread-safe. */
+/* Ed25519 (RFC 8032). A signer holds the private key, parsed once; opaque; sign is thread-safe.
+ * ERR_INVALID when the seed has another size. */
 struct signer;
 enum err signer_new(struct bytes seed /* 32 bytes */, struct signer **ret) MUST_USE;
 void signer_free(struct signer *signer); /* NULL is fine */
@@ -91,11 +93,12 @@ enum err signer_sign(const struct signer *signer, struct bytes message,
 bool ed25519_verify(const struct ed25519_public *key, struct bytes message,
 	struct bytes signature) MUST_USE;
 
-/* The public key of an X25519 private key (RFC 7748), 32 bytes. */
+/* The public key of an X25519 private key (RFC 7748), 32 bytes; ERR_INVALID for another size. */
 enum err x25519_public(struct bytes private_key, struct x25519_public *ret) MUST_USE;
 
 /* scrypt (RFC 7914) with maxmem set for the parameters given. ERR_LIMIT for parameters that would
- * take more than 256 MiB. */
+ * take more than 256 MiB; ERR_INVALID for an n that is no power of two above 1 or not below
+ * 2^(16 r), r or p of zero, or p * r of 2^30 or more. size > 0. */
 struct scrypt_cost {
 	uint64_t n;
 	uint32_t r, p;

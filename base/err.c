@@ -48,10 +48,19 @@ enum err err_set(struct errctx *ctx, enum err code, const char *format, ...)
 	return code;
 }
 
+/* Appends what fits. */
+static void text_add(struct errctx *ctx, const char *more)
+{
+	size_t used = strlen(ctx->text);
+	size_t size = strnlen(more, sizeof(ctx->text) - 1 - used);
+
+	memcpy(ctx->text + used, more, size);
+	ctx->text[used + size] = '\0';
+}
+
 enum err err_wrap(struct errctx *ctx, enum err code, const char *format, ...)
 {
 	struct errctx fresh = {""};
-	size_t used;
 	va_list args;
 
 	if (ctx == NULL)
@@ -59,8 +68,8 @@ enum err err_wrap(struct errctx *ctx, enum err code, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(fresh.text, sizeof(fresh.text), format, args);
 	va_end(args);
-	used = strlen(fresh.text);
-	snprintf(fresh.text + used, sizeof(fresh.text) - used, ": %s", err_message(ctx, code));
+	text_add(&fresh, ": ");
+	text_add(&fresh, err_message(ctx, code));
 	*ctx = fresh;
 	return code;
 }

@@ -44,9 +44,6 @@ enum err hex_decode(struct bytes text, uint8_t *ret, size_t size)
 
 static void encode64(struct buf *out, struct bytes data, const char *alphabet, bool pad)
 {
-	if (data.size > SIZE_MAX / 4 * 3 - 3)
-		data.size = SIZE_MAX / 4 * 3 - 3; /* past any maximum; keeps the sum below whole */
-
 	size_t full = data.size / 3, left = data.size % 3;
 	size_t size = 4 * full + (left == 0 ? 0 : pad ? 4 : left + 1);
 	uint8_t *to = buf_reserve(out, size);

@@ -15,7 +15,8 @@ enum err hex_decode(struct bytes text, uint8_t *ret, size_t size) MUST_USE;
 
 /* RFC 4648 section 4, padded, canonical: trailing bits must be zero, no white space. */
 void base64_encode(struct buf *out, struct bytes data);
-/* Appends to out; ERR_MALFORMED for anything not canonical. */
+/* Appends to out; ERR_MALFORMED for anything not canonical, and then out is as it was; or the
+ * sticky error of out. */
 enum err base64_decode(struct bytes text, struct buf *out) MUST_USE;
 /* RFC 4648 section 5 without padding (tokens); as strict. */
 void base64url_encode(struct buf *out, struct bytes data);
@@ -33,7 +34,8 @@ enum err decimal_parse(struct bytes text, uint64_t max, uint64_t *ret) MUST_USE;
 
 /* [a-z][a-z0-9-]{0,30}, not ending in '-' */
 bool node_name_valid(struct bytes name) MUST_USE;
-/* Host-like: labels of [a-z0-9-] joined by dots, at least two labels, at most 64 characters. */
+/* Host-like: labels of [a-z0-9-] joined by dots, at least two labels, no label empty or
+ * with '-' at an end, at most 64 characters. */
 bool network_name_valid(struct bytes name) MUST_USE;
 
 #endif

@@ -58,11 +58,11 @@ fail:
 
 enum err event_check_complete(const struct event *event, struct errctx *ctx)
 {
-	const char *missing = !event->has.event_id	? "event_id"
-			      : !event->has.case_ref	? "case_ref"
+	const char *missing = !event->has.event_id      ? "event_id"
+			      : !event->has.case_ref    ? "case_ref"
 			      : !event->has.recorded_at ? "recorded_at"
 			      : !event->has.recorded_by ? "recorded_by"
-			      : !event->has.office	? "office"
+			      : !event->has.office      ? "office"
 							: NULL;
 
 	if (event->partial)
@@ -153,8 +153,8 @@ enum err event_id_parse(struct bytes text, struct event_id *ret)
 	for (size_t g = 0; g < sizeof uuid_groups; g++) {
 		if (g > 0 && text.data[at++] != '-')
 			return ERR_MALFORMED;
-		TRY(hex_decode(bytes_make(text.data + at, 2u * uuid_groups[g]), out,
-			uuid_groups[g]));
+		TRY(hex_decode(
+			bytes_make(text.data + at, 2u * uuid_groups[g]), out, uuid_groups[g]));
 		at += 2u * uuid_groups[g];
 		out += uuid_groups[g];
 	}
@@ -206,7 +206,8 @@ bool event_date_valid(struct bytes date, enum event_precision precision)
 		return true;
 	if (!digits(date.data, 4, &year) || year < 1900)
 		return false;
-	if (precision >= PRECISION_MONTH && (date.data[4] != '-' || !digits(date.data + 5, 2, &month)))
+	if (precision >= PRECISION_MONTH &&
+		(date.data[4] != '-' || !digits(date.data + 5, 2, &month)))
 		return false;
 	if (precision >= PRECISION_DAY && (date.data[7] != '-' || !digits(date.data + 8, 2, &day)))
 		return false;

@@ -24,7 +24,7 @@
 enum {
 	EVENT_ID_SIZE = 16,
 	CASE_REF_SIZE = 16,
-	EVENT_ID_TEXT = 36, /* xxxxxxxx-xxxx-7xxx-yxxx-xxxxxxxxxxxx */
+	EVENT_ID_TEXT = 36,  /* xxxxxxxx-xxxx-7xxx-yxxx-xxxxxxxxxxxx */
 	EVENT_REFS_MAX = 64, /* ids in one of supersedes, parents, consent_refs */
 	EVENT_OFFICER_MAX = 64,
 	EVENT_LANGUAGE_MAX = 35, /* BCP 47, RFC 5646 4.4.1 */
@@ -65,7 +65,7 @@ struct event {
 	char occurred_on[11]; /* YYYY-MM-DD, YYYY-MM, YYYY or "", as precision says */
 	uint64_t recorded_at; /* seconds since 1970, UTC */
 	char recorded_by[EVENT_OFFICER_MAX + 1];
-	char office[4]; /* ISO 3166-1 alpha-3 */
+	char office[4];                        /* ISO 3166-1 alpha-3 */
 	char language[EVENT_LANGUAGE_MAX + 1]; /* "" when not said */
 	struct event_refs supersedes, parents, consent_refs;
 	struct event_field *fields;
@@ -169,7 +169,7 @@ enum err part_info_read(struct bytes packed, struct part_info *ret, struct errct
  * Parts that contradict the main part (or, without one, the part of the lowest group) about type
  * or case are left out. ERR_INVALID when the parts do not all have one event_id or there is none;
  * ERR_MALFORMED, ERR_LIMIT, ERR_NOMEM. */
-enum err event_merge(const struct bytes *packed, size_t count, struct event *ret,
-	struct errctx *ctx) MUST_USE;
+enum err event_merge(
+	const struct bytes *packed, size_t count, struct event *ret, struct errctx *ctx) MUST_USE;
 
 #endif

@@ -14,8 +14,8 @@ enum { EVENT_JSON_DEPTH = LIMIT_MESSAGE_DEPTH };
 /* Parses JSON text with everything that could be read in two ways refused. `any`: a value of any
  * kind, else an object. *ret is a new reference. ERR_MALFORMED, ERR_LIMIT (depth), ERR_NOMEM. */
 enum err event_json_parse(struct bytes text, bool any, json_t **ret, struct errctx *ctx) MUST_USE;
-/* A value as compact text, mem_free'd by the caller. ERR_INVALID for a number with a fraction, whose
- * text would depend on who wrote it; ERR_NOMEM. */
+/* A value as compact text, mem_free'd by the caller. ERR_INVALID for a number with a fraction,
+ * whose text would depend on who wrote it; ERR_NOMEM. */
 enum err event_json_dump(const json_t *value, char **ret) MUST_USE;
 void event_json_release(json_t **value); /* for CLEANUP */
 

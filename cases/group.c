@@ -1,7 +1,6 @@
 #include "cases/group.h"
 
-static const char *const names[GROUP_LAST + 1] = {
-	[GROUP_NONE] = "",
+static const char *const names[GROUP_LAST + 1] = {[GROUP_NONE] = "",
 #define X(symbol, number, name) [number] = name,
 	GROUPS(X)
 #undef X

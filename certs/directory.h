@@ -9,7 +9,11 @@
  *
  * A record that breaks a rule changes nothing; it is counted and its reason kept (directory_odd):
  * it is its author's fault and blocks nobody (DESIGN 8). A name is admitted once; keys of an
- * existing name never change here (rotation and revocation come later).
+ * existing name never change here (rotation and revocation come later). No key, TLS key hashes
+ * included, serves two names or two roles (C2SP tlog-cosignature: the signed message does not name
+ * its cosigner); the directory's own log key counts.
+ *
+ * Lookups are by hash table. Not thread-safe; concurrent reads of a fold at rest are.
  */
 #ifndef CERTS_DIRECTORY_H
 #define CERTS_DIRECTORY_H
@@ -19,7 +23,7 @@
 #include "base/limits.h"
 
 enum role { ROLE_UNKNOWN = 0, ROLE_HQ = 1, ROLE_OFFICE = 2, ROLE_AUDITOR = 3 };
-const char *role_name(enum role role); /* "hq", "office", "auditor", "unknown" */
+const char *role_name(enum role role);  /* "hq", "office", "auditor", "unknown" */
 enum role role_parse(const char *text); /* ROLE_UNKNOWN when it is none */
 
 struct member {
@@ -36,22 +40,31 @@ struct member {
 
 struct directory;
 
-/* network: copied. ERR_INVALID for a name that is not valid. */
+/* network: copied. ERR_INVALID for a name that is not valid; ERR_NOMEM; ERR_CRYPTO (no randomness
+ * for the seed of its hash table, which never shows in anything that leaves the fold). */
 enum err directory_new(const char *network, struct directory **ret) MUST_USE;
 void directory_free(struct directory *directory);
 
-/* The next entry, index == directory_size(). Only ERR_NOMEM and ERR_LIMIT (too many records)
- * are returned: odd records are counted and skipped. */
+/* The next entry, index == directory_size(). Only ERR_NOMEM and ERR_LIMIT (there are
+ * LIMIT_DIRECTORY_RECORDS already) are returned, and then nothing has changed: odd records are
+ * counted and skipped. A record of a type that is not known is skipped without being odd. */
 enum err directory_apply(struct directory *directory, struct bytes entry) MUST_USE;
 
 uint64_t directory_size(const struct directory *directory); /* entries applied */
+/* How many were odd; the last one's reason ("" when none was), valid until the next apply or free.
+ * ret_last_reason may be NULL. */
 uint64_t directory_odd(const struct directory *directory, const char **ret_last_reason);
 const char *directory_network(const struct directory *directory);
+/* What NetworkCreated says; false as long as there is none. */
 bool directory_root_certificate(const struct directory *directory, struct hash *ret_sha256);
+/* The origin that LogOpened gives, and its key; NULL until NetworkCreated has vouched for it.
+ * ret_key may be NULL. */
+const char *directory_origin(const struct directory *directory, struct ed25519_public *ret_key);
 
 /* NULL when there is none. Pointers stay valid until the next apply or free. */
 const struct member *directory_find(const struct directory *directory, struct bytes name);
-const struct member *directory_find_spki(const struct directory *directory, const struct hash *spki);
+const struct member *directory_find_spki(
+	const struct directory *directory, const struct hash *spki);
 /* In order of admission; NULL past the end. */
 const struct member *directory_at(const struct directory *directory, size_t position);
 

@@ -1,6 +1,8 @@
+get_filename_component(SAUTI_ROOT ${CMAKE_CURRENT_LIST_DIR} DIRECTORY)
+
 # sauti_flags: the warnings and the hardening of every target, in one interface target.
 add_library(sauti_flags INTERFACE)
-target_include_directories(sauti_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_include_directories(sauti_flags INTERFACE ${SAUTI_ROOT})
 target_compile_definitions(sauti_flags INTERFACE _GNU_SOURCE SAUTI_VERSION="${PROJECT_VERSION}")
 target_compile_options(sauti_flags INTERFACE
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
@@ -32,7 +34,7 @@ function(sauti_test name label)
 	cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK" ${ARGN})
 	add_executable(${name} ${ARG_SOURCES})
 	target_link_libraries(${name} PRIVATE sauti_flags ${ARG_LINK} PkgConfig::CMOCKA)
-	target_compile_definitions(${name} PRIVATE SAUTI_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+	target_compile_definitions(${name} PRIVATE SAUTI_SOURCE_DIR="${SAUTI_ROOT}")
 	add_test(NAME ${name} COMMAND ${name})
 	if(NOT ARG_TIMEOUT)
 		set(ARG_TIMEOUT 120)

@@ -8,9 +8,9 @@ function(sauti_proto target)
 		get_filename_component(stem ${file} NAME_WE)
 		add_custom_command(
 			OUTPUT ${out}/proto/${stem}.pb-c.c ${out}/proto/${stem}.pb-c.h
-			COMMAND ${PROTOC_C} -I${CMAKE_SOURCE_DIR} --c_out=${out}
-				${CMAKE_SOURCE_DIR}/proto/${file}
-			DEPENDS ${CMAKE_SOURCE_DIR}/proto/${file}
+			COMMAND ${PROTOC_C} -I${SAUTI_ROOT} --c_out=${out}
+				${SAUTI_ROOT}/proto/${file}
+			DEPENDS ${SAUTI_ROOT}/proto/${file}
 			VERBATIM)
 		list(APPEND generated ${out}/proto/${stem}.pb-c.c)
 	endforeach()

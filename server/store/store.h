@@ -1,7 +1,7 @@
 /*
  * store: the node's logs in one LMDB environment (DESIGN 12).
  *
- *   meta          key -> value: format version (u32be 0), network, node, commit number (u64be)
+ *   meta          "format" -> u32be 0, "network", "node", "commits" -> u64be (commit number)
  *   logs          origin -> log number u32be
  *   heads         log u32be -> size u64be, and the newest signed checkpoint
  *   entries       {log u32be, index u64be} -> entry bytes, appended in order
@@ -12,7 +12,10 @@
  *
  * Big sparse map, MDB_NOTLS, no WRITEMAP, NOSYNC or DUPSORT. Reads may come from any thread: each
  * call is one short read transaction, everything is copied out. Writes go through writer.h alone.
- * The directory is locked (flock) for the life of the process: a second daemon gets ERR_BUSY.
+ * The directory is locked (flock) as long as it is open: a second daemon gets ERR_BUSY.
+ *
+ * ERR_IO "stopped after a head could not be written": whether that commit happened shows only
+ * when the store is closed and opened again.
  */
 #ifndef SERVER_STORE_STORE_H
 #define SERVER_STORE_STORE_H
@@ -43,13 +46,23 @@ enum err store_read_batch(struct store *store, const struct store_read *read,
 /* Appends the entry's bytes to out. ERR_NOTFOUND. */
 enum err store_entry(struct store *store, const struct origin *origin, uint64_t index,
 	struct buf *out, struct errctx *ctx) MUST_USE;
-/* The indices of entries with that locator, oldest first, at most `max`; *ret_count may be 0. */
+/* The indices of entries with that locator, oldest first, at most `max`; *ret_count may be 0. The
+ * index knows 8 bytes of 16: of entries that share these, the oldest STORE_LOCATE_SCAN are looked
+ * at (only an author who knows the locator can make more than a few). ERR_NOTFOUND: no such log. */
+enum { STORE_LOCATE_SCAN = 4096 };
 enum err store_locate(struct store *store, const struct origin *origin, const uint8_t locator[16],
 	uint64_t *ret, size_t max, size_t *ret_count, struct errctx *ctx) MUST_USE;
 
-/* Re-hashes every entry from the disk and compares with the tiles, and the root with the
- * checkpoint's (its signature is the caller's business). *ret_bad is the first bad index on
- * ERR_CORRUPT. Reads in slices: no long transaction. `stop` may be polled (NULL: never). */
+/* Re-hashes every entry from the disk, recomputes every tile from that and compares it with the
+ * stored one, and the root with the checkpoint's (its signature is the caller's business). Reads in
+ * slices of at most 1024 entries: no long transaction; what is appended meanwhile is left out.
+ * `stop` is polled, set it with an atomic store (NULL: never): ERR_CANCELED.
+ *
+ * ERR_CORRUPT: the walk stops at the first entry or hash that is wrong; then `size` and
+ * `bad_index` of ret are set, the rest is zero. bad_index is the first index that cannot be
+ * trusted: of the entry that does not match its leaf hash or is missing; of the first leaf under a
+ * wrong hash of an upper tile; 0 when all is consistent with itself but not with the
+ * checkpoint. */
 struct store_verify {
 	uint64_t size, bad_index;
 	struct hash root;            /* of all entries held */
@@ -59,8 +72,9 @@ struct store_verify {
 enum err store_verify(struct store *store, const struct origin *origin, const bool *stop,
 	struct store_verify *ret, struct errctx *ctx) MUST_USE;
 
-/* Invites. NOTFOUND; the value is appended to out. put and delete are their own synced
- * transactions: call them from a worker thread, not from the loop. */
+/* Invites. ERR_NOTFOUND; the value is appended to out. put is its own synced transaction and does
+ * not count as a commit: call it from a worker thread, not from the loop. An empty value deletes.
+ * ERR_INVALID for a name that is empty or over LIMIT_NODE_NAME, ERR_LIMIT past LIMIT_INVITES. */
 enum err store_invite_get(struct store *store, const char *name, struct buf *out,
 	struct errctx *ctx) MUST_USE;
 enum err store_invite_put(struct store *store, const char *name, struct bytes value,

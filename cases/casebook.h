@@ -1,0 +1,150 @@
+/*
+ * casebook: what a node keeps in memory of its cases while it is unlocked: the keys, where the
+ * entries of each key stand in the logs, which events are known. No content of an event but case
+ * codes and dates; events are opened when they are asked for.
+ *
+ * Memory: at most 128 bytes an event (test_casebook measures it), besides some 500 bytes a case and
+ * 250 a key. Caps: LIMIT_CASES, LIMIT_CASE_EVENTS. Everything is wiped on release.
+ *
+ * Two ways to add an entry:
+ * - casebook_note: an entry found in a log, opened (at unlock, or from a peer).
+ * - casebook_reserve, then casebook_commit once durable: an entry this node is about to write. The
+ *   number i under its key is taken at once, so that the next one is sealed behind it. When a
+ *   commit fails, casebook_abort discards whatever was reserved and not yet committed, of all
+ *   keys: what was sealed in that commit, and what was sealed behind it, is void (DESIGN 8).
+ *
+ * Pointers to cases and keys stay valid until release. Not thread-safe: one sealing thread.
+ */
+#ifndef CASES_CASEBOOK_H
+#define CASES_CASEBOOK_H
+
+#include "cases/event.h"
+#include "cases/keyring.h"
+#include "cases/seal.h"
+
+/* One entry under a key; i is its number under K in that log. Public for reading only. */
+struct casebook_entry {
+	uint32_t event; /* see casebook_event */
+	uint32_t i;
+	uint32_t index_low; /* of the entry in the log: casebook_entry_index */
+	uint16_t index_high;
+	uint16_t log; /* the caller's number of the log */
+};
+
+struct casebook_key {
+	struct casebook_key *next; /* of the same case */
+	struct casebook_case *owner;
+	struct seal_key seal;
+	enum group group;
+	uint32_t generation;
+	char author[LIMIT_NODE_NAME + 1];
+	uint64_t next_i; /* in the book's own log */
+	/* In the order noted. Those from entry_committed on are reserved: they stand nowhere yet.
+	 */
+	struct casebook_entry *entries;
+	uint32_t entry_count, entry_committed, entry_capacity;
+	struct casebook_key *next_reserved; /* private */
+	bool in_reserved;                   /* private */
+};
+
+struct casebook_case {
+	struct case_ref ref;
+	char code[CASE_CODE_MAX + 1]; /* capitals; "" until CASE_OPENED was seen */
+	char opened_on[11];           /* of CASE_OPENED; "" when unknown */
+	char last_occurred_on[11];    /* the greatest seen; "" when there is none */
+	uint32_t event_count;         /* committed events */
+	uint32_t number;              /* 0-based, in the order added */
+	struct casebook_key *keys;    /* newest first */
+	/* Private. */
+	uint32_t event_all, next_by_ref, next_by_code;
+	bool opened_reserved;
+};
+
+struct casebook;
+
+struct casebook_options {
+	uint64_t seed;    /* random: hash tables cannot be made slow by chosen ids */
+	uint16_t own_log; /* the caller's number of the log this node writes */
+};
+
+enum err casebook_new(const struct casebook_options *options, struct casebook **ret) MUST_USE;
+void casebook_free(struct casebook *book); /* wipes; NULL is fine */
+
+/* Adds a key out of the keyring (K is copied), and its case when that is new. ERR_EXISTS when that
+ * kid is there already; ERR_LIMIT past LIMIT_CASES or 256 keys a case; ERR_NOMEM, ERR_CRYPTO.
+ * ret_key may be NULL. */
+enum err casebook_add_key(struct casebook *book, const struct keyring_entry *entry,
+	struct casebook_key **ret_key) MUST_USE;
+
+/* NULL when there is none. find accepts a case code (either case) or 32 hex digits. Of two cases
+ * with one code the one added first is found. */
+struct casebook_case *casebook_find(const struct casebook *book, struct bytes code_or_ref);
+struct casebook_case *casebook_find_ref(const struct casebook *book, const struct case_ref *ref);
+struct casebook_case *casebook_find_code(const struct casebook *book, struct bytes code);
+/* The key that `author` writes a group of a case with: that of the highest generation. */
+struct casebook_key *casebook_find_key(
+	const struct casebook_case *kase, enum group group, struct bytes author);
+
+/* The event, reserved or committed; false when it is not known. For idempotence and as target of a
+ * CORRECTION. main is GROUP_NONE while only other parts were seen. ret may be NULL. */
+struct casebook_event_info {
+	struct event_target target;
+	const struct casebook_case *kase;
+	bool committed;
+};
+bool casebook_find_event(
+	const struct casebook *book, const struct event_id *id, struct casebook_event_info *ret);
+
+/* Where an entry stands. */
+struct casebook_at {
+	uint64_t i;     /* under the key */
+	uint64_t index; /* in the log */
+	uint16_t log;
+};
+uint64_t casebook_entry_index(const struct casebook_entry *entry);
+/* The id of the event an entry belongs to. */
+const struct event_id *casebook_entry_event(
+	const struct casebook *book, const struct casebook_entry *entry);
+
+/* Notes a durable entry. Twice the same (log, i) under one key: OK, noted once, the first wins.
+ * ERR_INVALID when the part is of another case or group than the key, or its event is known in
+ * another case; ERR_LIMIT; ERR_NOMEM; ERR_BUSY while anything is reserved under this key. */
+enum err casebook_note(struct casebook *book, struct casebook_key *key,
+	const struct casebook_at *at, const struct part_info *part) MUST_USE;
+
+/* Takes the next i of the key for a part about to be sealed. ERR_EXISTS when this group of the
+ * event is known already, or the part opens a case with a code that another case has; others as
+ * casebook_note. The ticket is for casebook_commit. Nothing is allocated after this. */
+struct casebook_ticket {
+	struct casebook_key *key;
+	uint32_t entry;
+	char occurred_on[11];
+};
+enum err casebook_reserve(struct casebook *book, struct casebook_key *key,
+	const struct part_info *part, uint64_t *ret_i, struct casebook_ticket *ret_ticket) MUST_USE;
+/* The entry is durable at that index of the own log. All of one commit, in any order, before any of
+ * the next one and before an abort. */
+void casebook_commit(struct casebook *book, const struct casebook_ticket *ticket, uint64_t index);
+/* Takes back everything that is reserved and not committed. */
+void casebook_abort(struct casebook *book);
+/* A new epoch: from now on the node writes the log of that number; every key counts i there, from
+ * what is noted of it. Nothing may be reserved. */
+void casebook_set_own_log(struct casebook *book, uint16_t log);
+/* Reserved and not committed, of all keys. */
+size_t casebook_reserved(const struct casebook *book);
+
+/* Cases in the order they were added: 0 .. count - 1. */
+size_t casebook_case_count(const struct casebook *book);
+struct casebook_case *casebook_case_at(const struct casebook *book, size_t number);
+size_t casebook_event_count(const struct casebook *book); /* committed */
+/* All cases with at least one committed event, sorted by code, then reference. The array (not the
+ * cases) is the caller's, to be freed with mem_free; NULL when count is 0. ERR_NOMEM. */
+enum err casebook_list(
+	const struct casebook *book, const struct casebook_case ***ret, size_t *ret_count) MUST_USE;
+/* Appends {"case":..,"case_ref":..,"opened_on":..,"last_occurred_on":..,"events":n}. */
+void casebook_case_json(const struct casebook_case *kase, struct buf *buf);
+
+/* Bytes held for events and entries (not cases and keys): the figure behind the promise above. */
+size_t casebook_event_memory(const struct casebook *book);
+
+#endif

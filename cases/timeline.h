@@ -1,0 +1,36 @@
+/*
+ * timeline: the opened parts of one case, folded into events in order. Parts come in any order and
+ * any number of times; the result depends on the set of them alone (DESIGN 9: folds are idempotent
+ * by event_id).
+ *
+ * Order: occurred_on, then recorded_at, then event_id. A date that is less precise comes before
+ * all of its days; an event without a date stands at the day it was recorded.
+ *
+ * Holds plaintext of a case: wiped on release. Not thread-safe.
+ */
+#ifndef CASES_TIMELINE_H
+#define CASES_TIMELINE_H
+
+#include "cases/event.h"
+
+struct timeline;
+
+enum err timeline_new(struct timeline **ret) MUST_USE;
+void timeline_free(struct timeline *timeline); /* wipes; NULL is fine */
+
+/* Copies an opened part. The first part decides which case this is about: ERR_INVALID for a part of
+ * another. ERR_MALFORMED, ERR_LIMIT as part_info_read (the timeline is as before, and may be used
+ * on); ERR_LIMIT also past 10 * LIMIT_CASE_EVENTS parts; ERR_NOMEM. */
+enum err timeline_add(struct timeline *timeline, struct bytes part, struct errctx *ctx) MUST_USE;
+
+/* Folds and sorts. After it, events can be read; timeline_add is no longer allowed. Events whose
+ * parts do not go together are left out and counted (timeline_left_out). ERR_NOMEM. */
+enum err timeline_finish(struct timeline *timeline) MUST_USE;
+size_t timeline_count(const struct timeline *timeline);
+const struct event *timeline_event(const struct timeline *timeline, size_t i); /* borrowed */
+size_t timeline_left_out(const struct timeline *timeline);
+
+/* Appends a JSON array of event objects, as event_write writes them; sticky error in buf. */
+void timeline_json(const struct timeline *timeline, struct buf *buf);
+
+#endif

@@ -1,0 +1,425 @@
+#include "certs/directory.h"
+
+#include <inttypes.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "certs/record.h"
+
+/*
+ * The index: one open-addressing table over names and keys of all members. Its hash is SHA-256 over
+ * a random seed, so that nobody who may choose names and keys can make the probes long; the seed
+ * decides nothing but where in memory a slot is.
+ */
+enum index_kind {
+	INDEX_NAME,
+	INDEX_SPKI,
+	INDEX_NODE,
+	INDEX_MIRROR,
+	INDEX_WITNESS,
+	INDEX_COMPLAINT
+};
+enum { INDEX_KINDS = 6, INDEX_SLOTS_FIRST = 64, SEED_SIZE = 16 };
+
+struct slot {
+	uint64_t hash;
+	uint32_t place; /* position + 1; 0 is a free slot */
+	uint32_t kind;
+};
+
+struct directory {
+	char network[LIMIT_NETWORK_NAME + 1];
+	uint64_t size, odd;
+	struct errctx reason;
+
+	uint8_t *first; /* entry 0, until entry 1 says by whom it must be signed */
+	size_t first_size;
+
+	bool created; /* the fields below are set */
+	char hq[LIMIT_NODE_NAME + 1];
+	char origin[LIMIT_ORIGIN + 1];
+	struct ed25519_public hq_node, log_key;
+	struct hash root_certificate;
+
+	struct member *members;
+	size_t count, capacity;
+	struct slot *slots;
+	size_t slots_used, slots_capacity; /* capacity is 0 or a power of two, at most half used */
+	uint8_t seed[SEED_SIZE];
+};
+
+/* ---- roles ---- */
+
+static const char *const role_names[] = {
+	[ROLE_UNKNOWN] = "unknown",
+	[ROLE_HQ] = "hq",
+	[ROLE_OFFICE] = "office",
+	[ROLE_AUDITOR] = "auditor",
+};
+
+const char *role_name(enum role role)
+{
+	return (int)role < ROLE_HQ || role > ROLE_AUDITOR ? "unknown" : role_names[role];
+}
+
+enum role role_parse(const char *text)
+{
+	for (enum role role = ROLE_HQ; role <= ROLE_AUDITOR; role++) {
+		if (strcmp(text, role_names[role]) == 0)
+			return role;
+	}
+	return ROLE_UNKNOWN;
+}
+
+/* ---- the index ---- */
+
+static struct bytes index_key(const struct member *member, uint32_t kind)
+{
+	switch ((enum index_kind)kind) {
+	case INDEX_SPKI:
+		return hash_bytes(&member->tls_spki);
+	case INDEX_NODE:
+		return BYTES_ARRAY(member->node.b);
+	case INDEX_MIRROR:
+		return BYTES_ARRAY(member->mirror.b);
+	case INDEX_WITNESS:
+		return BYTES_ARRAY(member->witness.b);
+	case INDEX_COMPLAINT:
+		return BYTES_ARRAY(member->complaint.b);
+	case INDEX_NAME:
+	default:
+		return bytes_str(member->name);
+	}
+}
+
+static uint64_t index_hash(const struct directory *directory, bool is_name, struct bytes key)
+{
+	const uint8_t tag = is_name ? 0 : 1;
+	const struct bytes parts[] = {
+		BYTES_ARRAY(directory->seed),
+		bytes_make(&tag, 1),
+		key,
+	};
+	struct hash hash;
+
+	sha256_parts(parts, 3, &hash);
+	return get_u64be(hash.b);
+}
+
+/* Names are looked for among names, any key among all keys. */
+static const struct slot *index_find(
+	const struct directory *directory, bool is_name, struct bytes key)
+{
+	uint64_t hash = index_hash(directory, is_name, key);
+	size_t mask = directory->slots_capacity - 1;
+
+	if (directory->slots_capacity == 0)
+		return NULL;
+	for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
+		const struct slot *slot = &directory->slots[i];
+		const struct member *member;
+
+		if (slot->place == 0)
+			return NULL;
+		if (slot->hash != hash || (slot->kind == INDEX_NAME) != is_name)
+			continue;
+		member = &directory->members[slot->place - 1];
+		if (bytes_equal(index_key(member, slot->kind), key))
+			return slot;
+	}
+}
+
+static void slot_put(struct slot *slots, size_t capacity, struct slot slot)
+{
+	size_t mask = capacity - 1, i = (size_t)slot.hash & mask;
+
+	while (slots[i].place != 0)
+		i = (i + 1) & mask;
+	slots[i] = slot;
+}
+
+static enum err index_reserve(struct directory *directory)
+{
+	size_t capacity = directory->slots_capacity;
+	struct slot *slots;
+
+	if (2 * (directory->slots_used + INDEX_KINDS) <= capacity)
+		return OK;
+	capacity = capacity == 0 ? INDEX_SLOTS_FIRST : 2 * capacity;
+	slots = mem_array(capacity, sizeof(*slots));
+	if (slots == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < directory->slots_capacity; i++) {
+		if (directory->slots[i].place != 0)
+			slot_put(slots, capacity, directory->slots[i]);
+	}
+	mem_free(directory->slots);
+	directory->slots = slots;
+	directory->slots_capacity = capacity;
+	return OK;
+}
+
+static enum err members_reserve(struct directory *directory)
+{
+	size_t capacity = directory->capacity == 0 ? 8 : 2 * directory->capacity;
+	struct member *members;
+
+	if (directory->count < directory->capacity)
+		return OK;
+	members = mem_resize(directory->members, capacity * sizeof(*members));
+	if (members == NULL)
+		return ERR_NOMEM;
+	directory->members = members;
+	directory->capacity = capacity;
+	return OK;
+}
+
+static enum err member_add(struct directory *directory, const struct member *member)
+{
+	TRY(members_reserve(directory));
+	TRY(index_reserve(directory));
+	directory->members[directory->count++] = *member;
+	for (uint32_t kind = 0; kind < INDEX_KINDS; kind++) {
+		struct slot slot = {
+			.hash = index_hash(directory, kind == INDEX_NAME, index_key(member, kind)),
+			.place = (uint32_t)directory->count,
+			.kind = kind,
+		};
+
+		slot_put(directory->slots, directory->slots_capacity, slot);
+		directory->slots_used++;
+	}
+	return OK;
+}
+
+/* ---- the fold: each returns an error when the record is odd, or ERR_NOMEM ---- */
+
+static enum err fold_first(
+	struct directory *directory, struct bytes entry, struct arena *arena, struct errctx *ctx)
+{
+	struct log_opened opened;
+
+	TRY(log_opened_read(entry, NULL, arena, &opened, ctx));
+	if (!log_origin_ok(opened.origin, directory->network, "directory"))
+		return err_set(ctx, ERR_UNTRUSTED, "origin is not the directory's");
+	if (opened.previous_origin[0] != '\0' &&
+		!log_origin_ok(opened.previous_origin, directory->network, "directory"))
+		return err_set(ctx, ERR_UNTRUSTED, "previous origin is not the directory's");
+	directory->first = mem_dup(entry.data, entry.size);
+	if (directory->first == NULL)
+		return ERR_NOMEM;
+	directory->first_size = entry.size;
+	return OK;
+}
+
+static enum err fold_created(struct directory *directory, const struct record *record,
+	struct arena *arena, struct errctx *ctx)
+{
+	struct network_created created;
+	struct log_opened opened;
+
+	if (record->type != SAUTI__RECORD_TYPE__RECORD_NETWORK_CREATED)
+		return err_set(ctx, ERR_UNTRUSTED, "not NetworkCreated");
+	if (directory->first == NULL)
+		return err_set(ctx, ERR_UNTRUSTED, "NetworkCreated without a LogOpened before");
+	TRY(network_created_read(record->body, arena, &created, ctx));
+	if (strcmp(created.network, directory->network) != 0)
+		return err_set(ctx, ERR_UNTRUSTED, "NetworkCreated of another network");
+	if (node_check(&created.hq_node, PURPOSE_NETWORK_CREATED, record->body,
+		    record->signature) != OK)
+		return err_set(ctx, ERR_UNTRUSTED, "NetworkCreated: bad signature");
+	TRY(log_opened_read(bytes_make(directory->first, directory->first_size), &created.hq_node,
+		arena, &opened, ctx));
+	strcpy(directory->hq, created.hq);
+	strcpy(directory->origin, opened.origin);
+	directory->hq_node = created.hq_node;
+	directory->log_key = opened.log_key;
+	directory->root_certificate = created.root_certificate;
+	directory->created = true;
+	return OK;
+}
+
+static enum err fold_unique(
+	const struct directory *directory, const struct member *member, struct errctx *ctx)
+{
+	if (directory_find(directory, bytes_str(member->name)) != NULL)
+		return err_set(ctx, ERR_EXISTS, "'%s' is admitted already", member->name);
+	for (uint32_t kind = INDEX_SPKI; kind < INDEX_KINDS; kind++) {
+		struct bytes key = index_key(member, kind);
+		const struct slot *slot = index_find(directory, false, key);
+
+		if (slot != NULL)
+			return err_set(ctx, ERR_EXISTS, "'%s' brings a key of '%s'", member->name,
+				directory->members[slot->place - 1].name);
+		if (bytes_equal(key, BYTES_ARRAY(directory->log_key.b)))
+			return err_set(ctx, ERR_EXISTS, "'%s' brings the directory's log key",
+				member->name);
+	}
+	return OK;
+}
+
+static enum err fold_admitted(struct directory *directory, const struct record *record,
+	struct arena *arena, struct errctx *ctx)
+{
+	struct member member;
+	enum err err;
+
+	if (!directory->created)
+		return err_set(ctx, ERR_UNTRUSTED, "NodeAdmitted without a NetworkCreated before");
+	TRY(node_admitted_read(record->body, arena, directory->network, &member, ctx));
+	err = node_check(&member.node, PURPOSE_NODE_ADMITTED, record->body, record->signature);
+	if (err != OK)
+		return err_set(ctx, err, "NodeAdmitted '%s': bad signature", member.name);
+	if (directory->count == 0 &&
+		(strcmp(member.name, directory->hq) != 0 || member.role != ROLE_HQ ||
+			!bytes_equal(
+				BYTES_ARRAY(member.node.b), BYTES_ARRAY(directory->hq_node.b))))
+		return err_set(ctx, ERR_UNTRUSTED, "NodeAdmitted '%s' before headquarters' own",
+			member.name);
+	TRY(fold_unique(directory, &member, ctx));
+	member.admitted_index = directory->size;
+	return member_add(directory, &member);
+}
+
+static enum err fold_later(struct directory *directory, const struct record *record,
+	struct arena *arena, struct errctx *ctx)
+{
+	switch ((int)record->type) {
+	case SAUTI__RECORD_TYPE__RECORD_NODE_ADMITTED:
+		return fold_admitted(directory, record, arena, ctx);
+	case SAUTI__RECORD_TYPE__RECORD_NONE:
+		return err_set(ctx, ERR_MALFORMED, "record without a type");
+	case SAUTI__RECORD_TYPE__RECORD_LOG_OPENED:
+	case SAUTI__RECORD_TYPE__RECORD_NETWORK_CREATED:
+		return err_set(ctx, ERR_MALFORMED, "record of type %" PRIu32 " is out of place",
+			record->type);
+	default:
+		return OK; /* of a later version */
+	}
+}
+
+static enum err fold(
+	struct directory *directory, struct bytes entry, struct arena *arena, struct errctx *ctx)
+{
+	struct record record;
+
+	if (directory->size == 0)
+		return fold_first(directory, entry, arena, ctx);
+	TRY(record_read(entry, arena, &record, ctx));
+	if (directory->size == 1)
+		return fold_created(directory, &record, arena, ctx);
+	return fold_later(directory, &record, arena, ctx);
+}
+
+enum err directory_apply(struct directory *directory, struct bytes entry)
+{
+	/* An entry is at most 64 KiB and its messages have neither repeated fields nor many
+	 * unknown ones, so that running out of this arena means running out of memory. */
+	CLEANUP(arena_release) struct arena arena;
+	struct errctx ctx = {""};
+	enum err err;
+
+	if (directory->size >= LIMIT_DIRECTORY_RECORDS)
+		return ERR_LIMIT;
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	err = fold(directory, entry, &arena, &ctx);
+	if (err == ERR_NOMEM)
+		return err;
+	if (err != OK) {
+		err_wrap(&ctx, err, "entry %" PRIu64, directory->size);
+		directory->reason = ctx;
+		directory->odd++;
+	}
+	if (directory->size == 1) {
+		mem_free(directory->first);
+		directory->first = NULL;
+	}
+	directory->size++;
+	return OK;
+}
+
+/* ---- life and looks ---- */
+
+enum err directory_new(const char *network, struct directory **ret)
+{
+	struct directory *directory;
+	enum err err;
+
+	if (!network_name_valid(bytes_str(network)))
+		return ERR_INVALID;
+	directory = mem_zalloc(sizeof(*directory));
+	if (directory == NULL)
+		return ERR_NOMEM;
+	err = random_bytes(directory->seed, SEED_SIZE);
+	if (err != OK) {
+		mem_free(directory);
+		return err;
+	}
+	strcpy(directory->network, network);
+	*ret = directory;
+	return OK;
+}
+
+void directory_free(struct directory *directory)
+{
+	if (directory == NULL)
+		return;
+	mem_free(directory->first);
+	mem_free(directory->members);
+	mem_free(directory->slots);
+	mem_free(directory);
+}
+
+uint64_t directory_size(const struct directory *directory)
+{
+	return directory->size;
+}
+
+uint64_t directory_odd(const struct directory *directory, const char **ret_last_reason)
+{
+	if (ret_last_reason != NULL)
+		*ret_last_reason = directory->reason.text;
+	return directory->odd;
+}
+
+const char *directory_network(const struct directory *directory)
+{
+	return directory->network;
+}
+
+bool directory_root_certificate(const struct directory *directory, struct hash *ret_sha256)
+{
+	if (directory->created)
+		*ret_sha256 = directory->root_certificate;
+	return directory->created;
+}
+
+const char *directory_origin(const struct directory *directory, struct ed25519_public *ret_key)
+{
+	if (!directory->created)
+		return NULL;
+	if (ret_key != NULL)
+		*ret_key = directory->log_key;
+	return directory->origin;
+}
+
+const struct member *directory_find(const struct directory *directory, struct bytes name)
+{
+	const struct slot *slot = index_find(directory, true, name);
+
+	return slot == NULL ? NULL : &directory->members[slot->place - 1];
+}
+
+const struct member *directory_find_spki(const struct directory *directory, const struct hash *spki)
+{
+	const struct slot *slot = index_find(directory, false, hash_bytes(spki));
+
+	if (slot == NULL || slot->kind != INDEX_SPKI)
+		return NULL;
+	return &directory->members[slot->place - 1];
+}
+
+const struct member *directory_at(const struct directory *directory, size_t position)
+{
+	return position < directory->count ? &directory->members[position] : NULL;
+}

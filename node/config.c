@@ -1,0 +1,451 @@
+#include "node/config.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <sys/un.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "node/ini.h"
+
+#define ALPN_DEFAULT "sauti/1"
+#define ALPN_JOIN    "sauti-join/1"
+
+enum err config_address(const char *text, bool port_zero, struct net_address *ret,
+	struct errctx *ctx)
+{
+	struct net_address address = {0};
+	const char *colon = strrchr(text, ':');
+	uint8_t binary[16];
+	uint64_t port;
+	size_t size;
+
+	if (strlen(text) > LIMIT_ADDRESS || colon == NULL)
+		goto bad;
+	address.ipv6 = text[0] == '[';
+	size = (size_t)(colon - text);
+	if (address.ipv6) {
+		if (size < 3 || text[size - 1] != ']')
+			goto bad;
+		text++;
+		size -= 2;
+	}
+	if (size == 0 || size >= sizeof(address.host))
+		goto bad;
+	memcpy(address.host, text, size);
+	if (inet_pton(address.ipv6 ? AF_INET6 : AF_INET, address.host, binary) != 1)
+		goto bad;
+	if (decimal_parse(bytes_str(colon + 1), 65535, &port) != OK)
+		return err_set(ctx, ERR_INVALID, "the port is no number from %d to 65535",
+			port_zero ? 0 : 1);
+	if (port == 0 && !port_zero)
+		return err_set(ctx, ERR_INVALID, "port 0 cannot be dialled");
+	address.port = (uint16_t)port;
+	*ret = address;
+	return OK;
+bad:
+	return err_set(ctx, ERR_INVALID,
+		"no numeric address and port; allowed: 192.0.2.1:7483 or [2001:db8::1]:7483");
+}
+
+/* The setters of the tables below. */
+
+static void *field(void *object, const struct ini_key *key)
+{
+	return (char *)object + key->offset;
+}
+
+static enum err set_node_name(void *object, const struct ini_key *key, const char *value,
+	struct errctx *ctx)
+{
+	if (!node_name_valid(bytes_str(value)))
+		return err_set(ctx, ERR_INVALID,
+			"no node name; allowed: a lower-case letter, then up to 30 letters, "
+			"digits and '-', not '-' at the end");
+	strcpy(field(object, key), value);
+	return OK;
+}
+
+static enum err set_network(void *object, const struct ini_key *key, const char *value,
+	struct errctx *ctx)
+{
+	if (!network_name_valid(bytes_str(value)))
+		return err_set(ctx, ERR_INVALID,
+			"no network name; allowed: like a host, ovra.example, at most %d characters",
+			LIMIT_NETWORK_NAME);
+	strcpy(field(object, key), value);
+	return OK;
+}
+
+static enum err set_path(void *object, const struct ini_key *key, const char *value,
+	struct errctx *ctx)
+{
+	if (strlen(value) >= PATH_MAX)
+		return err_set(ctx, ERR_LIMIT, "path too long");
+	strcpy(field(object, key), value);
+	return OK;
+}
+
+static enum err set_switch(void *object, const struct ini_key *key, const char *value,
+	struct errctx *ctx)
+{
+	bool on = strcmp(value, "on") == 0;
+
+	if (!on && strcmp(value, "off") != 0)
+		return err_set(ctx, ERR_INVALID, "found \"%.40s\"; allowed: on, off", value);
+	*(bool *)field(object, key) = on;
+	return OK;
+}
+
+static enum err set_listen(void *object, const struct ini_key *key, const char *value,
+	struct errctx *ctx)
+{
+	struct net_address address;
+
+	if (strcmp(value, "none") == 0) {
+		*(char *)field(object, key) = '\0';
+		return OK;
+	}
+	TRY(config_address(value, true, &address, ctx));
+	strcpy(field(object, key), value);
+	return OK;
+}
+
+static enum err set_dial(void *object, const struct ini_key *key, const char *value,
+	struct errctx *ctx)
+{
+	struct net_address address;
+
+	TRY(config_address(value, false, &address, ctx));
+	strcpy(field(object, key), value);
+	return OK;
+}
+
+static enum err check_alpn(struct bytes name, struct errctx *ctx)
+{
+	if (name.size == 0 || name.size >= CONFIG_ALPN_SIZE)
+		return err_set(ctx, ERR_INVALID, "a protocol name has 1 to %d characters",
+			CONFIG_ALPN_SIZE - 1);
+	for (size_t i = 0; i < name.size; i++) {
+		if (name.data[i] <= 0x20 || name.data[i] >= 0x7f)
+			return err_set(ctx, ERR_INVALID,
+				"a protocol name has printable ASCII and no space");
+	}
+	if (bytes_equal_str(name, ALPN_JOIN))
+		return err_set(ctx, ERR_INVALID, "%s is reserved for joining", ALPN_JOIN);
+	return OK;
+}
+
+/* "a, b": at most CONFIG_ALPN_MAX, in order of preference. */
+static enum err set_alpn(void *object, const struct ini_key *key, const char *value,
+	struct errctx *ctx)
+{
+	char names[CONFIG_ALPN_MAX][CONFIG_ALPN_SIZE] = {{0}};
+	size_t count = 0;
+
+	for (const char *at = value; at != NULL;) {
+		const char *comma = strchr(at, ',');
+		size_t size = comma == NULL ? strlen(at) : (size_t)(comma - at);
+		struct bytes name = bytes_make(at, size);
+
+		while (name.size > 0 && name.data[0] == ' ')
+			name = bytes_make(name.data + 1, name.size - 1);
+		while (name.size > 0 && name.data[name.size - 1] == ' ')
+			name.size--;
+		if (count == CONFIG_ALPN_MAX)
+			return err_set(ctx, ERR_LIMIT, "more than %d protocol names",
+				CONFIG_ALPN_MAX);
+		TRY(check_alpn(name, ctx));
+		memcpy(names[count++], name.data, name.size);
+		at = comma == NULL ? NULL : comma + 1;
+	}
+	memcpy(field(object, key), names, sizeof(names));
+	return OK;
+}
+
+/* A whole number and its unit: ms, s, m. */
+static enum err set_duration(void *object, const struct ini_key *key, const char *value,
+	struct errctx *ctx)
+{
+	static const struct {
+		const char *name;
+		uint64_t ms;
+	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}};
+	size_t digits = strspn(value, "0123456789");
+	uint64_t number, ms = UINT64_MAX;
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(value + digits, units[i].name) == 0 &&
+			decimal_parse(bytes_make(value, digits), UINT32_MAX, &number) == OK)
+			ms = number * units[i].ms;
+	}
+	if (ms < key->min || ms > key->max)
+		return err_set(ctx, ERR_INVALID,
+			"found \"%.40s\"; allowed: a whole number with ms, s or m, from %llu ms to "
+			"%llu s",
+			value, (unsigned long long)key->min, (unsigned long long)key->max / 1000);
+	*(uint32_t *)field(object, key) = (uint32_t)ms;
+	return OK;
+}
+
+static enum err open_peer(void *arg, const char *argument, unsigned line, void **ret_object,
+	struct errctx *ctx)
+{
+	struct node_config *config = arg;
+
+	(void)line;
+	TRY(config_add_peer(config, argument, "", ctx));
+	*ret_object = &config->peers[config->peer_count - 1];
+	return OK;
+}
+
+#define AT(member)            offsetof(struct node_config, member)
+#define DURATION(key, member, min, max) {key, set_duration, AT(timing.member), min, max}
+
+static const struct ini_key node_keys_table[] = {
+	{"name", set_node_name, AT(name), 0, 0},
+	{"network", set_network, AT(network), 0, 0},
+	{"directory", set_path, AT(directory), 0, 0},
+};
+static const struct ini_key seal_keys[] = {{"compression", set_switch, AT(compression), 0, 0}};
+static const struct ini_key listen_keys[] = {
+	{"address", set_listen, AT(listen), 0, 0},
+	{"alpn", set_alpn, AT(alpn), 0, 0},
+};
+static const struct ini_key control_keys[] = {{"socket", set_path, AT(socket), 0, 0}};
+static const struct ini_key peer_keys[] = {
+	{"address", set_dial, offsetof(struct config_peer, address), 0, 0},
+};
+static const struct ini_key replication_keys[] = {
+	DURATION("dial_retry_min", dial_min, 10, 300000),
+	DURATION("dial_retry_max", dial_max, 10, 300000),
+	DURATION("have_delay", have_delay, 1, 3600000),
+	DURATION("cosignature_delay", cosigned_delay, 1, 3600000),
+	DURATION("fetch_timeout", fetch_timeout, 100, 3600000),
+	DURATION("hello_timeout", hello_timeout, 100, 600000),
+	DURATION("idle_ping", idle_ping, 100, 3600000),
+	DURATION("idle_close", idle_close, 200, 3600000),
+};
+
+#define KEYS(table) table, sizeof(table) / sizeof(table[0])
+static const struct ini_section sections[] = {
+	{"node", NULL, NULL, KEYS(node_keys_table)},
+	{"listen", NULL, NULL, KEYS(listen_keys)},
+	{"control", NULL, NULL, KEYS(control_keys)},
+	{"seal", NULL, NULL, KEYS(seal_keys)},
+	{"peer", "NAME", open_peer, KEYS(peer_keys)},
+	{"replication", NULL, NULL, KEYS(replication_keys)},
+};
+
+static void parent_of(const char *path, char *ret)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		strcpy(ret, ".");
+	else if (slash == path)
+		strcpy(ret, "/");
+	else
+		snprintf(ret, PATH_MAX, "%.*s", (int)(slash - path), path);
+}
+
+enum err config_init(struct node_config *config, const char *file, struct errctx *ctx)
+{
+	memset(config, 0, sizeof(*config));
+	if (strlen(file) >= PATH_MAX)
+		return err_set(ctx, ERR_LIMIT, "path too long: %.100s..", file);
+	strcpy(config->file, file);
+	config->compression = true;
+	strcpy(config->listen, CONFIG_LISTEN_DEFAULT);
+	strcpy(config->alpn[0], ALPN_DEFAULT);
+	return OK;
+}
+
+void config_release(struct node_config *config)
+{
+	if (config == NULL)
+		return;
+	mem_free(config->peers);
+	config->peers = NULL;
+	config->peer_count = 0;
+}
+
+enum err config_add_peer(struct node_config *config, const char *name, const char *address,
+	struct errctx *ctx)
+{
+	struct net_address parsed;
+	struct config_peer *grown;
+
+	if (!node_name_valid(bytes_str(name)))
+		return err_set(ctx, ERR_INVALID, "\"%.40s\" is no node name", name);
+	if (strcmp(name, config->name) == 0)
+		return err_set(ctx, ERR_INVALID, "'%s' is this node itself", name);
+	for (size_t i = 0; i < config->peer_count; i++) {
+		if (strcmp(config->peers[i].name, name) == 0)
+			return err_set(ctx, ERR_EXISTS, "peer '%s' is there already", name);
+	}
+	if (address[0] != '\0')
+		TRY(config_address(address, false, &parsed, ctx));
+	if (config->peer_count == LIMIT_PEERS)
+		return err_set(ctx, ERR_LIMIT, "more than %d peers", LIMIT_PEERS);
+	grown = mem_resize(config->peers, (config->peer_count + 1) * sizeof(*grown));
+	if (grown == NULL)
+		return ERR_NOMEM;
+	config->peers = grown;
+	grown = &config->peers[config->peer_count++];
+	memset(grown, 0, sizeof(*grown));
+	strcpy(grown->name, name);
+	strcpy(grown->address, address);
+	return OK;
+}
+
+/* What no single line can be blamed for. */
+static enum err check_whole(const struct node_config *config, struct errctx *ctx)
+{
+	const struct config_timing *t = &config->timing;
+
+	if (config->name[0] == '\0')
+		return err_set(ctx, ERR_INVALID, "%s: the node has no name: [node] name = NAME",
+			config->file);
+	for (size_t i = 0; i < config->peer_count; i++) {
+		if (strcmp(config->peers[i].name, config->name) == 0)
+			return err_set(ctx, ERR_INVALID, "%s: [peer %s] is this node itself",
+				config->file, config->name);
+	}
+	if (strlen(config->socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return err_set(ctx, ERR_LIMIT,
+			"%s: the control socket's path has more than %zu characters: %s; set "
+			"[control] socket to a shorter one",
+			config->file, sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
+			config->socket);
+	if (t->dial_min != 0 && t->dial_max != 0 && t->dial_min > t->dial_max)
+		return err_set(ctx, ERR_INVALID,
+			"%s: [replication] dial_retry_min is larger than dial_retry_max",
+			config->file);
+	if (t->idle_ping != 0 && t->idle_close != 0 && t->idle_ping >= t->idle_close)
+		return err_set(ctx, ERR_INVALID,
+			"%s: [replication] idle_close is not larger than idle_ping", config->file);
+	return OK;
+}
+
+/* Relative paths start at the file's directory; the socket's at the data directory. */
+static enum err resolve_paths(struct node_config *config, struct errctx *ctx)
+{
+	char parent[PATH_MAX];
+
+	parent_of(config->file, parent);
+	if (config->directory[0] == '\0')
+		strcpy(config->directory, parent);
+	else
+		TRY(files_join(parent, config->directory, config->directory, ctx));
+	if (config->socket[0] == '\0')
+		strcpy(config->socket, "run/control.sock");
+	return files_join(config->directory, config->socket, config->socket, ctx);
+}
+
+enum err config_parse(struct bytes text, const char *file, struct node_config *ret,
+	struct errctx *ctx)
+{
+	struct node_config config;
+	enum err err = config_init(&config, file, ctx);
+
+	if (err == OK)
+		err = ini_parse(text, file, sections, sizeof(sections) / sizeof(sections[0]),
+			&config, ctx);
+	if (err == OK)
+		err = resolve_paths(&config, ctx);
+	if (err == OK)
+		err = check_whole(&config, ctx);
+	if (err != OK) {
+		config_release(&config);
+		memset(ret, 0, sizeof(*ret));
+		return err;
+	}
+	*ret = config;
+	return OK;
+}
+
+enum err config_load(const char *file, struct node_config *ret, struct errctx *ctx)
+{
+	struct buf text;
+	enum err err;
+
+	memset(ret, 0, sizeof(*ret));
+	buf_init(&text, LIMIT_CONFIG_SIZE + 1);
+	err = files_read(file, LIMIT_CONFIG_SIZE, &text, ctx);
+	if (err == OK)
+		err = config_parse(buf_bytes(&text), file, ret, ctx);
+	buf_release(&text);
+	return err;
+}
+
+static void write_timing(const struct node_config *config, struct buf *out)
+{
+	bool head = false;
+
+	for (size_t i = 0; i < sizeof(replication_keys) / sizeof(replication_keys[0]); i++) {
+		const struct ini_key *key = &replication_keys[i];
+		uint32_t ms = *(const uint32_t *)((const char *)config + key->offset);
+
+		if (ms == 0)
+			continue;
+		buf_printf(out, "%s%s = %ums\n", head ? "" : "\n[replication]\n", key->name, ms);
+		head = true;
+	}
+}
+
+static void write_paths(const struct node_config *config, struct buf *out)
+{
+	char parent[PATH_MAX], socket[PATH_MAX];
+
+	parent_of(config->file, parent);
+	if (config->directory[0] != '\0' && strcmp(config->directory, parent) != 0)
+		buf_printf(out, "directory = %s\n", config->directory);
+	if (config->socket[0] == '\0')
+		return;
+	if (files_join(config->directory[0] != '\0' ? config->directory : parent,
+		    "run/control.sock", socket, NULL) == OK &&
+		strcmp(config->socket, socket) == 0)
+		return;
+	buf_printf(out, "\n[control]\nsocket = %s\n", config->socket);
+}
+
+void config_write(const struct node_config *config, struct buf *out)
+{
+	buf_put_str(out, "# Sauti: the configuration of this node, see sauti.conf(5).\n"
+			 "# Check a change with: sauti check-config\n\n[node]\n");
+	buf_printf(out, "name = %s\n", config->name);
+	if (config->network[0] != '\0')
+		buf_printf(out, "network = %s\n", config->network);
+	write_paths(config, out);
+	buf_printf(out, "\n[listen]\naddress = %s\n",
+		config->listen[0] == '\0' ? "none" : config->listen);
+	for (size_t i = 0; i < CONFIG_ALPN_MAX && config->alpn[i][0] != '\0'; i++) {
+		if (i == 0 && strcmp(config->alpn[0], ALPN_DEFAULT) == 0 &&
+			config->alpn[1][0] == '\0')
+			break;
+		buf_printf(out, "%s%s", i == 0 ? "alpn = " : ", ", config->alpn[i]);
+	}
+	if (out->size > 0 && out->err == OK && out->data[out->size - 1] != '\n')
+		buf_put_str(out, "\n");
+	if (!config->compression)
+		buf_put_str(out, "\n[seal]\ncompression = off\n");
+	for (size_t i = 0; i < config->peer_count; i++) {
+		buf_printf(out, "\n[peer %s]\n", config->peers[i].name);
+		if (config->peers[i].address[0] != '\0')
+			buf_printf(out, "address = %s\n", config->peers[i].address);
+	}
+	write_timing(config, out);
+}
+
+enum err config_paths(const struct node_config *config, struct node_paths *ret, struct errctx *ctx)
+{
+	struct node_paths paths;
+
+	TRY(files_paths(config->directory, &paths, ctx));
+	strcpy(paths.config, config->file);
+	if (config->socket[0] != '\0')
+		strcpy(paths.socket, config->socket);
+	*ret = paths;
+	return OK;
+}

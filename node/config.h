@@ -1,0 +1,74 @@
+/*
+ * config: the one configuration file of a node, `sauti.conf` (docs/man/sauti.conf.5). Strict INI
+ * (node/ini.h); everything but the node's name has a default.
+ *
+ * Errors read "FILE:LINE: key: what was found; what is allowed", with ERR_INVALID or ERR_LIMIT.
+ */
+#ifndef NODE_CONFIG_H
+#define NODE_CONFIG_H
+
+#include "base/limits.h"
+#include "node/files.h"
+
+#define CONFIG_LISTEN_DEFAULT "0.0.0.0:7483"
+enum { CONFIG_ALPN_SIZE = 64, CONFIG_ALPN_MAX = 8 };
+
+/* A numeric address: no name is ever looked up. */
+struct net_address {
+	char host[64]; /* "192.0.2.1" or "2001:db8::1", without brackets */
+	bool ipv6;
+	uint16_t port;
+};
+/* "192.0.2.1:7483" or "[2001:db8::1]:7483". Port 0 only when allowed: the kernel chooses.
+ * ERR_INVALID, ctx says what is wrong. */
+enum err config_address(const char *text, bool port_zero, struct net_address *ret,
+	struct errctx *ctx) MUST_USE;
+
+struct config_peer {
+	char name[LIMIT_NODE_NAME + 1];
+	char address[LIMIT_ADDRESS + 1]; /* to dial; "": it dials us */
+};
+
+/* Milliseconds; 0: not given, the replication engine's own default. */
+struct config_timing {
+	uint32_t hello_timeout, idle_ping, idle_close, dial_min, dial_max;
+	uint32_t have_delay, cosigned_delay, fetch_timeout;
+};
+
+struct node_config {
+	char file[PATH_MAX];
+	char name[LIMIT_NODE_NAME + 1];
+	char network[LIMIT_NETWORK_NAME + 1]; /* "": the genesis file says */
+	char directory[PATH_MAX];             /* of the node's data */
+	bool compression;                     /* of parts, before sealing */
+	char listen[LIMIT_ADDRESS + 1];       /* "": outbound only */
+	char alpn[CONFIG_ALPN_MAX][CONFIG_ALPN_SIZE]; /* "" past the last; at least one */
+	char socket[PATH_MAX];                        /* of the control API */
+	struct config_peer *peers;                    /* owned */
+	size_t peer_count;
+	struct config_timing timing;
+};
+
+/* Defaults for a file at that path; name stays "". ERR_LIMIT for paths too long. Release after. */
+enum err config_init(struct node_config *config, const char *file, struct errctx *ctx) MUST_USE;
+void config_release(struct node_config *config);
+
+/* Parses text as if it stood in `file` (which need not exist). *ret is to be released; on failure
+ * it is zeroed. */
+enum err config_parse(struct bytes text, const char *file, struct node_config *ret,
+	struct errctx *ctx) MUST_USE;
+/* Reads and parses. Errors of files_read besides. */
+enum err config_load(const char *file, struct node_config *ret, struct errctx *ctx) MUST_USE;
+
+/* Adds a peer; ERR_EXISTS for a name that is there, ERR_LIMIT over LIMIT_PEERS, ERR_INVALID. */
+enum err config_add_peer(struct node_config *config, const char *name, const char *address,
+	struct errctx *ctx) MUST_USE;
+
+/* Appends the file for this configuration: what differs from the defaults, and comments. */
+void config_write(const struct node_config *config, struct buf *out);
+
+/* The node's paths, with the directory and the socket of the configuration. */
+enum err config_paths(const struct node_config *config, struct node_paths *ret,
+	struct errctx *ctx) MUST_USE;
+
+#endif

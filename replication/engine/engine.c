@@ -1,0 +1,260 @@
+#include "replication/engine/engine.h"
+
+#include <stdio.h>
+
+#include "replication/engine/internal.h"
+
+const struct engine_timing engine_timing_default = {
+	.hello_timeout = 10 * 1000,
+	.idle_ping = 30 * 1000,
+	.idle_close = 90 * 1000,
+	.dial_min = 1000,
+	.dial_max = 5 * 60 * 1000,
+	.have_delay = 1000,
+	.cosigned_delay = 5 * 60 * 1000,
+	.store_delay = 1000,
+	.fetch_timeout = 60 * 1000,
+	.retry_delay = 5 * 1000,
+};
+
+enum err engine_new(const struct engine_opts *opts, struct engine **ret)
+{
+	struct engine *engine;
+
+	if (!network_name_valid(bytes_str(opts->network)) ||
+		!node_name_valid(bytes_str(opts->node)))
+		return ERR_INVALID;
+	engine = mem_zalloc(sizeof(*engine));
+	if (engine == NULL)
+		return ERR_NOMEM;
+	snprintf(engine->network, sizeof(engine->network), "%s", opts->network);
+	snprintf(engine->node, sizeof(engine->node), "%s", opts->node);
+	engine->opts = *opts;
+	engine->opts.network = engine->network;
+	engine->opts.node = engine->node;
+	engine->random = opts->seed ^ 0x9e3779b97f4a7c15u;
+	if (engine->random == 0)
+		engine->random = 1;
+	arena_init(&engine->arena, LIMIT_ARENA_SIZE);
+	enum err err = directory_new(engine->network, &engine->directory);
+
+	if (err != OK) {
+		engine_free(engine);
+		return err;
+	}
+	*ret = engine;
+	return OK;
+}
+
+void engine_free(struct engine *engine)
+{
+	if (engine == NULL)
+		return;
+	for (struct session *s = engine->sessions, *next; s != NULL; s = next) {
+		next = s->next;
+		session_free(s);
+	}
+	for (size_t i = 0; i < engine->log_count; i++)
+		log_free(engine->logs[i]);
+	mem_free(engine->logs);
+	mem_free(engine->index);
+	mem_free(engine->peers);
+	mem_free(engine->reads);
+	directory_free(engine->directory);
+	arena_release(&engine->arena);
+	mem_free(engine);
+}
+
+static void start(struct engine *engine)
+{
+	engine->started = true;
+	for (size_t i = 0; i < engine->log_count; i++)
+		have_cosign(engine, engine->logs[i]);
+	session_tick(engine);
+}
+
+static void tick(struct engine *engine)
+{
+	session_tick(engine);
+	fetch_tick(engine);
+	have_tick(engine);
+}
+
+static void sent(struct engine *engine, const struct event *event)
+{
+	struct session *session = session_find(engine, event->session);
+
+	if (session == NULL)
+		return;
+	session->queued -= event->size < session->queued ? event->size : session->queued;
+	if (session->queued < SEND_HIGH)
+		serve_session(engine, session);
+}
+
+static void peer_known(struct engine *engine, const char *name)
+{
+	struct peer *peer = peer_get(engine, name);
+
+	if (peer != NULL)
+		peer->dial = true;
+}
+
+static void dial_failed(struct engine *engine, const char *name)
+{
+	struct peer *peer = peer_get(engine, name);
+
+	if (peer != NULL)
+		peer_failed(engine, peer);
+}
+
+static void loaded(struct engine *engine, enum err err)
+{
+	if (err == ERR_NOMEM)
+		engine->nomem = true;
+	else if (err != OK)
+		effect_notice(engine, NOTICE_ALARM, "a log of the store cannot be loaded: %s",
+			err_text(err));
+}
+
+enum err engine_step(struct engine *engine, struct event *event, struct effects *effects)
+{
+	engine->now_ms = event->now_ms;
+	engine->wall_s = event->wall_s;
+	engine->out = effects;
+	switch (event->type) {
+	case EVENT_LOG_LOADED:
+		loaded(engine, log_load(engine, event->head));
+		break;
+	case EVENT_DIRECTORY_LOADED:
+		loaded(engine, directory_apply(engine->directory, event->entry));
+		break;
+	case EVENT_PEER:
+		peer_known(engine, event->peer);
+		break;
+	case EVENT_START:
+		start(engine);
+		break;
+	case EVENT_TICK:
+		tick(engine);
+		break;
+	case EVENT_DIAL_FAILED:
+		dial_failed(engine, event->peer);
+		break;
+	case EVENT_CONNECTED:
+		session_connected(engine, event);
+		break;
+	case EVENT_DISCONNECTED:
+		session_disconnected(engine, event->session);
+		break;
+	case EVENT_FRAME:
+		session_frame(engine, event);
+		break;
+	case EVENT_SENT:
+		sent(engine, event);
+		break;
+	case EVENT_UNLOCKED:
+		append_unlocked(engine, event);
+		break;
+	case EVENT_LOCKED:
+		append_locked(engine);
+		break;
+	case EVENT_APPEND:
+		append_request(engine, event);
+		break;
+	case EVENT_SIGNED:
+		append_signed(engine, event);
+		break;
+	case EVENT_COSIGNED:
+		have_cosigned(engine, event);
+		break;
+	case EVENT_WRITTEN:
+		log_written(engine, event->write);
+		break;
+	case EVENT_READ:
+		serve_read(engine, event);
+		break;
+	}
+	engine->out = NULL;
+	return engine->nomem ? ERR_NOMEM : OK;
+}
+
+uint64_t engine_deadline(const struct engine *engine)
+{
+	uint64_t due = session_deadline(engine), other = fetch_deadline(engine);
+
+	due = other < due ? other : due;
+	other = have_deadline(engine);
+	return other < due ? other : due;
+}
+
+const struct directory *engine_directory(const struct engine *engine)
+{
+	return engine->directory;
+}
+
+size_t engine_log_count(const struct engine *engine)
+{
+	return engine->log_count;
+}
+
+void engine_log_at(const struct engine *engine, size_t position, struct engine_log *ret)
+{
+	const struct elog *log = engine->logs[position];
+
+	*ret = (struct engine_log){
+		.origin = log->origin,
+		.own = log->own,
+		.open = log->open,
+		.frozen = log->frozen,
+		.size = log->size,
+		.known = log->checkpoint.size,
+		.checkpoint = buf_bytes(&log->note),
+		.checkpoint_size = log->checkpoint.size,
+		.root = log->checkpoint.root,
+		.cosigned = log->cosigned_count,
+	};
+	for (const struct session *s = engine->sessions; s != NULL; s = s->next)
+		if (position < s->log_count && s->logs[position].have_size > ret->known)
+			ret->known = s->logs[position].have_size;
+}
+
+bool engine_log_find(const struct engine *engine, struct bytes origin, struct engine_log *ret,
+	size_t *ret_position)
+{
+	const struct elog *log = log_find(engine, origin);
+
+	if (log == NULL)
+		return false;
+	engine_log_at(engine, log->position, ret);
+	*ret_position = log->position;
+	return true;
+}
+
+void engine_cosigned_at(const struct engine *engine, size_t log, size_t position,
+	struct engine_cosigned *ret)
+{
+	const struct cosigned *c = &engine->logs[log]->cosigned[position];
+
+	*ret = (struct engine_cosigned){
+		.size = c->size, .root = c->root, .line = buf_bytes(&c->line)};
+	snprintf(ret->node, sizeof(ret->node), "%s", c->node);
+}
+
+size_t engine_peer_count(const struct engine *engine)
+{
+	return engine->peer_count;
+}
+
+void engine_peer_at(const struct engine *engine, size_t position, struct engine_peer *ret)
+{
+	const struct peer *peer = &engine->peers[position];
+	const struct session *session = session_of(engine, peer->name);
+
+	*ret = (struct engine_peer){
+		.connected = session != NULL,
+		.dialled = peer->dial,
+		.since_ms = session == NULL ? 0 : session->since_ms,
+		.next_dial_ms = peer->next_dial_ms,
+	};
+	snprintf(ret->name, sizeof(ret->name), "%s", peer->name);
+}

@@ -1,0 +1,261 @@
+/*
+ * The engine from inside: its state, and what its files offer each other. See engine.h.
+ *
+ *   engine.c   lifecycle, dispatch of events, deadline, views
+ *   effects.c  the list of effects
+ *   session.c  connections: Hello, duplicates, Ping, Bye, dialling
+ *   have.c     what is announced and heard: Have, Held, cosignatures
+ *   fetch.c    the receiving side: choosing a provider, proving batches, writing them
+ *   serve.c    the providing side: streams with a window
+ *   append.c   own logs: queue, sign, commit, acknowledge
+ *   log.c      the table of logs and what is durable of each
+ */
+#ifndef REPLICATION_ENGINE_INTERNAL_H
+#define REPLICATION_ENGINE_INTERNAL_H
+
+#include <assert.h>
+
+#include "base/alloc.h"
+#include "base/cursor.h"
+#include "base/text.h"
+#include "certs/record.h"
+#include "proto/codec.h"
+#include "proto/frame.h"
+#include "proto/frame.pb-c.h"
+#include "replication/engine/engine.h"
+
+enum {
+	RECENT_ROOTS = 16,           /* checkpoints of a log remembered for late cosignatures */
+	WINDOW = 8,                  /* batches a receiver lets be under way */
+	SEND_HIGH = 1024 * 1024,     /* queued bytes above which nothing is read for a session */
+	APPEND_BYTES = 4 * 1024 * 1024, /* of one own commit */
+	DIALS_PER_TICK = 16,
+};
+
+struct recent_root {
+	uint64_t size;
+	struct hash root;
+};
+
+/* The newest cosignature of one mirror. */
+struct cosigned {
+	char node[LIMIT_NODE_NAME + 1];
+	uint64_t size;
+	struct hash root;
+	struct buf line;
+	bool unsaved;
+};
+
+struct append {
+	struct entries *entries;
+	uint64_t ticket;
+	struct append *next;
+};
+
+/* An own commit on its way: signed, then written. */
+struct commit {
+	enum { COMMIT_NONE, COMMIT_SIGNING, COMMIT_WRITING } state;
+	struct entries *entries;
+	struct compact head;
+	struct checkpoint checkpoint;
+	struct append *appends; /* what it acknowledges, in order */
+};
+
+/*
+ *   size <= head.size: what is durable, what is proven and on its way to the disk. Only `size` and
+ *   `checkpoint` are ever told to anybody.
+ */
+struct elog {
+	struct origin origin;
+	char node[LIMIT_NODE_NAME + 1];
+	size_t position;
+	bool own, directory, open, frozen;
+	bool key_known;
+	struct note_key key;
+
+	uint64_t size;
+	struct compact stored, head;
+	unsigned writing;  /* writes with entries under way */
+	bool write_failed; /* one of them failed: start over when the last has come back */
+	uint64_t retry_ms; /* no fetching before */
+
+	bool has_checkpoint;
+	struct checkpoint checkpoint; /* newest durable */
+	struct buf note;
+	struct recent_root recent[RECENT_ROOTS];
+	unsigned recent_next;
+	struct cosigned *cosigned;
+	size_t cosigned_count;
+	uint64_t cosigned_version; /* counts changes */
+	bool cosigning;
+	struct checkpoint cosign_of; /* while cosigning */
+	uint64_t save_due_ms; /* cosignatures to the store; 0: none waiting */
+
+	/* Receiving. */
+	struct session *provider;
+	uint32_t stream;
+	bool pinned;
+	struct checkpoint pin;
+	struct buf pin_note;
+	uint64_t progress_ms;
+
+	/* Appending. */
+	struct append *queue, **queue_end;
+	size_t queued;
+	struct commit commit;
+};
+
+/* One log as one session sees it. */
+struct peer_log {
+	uint64_t have_size;  /* the checkpoint size the peer last showed */
+	uint64_t told_size;  /* .. and that it was last shown */
+	uint64_t told_cosigned;
+	uint64_t failed_until_ms; /* as provider */
+
+	/* Serving this peer. */
+	bool serving, reading, send_note;
+	uint32_t stream;
+	uint64_t next, target;
+	uint32_t window;
+	uint64_t sent_ends[LIMIT_FETCH_WINDOW];
+	unsigned sent;
+	struct buf note; /* the target's signed note, until it was sent */
+};
+
+struct session {
+	struct session_id id;
+	char peer[LIMIT_NODE_NAME + 1];
+	bool outgoing;
+	enum { SESSION_HELLO, SESSION_ACTIVE, SESSION_CLOSING } state;
+	uint64_t since_ms, heard_ms, pinged_ms;
+	size_t queued;
+	uint64_t have_due_ms; /* 0: nothing to announce */
+	struct peer_log *logs; /* by position of the log */
+	size_t log_count;
+	size_t pump_next; /* fairness between the streams of one session */
+	struct session *next;
+};
+
+struct peer {
+	char name[LIMIT_NODE_NAME + 1];
+	bool dial, dialling;
+	uint64_t next_dial_ms;
+	uint32_t backoff_ms;
+};
+
+struct read_ticket {
+	uint64_t ticket;
+	struct session_id session;
+	size_t log;
+	uint32_t stream;
+};
+
+struct engine {
+	char network[LIMIT_NETWORK_NAME + 1];
+	char node[LIMIT_NODE_NAME + 1];
+	struct engine_opts opts;
+	struct directory *directory;
+	bool started;
+	uint64_t now_ms, wall_s;
+	uint64_t random;
+	struct elog **logs;
+	size_t log_count, log_capacity;
+	size_t *index; /* open addressing over origins: position + 1 */
+	size_t index_size;
+	struct session *sessions; /* in order of id */
+	struct peer *peers;
+	size_t peer_count;
+	struct read_ticket *reads;
+	size_t read_count, read_capacity;
+	uint64_t next_ticket;
+	uint32_t next_stream;
+	struct arena arena; /* the frame being handled */
+	struct effects *out; /* of the current step */
+	bool nomem;          /* sticky, for this step */
+};
+
+/* effects.c: each appends one effect; on ERR_NOMEM engine->nomem is set and NULL returned. */
+struct effect *effect_add(struct engine *engine, enum effect_type type);
+void effect_notice(struct engine *engine, enum notice level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Packs and queues a frame for the session; counts its bytes. */
+void effect_send(struct engine *engine, struct session *session, Sauti__Frame *frame);
+
+/* log.c */
+struct elog *log_find(const struct engine *engine, struct bytes origin);
+/* Finds or makes; NULL (and no error) when it may not be made. */
+struct elog *log_get(struct engine *engine, struct bytes origin);
+void log_free(struct elog *log);
+enum err log_load(struct engine *engine, const struct log_head *head);
+/* Learns the log's key from its first entry; member NULL: not checked against a node key. */
+enum err log_learn_key(struct engine *engine, struct bytes entry, struct elog *log, bool check,
+	struct note_key *ret, struct errctx *ctx);
+void log_remember_root(struct elog *log, const struct checkpoint *checkpoint);
+/* True when (size, root) is a checkpoint of this log that we know of. */
+bool log_knows_root(const struct elog *log, uint64_t size, const struct hash *root);
+/* A checkpoint with a good signature was shown: does it agree with ours? Freezes the log if not. */
+bool log_agrees(struct engine *engine, struct elog *log, const struct checkpoint *shown,
+	const char *by);
+/* A new checkpoint and entries are durable: announce, push, cosign. write may carry the entries. */
+void log_grew(struct engine *engine, struct elog *log, const struct store_write *write);
+void log_written(struct engine *engine, struct store_write *write);
+void log_members_changed(struct engine *engine);
+
+/* session.c */
+struct session *session_find(const struct engine *engine, struct session_id id);
+struct session *session_of(const struct engine *engine, const char *peer); /* active ones */
+struct peer_log *session_log(struct engine *engine, struct session *session, const struct elog *log);
+void session_connected(struct engine *engine, const struct event *event);
+void session_disconnected(struct engine *engine, struct session_id id);
+void session_frame(struct engine *engine, const struct event *event);
+/* Says Bye with the reason, closes, and forgets what the session was doing. */
+void session_close(struct engine *engine, struct session *session, enum notice level,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
+void session_tick(struct engine *engine);
+uint64_t session_deadline(const struct engine *engine);
+void session_free(struct session *session);
+struct peer *peer_get(struct engine *engine, const char *name);
+void peer_failed(struct engine *engine, struct peer *peer);
+
+/* have.c */
+void have_all(struct engine *engine, struct session *session);
+void have_changed(struct engine *engine, struct elog *log, bool grew);
+void have_heard(struct engine *engine, struct session *session, const Sauti__Have *have);
+void have_held(struct engine *engine, struct session *session, const Sauti__Held *held);
+void have_cosigned(struct engine *engine, const struct event *event);
+void have_cosign(struct engine *engine, struct elog *log);
+void have_tick(struct engine *engine);
+uint64_t have_deadline(const struct engine *engine);
+struct cosigned *have_cosigned_of(struct elog *log, const char *node);
+enum err have_keep(struct engine *engine, struct elog *log, const char *node, uint64_t size,
+	const struct hash *root, struct bytes line);
+void cosigned_text(struct buf *out, const struct elog *log, uint64_t size, const struct hash *root);
+
+/* fetch.c */
+void fetch_choose(struct engine *engine, struct elog *log);
+void fetch_batch(struct engine *engine, struct session *session, const Sauti__Batch *batch);
+void fetch_written(struct engine *engine, struct elog *log, const struct store_write *write);
+void fetch_acknowledge(struct engine *engine, struct elog *log);
+void fetch_stop(struct engine *engine, struct elog *log, bool tell);
+void fetch_tick(struct engine *engine);
+uint64_t fetch_deadline(const struct engine *engine);
+
+/* serve.c */
+void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fetch *fetch);
+void serve_acknowledge(struct engine *engine, struct session *session, struct elog *log,
+	struct peer_log *pl, uint64_t size);
+void serve_pump(struct engine *engine, struct session *session, struct elog *log);
+void serve_session(struct engine *engine, struct session *session);
+void serve_grew(struct engine *engine, struct elog *log, const struct store_write *write);
+void serve_read(struct engine *engine, struct event *event);
+void serve_session_gone(struct engine *engine, struct session_id id);
+
+/* append.c */
+void append_request(struct engine *engine, struct event *event);
+void append_unlocked(struct engine *engine, const struct event *event);
+void append_locked(struct engine *engine);
+void append_signed(struct engine *engine, const struct event *event);
+void append_written(struct engine *engine, struct elog *log, const struct store_write *write);
+void append_fail_all(struct engine *engine, struct elog *log, enum err error);
+
+#endif

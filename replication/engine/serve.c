@@ -1,0 +1,214 @@
+/*
+ * The providing side: one stream per session and log, at most `window` batches unacknowledged. A
+ * stream runs to a target checkpoint; when it is reached and the log has a newer one, that becomes
+ * the target and its note goes along with the next batch. A peer that is caught up so gets live
+ * entries as they become durable, straight from memory.
+ */
+#include "replication/engine/internal.h"
+
+static bool may_send(const struct session *session, const struct elog *log, const struct peer_log *pl)
+{
+	return session->state == SESSION_ACTIVE && pl->serving && !pl->reading &&
+		pl->sent < pl->window && session->queued < SEND_HIGH && log->has_checkpoint &&
+		pl->next < log->checkpoint.size;
+}
+
+/* The stream needs a new target: the newest checkpoint. */
+static void aim(struct engine *engine, const struct elog *log, struct peer_log *pl)
+{
+	pl->target = log->checkpoint.size;
+	pl->send_note = true;
+	buf_clear(&pl->note);
+	buf_put(&pl->note, buf_bytes(&log->note));
+	engine->nomem |= pl->note.err != OK;
+}
+
+static void send_batch(struct engine *engine, struct session *session, struct elog *log,
+	struct peer_log *pl, const struct entries *entries, const struct proof *proof)
+{
+	ProtobufCBinaryData list[LIMIT_BATCH_ENTRIES], hashes[LIMIT_PROOF_HASHES];
+	Sauti__Batch batch = SAUTI__BATCH__INIT;
+	Sauti__Frame frame = SAUTI__FRAME__INIT;
+
+	assert(entries->count <= LIMIT_BATCH_ENTRIES && pl->sent < LIMIT_FETCH_WINDOW);
+	for (size_t i = 0; i < entries->count; i++)
+		list[i] = codec_binary(entries->entry[i]);
+	for (size_t i = 0; i < proof->count; i++)
+		hashes[i] = codec_binary(hash_bytes(&proof->hashes[i]));
+	batch.origin = log->origin.text;
+	batch.stream = pl->stream;
+	batch.first = pl->next;
+	batch.n_entries = entries->count;
+	batch.entries = list;
+	batch.n_proof = proof->count;
+	batch.proof = hashes;
+	if (pl->send_note) {
+		batch.checkpoint = codec_binary(buf_bytes(&pl->note));
+		pl->told_size = pl->target;
+	}
+	frame.body_case = SAUTI__FRAME__BODY_BATCH;
+	frame.batch = &batch;
+	effect_send(engine, session, &frame);
+	pl->send_note = false;
+	pl->next += entries->count;
+	pl->sent_ends[pl->sent++] = pl->next;
+}
+
+void serve_pump(struct engine *engine, struct session *session, struct elog *log)
+{
+	struct peer_log *pl = session_log(engine, session, log);
+
+	if (pl == NULL || !may_send(session, log, pl))
+		return;
+	if (pl->next >= pl->target)
+		aim(engine, log, pl);
+	if (engine->read_count == engine->read_capacity) {
+		size_t capacity = engine->read_capacity == 0 ? 16 : 2 * engine->read_capacity;
+		struct read_ticket *list =
+			mem_resize(engine->reads, capacity * sizeof(*engine->reads));
+
+		if (list == NULL) {
+			engine->nomem = true;
+			return;
+		}
+		engine->reads = list;
+		engine->read_capacity = capacity;
+	}
+	struct effect *effect = effect_add(engine, EFFECT_READ);
+
+	if (effect == NULL)
+		return;
+	effect->read = (struct store_read){
+		.origin = log->origin,
+		.first = pl->next,
+		.target = pl->target,
+		.count_max = LIMIT_BATCH_ENTRIES,
+		.size_max = LIMIT_BATCH_SIZE,
+		.ticket = ++engine->next_ticket,
+	};
+	engine->reads[engine->read_count++] = (struct read_ticket){
+		effect->read.ticket, session->id, log->position, pl->stream};
+	pl->reading = true;
+}
+
+/* After room came up in the session's queue: every stream gets its turn. */
+void serve_session(struct engine *engine, struct session *session)
+{
+	for (size_t n = 0; n < session->log_count; n++) {
+		session->pump_next = (session->pump_next + 1) % session->log_count;
+		if (session->logs[session->pump_next].serving)
+			serve_pump(engine, session, engine->logs[session->pump_next]);
+	}
+}
+
+void serve_acknowledge(struct engine *engine, struct session *session, struct elog *log,
+	struct peer_log *pl, uint64_t size)
+{
+	unsigned done = 0;
+
+	while (done < pl->sent && pl->sent_ends[done] <= size)
+		done++;
+	if (done > 0) {
+		pl->sent -= done;
+		memmove(pl->sent_ends, pl->sent_ends + done, pl->sent * sizeof(*pl->sent_ends));
+	}
+	serve_pump(engine, session, log);
+}
+
+void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fetch *fetch)
+{
+	struct elog *log = log_find(engine, bytes_str(fetch->origin));
+	struct peer_log *pl = log == NULL ? NULL : session_log(engine, session, log);
+
+	if (pl == NULL)
+		return; /* we do not have it (any more): the peer's timeout finds another */
+	if (fetch->from > LIMIT_LOG_SIZE) {
+		session_close(engine, session, NOTICE_WARNING, "a Fetch from %llu on",
+			(unsigned long long)fetch->from);
+		return;
+	}
+	if (fetch->window == 0) {
+		pl->serving = pl->serving && fetch->stream != pl->stream;
+		return;
+	}
+	if (!pl->serving || fetch->stream != pl->stream) {
+		pl->serving = true;
+		pl->reading = false; /* a read for the old stream is dropped when it comes */
+		pl->stream = fetch->stream;
+		pl->next = fetch->from;
+		pl->target = 0;
+		pl->sent = 0;
+	}
+	pl->window = fetch->window < LIMIT_FETCH_WINDOW ? fetch->window : LIMIT_FETCH_WINDOW;
+	serve_acknowledge(engine, session, log, pl, fetch->from);
+}
+
+/* May the write's own entries go out as they are, without a read? */
+static bool is_live(const struct elog *log, const struct peer_log *pl,
+	const struct store_write *write)
+{
+	return write->entries != NULL && pl->next == write->first && pl->next >= pl->target &&
+		write->entries->count <= LIMIT_BATCH_ENTRIES &&
+		write->entries->size <= LIMIT_BATCH_SIZE &&
+		write->first + write->entries->count == log->checkpoint.size;
+}
+
+void serve_grew(struct engine *engine, struct elog *log, const struct store_write *write)
+{
+	static const struct proof nothing;
+
+	for (struct session *s = engine->sessions; s != NULL; s = s->next) {
+		struct peer_log *pl = session_log(engine, s, log);
+
+		if (pl == NULL || !may_send(s, log, pl))
+			continue;
+		if (is_live(log, pl, write)) {
+			aim(engine, log, pl);
+			send_batch(engine, s, log, pl, write->entries, &nothing);
+		} else {
+			serve_pump(engine, s, log);
+		}
+	}
+}
+
+void serve_read(struct engine *engine, struct event *event)
+{
+	struct read_ticket ticket = {0};
+	struct session *session;
+
+	for (size_t i = 0; i < engine->read_count; i++) {
+		if (engine->reads[i].ticket != event->ticket)
+			continue;
+		ticket = engine->reads[i];
+		engine->reads[i] = engine->reads[--engine->read_count];
+		break;
+	}
+	session = session_find(engine, ticket.session);
+	if (session != NULL && session->state == SESSION_ACTIVE) {
+		struct elog *log = engine->logs[ticket.log];
+		struct peer_log *pl = session_log(engine, session, log);
+
+		if (pl != NULL && pl->serving && pl->reading && pl->stream == ticket.stream) {
+			pl->reading = false;
+			if (event->error == OK) {
+				send_batch(engine, session, log, pl, event->batch.entries,
+					&event->batch.proof);
+				serve_pump(engine, session, log);
+			} else {
+				pl->serving = false;
+				effect_notice(engine, NOTICE_ALARM,
+					"log '%s': cannot read entry %llu: %s", log->origin.text,
+					(unsigned long long)pl->next, err_text(event->error));
+			}
+		}
+	}
+	entries_unref(event->batch.entries);
+	event->batch.entries = NULL;
+}
+
+void serve_session_gone(struct engine *engine, struct session_id id)
+{
+	for (size_t i = 0; i < engine->read_count; i++)
+		if (engine->reads[i].session.value == id.value)
+			engine->reads[i].session.value = 0;
+}

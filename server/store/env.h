@@ -1,0 +1,97 @@
+/*
+ * env: a thin wrapper over one LMDB environment: its directory, its lock, its databases, its
+ * transactions.
+ *
+ * An error sticks in the transaction: a run of operations needs one check, of what txn_finish
+ * returns. After an error every operation does nothing and finds nothing. Codes of LMDB and errno
+ * are mapped in one function, which also finds the true cause of an EIO: LMDB reports a full disk
+ * as one.
+ *
+ * Opened with MDB_NOTLS, without WRITEMAP, NOSYNC or DUPSORT. Read transactions may run in any
+ * thread, one thread each, and are short. A write transaction begins and ends in one thread;
+ * others wait at txn_begin. Every commit is synced.
+ *
+ * Errors: ERR_BUSY (another process has it; all reader slots taken), ERR_DENIED, ERR_FULL (disk or
+ * map), ERR_CORRUPT, ERR_VERSION (not a file of this LMDB), ERR_NOMEM, ERR_IO (also: an earlier
+ * commit failed while it wrote its head: only closing and opening shows what is on the disk).
+ */
+#ifndef SERVER_STORE_ENV_H
+#define SERVER_STORE_ENV_H
+
+#include <lmdb.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+enum {
+	ENV_DATABASES = 8,
+	ENV_READERS = 126,
+	ENV_FORMAT = 0, /* the format version this program writes and the newest it reads */
+};
+
+struct env;
+struct env_opts {
+	const char *path; /* directory; made with mode 0700 when missing, its parent is not */
+	size_t map_size;  /* bytes, rounded up to pages; never less than the file has */
+};
+/* Takes the directory's lock file for the life of the env, clears dead readers. */
+enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *ctx) MUST_USE;
+void env_close(struct env *env); /* no transaction may be open; NULL is fine */
+void env_tidy(struct env *env);  /* clears the slots of readers that died */
+const char *env_path(const struct env *env);
+/* Of the data file; 0 when it cannot be told. */
+uint64_t env_file_bytes(const struct env *env);
+
+enum txn_kind { TXN_READ, TXN_WRITE };
+struct txn {
+	struct env *env;
+	MDB_txn *mdb;
+	enum txn_kind kind;
+	enum err err; /* sticky: the first failure */
+	struct errctx ctx;
+};
+/* Always followed by txn_finish; a failure to begin sticks like any other. */
+void txn_begin(struct txn *txn, struct env *env, enum txn_kind kind);
+/* Commits a write transaction without an error, aborts any other. The first error, or OK. */
+enum err txn_finish(struct txn *txn, struct errctx *ctx) MUST_USE;
+/* Makes an error of the caller's stick, unless one does. */
+void txn_fail(struct txn *txn, enum err code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Opens the named database into a slot (< ENV_DATABASES); makes it when missing. Write
+ * transactions only; when that transaction fails the env can only be closed. */
+void txn_database(struct txn *txn, unsigned slot, const char *name);
+/* Writes ENV_FORMAT into a new environment; ERR_VERSION sticks for a newer one. `meta` is a slot. */
+void txn_format(struct txn *txn, unsigned meta);
+
+/* False when it is not there, or on an error. The view is valid until the next write in the
+ * transaction, or its end. */
+bool txn_get(struct txn *txn, unsigned slot, struct bytes key, struct bytes *ret);
+void txn_put(struct txn *txn, unsigned slot, struct bytes key, struct bytes value);
+/* False when the key is there already (nothing is written), or on an error. */
+bool txn_add(struct txn *txn, unsigned slot, struct bytes key, struct bytes value);
+void txn_delete(struct txn *txn, unsigned slot, struct bytes key); /* missing is fine */
+uint64_t txn_count(struct txn *txn, unsigned slot);                /* of items */
+uint64_t txn_used_bytes(struct txn *txn); /* of all pages of all open databases */
+
+/*
+ * Items in the order of their keys, from `start` on, as long as the key begins with the first
+ * prefix_size bytes of start. The transaction must not write meanwhile.
+ *
+ *	for (bool more = range_first(..); more; more = range_next(&range))
+ *	range_end(&range);
+ */
+enum { RANGE_PREFIX_MAX = 16 };
+struct range {
+	struct txn *txn;
+	MDB_cursor *mdb;
+	uint8_t prefix[RANGE_PREFIX_MAX];
+	size_t prefix_size;
+	struct bytes key, value; /* of the current item; as txn_get */
+};
+bool range_first(struct range *range, struct txn *txn, unsigned slot, struct bytes start,
+	size_t prefix_size);
+bool range_next(struct range *range);
+void range_end(struct range *range); /* before txn_finish */
+
+#endif

@@ -1,0 +1,107 @@
+/*
+ * The store from inside: its tables and keys, shared by store.c, verify.c and writer.c. The layout
+ * is in store.h.
+ *
+ * What LMDB reports sticks in the transaction. What is wrong with the contents of one log is
+ * returned, and does not stick: in the writer it must not fail the writes of other logs.
+ */
+#ifndef SERVER_STORE_INTERNAL_H
+#define SERVER_STORE_INTERNAL_H
+
+#include "proto/arena.h"
+#include "replication/log/tiles.h"
+#include "server/store/env.h"
+#include "server/store/store.h"
+
+enum {
+	DB_META,
+	DB_LOGS,
+	DB_HEADS,
+	DB_ENTRIES,
+	DB_TILES,
+	DB_COSIGNATURES,
+	DB_LOCATORS,
+	DB_INVITES,
+	DB_COUNT
+};
+_Static_assert(DB_COUNT <= ENV_DATABASES, "every database needs a slot");
+
+enum { LOCATOR_SIZE = 16, LOCATOR_PREFIX_SIZE = 8 };
+
+struct store {
+	struct env *env;
+};
+
+/* A key of fixed shape. */
+struct store_key {
+	uint8_t b[20];
+	uint8_t size;
+};
+
+static inline struct bytes store_key_bytes(const struct store_key *key)
+{
+	return bytes_make(key->b, key->size);
+}
+
+static inline struct store_key log_key(uint32_t log)
+{
+	struct store_key key = {.size = 4};
+
+	put_u32be(key.b, log);
+	return key;
+}
+
+static inline struct store_key entry_key(uint32_t log, uint64_t index)
+{
+	struct store_key key = {.size = 12};
+
+	put_u32be(key.b, log);
+	put_u64be(key.b + 4, index);
+	return key;
+}
+
+static inline struct store_key tile_key(uint32_t log, struct tile_id id)
+{
+	struct store_key key = {.size = 13};
+
+	put_u32be(key.b, log);
+	key.b[4] = (uint8_t)id.level;
+	put_u64be(key.b + 5, id.index);
+	return key;
+}
+
+static inline struct store_key locator_key(uint32_t log, const uint8_t *locator, uint64_t index)
+{
+	struct store_key key = {.size = 20};
+
+	put_u32be(key.b, log);
+	memcpy(key.b + 4, locator, LOCATOR_PREFIX_SIZE);
+	put_u64be(key.b + 12, index);
+	return key;
+}
+
+/* One row of `heads`. */
+struct log_row {
+	uint32_t number;
+	uint64_t size;
+	struct bytes checkpoint; /* a view, as txn_get */
+};
+/* ERR_NOTFOUND, ERR_CORRUPT, or what sticks in txn. */
+enum err store_row(struct txn *txn, const struct origin *origin, struct log_row *ret,
+	struct errctx *ctx) MUST_USE;
+
+/* A tile_source over one log in a transaction; ERR_CORRUPT for a tile that is missing or narrower
+ * than asked. The view is as txn_get. */
+struct store_tiles {
+	struct txn *txn;
+	uint32_t log;
+};
+enum err store_tiles_read(
+	void *arg, struct tile_id id, unsigned width, struct bytes *ret) MUST_USE;
+
+/* *ret_found says whether it is a sealed entry with a locator of 16 bytes; anything else, malformed
+ * too, has none. Clears the arena. ERR_NOMEM. */
+enum err store_locator(struct arena *arena, struct bytes entry, bool *ret_found,
+	uint8_t ret[LOCATOR_SIZE]) MUST_USE;
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * world: a whole network of engines in one process over simulated disks, links and clocks, driven
+ * by one seeded generator. One event is stepped at a time, in order of (time, number); the checkers
+ * of check.h look at every effect. Same seed, same run, byte for byte.
+ *
+ *   world.c    the event queue, nodes, links, faults, workload
+ *   disk.c     a store that loses what was not synced
+ *   check.c    what must never happen, and what must have happened in the end
+ *   main.c     sim --seed N [--trace], sim --seeds FIRST COUNT
+ */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include <stdio.h>
+
+#include "certs/record.h"
+#include "replication/engine/engine.h"
+
+enum { NODES_MAX = 6, LOGS_MAX = NODES_MAX + 1, TICKETS_MAX = 4096 };
+
+/* disk.c: one log on one disk. */
+struct disk_log {
+	struct origin origin;
+	size_t size, capacity;
+	struct entries **block; /* for each index, the block it came in */
+	size_t *offset;         /* .. and its place there */
+	struct hash *leaf;
+	struct buf checkpoint;
+	struct store_cosignature cosigned[NODES_MAX];
+	size_t cosigned_count;
+};
+struct disk {
+	struct disk_log logs[LOGS_MAX];
+	size_t log_count;
+};
+struct disk_log *disk_find(struct disk *disk, const struct origin *origin);
+struct bytes disk_entry(const struct disk_log *log, size_t index);
+void disk_apply(struct disk *disk, const struct store_write *write); /* durable from here on */
+void disk_head(const struct disk_log *log, struct log_head *ret);
+void disk_read(struct disk *disk, const struct store_read *read, struct store_batch *ret);
+void disk_root(const struct disk_log *log, uint64_t size, struct hash *ret);
+void disk_release(struct disk *disk);
+
+struct keys {
+	struct signer *node, *log, *mirror;
+	struct member member;
+	struct origin origin;
+};
+
+struct link; /* one connection between two nodes */
+
+struct node {
+	size_t number;
+	char name[LIMIT_NODE_NAME + 1];
+	struct keys keys;
+	struct engine *engine; /* NULL while it is down */
+	struct disk disk;
+	struct store_write *writes, **writes_end; /* submitted, not yet durable */
+	uint64_t life;       /* counts restarts: events of an earlier life are void */
+	uint64_t tick_at;    /* the tick that is planned; UINT64_MAX: none */
+	bool admitted, opened;
+	uint64_t appends;    /* asked for so far */
+};
+
+struct world {
+	uint64_t seed, random, now_ms;
+	bool trace, faults;
+	struct signer *directory_key;
+	struct origin directory;
+	size_t node_count;
+	struct node nodes[NODES_MAX];
+	bool cut[NODES_MAX][NODES_MAX]; /* partitioned from each other */
+	struct event_queue *queue;
+	struct link *links;
+	uint64_t next_session, next_ticket;
+	struct check *check;
+	char *failure; /* the first thing that must not happen */
+	uint64_t steps, frames, entries_sent, entries_needed, crashes, cuts, corrupted;
+};
+
+/* Runs one seed to its end. True when nothing was wrong; otherwise world->failure says what. */
+bool world_run(struct world *world, uint64_t seed, bool trace);
+void world_release(struct world *world);
+
+uint64_t world_random(struct world *world, uint64_t below); /* 0 .. below - 1 */
+void world_say(const struct world *world, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void world_fail(struct world *world, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* check.c */
+struct check *check_new(void);
+void check_free(struct check *check);
+void check_effect(struct world *world, struct node *node, const struct effect *effect);
+void check_durable(struct world *world, struct node *node, const struct store_write *write);
+void check_acknowledged(struct world *world, struct node *node, uint64_t ticket, uint64_t index);
+void check_asked(struct world *world, struct node *node, uint64_t ticket, const struct origin *origin,
+	const struct entries *entries);
+void check_restarted(struct world *world, struct node *node);
+void check_end(struct world *world);
+
+#endif
