@@ -16,7 +16,7 @@
 enum { HASH_SIZE = 32, AEAD_KEY_SIZE = 32, AEAD_NONCE_SIZE = 12, AEAD_TAG_SIZE = 16 };
 enum { ED25519_SEED_SIZE = 32, ED25519_PUBLIC_SIZE = 32, ED25519_SIGNATURE_SIZE = 64 };
 enum { X25519_KEY_SIZE = 32 };
-/* Bytes of OpenSSL's secure heap, shared by struct secret and OpenSSL's own private keys. */
+/* Bytes of OpenSSL's secure heap, shared by struct secret and OpenSSL's own use. */
 enum { CRYPTO_SECURE_HEAP_SIZE = 256 * 1024 };
 
 struct hash {
@@ -82,7 +82,8 @@ enum err aead_open(const struct aead_key *key, struct bytes aad, struct bytes se
 	uint8_t *ret) MUST_USE;
 
 /* Ed25519 (RFC 8032). A signer holds the private key, parsed once; opaque; sign is thread-safe.
- * ERR_INVALID when the seed has another size. */
+ * ERR_INVALID when the seed has another size. OpenSSL 3.0 keeps a key imported from raw bytes in
+ * ordinary memory, not in its secure heap; it is wiped by signer_free. */
 struct signer;
 enum err signer_new(struct bytes seed /* 32 bytes */, struct signer **ret) MUST_USE;
 void signer_free(struct signer *signer); /* NULL is fine */

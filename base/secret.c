@@ -8,8 +8,9 @@
 #include "base/crypto.h"
 
 /*
- * OpenSSL takes its own private keys and DRBG seeds from the same secure heap and fails when it is
- * full, so secrets leave a quarter of it alone and go to ordinary memory instead.
+ * OpenSSL takes the DRBG seeds of each thread and the private keys that it makes or decodes from
+ * the same secure heap, and fails when it is full. So secrets leave a quarter of it alone and go
+ * to ordinary memory instead.
  */
 enum { SECURE_USED_MAX = CRYPTO_SECURE_HEAP_SIZE / 4 * 3 };
 

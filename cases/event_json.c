@@ -2,8 +2,9 @@
  * Events from JSON and to JSON. Happy path: size, UTF-8 and depth are checked on the bytes, Jansson
  * parses, the common members are read by a table, the rest become fields.
  *
- * Jansson allocates outside base/alloc.h, and says "invalid token" where it ran out of memory in
- * the middle of a string; such an event is refused like a malformed one.
+ * Jansson allocates outside base/alloc.h and does not wipe. Jansson 2.14 ignores a failed growth of
+ * its token buffer and then writes behind it: a program gives it an allocator that stops the
+ * program when memory runs out (json_set_alloc_funcs), and that wipes what is freed.
  */
 #include "cases/event_json.h"
 

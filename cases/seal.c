@@ -336,13 +336,34 @@ static void entry_arena_init(struct arena *arena)
 	arena_init(arena, 4 * LIMIT_ENTRY_SIZE);
 }
 
+/* One zstd frame into sealer->stored. */
+static enum err decompress(struct sealer *sealer, struct bytes frame, size_t *ret_size)
+{
+	unsigned long long announced = ZSTD_getFrameContentSize(frame.data, frame.size);
+	size_t size;
+
+	/* One frame and nothing behind it: not all readers go on to a second. */
+	if (announced == ZSTD_CONTENTSIZE_ERROR ||
+		ZSTD_findFrameCompressedSize(frame.data, frame.size) != frame.size)
+		return ERR_MALFORMED;
+	if (announced != ZSTD_CONTENTSIZE_UNKNOWN && announced > sizeof sealer->stored)
+		return ERR_LIMIT;
+	size = ZSTD_decompressDCtx(
+		sealer->decompress, sealer->stored, sizeof sealer->stored, frame.data, frame.size);
+	if (ZSTD_isError(size))
+		return ZSTD_getErrorCode(size) == ZSTD_error_dstSize_tooSmall ? ERR_LIMIT
+									      : ERR_MALFORMED;
+	*ret_size = size;
+	return OK;
+}
+
 /* From a decrypted plaintext to the part. */
 static enum err unpad(struct sealer *sealer, struct bytes plain, struct buf *out)
 {
 	uint32_t stored = get_u32be(plain.data + 1);
 	struct bytes part = bytes_make(plain.data + SEAL_HEADER_SIZE, stored);
 	uint8_t rest = 0;
-	size_t size, before = out->size;
+	size_t before = out->size;
 
 	if (stored > plain.size - SEAL_HEADER_SIZE)
 		return ERR_MALFORMED;
@@ -351,13 +372,8 @@ static enum err unpad(struct sealer *sealer, struct bytes plain, struct buf *out
 	if (rest != 0)
 		return ERR_MALFORMED;
 	if (plain.data[0] == SEAL_ZSTD) {
-		size = ZSTD_decompressDCtx(sealer->decompress, sealer->stored,
-			sizeof sealer->stored, part.data, part.size);
-		if (ZSTD_isError(size))
-			return ZSTD_getErrorCode(size) == ZSTD_error_dstSize_tooSmall
-				       ? ERR_LIMIT
-				       : ERR_MALFORMED;
-		part = bytes_make(sealer->stored, size);
+		TRY(decompress(sealer, part, &part.size));
+		part.data = sealer->stored;
 	} else if (plain.data[0] != SEAL_PLAIN) {
 		return ERR_UNSUPPORTED;
 	}

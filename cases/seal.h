@@ -84,7 +84,8 @@ enum err seal_write(struct sealer *sealer, const struct seal_key *key,
 /* Opens an entry at its position and appends the part to out. ERR_MALFORMED: not a sealed entry of
  * suite 1 with exact lengths, or what was sealed is not as it must be (padding, header);
  * ERR_DECRYPT: another position, another key, or changed; ERR_UNSUPPORTED: another suite or
- * compression; ERR_LIMIT: it decompresses to more than LIMIT_PART_SIZE; ERR_NOMEM, ERR_CRYPTO. */
+ * compression; ERR_LIMIT: it decompresses to more than LIMIT_PART_SIZE, as the frame announces (one
+ * that announces nothing may be ERR_MALFORMED); ERR_NOMEM, ERR_CRYPTO. */
 enum err seal_open(struct sealer *sealer, const struct seal_key *key,
 	const struct seal_position *at, struct bytes entry, struct buf *out) MUST_USE;
 

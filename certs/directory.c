@@ -217,6 +217,7 @@ static enum err fold_created(struct directory *directory, const struct record *r
 {
 	struct network_created created;
 	struct log_opened opened;
+	enum err err;
 
 	if (record->type != SAUTI__RECORD_TYPE__RECORD_NETWORK_CREATED)
 		return err_set(ctx, ERR_UNTRUSTED, "not NetworkCreated");
@@ -225,9 +226,10 @@ static enum err fold_created(struct directory *directory, const struct record *r
 	TRY(network_created_read(record->body, arena, &created, ctx));
 	if (strcmp(created.network, directory->network) != 0)
 		return err_set(ctx, ERR_UNTRUSTED, "NetworkCreated of another network");
-	if (node_check(&created.hq_node, PURPOSE_NETWORK_CREATED, record->body,
-		    record->signature) != OK)
-		return err_set(ctx, ERR_UNTRUSTED, "NetworkCreated: bad signature");
+	err = node_check(
+		&created.hq_node, PURPOSE_NETWORK_CREATED, record->body, record->signature);
+	if (err != OK)
+		return err_set(ctx, err, "NetworkCreated: bad signature");
 	TRY(log_opened_read(bytes_make(directory->first, directory->first_size), &created.hq_node,
 		arena, &opened, ctx));
 	strcpy(directory->hq, created.hq);
@@ -319,9 +321,9 @@ enum err directory_apply(struct directory *directory, struct bytes entry)
 	struct errctx ctx = {""};
 	enum err err;
 
+	arena_init(&arena, LIMIT_ARENA_SIZE);
 	if (directory->size >= LIMIT_DIRECTORY_RECORDS)
 		return ERR_LIMIT;
-	arena_init(&arena, LIMIT_ARENA_SIZE);
 	err = fold(directory, entry, &arena, &ctx);
 	if (err == ERR_NOMEM)
 		return err;

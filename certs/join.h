@@ -1,6 +1,6 @@
 /*
- * join: the messages by which an invited node becomes a member (DESIGN 7, docs/PROTOCOL). Pure: each
- * function takes what arrived and gives what to send; sockets, files and durability are the
+ * join: the messages by which an invited node becomes a member (DESIGN 7, docs/PROTOCOL). Pure:
+ * each function takes what arrived and gives what to send; sockets, files and durability are the
  * callers' (server/net for headquarters, cli for the joiner).
  *
  *   hq      invite            -> token                (the secret is stored with the invite)
@@ -34,10 +34,20 @@ struct join_token {
 	uint8_t secret[JOIN_SECRET_SIZE]; /* wipe the struct after use */
 	uint64_t expires_at;
 };
-/* "sauti-join-1.<base64url>": appended. */
+/* "sauti-join-1.<base64url of JoinToken>": appended; a secret, wipe out with buf_wipe. ERR_INVALID:
+ * what join_token_read would not take; ERR_LIMIT: over LIMIT_JOIN_TOKEN; ERR_NOMEM. */
 enum err join_token_write(const struct join_token *token, struct buf *out) MUST_USE;
-/* ERR_MALFORMED naming what; surrounding white space is ignored. */
+/* ERR_MALFORMED naming what; surrounding white space is ignored. Whether it has expired is for
+ * headquarters to say: the joiner's clock may be wrong. ERR_NOMEM. */
 enum err join_token_read(struct bytes text, struct join_token *ret, struct errctx *ctx) MUST_USE;
+
+/* The joiner: the TLS server shows a key whose SPKI has this SHA-256. OK only if the directory
+ * folded from the welcome is the token's (network, origin, log key, not smaller) and lists the key
+ * for an active member with role hq; ERR_UNTRUSTED otherwise. The caller has verified before, in
+ * this order: the checkpoint under token->directory_key, that the entries have its root, and that
+ * their first token->directory_size have token->directory_root. */
+enum err join_welcome_check(const struct join_token *token, const struct directory *directory,
+	const struct hash *spki, struct errctx *ctx) MUST_USE;
 
 /* HMAC-SHA-256(secret, "sauti/1 join" || lv16 network || lv16 name || SHA-256(tls SPKI) ||
  * SHA-256(admitted body) || exporter). */
@@ -45,13 +55,17 @@ enum err join_proof(const uint8_t secret[JOIN_SECRET_SIZE], const char *network,
 	struct bytes tls_spki, struct bytes admitted_body,
 	const uint8_t exporter[JOIN_EXPORTER_SIZE], struct hash *ret) MUST_USE;
 
-/* The joiner's request: member filled from keys and token. Appends the packed JoinRequest. */
+/* The joiner's request: member filled from keys and token, made_at = now (seconds, UTC). Appends
+ * the packed JoinRequest. ERR_INVALID: the boot keys are for another node or network than the
+ * token, or a key is missing; ERR_CRYPTO, ERR_NOMEM. */
 enum err join_request_write(const struct join_token *token, const struct boot_keys *boot,
 	const struct node_keys *keys, const uint8_t exporter[JOIN_EXPORTER_SIZE], uint64_t now,
 	struct buf *out) MUST_USE;
 
-/* Headquarters: checks form, proof, self-signature, and that name, role, country and key hash are
- * those of the invite. ERR_DENIED (no more said to the stranger), reason in ctx for the log. */
+/* Headquarters: checks form, proof, expiry, self-signature, and that name, role, country and key
+ * hash are those of the invite. ERR_DENIED (no more said to the stranger), reason in ctx for the
+ * log; ERR_NOMEM, ERR_CRYPTO. Whether the invite was used is the caller's to know, and whether the
+ * directory has room for these keys: apply the record to a fold before issuing anything. */
 struct join_invite {
 	char name[LIMIT_NODE_NAME + 1];
 	enum role role;
@@ -60,7 +74,7 @@ struct join_invite {
 	uint64_t expires_at;
 };
 enum err join_request_check(const Sauti__JoinRequest *request, const char *network,
-	const struct join_invite *invite, const uint8_t exporter[JOIN_EXPORTER_SIZE],
-	uint64_t now, struct member *ret, struct errctx *ctx) MUST_USE;
+	const struct join_invite *invite, const uint8_t exporter[JOIN_EXPORTER_SIZE], uint64_t now,
+	struct member *ret, struct errctx *ctx) MUST_USE;
 
 #endif

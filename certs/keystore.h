@@ -1,7 +1,28 @@
 /*
- * keystore: the bytes of a node's key files. The boot keys (tls, mirror, witness) stand plain, under
- * the file's mode; the rest is sealed under a random master key, which each slot wraps under a
- * passphrase with scrypt (DESIGN 7: N = 2^16, r = 8, p = 1). No I/O: see node/.
+ * keystore: the bytes of a node's key files. The boot keys (tls, mirror, witness) stand plain,
+ * under the file's mode; the rest is sealed under a random master key, which each slot wraps under
+ * a passphrase with scrypt (DESIGN 7: N = 2^16, r = 8, p = 1). No I/O: see node/. The file of the
+ * root key has the same form, with root_key alone in it.
+ *
+ * Version 1. The file is a protobuf message Keystore (proto/stored.proto) without unknown fields.
+ * All AEADs are AES-256-GCM with a random 12-byte nonce and the 16-byte tag at the end; || is
+ * concatenation, lv16(x) is u16be(length of x) || x:
+ *
+ *   slot key   = scrypt(passphrase, salt, N, r, p), 32 bytes; salt: 16 random bytes
+ *   slot aad   = "sauti/1 keystore slot" || u32be(version) || lv16(label)
+ *                || u64be(N) || u32be(r) || u32be(p) || lv16(salt)
+ *   master     = AEAD(slot key, slot nonce, slot aad, master key): 32 + 16 bytes
+ *   body aad   = "sauti/1 keystore body" || u32be(version) || u16be(count of slots)
+ *                || for each slot in the order of the file:
+ *                   lv16(label) || u64be(N) || u32be(r) || u32be(p)
+ *                   || lv16(salt) || lv16(slot nonce) || lv16(master)
+ *   body       = AEAD(master key, body nonce, body aad, KeystoreBody packed)
+ *
+ * The body binds every slot: one that was removed cannot be put back, nor one be changed, without
+ * the master key. Whoever changes the slots seals the body anew, with a new nonce.
+ *
+ * Writers reserve all room first, so that growth leaves no copy of a key behind when `out` is
+ * empty; wipe it with buf_wipe.
  */
 #ifndef CERTS_KEYSTORE_H
 #define CERTS_KEYSTORE_H
@@ -11,14 +32,25 @@
 #include "base/limits.h"
 #include "base/secret.h"
 
+enum {
+	KEYSTORE_VERSION = 1,
+	KEYSTORE_SLOTS_MAX = 16,
+	KEYSTORE_LABEL_MAX = 64, /* bytes of UTF-8, at least one */
+	KEYSTORE_SALT_SIZE = 16,
+	KEYSTORE_DER_MAX = 1024, /* a private key, PKCS#8 */
+};
+
+/* File keys/boot: a BootKeys message, plain. */
 struct boot_keys {
 	char network[LIMIT_NETWORK_NAME + 1];
 	char node[LIMIT_NODE_NAME + 1];
 	struct secret tls_key; /* PKCS#8 DER */
 	struct secret mirror_seed, witness_seed;
 };
+/* ERR_INVALID for names that are not valid; ERR_CRYPTO, ERR_NOMEM. */
 enum err boot_keys_make(const char *network, const char *node, struct boot_keys *ret) MUST_USE;
 enum err boot_keys_write(const struct boot_keys *keys, struct buf *out) MUST_USE;
+/* ERR_CORRUPT: damaged; ERR_VERSION: of a newer Sauti; ERR_NOMEM. */
 enum err boot_keys_read(struct bytes file, struct boot_keys *ret, struct errctx *ctx) MUST_USE;
 void boot_keys_release(struct boot_keys *keys);
 
@@ -30,18 +62,23 @@ struct node_keys {
 	char log_origin[LIMIT_ORIGIN + 1];
 	char directory_origin[LIMIT_ORIGIN + 1];
 };
-/* Fresh node, log, keyring and complaint keys; log_origin copied. */
+/* Fresh node, log, keyring and complaint keys; log_origin copied. ERR_INVALID for an origin that is
+ * empty or over LIMIT_ORIGIN; ERR_CRYPTO, ERR_NOMEM. */
 enum err node_keys_make(const char *log_origin, struct node_keys *ret) MUST_USE;
 void node_keys_release(struct node_keys *keys);
 
 extern const struct scrypt_cost keystore_cost; /* N 2^16, r 8, p 1 */
 
-/* A keystore file with one slot. cost: keystore_cost but in tests. An empty passphrase is
- * ERR_INVALID, one over LIMIT_PASSPHRASE is ERR_LIMIT. */
+/* A keystore file with one slot. cost: keystore_cost but in tests. A passphrase that
+ * is empty or has a zero byte is ERR_INVALID, one over LIMIT_PASSPHRASE is ERR_LIMIT. Also
+ * ERR_INVALID: a label that is empty, too long or not UTF-8, keys of a wrong size, no key at all;
+ * ERR_CRYPTO, ERR_NOMEM. */
 enum err keystore_seal(const struct node_keys *keys, const char *label, struct bytes passphrase,
 	struct scrypt_cost cost, struct buf *out) MUST_USE;
-/* ERR_DENIED: no slot opens with this passphrase. ERR_CORRUPT: damaged. ERR_VERSION: newer.
- * Stored scrypt parameters over 4 times keystore_cost are ERR_LIMIT before any work. */
+/* ERR_DENIED: no slot opens with this passphrase (a damaged slot looks the same). ERR_CORRUPT:
+ * damaged, or over LIMIT_KEYSTORE_SIZE. ERR_VERSION: of a newer Sauti. Stored scrypt parameters
+ * over 4 times keystore_cost are ERR_LIMIT before any work. An empty passphrase is ERR_INVALID, one
+ * over LIMIT_PASSPHRASE ERR_LIMIT; ERR_CRYPTO, ERR_NOMEM. */
 enum err keystore_open(struct bytes file, struct bytes passphrase, struct node_keys *ret,
 	struct errctx *ctx) MUST_USE;
 

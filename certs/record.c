@@ -1,8 +1,5 @@
 #include "certs/record.h"
 
-#include <assert.h>
-
-#include "base/alloc.h"
 #include "base/cursor.h"
 #include "base/text.h"
 
@@ -396,7 +393,7 @@ static enum err member_from(
 		return err_set(ctx, ERR_MALFORMED, "name or country too long");
 	strcpy(member->name, message->name);
 	strcpy(member->country, message->country);
-	if (message->role < ROLE_HQ || message->role > ROLE_AUDITOR)
+	if ((int)message->role < ROLE_HQ || (int)message->role > ROLE_AUDITOR)
 		return err_set(ctx, ERR_MALFORMED, "unknown role %d", (int)message->role);
 	member->role = (enum role)message->role;
 	if (!take_exact(message->tls_spki_sha256, member->tls_spki.b, HASH_SIZE) ||

@@ -8,8 +8,10 @@
 #include "proto/arena.h"
 #include "proto/scan.h"
 
-/* Scans, then unpacks into the arena. *ret lives until the arena is cleared, and holds copies: it
- * does not refer to `wire`. Errors: those of scan_message, ERR_NOMEM past the arena's maximum. */
+/* Scans, then unpacks into the arena. ret_message points to a variable of the type "pointer to the
+ * message's struct". The message lives until the arena is cleared, and holds copies: it does not
+ * refer to `wire`. Nothing in it is freed one by one. Errors: those of scan_message, ERR_NOMEM past
+ * the arena's maximum (what was used of the arena until then stays used until it is cleared). */
 enum err codec_unpack(const ProtobufCMessageDescriptor *descriptor, struct bytes wire,
 	const struct scan_limits *limits, struct arena *arena, void *ret_message,
 	struct errctx *ctx) MUST_USE;

@@ -1,12 +1,17 @@
 /*
  * The happy path: for each field, read the tag, find the field in the descriptor, check that the
- * wire type fits and that a singular field comes once, and step over (or into) its value.
+ * wire type fits and that a singular field comes once, then step over its value, or into it when it
+ * is a message. Each message being read has a struct level on the stack; their chain is the path of
+ * an error. The depth is checked before a level is made.
+ *
+ * Two parsers agree on what passes: every varint has its one shortest form, nothing is merged, no
+ * value is cut to fit its field.
  */
 #include "proto/scan.h"
 
+#include <assert.h>
 #include <stdio.h>
 
-#include "base/cursor.h"
 #include "base/limits.h"
 #include "base/text.h"
 
@@ -14,56 +19,102 @@ const struct scan_limits scan_limits_default = {
 	LIMIT_MESSAGE_DEPTH, LIMIT_MESSAGE_FIELDS, LIMIT_MESSAGE_UNKNOWN};
 const struct scan_limits scan_limits_strict = {LIMIT_MESSAGE_DEPTH, LIMIT_MESSAGE_FIELDS, 0};
 
-enum wire_type { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
-enum { FIELDS_SEEN_MAX = 64 }; /* fields of one message: a bit each */
+enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
+enum { SEEN_MAX = 64 }; /* fields of one message type: a bit each */
 
 struct scan {
-	struct scan_limits left;
+	const struct scan_limits *limits;
+	size_t fields, unknown; /* met so far */
 	struct errctx *ctx;
 };
 
-static enum err scan_one(struct scan *scan, const ProtobufCMessageDescriptor *descriptor,
-	struct bytes wire);
+struct level {
+	const struct level *up;
+	const ProtobufCMessageDescriptor *type;
+	const ProtobufCFieldDescriptor *field; /* the one being read; NULL between and if unknown */
+	const ProtobufCFieldDescriptor *previous; /* mostly the next one too: repeated fields */
+	uint64_t seen;
+	size_t depth;
+};
 
-/* Canonical: at most 10 bytes, the tenth at most 1, no overlong zero bytes. */
-static enum err read_varint(struct cursor *cursor, uint64_t *ret)
+struct value {
+	struct bytes bytes; /* of WIRE_BYTES */
+	uint64_t number;    /* of WIRE_VARINT */
+};
+
+static enum err scan_level(struct scan *scan, struct level *level, struct bytes wire);
+
+static void path_put(const struct level *level, char *out, size_t size)
 {
-	uint64_t value = 0;
+	size_t used;
 
-	for (unsigned shift = 0; shift < 70; shift += 7) {
-		uint8_t b = cursor_u8(cursor);
-
-		if (cursor->err != OK || (shift == 63 && b > 1) || (b == 0 && shift > 0))
-			return ERR_MALFORMED;
-		value |= (uint64_t)(b & 0x7f) << shift;
-		if ((b & 0x80) == 0) {
-			*ret = value;
-			return OK;
-		}
-	}
-	return ERR_MALFORMED;
+	if (level->up != NULL)
+		path_put(level->up, out, size);
+	else
+		snprintf(out, size, "%s", level->type->short_name);
+	used = strlen(out);
+	if (level->field != NULL)
+		snprintf(out + used, size - used, ".%s", level->field->name);
 }
 
-static enum err read_value(struct cursor *cursor, unsigned wire_type, struct bytes *ret)
+static enum err refuse(
+	const struct scan *scan, const struct level *level, enum err code, const char *why)
 {
-	uint64_t v;
+	char path[256];
+
+	if (scan->ctx == NULL)
+		return code;
+	path_put(level, path, sizeof(path));
+	return err_set(scan->ctx, code, "%s: %s", path, why);
+}
+
+static inline bool take(struct bytes *rest, size_t size, struct bytes *ret)
+{
+	if (size > rest->size)
+		return false;
+	*ret = bytes_make(rest->data, size);
+	if (size > 0)
+		*rest = bytes_make(rest->data + size, rest->size - size);
+	return true;
+}
+
+/* At most 64 bits, in the shortest form: the last of several bytes is not zero. */
+static inline bool take_varint(struct bytes *rest, uint64_t *ret)
+{
+	size_t max = rest->size < 10 ? rest->size : 10;
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < max; i++) {
+		uint8_t b = rest->data[i];
+
+		value |= (uint64_t)(b & 0x7f) << (7 * i);
+		if (b >= 0x80)
+			continue;
+		if ((b == 0 && i > 0) || (b > 1 && i == 9))
+			return false;
+		*rest = bytes_make(rest->data + i + 1, rest->size - i - 1);
+		*ret = value;
+		return true;
+	}
+	return false;
+}
+
+static bool take_value(struct bytes *rest, unsigned wire_type, struct value *ret)
+{
+	uint64_t size;
 
 	switch (wire_type) {
 	case WIRE_VARINT:
-		return read_varint(cursor, &v);
+		return take_varint(rest, &ret->number);
 	case WIRE_64:
-		*ret = cursor_take(cursor, 8);
-		return cursor->err;
+		return take(rest, 8, &ret->bytes);
 	case WIRE_32:
-		*ret = cursor_take(cursor, 4);
-		return cursor->err;
+		return take(rest, 4, &ret->bytes);
 	case WIRE_BYTES:
-		if (read_varint(cursor, &v) != OK || v > cursor->rest.size)
-			return ERR_MALFORMED;
-		*ret = cursor_take(cursor, (size_t)v);
-		return OK;
-	default: /* groups, and what does not exist */
-		return ERR_MALFORMED;
+		return take_varint(rest, &size) && size <= rest->size &&
+		       take(rest, (size_t)size, &ret->bytes);
+	default:
+		return false;
 	}
 }
 
@@ -87,130 +138,170 @@ static unsigned wire_type_of(ProtobufCType type)
 	}
 }
 
-/* A packed repeated scalar: elements one after the other, each counted. */
-static enum err scan_packed(struct scan *scan, ProtobufCType type, struct bytes value)
+/* Whether a varint is one that the type writes. Parsers cut what does not fit, or do not. */
+static bool number_fits(ProtobufCType type, uint64_t number)
 {
-	struct cursor cursor = cursor_make(value);
-	struct bytes ignored;
+	switch (type) {
+	case PROTOBUF_C_TYPE_BOOL:
+		return number <= 1;
+	case PROTOBUF_C_TYPE_UINT32:
+	case PROTOBUF_C_TYPE_SINT32:
+		return number <= UINT32_MAX;
+	case PROTOBUF_C_TYPE_INT32:
+	case PROTOBUF_C_TYPE_ENUM: /* negative ones come as 64 bits */
+		return number <= INT32_MAX || number >= (uint64_t)INT32_MIN;
+	default:
+		return true;
+	}
+}
 
-	while (cursor.rest.size > 0) {
-		if (scan->left.fields == 0)
-			return err_set(scan->ctx, ERR_LIMIT, "too many fields");
-		scan->left.fields--;
-		if (read_value(&cursor, wire_type_of(type), &ignored) != OK)
-			return err_set(scan->ctx, ERR_MALFORMED, "a bad packed element");
+static enum err count_field(struct scan *scan, const struct level *level)
+{
+	if (scan->fields == scan->limits->fields)
+		return refuse(scan, level, ERR_LIMIT, "too many fields");
+	scan->fields++;
+	return OK;
+}
+
+static enum err scan_packed(struct scan *scan, const struct level *level, struct bytes rest)
+{
+	ProtobufCType type = level->field->type;
+	unsigned wire_type = wire_type_of(type);
+
+	while (rest.size > 0) {
+		struct value value = {0};
+
+		TRY(count_field(scan, level));
+		if (!take_value(&rest, wire_type, &value))
+			return refuse(scan, level, ERR_MALFORMED, "truncated or overlong element");
+		if (!number_fits(type, value.number))
+			return refuse(scan, level, ERR_MALFORMED, "value out of range");
 	}
 	return OK;
 }
 
-static enum err scan_value(struct scan *scan, const ProtobufCFieldDescriptor *field,
-	struct bytes value)
+static enum err scan_text(struct scan *scan, const struct level *level, struct bytes text)
 {
-	if (field->type == PROTOBUF_C_TYPE_STRING) {
-		if (!utf8_valid(value) || (value.size > 0 && memchr(value.data, 0, value.size)))
-			return err_set(scan->ctx, ERR_MALFORMED, "not UTF-8 text");
-		return OK;
-	}
-	if (field->type != PROTOBUF_C_TYPE_MESSAGE)
-		return OK;
-	if (scan->left.depth == 0)
-		return err_set(scan->ctx, ERR_LIMIT, "nested too deep");
-	scan->left.depth--;
-	enum err err = scan_one(scan, field->descriptor, value);
-
-	scan->left.depth++;
-	return err;
+	/* protobuf-c gives C strings: a NUL would hide the rest. */
+	if (text.size > 0 && memchr(text.data, 0, text.size) != NULL)
+		return refuse(scan, level, ERR_MALFORMED, "NUL in text");
+	if (!utf8_valid(text))
+		return refuse(scan, level, ERR_MALFORMED, "not UTF-8");
+	return OK;
 }
 
-/* Singular fields come once; of a oneof, one member. seen has a bit for each field. */
-static bool comes_once(const ProtobufCMessageDescriptor *descriptor,
-	const ProtobufCFieldDescriptor *field, uint64_t *seen)
+static enum err scan_inner(struct scan *scan, const struct level *level, struct bytes wire)
 {
-	size_t at = (size_t)(field - descriptor->fields);
+	struct level inner = {
+		.up = level, .type = level->field->descriptor, .depth = level->depth + 1};
+
+	if (inner.depth > scan->limits->depth)
+		return refuse(scan, level, ERR_LIMIT, "nested too deep");
+	return scan_level(scan, &inner, wire);
+}
+
+/* A singular field comes once; of a oneof, one member, so that one closes all of them. */
+static bool comes_once(struct level *level)
+{
+	const ProtobufCFieldDescriptor *field = level->field, *fields = level->type->fields;
+	uint64_t bit = UINT64_C(1) << (field - fields);
 
 	if (field->label == PROTOBUF_C_LABEL_REPEATED)
 		return true;
-	if ((*seen >> at & 1) != 0)
+	if ((level->seen & bit) != 0)
 		return false;
-	*seen |= UINT64_C(1) << at;
+	level->seen |= bit;
 	if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0)
 		return true;
-	for (size_t i = 0; i < descriptor->n_fields; i++)
-		if (i != at && (*seen >> i & 1) != 0 &&
-			(descriptor->fields[i].flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-			descriptor->fields[i].quantifier_offset == field->quantifier_offset)
-			return false;
+	for (unsigned i = 0; i < level->type->n_fields; i++)
+		if ((fields[i].flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
+			fields[i].quantifier_offset == field->quantifier_offset)
+			level->seen |= UINT64_C(1) << i;
 	return true;
 }
 
-static enum err scan_known(struct scan *scan, const ProtobufCMessageDescriptor *descriptor,
-	const ProtobufCFieldDescriptor *field, unsigned wire_type, struct cursor *cursor,
-	uint64_t *seen)
+static enum err scan_known(
+	struct scan *scan, struct level *level, unsigned wire_type, struct bytes *rest)
 {
-	bool packed = field->label == PROTOBUF_C_LABEL_REPEATED && wire_type == WIRE_BYTES &&
-		wire_type_of(field->type) != WIRE_BYTES;
-	struct bytes value = BYTES_NONE;
-	enum err err;
+	const ProtobufCFieldDescriptor *field = level->field;
+	unsigned own = wire_type_of(field->type);
+	bool packed = wire_type == WIRE_BYTES && own != WIRE_BYTES &&
+		      field->label == PROTOBUF_C_LABEL_REPEATED;
+	struct value value = {0};
 
-	if (!packed && wire_type != wire_type_of(field->type))
-		err = err_set(scan->ctx, ERR_MALFORMED, "wire type %u does not fit", wire_type);
-	else if (!comes_once(descriptor, field, seen))
-		err = err_set(scan->ctx, ERR_MALFORMED, "given twice");
-	else if (read_value(cursor, wire_type, &value) != OK)
-		err = err_set(scan->ctx, ERR_MALFORMED, "truncated or overlong");
-	else if (packed)
-		err = scan_packed(scan, field->type, value);
-	else
-		err = scan_value(scan, field, value);
-	return err == OK ? OK : err_wrap(scan->ctx, err, "%s", field->name);
-}
-
-static enum err scan_field(struct scan *scan, const ProtobufCMessageDescriptor *descriptor,
-	struct cursor *cursor, uint64_t *seen)
-{
-	const ProtobufCFieldDescriptor *field;
-	struct bytes ignored;
-	uint64_t tag;
-
-	if (read_varint(cursor, &tag) != OK || tag >> 3 == 0 || tag >> 3 >= 1u << 29)
-		return err_set(scan->ctx, ERR_MALFORMED, "a bad field tag");
-	if (scan->left.fields == 0)
-		return err_set(scan->ctx, ERR_LIMIT, "too many fields");
-	scan->left.fields--;
-	field = protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(tag >> 3));
-	if (field != NULL)
-		return scan_known(scan, descriptor, field, tag & 7, cursor, seen);
-	if (scan->left.unknown == 0)
-		return err_set(scan->ctx, ERR_LIMIT, "too many unknown fields");
-	scan->left.unknown--;
-	if (read_value(cursor, tag & 7, &ignored) != OK)
-		return err_set(scan->ctx, ERR_MALFORMED, "a bad unknown field");
+	if (wire_type != own && !packed)
+		return refuse(scan, level, ERR_MALFORMED, "wire type does not fit");
+	if (!comes_once(level))
+		return refuse(scan, level, ERR_MALFORMED, "given twice");
+	if (!take_value(rest, wire_type, &value))
+		return refuse(scan, level, ERR_MALFORMED, "truncated or overlong");
+	if (packed)
+		return scan_packed(scan, level, value.bytes);
+	if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+		return scan_inner(scan, level, value.bytes);
+	if (field->type == PROTOBUF_C_TYPE_STRING)
+		return scan_text(scan, level, value.bytes);
+	if (own == WIRE_VARINT && !number_fits(field->type, value.number))
+		return refuse(scan, level, ERR_MALFORMED, "value out of range");
 	return OK;
 }
 
-static enum err scan_one(struct scan *scan, const ProtobufCMessageDescriptor *descriptor,
-	struct bytes wire)
+static enum err scan_unknown(
+	struct scan *scan, struct level *level, unsigned wire_type, struct bytes *rest)
 {
-	struct cursor cursor = cursor_make(wire);
-	uint64_t seen = 0;
+	struct value ignored;
 
-	if (descriptor->n_fields > FIELDS_SEEN_MAX)
-		return err_set(scan->ctx, ERR_UNSUPPORTED, "%s has too many fields to check",
-			descriptor->short_name);
-	while (cursor.rest.size > 0)
-		TRY(scan_field(scan, descriptor, &cursor, &seen));
+	if (!take_value(rest, wire_type, &ignored))
+		return refuse(
+			scan, level, ERR_MALFORMED, "unknown field truncated or of a bad type");
+	if (scan->unknown == scan->limits->unknown)
+		return refuse(scan, level, ERR_LIMIT, "too many unknown fields");
+	scan->unknown++;
+	return OK;
+}
+
+static const ProtobufCFieldDescriptor *field_of(const struct level *level, uint32_t number)
+{
+	if (level->previous != NULL && level->previous->id == number)
+		return level->previous;
+	return protobuf_c_message_descriptor_get_field(level->type, number);
+}
+
+static enum err scan_field(struct scan *scan, struct level *level, struct bytes *rest)
+{
+	uint64_t tag;
+
+	level->field = NULL;
+	if (!take_varint(rest, &tag))
+		return refuse(scan, level, ERR_MALFORMED, "truncated or overlong tag");
+	if (tag >> 3 == 0 || tag > UINT32_MAX)
+		return refuse(scan, level, ERR_MALFORMED, "field number out of range");
+	TRY(count_field(scan, level));
+	level->field = field_of(level, (uint32_t)tag >> 3);
+	if (level->field == NULL)
+		return scan_unknown(scan, level, tag & 7, rest);
+	level->previous = level->field;
+	return scan_known(scan, level, tag & 7, rest);
+}
+
+static enum err scan_level(struct scan *scan, struct level *level, struct bytes wire)
+{
+	assert(level->type->n_fields <= SEEN_MAX);
+	while (wire.size > 0)
+		TRY(scan_field(scan, level, &wire));
 	return OK;
 }
 
 enum err scan_message(const ProtobufCMessageDescriptor *descriptor, struct bytes wire,
 	const struct scan_limits *limits, struct errctx *ctx)
 {
-	struct scan scan = {*limits, ctx};
+	struct scan scan = {.limits = limits, .ctx = ctx};
+	struct level level = {.type = descriptor, .depth = 1};
 
-	if (scan.left.depth == 0)
-		return err_set(ctx, ERR_LIMIT, "%s: nested too deep", descriptor->short_name);
-	scan.left.depth--;
-	enum err err = scan_one(&scan, descriptor, wire);
-
-	return err == OK ? OK : err_wrap(ctx, err, "%s", descriptor->short_name);
+	if (limits->depth == 0)
+		return refuse(&scan, &level, ERR_LIMIT, "nested too deep");
+	/* protobuf-c counts in unsigned int. */
+	if (wire.size > INT32_MAX)
+		return refuse(&scan, &level, ERR_LIMIT, "too large");
+	return scan_level(&scan, &level, wire);
 }

@@ -97,6 +97,17 @@ static enum err commit_merge(struct commit *commit, size_t count)
 	return err;
 }
 
+/* Index 0 is the LogOpened that bears this log's key, or nothing: if the one asked for failed, what
+ * was queued behind it must not take its place. */
+static bool begins_well(struct engine *engine, struct elog *log)
+{
+	struct note_key key;
+
+	return log->head.size > 0 || (log_learn_key(engine, log->queue->entries->entry[0], log,
+					      false, &key, NULL) == OK &&
+					     memcmp(&key.key, &log->key.key, sizeof(key.key)) == 0);
+}
+
 static void pump(struct engine *engine, struct elog *log)
 {
 	struct commit *commit = &log->commit;
@@ -104,6 +115,10 @@ static void pump(struct engine *engine, struct elog *log)
 
 	if (commit->state != COMMIT_NONE || log->queue == NULL || log->writing > 0)
 		return;
+	if (!begins_well(engine, log)) {
+		append_fail_all(engine, log, ERR_INVALID);
+		return;
+	}
 	size_t count = commit_take(log);
 
 	if (commit_merge(commit, count) != OK) {
@@ -137,7 +152,7 @@ void append_request(struct engine *engine, struct event *event)
 	else if (!log->open)
 		error = ERR_LOCKED;
 	else if (log->queued == LIMIT_APPEND_QUEUE ||
-		log->head.size + event->entries->count > LIMIT_LOG_SIZE)
+		 log->head.size + event->entries->count > LIMIT_LOG_SIZE)
 		error = ERR_LIMIT;
 	append = error == OK ? mem_zalloc(sizeof(*append)) : NULL;
 	if (append == NULL) {

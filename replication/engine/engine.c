@@ -230,8 +230,21 @@ bool engine_log_find(const struct engine *engine, struct bytes origin, struct en
 	return true;
 }
 
-void engine_cosigned_at(const struct engine *engine, size_t log, size_t position,
-	struct engine_cosigned *ret)
+const struct origin *engine_log_origin(const struct engine *engine, size_t position)
+{
+	return &engine->logs[position]->origin;
+}
+
+bool engine_log_key(const struct engine *engine, size_t position, struct note_key *ret)
+{
+	if (!engine->logs[position]->key_known)
+		return false;
+	*ret = engine->logs[position]->key;
+	return true;
+}
+
+void engine_cosigned_at(
+	const struct engine *engine, size_t log, size_t position, struct engine_cosigned *ret)
 {
 	const struct cosigned *c = &engine->logs[log]->cosigned[position];
 

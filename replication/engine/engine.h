@@ -73,7 +73,8 @@ enum event_type {
 	EVENT_SENT,             /* session, size: bytes of EFFECT_SEND that left the queue */
 	EVENT_UNLOCKED,         /* origin, key: this own log may be appended to and signed */
 	EVENT_LOCKED,           /* no own log may */
-	EVENT_APPEND,           /* origin, entries (handed over), ticket */
+	EVENT_APPEND,           /* origin, entries (handed over), ticket. An empty log takes its
+	                         * LogOpened first: ERR_INVALID for anything else */
 	EVENT_SIGNED,           /* origin, signature, or error */
 	EVENT_COSIGNED,         /* origin, line, cosigned (as in the effect), or error */
 	EVENT_WRITTEN,          /* write (handed over), with its result */
@@ -161,6 +162,10 @@ size_t engine_log_count(const struct engine *engine);
 void engine_log_at(const struct engine *engine, size_t position, struct engine_log *ret);
 bool engine_log_find(const struct engine *engine, struct bytes origin, struct engine_log *ret,
 	size_t *ret_position);
+/* Valid as long as the engine. */
+const struct origin *engine_log_origin(const struct engine *engine, size_t position);
+/* False while its LogOpened is not known. */
+bool engine_log_key(const struct engine *engine, size_t position, struct note_key *ret);
 struct engine_cosigned {
 	char node[LIMIT_NODE_NAME + 1];
 	uint64_t size;

@@ -12,7 +12,8 @@
 
 enum { AUTHOR_FAULT_MS = 10 * 60 * 1000 };
 
-static void send_fetch(struct engine *engine, const struct elog *log, uint64_t from, uint32_t window)
+static void send_fetch(
+	struct engine *engine, const struct elog *log, uint64_t from, uint32_t window)
 {
 	Sauti__Fetch fetch = SAUTI__FETCH__INIT;
 	Sauti__Frame frame = SAUTI__FRAME__INIT;
@@ -87,7 +88,7 @@ static int rank(struct engine *engine, const struct elog *log, struct session *s
 static bool keeps_provider(struct engine *engine, const struct elog *log)
 {
 	return log->provider != NULL && rank(engine, log, log->provider) > 0 &&
-		(log->pinned || has_news(log, &log->provider->logs[log->position]));
+	       (log->pinned || has_news(log, &log->provider->logs[log->position]));
 }
 
 void fetch_choose(struct engine *engine, struct elog *log)
@@ -158,8 +159,8 @@ static enum err claim_proof(const Sauti__Batch *batch, struct claim *claim, stru
 }
 
 /* The log's key: known, or borne by the LogOpened that begins this very batch. */
-static enum err claim_key(struct engine *engine, struct elog *log, struct claim *claim,
-	struct errctx *ctx)
+static enum err claim_key(
+	struct engine *engine, struct elog *log, struct claim *claim, struct errctx *ctx)
 {
 	if (log->key_known) {
 		claim->key = log->key;
@@ -167,15 +168,14 @@ static enum err claim_key(struct engine *engine, struct elog *log, struct claim 
 	}
 	if (log->head.size != 0)
 		return err_set(ctx, ERR_MALFORMED, "its LogOpened was not readable");
-	enum err err =
-		log_learn_key(engine, claim->entries->entry[0], log, true, &claim->key, ctx);
+	enum err err = log_learn_key(engine, claim->entries->entry[0], log, true, &claim->key, ctx);
 
 	claim->author_fault = err != OK;
 	return err;
 }
 
-static enum err claim_target(struct elog *log, const Sauti__Batch *batch, struct claim *claim,
-	struct errctx *ctx)
+static enum err claim_target(
+	struct elog *log, const Sauti__Batch *batch, struct claim *claim, struct errctx *ctx)
 {
 	struct bytes text;
 
@@ -196,14 +196,14 @@ static enum err claim_prove(const struct elog *log, struct claim *claim, struct 
 {
 	struct hash root;
 
+	if (log->head.size + claim->entries->count > claim->pin.size)
+		return err_set(ctx, ERR_MALFORMED, "entries beyond the target");
 	claim->head = log->head;
 	for (size_t i = 0; i < claim->entries->count; i++)
 		compact_append(&claim->head, &claim->entries->leaf[i]);
-	if (claim->head.size > claim->pin.size)
-		return err_set(ctx, ERR_MALFORMED, "entries beyond the target");
 	compact_root(&claim->head, &root);
-	if (!proof_consistency_ok(&claim->proof, claim->head.size, &root, claim->pin.size,
-		    &claim->pin.root))
+	if (!proof_consistency_ok(
+		    &claim->proof, claim->head.size, &root, claim->pin.size, &claim->pin.root))
 		return err_set(ctx, ERR_PROOF, "the proof to size %llu does not verify",
 			(unsigned long long)claim->pin.size);
 	return OK;
@@ -223,8 +223,8 @@ static enum err claim_judge(struct engine *engine, struct elog *log, const Sauti
 }
 
 /* The batch is good: move on, and write it. */
-static void claim_take(struct engine *engine, struct elog *log, const Sauti__Batch *batch,
-	struct claim *claim)
+static void claim_take(
+	struct engine *engine, struct elog *log, const Sauti__Batch *batch, struct claim *claim)
 {
 	struct store_write *write = store_write_new(&log->origin);
 	struct effect *effect = write == NULL ? NULL : effect_add(engine, EFFECT_WRITE);

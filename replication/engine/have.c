@@ -70,20 +70,19 @@ void have_changed(struct engine *engine, struct elog *log, bool grew)
 
 	for (struct session *s = engine->sessions; s != NULL; s = s->next) {
 		bool waits = grew || strcmp(s->peer, log->node) == 0 ||
-			(log->directory && !engine->opts.directory_own);
+			     (log->directory && !engine->opts.directory_own);
 
 		if (s->state != SESSION_CLOSING)
-			due_by(s,
-				engine->now_ms +
-					(waits ? timing->have_delay : timing->cosigned_delay));
+			due_by(s, engine->now_ms +
+					  (waits ? timing->have_delay : timing->cosigned_delay));
 	}
 }
 
-static bool sends_cosigned(const struct session *session, const struct elog *log,
-	const struct peer_log *pl)
+static bool sends_cosigned(
+	const struct session *session, const struct elog *log, const struct peer_log *pl)
 {
 	return pl->told_cosigned != log->cosigned_version &&
-		(pl->have_size >= log->checkpoint.size || strcmp(session->peer, log->node) == 0);
+	       (pl->have_size >= log->checkpoint.size || strcmp(session->peer, log->node) == 0);
 }
 
 static bool fill_cosigned(struct arena *arena, const struct elog *log, Sauti__LogState *state)
@@ -157,8 +156,8 @@ static void announce(struct engine *engine, struct session *session)
 
 		if (pl == NULL)
 			break;
-		if (!log->has_checkpoint ||
-			(pl->told_size >= log->checkpoint.size && !sends_cosigned(session, log, pl)))
+		if (!log->has_checkpoint || (pl->told_size >= log->checkpoint.size &&
+						    !sends_cosigned(session, log, pl)))
 			continue;
 		size_t added = fill_state(engine, &arena, session, log, pl, &have);
 
@@ -261,7 +260,8 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 	if (pl == NULL)
 		return true; /* not of this network, or over a quota: not ours to keep */
 	if (log->key_known)
-		err = checkpoint_open(codec_bytes(state->checkpoint), &log->key, &shown, &text, &ctx);
+		err = checkpoint_open(
+			codec_bytes(state->checkpoint), &log->key, &shown, &text, &ctx);
 	else
 		err = checkpoint_peek(codec_bytes(state->checkpoint), &shown, &ctx);
 	if (err == OK && strcmp(shown.origin.text, log->origin.text) != 0)

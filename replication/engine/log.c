@@ -90,8 +90,8 @@ static struct elog *log_make(struct engine *engine, const struct origin *origin,
 	return log;
 }
 
-static bool may_make(const struct engine *engine, const struct origin_parts *parts,
-	struct bytes origin)
+static bool may_make(
+	const struct engine *engine, const struct origin_parts *parts, struct bytes origin)
 {
 	size_t epochs = 0;
 
@@ -157,7 +157,8 @@ enum err log_learn_key(struct engine *engine, struct bytes entry, struct elog *l
 			directory_find(engine->directory, bytes_str(log->node));
 
 		if (member == NULL || !member->active)
-			return err_set(ctx, ERR_UNTRUSTED, "'%s' is not in the directory", log->node);
+			return err_set(
+				ctx, ERR_UNTRUSTED, "'%s' is not in the directory", log->node);
 		node = &member->node;
 	}
 	arena_init(&arena, LIMIT_ARENA_SIZE);
@@ -238,8 +239,8 @@ static void freeze(struct engine *engine, struct elog *log, const char *what, co
 	append_fail_all(engine, log, ERR_FORK);
 }
 
-bool log_agrees(struct engine *engine, struct elog *log, const struct checkpoint *shown,
-	const char *by)
+bool log_agrees(
+	struct engine *engine, struct elog *log, const struct checkpoint *shown, const char *by)
 {
 	for (unsigned i = 0; i < RECENT_ROOTS; i++) {
 		if (log->recent[i].size != shown->size ||
@@ -267,8 +268,8 @@ static void directory_grew(struct engine *engine, const struct store_write *writ
 		if (err == ERR_NOMEM)
 			engine->nomem = true;
 		else if (err != OK)
-			effect_notice(engine, NOTICE_WARNING, "directory: %s",
-				err_message(&ctx, err));
+			effect_notice(
+				engine, NOTICE_WARNING, "directory: %s", err_message(&ctx, err));
 	}
 	log_members_changed(engine);
 }
@@ -300,16 +301,17 @@ void log_grew(struct engine *engine, struct elog *log, const struct store_write 
 }
 
 /* A write of entries came back: what was proven is now durable, or must be asked for again. */
-static void entries_written(struct engine *engine, struct elog *log, const struct store_write *write)
+static void entries_written(
+	struct engine *engine, struct elog *log, const struct store_write *write)
 {
 	struct checkpoint checkpoint;
 
 	log->writing--;
 	if (write->result != OK) {
 		log->write_failed = true;
-		effect_notice(engine, NOTICE_ALARM, "log '%s': cannot store entries from %llu on: %s",
-			log->origin.text, (unsigned long long)write->first,
-			err_text(write->result));
+		effect_notice(engine, NOTICE_ALARM,
+			"log '%s': cannot store entries from %llu on: %s", log->origin.text,
+			(unsigned long long)write->first, err_text(write->result));
 	} else {
 		log->size = write->first + write->entries->count;
 		for (size_t i = 0; i < write->entries->count; i++)

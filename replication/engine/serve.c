@@ -6,11 +6,12 @@
  */
 #include "replication/engine/internal.h"
 
-static bool may_send(const struct session *session, const struct elog *log, const struct peer_log *pl)
+static bool may_send(
+	const struct session *session, const struct elog *log, const struct peer_log *pl)
 {
 	return session->state == SESSION_ACTIVE && pl->serving && !pl->reading &&
-		pl->sent < pl->window && session->queued < SEND_HIGH && log->has_checkpoint &&
-		pl->next < log->checkpoint.size;
+	       pl->sent < pl->window && session->queued < SEND_HIGH && log->has_checkpoint &&
+	       pl->next < log->checkpoint.size;
 }
 
 /* The stream needs a new target: the newest checkpoint. */
@@ -86,8 +87,8 @@ void serve_pump(struct engine *engine, struct session *session, struct elog *log
 		.size_max = LIMIT_BATCH_SIZE,
 		.ticket = ++engine->next_ticket,
 	};
-	engine->reads[engine->read_count++] = (struct read_ticket){
-		effect->read.ticket, session->id, log->position, pl->stream};
+	engine->reads[engine->read_count++] =
+		(struct read_ticket){effect->read.ticket, session->id, log->position, pl->stream};
 	pl->reading = true;
 }
 
@@ -144,13 +145,13 @@ void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fe
 }
 
 /* May the write's own entries go out as they are, without a read? */
-static bool is_live(const struct elog *log, const struct peer_log *pl,
-	const struct store_write *write)
+static bool is_live(
+	const struct elog *log, const struct peer_log *pl, const struct store_write *write)
 {
 	return write->entries != NULL && pl->next == write->first && pl->next >= pl->target &&
-		write->entries->count <= LIMIT_BATCH_ENTRIES &&
-		write->entries->size <= LIMIT_BATCH_SIZE &&
-		write->first + write->entries->count == log->checkpoint.size;
+	       write->entries->count <= LIMIT_BATCH_ENTRIES &&
+	       write->entries->size <= LIMIT_BATCH_SIZE &&
+	       write->first + write->entries->count == log->checkpoint.size;
 }
 
 void serve_grew(struct engine *engine, struct elog *log, const struct store_write *write)

@@ -3,7 +3,8 @@
  * Hello first, and nothing the peer says counts before its Hello. One session per pair: of two, the
  * one that the lower node name dialled stays.
  *
- *   HELLO --peer's Hello--> ACTIVE --Bye, violation, silence--> CLOSING --EVENT_DISCONNECTED--> gone
+ *   HELLO --peer's Hello--> ACTIVE --Bye, violation, silence--> CLOSING --EVENT_DISCONNECTED-->
+ * gone
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -116,8 +117,8 @@ static void session_let_go(struct engine *engine, struct session *session)
 	}
 }
 
-void session_close(struct engine *engine, struct session *session, enum notice level,
-	const char *format, ...)
+void session_close(
+	struct engine *engine, struct session *session, enum notice level, const char *format, ...)
 {
 	char reason[LIMIT_BYE_REASON];
 	Sauti__Bye bye = SAUTI__BYE__INIT;
@@ -360,7 +361,7 @@ static void session_check(struct engine *engine, struct session *session)
 		session_close(engine, session, NOTICE_WARNING, "silent for %llu s",
 			(unsigned long long)(silent / 1000));
 	} else if (session->state == SESSION_ACTIVE && silent >= timing->idle_ping &&
-		session->pinged_ms == 0) {
+		   session->pinged_ms == 0) {
 		Sauti__Ping ping = SAUTI__PING__INIT;
 		Sauti__Frame frame = SAUTI__FRAME__INIT;
 
@@ -416,7 +417,7 @@ static uint64_t session_due(const struct engine *engine, const struct session *s
 		return session->heard_ms + timing->hello_timeout;
 	case SESSION_ACTIVE:
 		return session->heard_ms +
-			(session->pinged_ms == 0 ? timing->idle_ping : timing->idle_close);
+		       (session->pinged_ms == 0 ? timing->idle_ping : timing->idle_close);
 	default:
 		return UINT64_MAX;
 	}

@@ -16,6 +16,9 @@
 /* Below this much free space an EIO is put down to the full disk. */
 #define FREE_BYTES_MIN (UINT64_C(1) << 20)
 
+/* A cache line for each reader, two for the head: LMDB's own default of 126 is chosen to fit. */
+enum { READERS_SIZE = 64 * (ENV_READERS + 2) };
+
 struct env {
 	char *path;
 	MDB_env *mdb;
@@ -26,20 +29,20 @@ struct env {
 };
 
 /* A short write, which is what a full disk gives, is an EIO to LMDB: look before naming it. */
-static enum err io_error(const struct env *env, const char *what, struct errctx *ctx)
+static enum err disk_error(const struct env *env, int rc, const char *what, struct errctx *ctx)
 {
 	struct statvfs fs;
 	uint64_t free_bytes;
+	enum err err = rc == EIO ? ERR_IO : ERR_FULL;
 
 	if (statvfs(env->path, &fs) != 0)
-		return err_set(ctx, ERR_IO, "%s: input/output error", what);
+		return err_set(ctx, err, "%s: %s", what, err_text(err));
 	/* Root may use the reserved blocks too. */
 	free_bytes = (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * fs.f_frsize;
 	if (free_bytes < FREE_BYTES_MIN)
-		return err_set(ctx, ERR_FULL, "%s: disk has %" PRIu64 " bytes free", what,
-			free_bytes);
-	return err_set(ctx, ERR_IO, "%s: input/output error (disk has %" PRIu64 " bytes free)",
-		what, free_bytes);
+		err = ERR_FULL;
+	return err_set(ctx, err, "%s: %s (disk has %" PRIu64 " bytes free)", what, err_text(err),
+		free_bytes);
 }
 
 static enum err code_of(int rc)
@@ -88,10 +91,12 @@ static enum err env_error(const struct env *env, int rc, const char *what, struc
 {
 	switch (rc) {
 	case EIO:
-		return io_error(env, what, ctx);
+	case ENOSPC:
+	case EDQUOT:
+		return disk_error(env, rc, what, ctx);
 	case MDB_MAP_FULL:
-		return err_set(ctx, ERR_FULL, "%s: the map of %zu bytes is full", what,
-			env->map_size);
+		return err_set(
+			ctx, ERR_FULL, "%s: the map of %zu bytes is full", what, env->map_size);
 	case MDB_PANIC:
 		return err_set(ctx, ERR_IO,
 			"%s: stopped after a head could not be written; start again", what);
@@ -131,6 +136,21 @@ static enum err lock_take(struct env *env, struct errctx *ctx)
 	if (errno == EWOULDBLOCK)
 		return err_set(ctx, ERR_BUSY, "another process is using it");
 	return env_error(env, errno, "lock", ctx);
+}
+
+/* LMDB maps its table of readers from a sparse file: on a full disk the first reader in a new page
+ * would end the process with SIGBUS. So the pages are there before it opens the file. */
+static enum err readers_reserve(struct env *env, struct errctx *ctx)
+{
+	int fd =
+		openat(env->directory, "lock.mdb", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int rc;
+
+	if (fd < 0)
+		return env_error(env, errno, "open lock.mdb", ctx);
+	rc = posix_fallocate(fd, 0, READERS_SIZE);
+	close(fd);
+	return rc == 0 ? OK : env_error(env, rc, "reserve lock.mdb", ctx);
 }
 
 static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
@@ -174,6 +194,7 @@ enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *
 		goto fail;
 	}
 	if ((err = directory_open(env, ctx)) != OK || (err = lock_take(env, ctx)) != OK ||
+		(err = readers_reserve(env, ctx)) != OK ||
 		(err = map_open(env, opts->map_size, ctx)) != OK)
 		goto fail;
 	*ret = env;
@@ -409,12 +430,12 @@ static bool range_move(struct range *range, MDB_val *key, MDB_cursor_op op)
 	range->key = from_val(*key);
 	range->value = from_val(value);
 	return range->key.size >= range->prefix_size &&
-		(range->prefix_size == 0 ||
-			memcmp(range->key.data, range->prefix, range->prefix_size) == 0);
+	       (range->prefix_size == 0 ||
+		       memcmp(range->key.data, range->prefix, range->prefix_size) == 0);
 }
 
-bool range_first(struct range *range, struct txn *txn, unsigned slot, struct bytes start,
-	size_t prefix_size)
+bool range_first(
+	struct range *range, struct txn *txn, unsigned slot, struct bytes start, size_t prefix_size)
 {
 	MDB_val key = to_val(start);
 	int rc;

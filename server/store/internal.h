@@ -24,7 +24,7 @@ enum {
 	DB_INVITES,
 	DB_COUNT
 };
-_Static_assert(DB_COUNT <= ENV_DATABASES, "every database needs a slot");
+_Static_assert((int)DB_COUNT <= (int)ENV_DATABASES, "every database needs a slot");
 
 enum { LOCATOR_SIZE = 16, LOCATOR_PREFIX_SIZE = 8 };
 
@@ -96,8 +96,7 @@ struct store_tiles {
 	struct txn *txn;
 	uint32_t log;
 };
-enum err store_tiles_read(
-	void *arg, struct tile_id id, unsigned width, struct bytes *ret) MUST_USE;
+enum err store_tiles_read(void *arg, struct tile_id id, unsigned width, struct bytes *ret) MUST_USE;
 
 /* *ret_found says whether it is a sealed entry with a locator of 16 bytes; anything else, malformed
  * too, has none. Clears the arena. ERR_NOMEM. */

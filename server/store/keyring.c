@@ -50,8 +50,8 @@ void keyring_close(struct keyring *keyring)
 	mem_free(keyring);
 }
 
-enum err keyring_put(struct keyring *keyring, const struct keyring_item *items, size_t count,
-	struct errctx *ctx)
+enum err keyring_put(
+	struct keyring *keyring, const struct keyring_item *items, size_t count, struct errctx *ctx)
 {
 	struct txn txn;
 	enum err err;
@@ -59,8 +59,8 @@ enum err keyring_put(struct keyring *keyring, const struct keyring_item *items, 
 	txn_begin(&txn, keyring->env, TXN_WRITE);
 	for (size_t i = 0; i < count && txn.err == OK; i++) {
 		if (items[i].value.size > KEYRING_VALUE_MAX)
-			txn_fail(&txn, ERR_LIMIT, "a wrapped key of %zu bytes",
-				items[i].value.size);
+			txn_fail(
+				&txn, ERR_LIMIT, "a wrapped key of %zu bytes", items[i].value.size);
 		if (!txn_add(&txn, SLOT_KEYS, BYTES_ARRAY(items[i].kid), items[i].value))
 			txn_fail(&txn, ERR_EXISTS, "a key with this id is there already");
 	}
@@ -70,8 +70,8 @@ enum err keyring_put(struct keyring *keyring, const struct keyring_item *items, 
 
 /* Copies up to SLICE_ITEMS items behind `after` (NULL: from the start), each as
  * kid || u32be size || value. */
-static enum err slice_read(struct keyring *keyring, const uint8_t *after, struct buf *out,
-	struct errctx *ctx)
+static enum err slice_read(
+	struct keyring *keyring, const uint8_t *after, struct buf *out, struct errctx *ctx)
 {
 	struct bytes start = after != NULL ? bytes_make(after, KID_SIZE) : BYTES_NONE;
 	struct range range;

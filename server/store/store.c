@@ -38,8 +38,9 @@ static void identity_check(struct txn *txn, const struct store_opts *opts)
 	if (!has_network || !has_node)
 		txn_fail(txn, ERR_CORRUPT, "it does not say whose it is");
 	else if (!bytes_equal_str(network, opts->network) || !bytes_equal_str(node, opts->node))
-		txn_fail(txn, ERR_INVALID, "it belongs to node '%.*s' of network '%.*s', not to "
-					   "'%s' of '%s'",
+		txn_fail(txn, ERR_INVALID,
+			"it belongs to node '%.*s' of network '%.*s', not to "
+			"'%s' of '%s'",
 			BYTES_FMT(node), BYTES_FMT(network), opts->node, opts->network);
 }
 
@@ -116,7 +117,8 @@ enum err store_row(
 	struct bytes value;
 
 	if (!txn_get(txn, DB_LOGS, bytes_str(origin->text), &value))
-		return txn->err != OK ? txn->err : err_set(ctx, ERR_NOTFOUND, "there is no such log");
+		return txn->err != OK ? txn->err
+				      : err_set(ctx, ERR_NOTFOUND, "there is no such log");
 	if (value.size != 4)
 		return err_set(ctx, ERR_CORRUPT, "its number is not readable");
 	return row_of_number(txn, get_u32be(value.data), ret, ctx);
@@ -184,15 +186,16 @@ static enum err cosignatures_load(
 		item = &grown[head->cosignature_count++];
 		*item = (struct store_cosignature){.size = get_u64be(range.value.data)};
 		memcpy(item->cosigner, name.data, name.size);
-		err = fill(&item->line, bytes_make(range.value.data + 8, range.value.size - 8), ctx);
+		err = fill(
+			&item->line, bytes_make(range.value.data + 8, range.value.size - 8), ctx);
 	}
 	range_end(&range);
 	return err;
 }
 
 /* The head is released by the caller, also on failure. */
-static enum err head_fill(struct txn *txn, const struct log_row *row, struct log_head *head,
-	struct errctx *ctx)
+static enum err head_fill(
+	struct txn *txn, const struct log_row *row, struct log_head *head, struct errctx *ctx)
 {
 	struct store_tiles tiles = {txn, row->number};
 	struct tile_reader reader = {{store_tiles_read, &tiles}, row->size};
@@ -213,8 +216,8 @@ static enum err head_fill(struct txn *txn, const struct log_row *row, struct log
 	return cosignatures_load(txn, row->number, head, ctx);
 }
 
-enum err store_head(struct store *store, const struct origin *origin, struct log_head *ret,
-	struct errctx *ctx)
+enum err store_head(
+	struct store *store, const struct origin *origin, struct log_head *ret, struct errctx *ctx)
 {
 	struct log_head head = {.origin = *origin};
 	struct log_row row;
@@ -319,8 +322,8 @@ static enum err batch_collect(struct txn *txn, uint32_t log, const struct store_
 		if (range.key.size != key.size ||
 			get_u64be(range.key.data + 4) != read->first + count)
 			break;
-		if (count > 0 && (size > read->size_max ||
-					 range.value.size > read->size_max - size))
+		if (count > 0 &&
+			(size > read->size_max || range.value.size > read->size_max - size))
 			break;
 		views[count++] = range.value;
 		size += range.value.size;
@@ -383,7 +386,7 @@ static enum err batch_read(struct txn *txn, const struct store_read *read,
 	uint64_t count_max = read->count_max > 0 ? read->count_max : 1;
 	struct store_tiles tiles = {.txn = txn};
 	struct log_row row;
-	size_t count;
+	size_t count = 0;
 	enum err err;
 
 	TRY(store_row(txn, &read->origin, &row, ctx));
@@ -464,7 +467,7 @@ enum err store_locator(
 	if (err == ERR_NOMEM)
 		return err;
 	*ret_found = err == OK && message->body_case == SAUTI__ENTRY__BODY_SEALED &&
-		message->sealed->locator.len == LOCATOR_SIZE;
+		     message->sealed->locator.len == LOCATOR_SIZE;
 	if (*ret_found)
 		memcpy(ret, message->sealed->locator.data, LOCATOR_SIZE);
 	return OK;
@@ -495,8 +498,8 @@ static enum err locate(struct txn *txn, const struct log_row *row, const uint8_t
 	enum err err = OK;
 
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	for (bool more = range_first(&range, txn, DB_LOCATORS, store_key_bytes(&key),
-		     4 + LOCATOR_PREFIX_SIZE);
+	for (bool more = range_first(
+		     &range, txn, DB_LOCATORS, store_key_bytes(&key), 4 + LOCATOR_PREFIX_SIZE);
 		more && err == OK && count < max && scanned < STORE_LOCATE_SCAN;
 		more = range_next(&range), scanned++) {
 		bool match = false;
@@ -570,7 +573,7 @@ enum err store_invite_put(
 	if (value.size == 0)
 		txn_delete(&txn, DB_INVITES, key);
 	else if (!txn_get(&txn, DB_INVITES, key, &old) &&
-		txn_count(&txn, DB_INVITES) >= LIMIT_INVITES)
+		 txn_count(&txn, DB_INVITES) >= LIMIT_INVITES)
 		txn_fail(&txn, ERR_LIMIT, "there are %d invites already", LIMIT_INVITES);
 	else
 		txn_put(&txn, DB_INVITES, key, value);

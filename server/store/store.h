@@ -28,7 +28,7 @@ struct store_opts {
 	const char *path;    /* directory; made with mode 0700 when missing */
 	const char *network; /* must be those it was made with: ERR_INVALID otherwise */
 	const char *node;
-	size_t map_size;     /* bytes; 0: 64 GiB, sparse */
+	size_t map_size; /* bytes; 0: 64 GiB, sparse */
 };
 /* ERR_BUSY: another process has it. ERR_VERSION: made by a newer Sauti. ERR_CORRUPT, ERR_IO,
  * ERR_DENIED, ERR_FULL, each naming the path. Stale readers are cleared. */
@@ -36,8 +36,8 @@ enum err store_open(const struct store_opts *opts, struct store **ret, struct er
 void store_close(struct store *store); /* after its writer has stopped; NULL is fine */
 
 /* Every log, in the order of their numbers. The caller releases each and mem_free()s the array. */
-enum err store_heads(struct store *store, struct log_head **ret, size_t *ret_count,
-	struct errctx *ctx) MUST_USE;
+enum err store_heads(
+	struct store *store, struct log_head **ret, size_t *ret_count, struct errctx *ctx) MUST_USE;
 enum err store_head(struct store *store, const struct origin *origin, struct log_head *ret,
 	struct errctx *ctx) MUST_USE; /* ERR_NOTFOUND */
 
@@ -75,10 +75,10 @@ enum err store_verify(struct store *store, const struct origin *origin, const bo
 /* Invites. ERR_NOTFOUND; the value is appended to out. put is its own synced transaction and does
  * not count as a commit: call it from a worker thread, not from the loop. An empty value deletes.
  * ERR_INVALID for a name that is empty or over LIMIT_NODE_NAME, ERR_LIMIT past LIMIT_INVITES. */
-enum err store_invite_get(struct store *store, const char *name, struct buf *out,
-	struct errctx *ctx) MUST_USE;
-enum err store_invite_put(struct store *store, const char *name, struct bytes value,
-	struct errctx *ctx) MUST_USE;
+enum err store_invite_get(
+	struct store *store, const char *name, struct buf *out, struct errctx *ctx) MUST_USE;
+enum err store_invite_put(
+	struct store *store, const char *name, struct bytes value, struct errctx *ctx) MUST_USE;
 
 /* Clears readers that died; call every minute. */
 void store_tidy(struct store *store);

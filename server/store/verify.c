@@ -5,7 +5,8 @@
  *	   transaction each
  *	2. leaf hashes fill a tile of level 0; a full tile is compared with the stored one, its root
  *	   goes into the tile of level 1, and so on up
- *	3. the last slice compares the tiles at the right edge and looks for what should not be there
+ *	3. the last slice compares the tiles at the right edge and looks for what should not be
+ *there
  *	4. the root at the checkpoint's size is compared with the checkpoint
  *
  * Since each upper tile is recomputed from entries, stored parents that were forged together and
@@ -191,8 +192,8 @@ static enum err slice_walk(struct walk *walk, struct store *store, const struct 
 	if (err == OK) {
 		walk->held = row.size;
 		end = walk->size - walk->compact.size < SLICE_ENTRIES
-			? walk->size
-			: walk->compact.size + SLICE_ENTRIES;
+			      ? walk->size
+			      : walk->compact.size + SLICE_ENTRIES;
 		err = entries_walk(walk, end);
 		if (err == OK && end == walk->size)
 			err = edge_walk(walk);
@@ -203,8 +204,8 @@ static enum err slice_walk(struct walk *walk, struct store *store, const struct 
 }
 
 /* What is to be verified: the size and the checkpoint as they are now. */
-static enum err walk_start(struct walk *walk, struct store *store, const struct origin *origin,
-	struct buf *note)
+static enum err walk_start(
+	struct walk *walk, struct store *store, const struct origin *origin, struct buf *note)
 {
 	struct log_row row;
 	struct txn txn;

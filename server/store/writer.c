@@ -2,8 +2,8 @@
  * The happy path of one group:
  *
  *	1. the thread takes what is queued, at most GROUP_WRITES or GROUP_BYTES
- *	2. each write is checked against the store as the transaction sees it, thus behind the writes
- *	   before it in the group; one that does not fit fails alone, before anything is put
+ *	2. each write is checked against the store as the transaction sees it, thus behind the
+ *writes before it in the group; one that does not fit fails alone, before anything is put
  *	3. entries, tiles, head, cosignature of each; the locators of all, sorted, at the end
  *	4. the commit number, one commit with a sync
  *	5. all of the group goes to `done`, wake
@@ -93,14 +93,13 @@ static enum err edge_check(struct txn *txn, const struct log_row *row, struct er
 			continue;
 		err = store_tiles_read(&tiles, id, width, &tile);
 		if (err != OK)
-			return err_set(ctx, err, "tile %u/%" PRIu64 " is not whole", level,
-				id.index);
+			return err_set(
+				ctx, err, "tile %u/%" PRIu64 " is not whole", level, id.index);
 	}
 	return OK;
 }
 
-static enum err checkpoint_check(
-	const struct store_write *write, uint64_t size, struct errctx *ctx)
+static enum err checkpoint_check(const struct store_write *write, uint64_t size, struct errctx *ctx)
 {
 	struct checkpoint checkpoint;
 
@@ -292,7 +291,7 @@ static void write_put(struct writer *writer, struct txn *txn, struct log_row *ro
 	if (write->entries != NULL)
 		entries_put(writer, txn, row, write->entries);
 	/* The view of the old checkpoint went with the first put. */
-	if (!new && store_row(txn, &write->origin, &fresh, NULL) == OK)
+	if (!new &&store_row(txn, &write->origin, &fresh, NULL) == OK)
 		row->checkpoint = fresh.checkpoint;
 	if (new || write->entries != NULL || write->checkpoint.size > 0)
 		head_put(txn, row, write);
@@ -315,8 +314,8 @@ static void commit_count(struct txn *txn)
 /* Groups. */
 
 /* Sets the result of a write that failed alone; the first failure keeps its words. */
-static void write_refuse(struct store_write *write, enum err err, const struct errctx *said,
-	struct errctx *failure)
+static void write_refuse(
+	struct store_write *write, enum err err, const struct errctx *said, struct errctx *failure)
 {
 	write->result = err;
 	if (failure->text[0] == '\0')
@@ -333,8 +332,8 @@ static size_t group_put(
 	for (struct store_write *write = group->first; write != NULL && txn->err == OK;
 		write = write->next) {
 		struct errctx said = {""};
-		struct log_row row;
-		bool new;
+		struct log_row row = {0};
+		bool new = false;
 
 		write->result = write_check(txn, write, &row, &new, &said);
 		if (write->result == OK) {
@@ -349,8 +348,8 @@ static size_t group_put(
 	return good;
 }
 
-static void group_fail(struct list *group, enum err err, const struct errctx *said,
-	struct errctx *failure)
+static void group_fail(
+	struct list *group, enum err err, const struct errctx *said, struct errctx *failure)
 {
 	/* What failed alone before keeps its result: it would have failed anyway. */
 	for (struct store_write *write = group->first; write != NULL; write = write->next) {

@@ -7,9 +7,9 @@
  *   one root      no two checkpoints of one origin and size with different roots are ever durable
  *                 anywhere, sent, or cosigned
  *   acknowledged  an append that returned success is on its author's disk, then and after a crash
- *   append-only   what is durable at an index never changes (a consequence of the first, kept apart)
- *   converged     once faults stop, every node holds all of every log, and every author has every
- *                 other node's cosignature of its newest checkpoint
+ *   append-only   what is durable at an index never changes (a consequence of the first, kept
+ * apart) converged     once faults stop, every node holds all of every log, and every author has
+ * every other node's cosignature of its newest checkpoint
  */
 #include <assert.h>
 
@@ -121,8 +121,8 @@ static void durable_here(struct world *world, struct node *node, const char *ori
 	one_root(world, node, origin, size, root, how);
 }
 
-static void note_sent(struct world *world, struct node *node, ProtobufCBinaryData note,
-	const char *how)
+static void note_sent(
+	struct world *world, struct node *node, ProtobufCBinaryData note, const char *how)
 {
 	struct checkpoint checkpoint;
 
@@ -139,8 +139,8 @@ static void check_frame(struct world *world, struct node *node, const struct buf
 {
 	struct arena arena;
 	Sauti__Frame *message;
-	struct bytes body = bytes_make(
-		frame->data + FRAME_HEADER_SIZE, frame->size - FRAME_HEADER_SIZE);
+	struct bytes body =
+		bytes_make(frame->data + FRAME_HEADER_SIZE, frame->size - FRAME_HEADER_SIZE);
 
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	if (frame->size > LIMIT_FRAME_SIZE + FRAME_HEADER_SIZE ||
@@ -174,7 +174,8 @@ static void check_write(struct world *world, struct node *node, const struct sto
 
 		if (index >= truth->size ||
 			!hash_equal(&truth->leaf[index], &write->entries->leaf[i])) {
-			world_fail(world, "%s writes an entry %llu of %s that its author never made",
+			world_fail(world,
+				"%s writes an entry %llu of %s that its author never made",
 				node->name, (unsigned long long)index, write->origin.text);
 			return;
 		}
@@ -233,8 +234,8 @@ void check_durable(struct world *world, struct node *node, const struct store_wr
 			"stores");
 }
 
-void check_asked(struct world *world, struct node *node, uint64_t ticket, const struct origin *origin,
-	const struct entries *entries)
+void check_asked(struct world *world, struct node *node, uint64_t ticket,
+	const struct origin *origin, const struct entries *entries)
 {
 	assert(ticket < TICKETS_MAX);
 	world->check->asked[ticket] = (struct asked){
@@ -248,7 +249,8 @@ static void is_there(struct world *world, const struct asked *asked)
 	for (size_t i = 0; i < asked->entries->count; i++)
 		if (log == NULL || asked->index + i >= log->size ||
 			!hash_equal(&log->leaf[asked->index + i], &asked->entries->leaf[i])) {
-			world_fail(world, "an entry that %s acknowledged at %llu is not on its disk",
+			world_fail(world,
+				"an entry that %s acknowledged at %llu is not on its disk",
 				asked->node->name, (unsigned long long)(asked->index + i));
 			return;
 		}

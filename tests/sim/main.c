@@ -44,11 +44,10 @@ static int many(const char *program, uint64_t first, uint64_t count)
 		red += !run(program, first + i, false, &total);
 	printf("%llu seeds, %llu red; %llu steps, %llu frames, %llu crashes, %llu cuts, "
 	       "%llu frames changed on the way; %llu entries sent for %llu written\n",
-		(unsigned long long)count, (unsigned long long)red,
-		(unsigned long long)total.steps, (unsigned long long)total.frames,
-		(unsigned long long)total.crashes, (unsigned long long)total.cuts,
-		(unsigned long long)total.corrupted, (unsigned long long)total.entries_sent,
-		(unsigned long long)total.entries_needed);
+		(unsigned long long)count, (unsigned long long)red, (unsigned long long)total.steps,
+		(unsigned long long)total.frames, (unsigned long long)total.crashes,
+		(unsigned long long)total.cuts, (unsigned long long)total.corrupted,
+		(unsigned long long)total.entries_sent, (unsigned long long)total.entries_needed);
 	return red == 0 ? 0 : 1;
 }
 

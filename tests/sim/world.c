@@ -22,6 +22,7 @@ enum item_type {
 	ITEM_READ,
 	ITEM_SIGN,
 	ITEM_COSIGN,
+	ITEM_OPEN,
 	ITEM_APPEND,
 	ITEM_FAULT,
 	ITEM_RESTART,
@@ -55,7 +56,7 @@ struct link_end {
 };
 struct link {
 	struct link_end end[2]; /* 0 dialled */
-	bool dead, silent; /* cut; cut without telling anybody */
+	bool dead, silent;      /* cut; cut without telling anybody */
 	uint64_t latency_ms, bytes_per_ms;
 	struct link *next;
 };
@@ -115,8 +116,8 @@ static void swap(struct item **a, struct item **b)
 	*b = t;
 }
 
-static struct item *plan(struct world *world, uint64_t delay_ms, enum item_type type,
-	struct node *node)
+static struct item *plan(
+	struct world *world, uint64_t delay_ms, enum item_type type, struct node *node)
 {
 	struct event_queue *q = world->queue;
 	struct item *item = mem_zalloc(sizeof(*item));
@@ -187,8 +188,7 @@ static void make_origin(struct world *world, const char *name, struct origin *re
 
 	for (size_t i = 0; i < sizeof(random); i++)
 		random[i] = (uint8_t)world_random(world, 256);
-	enum err err =
-		origin_make(bytes_str("sim.example"), bytes_str(name), 1, random, ret);
+	enum err err = origin_make(bytes_str("sim.example"), bytes_str(name), 1, random, ret);
 
 	assert(err == OK);
 }
@@ -258,8 +258,10 @@ static void genesis(struct world *world)
 	size_t count = 0;
 	struct node *hq = &world->nodes[0];
 	struct store_write *write = store_write_new(&world->directory);
-	struct network_created created = {
-		.network = "sim.example", .hq = "hq", .hq_node = hq->keys.member.node, .created_at = 1};
+	struct network_created created = {.network = "sim.example",
+		.hq = "hq",
+		.hq_node = hq->keys.member.node,
+		.created_at = 1};
 	struct compact compact;
 	struct checkpoint checkpoint = {.origin = world->directory};
 
@@ -372,8 +374,9 @@ static void do_close(struct world *world, const struct effect *effect)
 
 	hang_up(world, from, 1);
 	if (!link->silent)
-		hang_up(world, to, (from->free_at > world->now_ms ? from->free_at - world->now_ms : 0) +
-					link->latency_ms + 1);
+		hang_up(world, to,
+			(from->free_at > world->now_ms ? from->free_at - world->now_ms : 0) +
+				link->latency_ms + 1);
 }
 
 static void do_write(struct world *world, struct node *node, struct effect *effect)
@@ -385,8 +388,8 @@ static void do_write(struct world *world, struct node *node, struct effect *effe
 	effect->write = NULL;
 }
 
-static void do_sign(struct world *world, struct node *node, struct effect *effect,
-	enum item_type type)
+static void do_sign(
+	struct world *world, struct node *node, struct effect *effect, enum item_type type)
 {
 	struct item *item = plan(world, world_random(world, 3), type, node);
 
@@ -429,6 +432,8 @@ static void perform(struct world *world, struct node *node, struct effect *effec
 		} else {
 			world_say(world, "%s: append %llu failed: %s", node->name,
 				(unsigned long long)effect->ticket, err_text(effect->error));
+			if (disk_find(&node->disk, &node->keys.origin) == NULL)
+				plan(world, 1000, ITEM_OPEN, node);
 		}
 		break;
 	case EFFECT_HELD:
@@ -496,8 +501,8 @@ static void load_disk(struct world *world, struct node *node)
 
 	for (size_t i = 0; i < directory->size; i++)
 		step(world, node,
-			&(struct event){.type = EVENT_DIRECTORY_LOADED,
-				.entry = disk_entry(directory, i)});
+			&(struct event){
+				.type = EVENT_DIRECTORY_LOADED, .entry = disk_entry(directory, i)});
 }
 
 static void ask_append(struct world *world, struct node *node, const struct origin *origin,
@@ -516,9 +521,21 @@ static void ask_append(struct world *world, struct node *node, const struct orig
 	step(world, node, &event);
 }
 
+/* As a node does after unlock: the log begins with its LogOpened. */
+static void open_log(struct world *world, struct node *node)
+{
+	struct buf opened;
+
+	if (disk_find(&node->disk, &node->keys.origin) != NULL)
+		return;
+	buf_init(&opened, LIMIT_ENTRY_SIZE);
+	log_opened_entry(node, &node->keys.origin, node->keys.log, &opened);
+	ask_append(world, node, &node->keys.origin, &opened, 1);
+	buf_release(&opened);
+}
+
 static void unlock(struct world *world, struct node *node)
 {
-	struct disk_log *own = disk_find(&node->disk, &node->keys.origin);
 
 	step(world, node,
 		&(struct event){.type = EVENT_UNLOCKED,
@@ -529,14 +546,7 @@ static void unlock(struct world *world, struct node *node)
 			&(struct event){.type = EVENT_UNLOCKED,
 				.origin = &world->directory,
 				.key = signer_public(world->directory_key)});
-	if (own == NULL) {
-		struct buf opened;
-
-		buf_init(&opened, LIMIT_ENTRY_SIZE);
-		log_opened_entry(node, &node->keys.origin, node->keys.log, &opened);
-		ask_append(world, node, &node->keys.origin, &opened, 1);
-		buf_release(&opened);
-	}
+	open_log(world, node);
 }
 
 static void boot(struct world *world, struct node *node)
@@ -576,7 +586,8 @@ static void crash(struct world *world, struct node *node)
 	world->crashes++;
 	/* Power went while the disk was syncing: it got through, or it did not. */
 	if (node->writes != NULL && chance(world, 500)) {
-		world_say(world, "%s loses power; its last commit had reached the disk", node->name);
+		world_say(
+			world, "%s loses power; its last commit had reached the disk", node->name);
 		for (struct store_write *w = node->writes; w != NULL; w = w->next) {
 			struct disk_log *log = disk_find(&node->disk, &w->origin);
 
@@ -688,8 +699,8 @@ static void dialled(struct world *world, struct node *node, struct node *peer)
 {
 	struct link *link;
 
-	if (peer->engine == NULL || world->cut[node->number][peer->number] ||
-		!lists(peer, node) || !lists(node, peer) || chance(world, world->faults ? 50 : 0)) {
+	if (peer->engine == NULL || world->cut[node->number][peer->number] || !lists(peer, node) ||
+		!lists(node, peer) || chance(world, world->faults ? 50 : 0)) {
 		step(world, node, &(struct event){.type = EVENT_DIAL_FAILED, .peer = peer->name});
 		return;
 	}
@@ -700,8 +711,10 @@ static void dialled(struct world *world, struct node *node, struct node *peer)
 	for (size_t side = 0; side < 2; side++) {
 		struct node *n = side == 0 ? node : peer;
 
-		link->end[side] = (struct link_end){
-			.node = n, .session = {++world->next_session}, .open = true, .life = n->life};
+		link->end[side] = (struct link_end){.node = n,
+			.session = {++world->next_session},
+			.open = true,
+			.life = n->life};
 	}
 	link->next = world->links;
 	world->links = link;
@@ -824,7 +837,8 @@ static void append(struct world *world, struct node *node)
 			buf_release(&list[i]);
 	}
 	if (world->now_ms < WORK_MS)
-		plan(world, world_random(world, chance(world, 500) ? 50 : 20000), ITEM_APPEND, node);
+		plan(world, world_random(world, chance(world, 500) ? 50 : 20000), ITEM_APPEND,
+			node);
 }
 
 /* A node that joins late: headquarters admits it, and what join leaves behind is on its disk. */
@@ -926,6 +940,9 @@ static void handle(struct world *world, struct item *item)
 	case ITEM_TICK:
 		node->tick_at = UINT64_MAX;
 		step(world, node, &(struct event){.type = EVENT_TICK});
+		break;
+	case ITEM_OPEN:
+		open_log(world, node);
 		break;
 	case ITEM_DIALLED:
 		dialled(world, node, item->peer);

@@ -58,7 +58,7 @@ struct node {
 	struct store_write *writes, **writes_end; /* submitted, not yet durable */
 	uint64_t life;       /* counts restarts: events of an earlier life are void */
 	uint64_t tick_at;    /* the tick that is planned; UINT64_MAX: none */
-	bool admitted, opened;
+	bool admitted;
 	uint64_t appends;    /* asked for so far */
 };
 

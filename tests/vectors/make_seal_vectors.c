@@ -27,7 +27,7 @@ static struct bytes make_part(size_t size, bool words)
 		x ^= x << 13;
 		x ^= x >> 17;
 		x ^= x << 5;
-		part[i] = words ? (uint8_t)"lorem ipsum dolor "[i % 18] : (uint8_t)(x >> 11);
+		part[i] = words ? (uint8_t) "lorem ipsum dolor "[i % 18] : (uint8_t)(x >> 11);
 	}
 	return bytes_make(part, size);
 }
@@ -50,8 +50,8 @@ static void open_object(const char *name)
 	first = false;
 }
 
-static void good(struct sealer *sealer, const char *name, struct bytes bytes, bool compress,
-	uint64_t i)
+static void good(
+	struct sealer *sealer, const char *name, struct bytes bytes, bool compress, uint64_t i)
 {
 	uint8_t k[32], random[16];
 	struct seal_position at = {.index = i};
@@ -140,16 +140,26 @@ static void bad_plaintexts(void)
 	bad("locator too short", &raw);
 }
 
-static void bad_bomb(void)
+static void bad_frames(void)
 {
 	static uint8_t zeros[LIMIT_PART_SIZE + 1], plain[256];
 	struct seal_raw raw = raw_make(BYTES_ARRAY(plain));
 	size_t size = ZSTD_compress(plain + 5, sizeof plain - 5, zeros, sizeof zeros, 3);
 
 	assert(!ZSTD_isError(size));
+	memset(plain + 5 + size, 0, sizeof plain - 5 - size); /* zstd uses it as scratch */
 	plain[0] = 1;
 	plain[4] = (uint8_t)size;
 	bad("decompresses to 65,537 bytes", &raw);
+	size = ZSTD_compress(plain + 5, sizeof plain - 5, zeros, 10, 3);
+	assert(!ZSTD_isError(size));
+	memset(plain + 5 + size, 0, sizeof plain - 5 - size);
+	memcpy(plain + 5 + size, plain + 5, size);
+	plain[4] = (uint8_t)(2 * size);
+	bad("two zstd frames", &raw);
+	memset(plain + 5 + size - 1, 0, size + 1);
+	plain[4] = (uint8_t)(size - 1);
+	bad("zstd frame without its end", &raw);
 }
 
 static void bad_changes(void)
@@ -194,7 +204,7 @@ int main(void)
 	printf("\n],\n\"bad\": [");
 	first = true;
 	bad_plaintexts();
-	bad_bomb();
+	bad_frames();
 	bad_changes();
 	printf("\n]\n}\n");
 	sealer_free(sealer);

@@ -124,6 +124,34 @@ static void test_base64_refused(void **state)
 	buf_release(&buf);
 }
 
+/* Of all texts of one group exactly those decode that the encoder makes. */
+static void test_base64_is_canonical(void **state)
+{
+	static const char characters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_";
+	size_t count = sizeof(characters) - 1, decoded = 0;
+	struct buf data, back;
+
+	buf_init(&data, 3);
+	buf_init(&back, 4);
+	for (size_t i = 0; i < count * count * count; i++) {
+		const char text[] = {'Z', characters[i / count / count],
+			characters[i / count % count], characters[i % count]};
+
+		buf_clear(&data);
+		buf_clear(&back);
+		if (base64_decode(BYTES_ARRAY(text), &data) != OK)
+			continue;
+		base64_encode(&back, buf_bytes(&data));
+		assert_true(bytes_equal(buf_bytes(&back), BYTES_ARRAY(text)));
+		decoded++;
+	}
+	/* Three more free digits; 16 bits less the 6 of 'Z'; 8 less 6. */
+	assert_int_equal(decoded, (1 << 18) + (1 << 10) + (1 << 2));
+	buf_release(&data);
+	buf_release(&back);
+}
+
 static void test_base64_limits(void **state)
 {
 	struct failing_alloc f;
@@ -265,6 +293,7 @@ int main(void)
 		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_base64_every_byte),
 		cmocka_unit_test(test_base64_refused),
+		cmocka_unit_test(test_base64_is_canonical),
 		cmocka_unit_test(test_base64_limits),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_utf8_all_of_three_bytes),

@@ -1,4 +1,5 @@
-/* What the tests of this floor share: cmocka, short hands, an allocator that fails the n-th time. */
+/* What the tests of this floor share: cmocka, short hands, an allocator that fails the n-th time.
+ */
 #ifndef TESTS_CASES_TEST_H
 #define TESTS_CASES_TEST_H
 
@@ -46,10 +47,10 @@ static inline void *failing_resize(void *arg, void *pointer, size_t size)
 	return moved;
 }
 
+/* Counts, and never fails: Jansson 2.14 ignores a failed growth of its token buffer (lex_save in
+ * load.c) and then writes behind it. A program stops rather than let that happen. */
 static inline void *failing_json_malloc(size_t size)
 {
-	if (failing_now())
-		return NULL;
 	failing.live++;
 	return malloc(size);
 }

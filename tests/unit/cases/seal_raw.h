@@ -17,8 +17,8 @@ struct seal_raw {
 	uint64_t i;
 	uint8_t salt[16];
 	struct bytes plaintext; /* header, part and padding */
-	uint32_t suite;		/* 0: 1 */
-	size_t locator_size;	/* 0: 16 */
+	uint32_t suite;         /* 0: 1 */
+	size_t locator_size;    /* 0: 16 */
 };
 
 static inline void seal_raw(const struct seal_raw *raw, struct buf *out)
@@ -55,8 +55,8 @@ static inline void seal_raw(const struct seal_raw *raw, struct buf *out)
 	buf_release(&aad);
 	sealed.suite = raw->suite == 0 ? 1 : raw->suite;
 	sealed.salt = codec_binary(BYTES_ARRAY(raw->salt));
-	sealed.locator = codec_binary(
-		bytes_make(locator, raw->locator_size == 0 ? 16 : raw->locator_size));
+	sealed.locator =
+		codec_binary(bytes_make(locator, raw->locator_size == 0 ? 16 : raw->locator_size));
 	sealed.commitment = codec_binary(bytes_make(okm, 32));
 	sealed.body = codec_binary(bytes_make(body, raw->plaintext.size + 16));
 	entry.body_case = SAUTI__ENTRY__BODY_SEALED;

@@ -187,16 +187,18 @@ static void dates(void **state)
 			enum err err;
 
 			snprintf(line, sizeof line,
-				"{\"type\":\"CONTACT\",\"precision\":\"%s\",\"occurred_on\":\"%s\"}",
+				"{\"type\":\"CONTACT\",\"precision\":\"%s\",\"occurred_on\":\"%"
+				"s\"}",
 				good[i][1], good[j][0]);
 			err = event_parse(bytes_str(line), &other, NULL);
-			assert_int_equal(err,
-				strcmp(good[i][1], good[j][1]) == 0 ? OK : ERR_INVALID);
+			assert_int_equal(
+				err, strcmp(good[i][1], good[j][1]) == 0 ? OK : ERR_INVALID);
 			event_release(&other);
 		}
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		snprintf(line, sizeof line, "{\"type\":\"CONTACT\",\"occurred_on\":\"%s\"}", bad[i]);
+		snprintf(
+			line, sizeof line, "{\"type\":\"CONTACT\",\"occurred_on\":\"%s\"}", bad[i]);
 		refuse(line, ERR_INVALID, "occurred_on: found text of");
 	}
 }
@@ -225,12 +227,12 @@ static void times(void **state)
 	}
 	event_time_text(UINT64_MAX, text);
 	assert_string_equal(text, "9999-12-31T23:59:59Z");
-	assert_int_equal(event_time_parse(bytes_str("1969-12-31T23:59:59Z"), &seconds),
-		ERR_MALFORMED);
-	assert_int_equal(event_time_parse(bytes_str("2024-01-01T24:00:00Z"), &seconds),
-		ERR_MALFORMED);
-	assert_int_equal(event_time_parse(bytes_str("2024-01-01T00:00:60Z"), &seconds),
-		ERR_MALFORMED);
+	assert_int_equal(
+		event_time_parse(bytes_str("1969-12-31T23:59:59Z"), &seconds), ERR_MALFORMED);
+	assert_int_equal(
+		event_time_parse(bytes_str("2024-01-01T24:00:00Z"), &seconds), ERR_MALFORMED);
+	assert_int_equal(
+		event_time_parse(bytes_str("2024-01-01T00:00:60Z"), &seconds), ERR_MALFORMED);
 }
 
 /* Room for an event of the largest size and a little more. */
@@ -301,8 +303,8 @@ static Sauti__Part *unpack(struct arena *arena, const struct event_part *part)
 {
 	Sauti__Part *message;
 
-	assert_ok(CODEC_UNPACK(part, buf_bytes(&part->packed), &scan_limits_strict, arena, &message,
-		NULL));
+	assert_ok(CODEC_UNPACK(
+		part, buf_bytes(&part->packed), &scan_limits_strict, arena, &message, NULL));
 	assert_int_equal(message->group, part->group);
 	assert_int_equal(message->main, part->main);
 	return message;
@@ -327,11 +329,11 @@ static const char *where(const char *line, const struct event_target *target)
 
 		assert_int_equal(part->main, i == 0);
 		assert_int_equal(part->type, event.type);
-		n += (size_t)sprintf(text + n, "%s%s:", i == 0 ? "" : " ",
-			group_name((enum group)part->group));
+		n += (size_t)sprintf(
+			text + n, "%s%s:", i == 0 ? "" : " ", group_name((enum group)part->group));
 		for (size_t f = 0; f < part->n_fields; f++)
-			n += (size_t)sprintf(text + n, "%s%s", f == 0 ? "" : ",",
-				part->fields[f]->name);
+			n += (size_t)sprintf(
+				text + n, "%s%s", f == 0 ? "" : ",", part->fields[f]->name);
 	}
 	arena_release(&arena);
 	event_parts_release(&parts);
@@ -349,16 +351,16 @@ static void fields_go_to_their_groups(void **state)
 				    "\"do_not_contact_windows\":[],\"report_date\":\"2024-01-01\""),
 		"core:case_code,report_date contact:preferred_language,safe_contact_method,"
 		"do_not_contact_windows note:note");
-	assert_string_equal(WHERE("PERSON_RECORDED",
-				    ",\"names\":[\"a\"],\"role\":\"VICTIM\",\"contacts\":[],"
-				    "\"documents\":[],\"disability_status\":{},\"sex\":\"F\""),
+	assert_string_equal(
+		WHERE("PERSON_RECORDED", ",\"names\":[\"a\"],\"role\":\"VICTIM\",\"contacts\":[],"
+					 "\"documents\":[],\"disability_status\":{},\"sex\":\"F\""),
 		"core:role,sex identity:names,contacts,documents health:disability_status");
 	assert_string_equal(WHERE("VICTIM_VIEW", ",\"subject\":\"INVESTIGATION\",\"view\":\"v\""),
 		"allegation:subject,view");
 	assert_string_equal(WHERE("VICTIM_VIEW", ",\"subject\":\"REMEDY\""), "contact:subject");
 	assert_string_equal(WHERE("VICTIM_VIEW", ""), "contact:");
-	assert_string_equal(WHERE("CONSENT_RECORDED", ",\"purpose\":\"REFERRAL\""),
-		"consent:purpose");
+	assert_string_equal(
+		WHERE("CONSENT_RECORDED", ",\"purpose\":\"REFERRAL\""), "consent:purpose");
 	assert_string_equal(WHERE("RIGHTS_EXPLAINED", ""), "consent:");
 	assert_string_equal(WHERE("GUARDIAN_CHANGED", ""), "consent:");
 	assert_string_equal(WHERE("ACCOMPANIED", ""), "allegation:");
@@ -373,8 +375,8 @@ static void services_are_divided(void **state)
 {
 	assert_string_equal(WHERE("ASSISTANCE_PROVIDED", ",\"service_code\":\"LEGAL\""),
 		"services:service_code");
-	assert_string_equal(WHERE("ASSISTANCE_PROVIDED", ",\"service_code\":\"PSY\""),
-		"health:service_code");
+	assert_string_equal(
+		WHERE("ASSISTANCE_PROVIDED", ",\"service_code\":\"PSY\""), "health:service_code");
 	assert_string_equal(WHERE("REFERRAL_MADE", ",\"service_code\":\"MED_SRH\",\"note\":\"x\""),
 		"health:service_code note:note");
 	/* in doubt the narrower group */
@@ -385,12 +387,12 @@ static void services_are_divided(void **state)
 		WHERE("NEEDS_ASSESSED", ",\"service_code\":[\"EDU\"],\"pregnant\":\"Y\""),
 		"services:service_code health:pregnant");
 	assert_string_equal(WHERE("NEEDS_ASSESSED", ",\"service_code\":[]"), "health:service_code");
-	assert_string_equal(WHERE("ACTION_PLAN_AGREED",
-				    ",\"goals\":[\"g\"],\"service_code\":[\"MED\",\"EDU\"],"
-				    "\"due_on\":\"2024-05-01\""),
+	assert_string_equal(
+		WHERE("ACTION_PLAN_AGREED", ",\"goals\":[\"g\"],\"service_code\":[\"MED\",\"EDU\"],"
+					    "\"due_on\":\"2024-05-01\""),
 		"services:service_code,due_on health:goals,service_code");
-	assert_string_equal(WHERE("ACTION_PLAN_AGREED",
-				    ",\"goals\":[\"g\"],\"service_code\":[\"EDU\"]"),
+	assert_string_equal(
+		WHERE("ACTION_PLAN_AGREED", ",\"goals\":[\"g\"],\"service_code\":[\"EDU\"]"),
 		"services:goals,service_code");
 }
 
@@ -400,7 +402,10 @@ static void corrections_follow(void **state)
 	where(EVENT("CORRECTION",                                                                  \
 		      ",\"corrects\":\"" ID2 "\",\"field\":\"" field "\",\"new_value\":" value),   \
 		&(struct event_target)t)
-#define TARGET(type, main, groups) {EVENT_##type, GROUP_##main, groups}
+#define TARGET(type, main, groups)                                                                 \
+	{                                                                                          \
+		EVENT_##type, GROUP_##main, groups                                                 \
+	}
 	struct event event = parse(EVENT("CORRECTION", ",\"corrects\":\"" ID2 "\""));
 	struct event_parts parts;
 	struct event_id id;
@@ -532,10 +537,10 @@ static void missing_parts_show_what_is_there(void **state)
 static void part_of_another_event_is_refused(void **state)
 {
 	struct event_parts a = split(mixed);
-	struct event_parts b = split("{\"type\":\"CONTACT\",\"event_id\":\"" ID2
-				     "\",\"case_ref\":\"" REF
-				     "\",\"recorded_at\":\"2024-03-01T08:09:10Z\","
-				     "\"recorded_by\":\"o\",\"office\":\"HTI\"}");
+	struct event_parts b =
+		split("{\"type\":\"CONTACT\",\"event_id\":\"" ID2 "\",\"case_ref\":\"" REF
+		      "\",\"recorded_at\":\"2024-03-01T08:09:10Z\","
+		      "\"recorded_by\":\"o\",\"office\":\"HTI\"}");
 	struct bytes views[2] = {buf_bytes(&a.part[0].packed), buf_bytes(&b.part[0].packed)};
 	struct event event;
 

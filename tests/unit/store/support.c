@@ -99,12 +99,16 @@ int bench_teardown(void **state)
 struct store_write *bench_wait(struct bench *bench, size_t count)
 {
 	struct store_write *all = NULL, **last = &all;
+	struct errctx ctx;
 	uint64_t wakes;
 
+	bench->ctx = (struct errctx){""};
 	for (size_t have = 0; have < count;) {
 		assert_int_equal(read(bench->woken, &wakes, sizeof(wakes)), sizeof(wakes));
-		for (*last = writer_done(bench->writer, &bench->ctx); *last != NULL; have++)
+		for (*last = writer_done(bench->writer, &ctx); *last != NULL; have++)
 			last = &(*last)->next;
+		if (bench->ctx.text[0] == '\0')
+			bench->ctx = ctx;
 		assert_true(have <= count);
 	}
 	return all;

@@ -33,9 +33,8 @@ struct bench {
 	size_t map_size;
 	struct store *store;
 	struct writer *writer;
-	int woken; /* eventfd */
-	struct store_write *done; /* collected, not asked for yet */
-	struct errctx ctx;        /* of the last writer_done */
+	int woken;         /* eventfd */
+	struct errctx ctx; /* the first failure of the last bench_wait */
 };
 /* cmocka fixtures: *state is a struct bench with a new, open store. */
 int bench_setup(void **state);
@@ -68,7 +67,8 @@ bool entry_is_sealed(uint64_t index);
 void sealed_make(struct buf *out, struct bytes locator, uint64_t salt);
 
 /* The signed note of a log's (size, root). */
-void note_make(struct buf *out, const struct origin *origin, uint64_t size, const struct hash *root);
+void note_make(
+	struct buf *out, const struct origin *origin, uint64_t size, const struct hash *root);
 
 /* A write of the next `count` entries; the log is extended as if it had succeeded. With a
  * checkpoint behind them. */

@@ -1,0 +1,87 @@
+#include "cli/daemon.h"
+
+#include "cli/output.h"
+#include "node/control.h"
+
+void daemon_json_release(json_t **json)
+{
+	json_decref(*json);
+	*json = NULL;
+}
+
+enum err daemon_config_path(const struct cli *cli, char ret[PATH_MAX], struct errctx *ctx)
+{
+	if (cli->config_file != NULL) {
+		if (strlen(cli->config_file) >= PATH_MAX)
+			return err_set(ctx, ERR_LIMIT, "path too long: %.100s..", cli->config_file);
+		strcpy(ret, cli->config_file);
+		return OK;
+	}
+	return files_join(cli->dir, "sauti.conf", ret, ctx);
+}
+
+enum err daemon_config(const struct cli *cli, struct node_config *ret, struct errctx *ctx)
+{
+	char path[PATH_MAX];
+	enum err err;
+
+	TRY(daemon_config_path(cli, path, ctx));
+	err = config_load(path, ret, ctx);
+	if (err == ERR_NOTFOUND && cli->config_file == NULL)
+		return err_set(ctx, err,
+			"no node in '%s' (no sauti.conf): say --dir, or make one with "
+			"'sauti init' or 'sauti join'",
+			cli->dir);
+	return err;
+}
+
+static enum err collect(void *arg, struct bytes json, struct errctx *ctx)
+{
+	json_t *array = arg, *document;
+
+	if (json_array_size(array) == DAEMON_LIST_MAX)
+		return err_set(ctx, ERR_LIMIT, "an answer of more than %d items", DAEMON_LIST_MAX);
+	TRY(output_parse(json, &document, ctx));
+	return json_array_append_new(array, document) == 0 ? OK : ERR_NOMEM;
+}
+
+static enum err call(const struct cli *cli, const Sauti__ControlRequest *request, json_t *array,
+	uint32_t *ret_line, struct errctx *ctx)
+{
+	struct node_config config;
+	struct control *control = NULL;
+	enum err err;
+
+	TRY(daemon_config(cli, &config, ctx));
+	err = control_connect(config.socket, &control, ctx);
+	config_release(&config);
+	if (err == OK)
+		err = control_call(control, request, collect, array, ret_line, ctx);
+	control_close(control);
+	return err;
+}
+
+enum err daemon_list(const struct cli *cli, const Sauti__ControlRequest *request, json_t **ret,
+	struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *array = json_array();
+
+	if (array == NULL)
+		return ERR_NOMEM;
+	TRY(call(cli, request, array, NULL, ctx));
+	*ret = json_incref(array);
+	return OK;
+}
+
+enum err daemon_call(const struct cli *cli, const Sauti__ControlRequest *request, json_t **ret,
+	uint32_t *ret_line, struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *array = json_array();
+
+	if (array == NULL)
+		return ERR_NOMEM;
+	TRY(call(cli, request, array, ret_line, ctx));
+	*ret = json_array_size(array) == 0 ? json_object()
+					   : json_incref(json_array_get(array, 0));
+	return *ret == NULL ? ERR_NOMEM : OK;
+}

@@ -1,0 +1,61 @@
+/* sauti unlock, sauti lock */
+#include <stdio.h>
+
+#include "cli/daemon.h"
+#include "cli/output.h"
+#include "cli/passphrase.h"
+#include "proto/codec.h"
+
+static enum err run_unlock(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__UnlockRequest unlock = SAUTI__UNLOCK_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+	struct secret passphrase;
+	enum err err;
+
+	TRY(passphrase_get(cli, args, "Passphrase of this node", false, &passphrase, ctx));
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_UNLOCK;
+	request.unlock = &unlock;
+	unlock.passphrase = codec_binary(secret_bytes(&passphrase));
+	err = daemon_call(cli, &request, &answer, NULL, ctx);
+	secret_release(&passphrase);
+	if (err != OK)
+		return err;
+	if (cli->json)
+		output_json(answer);
+	else
+		printf("unlocked: %llu cases, %llu events\n",
+			(unsigned long long)output_number(answer, "cases"),
+			(unsigned long long)output_number(answer, "events"));
+	return OK;
+}
+
+static enum err run_lock(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__LockRequest lock = SAUTI__LOCK_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+
+	(void)args;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LOCK;
+	request.lock = &lock;
+	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
+	if (cli->json)
+		output_json(answer);
+	else
+		printf("locked\n");
+	return OK;
+}
+
+static const struct cli_option unlock_options[] = {PASSPHRASE_OPTION, {0}};
+
+const struct cli_command lock_commands[] = {
+	{"unlock", NULL, "", "open the node's keys: it can read and write cases",
+		"The passphrase opens a slot of the keystore. Until then the node replicates,\n"
+		"verifies and relays, and reads nothing.",
+		0, 0, unlock_options, run_unlock},
+	{"lock", NULL, "", "forget the node's keys until the next unlock", NULL, 0, 0, NULL,
+		run_lock},
+	{0},
+};

@@ -1,0 +1,186 @@
+/* sauti log list | show | verify */
+#include <stdio.h>
+
+#include "base/text.h"
+#include "cli/daemon.h"
+#include "cli/output.h"
+
+/* "hq at 120, office at 118" */
+static const char *held_by(const json_t *log, struct output_buffer *buffer)
+{
+	size_t at = 0, i;
+	json_t *item;
+
+	buffer->text[0] = '\0';
+	json_array_foreach(json_object_get(log, "held_by"), i, item) {
+		const char *name = json_is_string(item)
+			? json_string_value(item)
+			: json_string_value(json_object_get(item, "mirror"));
+		char size[32] = "";
+		int n;
+
+		if (json_is_integer(json_object_get(item, "size")))
+			snprintf(size, sizeof(size), " at %llu",
+				(unsigned long long)output_number(item, "size"));
+		n = snprintf(buffer->text + at, sizeof(buffer->text) - at, "%s%s%s",
+			at == 0 ? "" : ", ", name == NULL ? "?" : name, size);
+		if (n < 0 || (size_t)n >= sizeof(buffer->text) - at)
+			break;
+		at += (size_t)n;
+	}
+	return at == 0 ? "-" : buffer->text;
+}
+
+static enum err run_list(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	static const char *const heads[] = {"LOG", "OWN", "SIZE", "CHECKPOINT", "HELD BY"};
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__LogListRequest list = SAUTI__LOG_LIST_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *logs = NULL;
+	struct output_table table;
+	json_t *log;
+	size_t i;
+	enum err err;
+
+	(void)args;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LOG_LIST;
+	request.log_list = &list;
+	TRY(daemon_list(cli, &request, &logs, ctx));
+	if (cli->json) {
+		output_json(logs);
+		return OK;
+	}
+	output_table_init(&table, heads, 5);
+	json_array_foreach(logs, i, log) {
+		struct output_buffer b[5];
+		const char *cells[] = {output_member(log, "origin", &b[0]),
+			output_member(log, "own", &b[1]), output_member(log, "size", &b[2]),
+			output_member(log, "checkpoint_size", &b[3]), held_by(log, &b[4])};
+
+		output_table_add(&table, cells);
+	}
+	output_table_print(&table, stdout);
+	err = table.err;
+	output_table_release(&table);
+	return err;
+}
+
+static void print_member(const char *label, const json_t *object, const char *name)
+{
+	struct output_buffer buffer;
+
+	if (json_object_get(object, name) == NULL)
+		return;
+	printf("%-16s", label);
+	output_text(stdout, output_member(object, name, &buffer), false);
+	putchar('\n');
+}
+
+static void print_log(const json_t *log)
+{
+	const json_t *entry = json_object_get(log, "entry");
+	const char *note = json_string_value(json_object_get(log, "checkpoint"));
+	struct output_buffer buffer;
+
+	print_member("log", log, "origin");
+	print_member("own", log, "own");
+	print_member("size", log, "size");
+	print_member("checkpoint size", log, "checkpoint_size");
+	print_member("root", log, "root");
+	if (json_object_get(log, "held_by") != NULL) {
+		printf("%-16s", "held by");
+		output_text(stdout, held_by(log, &buffer), false);
+		putchar('\n');
+	}
+	if (entry != NULL) {
+		print_member("entry", entry, "index");
+		print_member("bytes", entry, "bytes");
+		print_member("kind", entry, "kind");
+		print_member("leaf hash", entry, "leaf_hash");
+	}
+	if (note != NULL) {
+		putchar('\n');
+		output_text(stdout, note, true);
+	}
+}
+
+static enum err run_show(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__LogShowRequest show = SAUTI__LOG_SHOW_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+	const char *index = args_option(args, "index");
+
+	show.origin = (char *)args_at(args, 0);
+	show.has_index = index != NULL;
+	if (index != NULL &&
+		decimal_parse(bytes_str(index), LIMIT_LOG_SIZE - 1, &show.index) != OK)
+		return cli_usage(cli, ctx, "--index is a number from 0 on");
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LOG_SHOW;
+	request.log_show = &show;
+	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
+	if (cli->json)
+		output_json(answer);
+	else
+		print_log(answer);
+	return OK;
+}
+
+/* A log of which nothing says that it is whole counts as one that is not. */
+static void print_verified(const json_t *log)
+{
+	struct output_buffer origin, message, size;
+
+	printf("%s  ", output_true(log, "ok") ? "ok " : "BAD");
+	output_text(stdout, output_member(log, "origin", &origin), false);
+	printf("  %s entries, %llu cosignatures", output_member(log, "size", &size),
+		(unsigned long long)output_number(log, "cosignatures"));
+	if (!output_true(log, "ok") && json_is_integer(json_object_get(log, "bad_index")))
+		printf(", first bad entry %llu", (unsigned long long)output_number(log, "bad_index"));
+	if (output_member(log, "message", &message)[0] != '\0') {
+		printf(": ");
+		output_text(stdout, output_member(log, "message", &message), false);
+	}
+	putchar('\n');
+}
+
+static enum err run_verify(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__LogVerifyRequest verify = SAUTI__LOG_VERIFY_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *logs = NULL;
+	size_t i, bad = 0;
+	json_t *log;
+
+	verify.origin = (char *)(args_at(args, 0) == NULL ? "" : args_at(args, 0));
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LOG_VERIFY;
+	request.log_verify = &verify;
+	TRY(daemon_list(cli, &request, &logs, ctx));
+	if (cli->json)
+		output_json(logs);
+	json_array_foreach(logs, i, log) {
+		bad += !output_true(log, "ok");
+		if (!cli->json)
+			print_verified(log);
+	}
+	if (bad > 0)
+		return err_set(ctx, ERR_CORRUPT, "%zu of %zu logs did not verify", bad,
+			json_array_size(logs));
+	return OK;
+}
+
+static const struct cli_option show_options[] = {
+	{"index", "N", "show the entry with that index too", false},
+	{0},
+};
+
+const struct cli_command log_commands[] = {
+	{"log", "list", "", "the logs this node holds, and who else holds them", NULL, 0, 0, NULL,
+		run_list},
+	{"log", "show", "LOG", "a log's newest checkpoint with its signatures",
+		"LOG is an origin, as 'sauti log list' prints it.", 1, 1, show_options, run_show},
+	{"log", "verify", "[LOG]", "hash every entry again and check all signatures",
+		"Without LOG, every log. Exit code 4 when one does not verify.", 0, 1, NULL,
+		run_verify},
+	{0},
+};

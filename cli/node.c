@@ -1,0 +1,186 @@
+/* sauti node invite | list | show */
+#include <stdio.h>
+
+#include "base/text.h"
+#include "certs/record.h"
+#include "cli/daemon.h"
+#include "cli/output.h"
+
+enum { ADDRESSES_MAX = 4, HOURS_MAX = 24 * 30 };
+
+static enum err read_hours(struct cli *cli, const char *text, uint32_t *ret, struct errctx *ctx)
+{
+	uint64_t hours;
+
+	if (text == NULL)
+		return OK;
+	if (decimal_parse(bytes_str(text), HOURS_MAX, &hours) != OK || hours == 0)
+		return cli_usage(cli, ctx, "--hours is a number from 1 to %d", HOURS_MAX);
+	*ret = (uint32_t)hours;
+	return OK;
+}
+
+static bool country_valid(const char *text)
+{
+	size_t i;
+
+	for (i = 0; text[i] >= 'A' && text[i] <= 'Z'; i++)
+		;
+	return i == 3 && text[3] == '\0';
+}
+
+static enum err read_addresses(struct cli *cli, const struct cli_args *args,
+	char *ret[ADDRESSES_MAX], size_t *ret_count, struct errctx *ctx)
+{
+	size_t count = 0;
+
+	for (;; count++) {
+		const char *text = args_option_at(args, "address", count);
+		struct net_address address;
+		struct errctx why = {""};
+
+		if (text == NULL)
+			break;
+		if (count == ADDRESSES_MAX)
+			return cli_usage(cli, ctx, "more than %d addresses", ADDRESSES_MAX);
+		if (config_address(text, false, &address, &why) != OK)
+			return cli_usage(cli, ctx, "--address '%.80s': %s", text, why.text);
+		ret[count] = (char *)text;
+	}
+	*ret_count = count;
+	return OK;
+}
+
+static enum err read_invite(struct cli *cli, const struct cli_args *args,
+	Sauti__NodeInviteRequest *invite, struct errctx *ctx)
+{
+	const char *role = args_option(args, "role"), *country = args_option(args, "country");
+
+	invite->name = (char *)args_at(args, 0);
+	if (!node_name_valid(bytes_str(invite->name)) || node_name_reserved(invite->name))
+		return cli_usage(cli, ctx, "'%.60s' is no node name", invite->name);
+	invite->role = role == NULL ? ROLE_OFFICE : role_parse(role);
+	if (invite->role != ROLE_OFFICE && invite->role != ROLE_AUDITOR)
+		return cli_usage(cli, ctx, "--role '%.40s'; allowed: office, auditor", role);
+	if (country == NULL && invite->role == ROLE_OFFICE)
+		return cli_usage(cli, ctx, "an office needs --country, as HTI");
+	if (country != NULL && !country_valid(country))
+		return cli_usage(cli, ctx, "--country '%.40s': three capitals of ISO 3166-1",
+			country);
+	invite->country = (char *)(country == NULL ? "" : country);
+	return read_hours(cli, args_option(args, "hours"), &invite->hours, ctx);
+}
+
+static enum err run_invite(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__NodeInviteRequest invite = SAUTI__NODE_INVITE_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+	struct output_buffer token, expires;
+	char *addresses[ADDRESSES_MAX];
+
+	TRY(read_invite(cli, args, &invite, ctx));
+	TRY(read_addresses(cli, args, addresses, &invite.n_addresses, ctx));
+	invite.addresses = addresses;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_NODE_INVITE;
+	request.node_invite = &invite;
+	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
+	if (cli->json) {
+		output_json(answer);
+		return OK;
+	}
+	/* output_member cuts nothing here: the token is a JSON string. */
+	output_text(stdout, output_member(answer, "token", &token), false);
+	putchar('\n');
+	cli_note(cli, "a secret, good once, for '%s', until %s: 'sauti join' there", invite.name,
+		output_time(answer, "expires_at", &expires));
+	return OK;
+}
+
+static enum err ask_nodes(const struct cli *cli, const char *name, json_t **ret,
+	struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__NodeListRequest list = SAUTI__NODE_LIST_REQUEST__INIT;
+
+	list.name = (char *)name;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_NODE_LIST;
+	request.node_list = &list;
+	return daemon_list(cli, &request, ret, ctx);
+}
+
+static enum err run_list(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	static const char *const heads[] = {
+		"NODE", "ROLE", "COUNTRY", "ACTIVE", "ADMITTED", "FINGERPRINT"};
+	CLEANUP(daemon_json_release) json_t *nodes = NULL;
+	struct output_table table;
+	json_t *node;
+	size_t i;
+	enum err err;
+
+	(void)args;
+	TRY(ask_nodes(cli, "", &nodes, ctx));
+	if (cli->json) {
+		output_json(nodes);
+		return OK;
+	}
+	output_table_init(&table, heads, 6);
+	json_array_foreach(nodes, i, node) {
+		struct output_buffer b[6];
+		const char *cells[] = {output_member(node, "name", &b[0]),
+			output_member(node, "role", &b[1]), output_member(node, "country", &b[2]),
+			output_member(node, "active", &b[3]),
+			output_member(node, "admitted_index", &b[4]),
+			output_member(node, "fingerprint", &b[5])};
+
+		output_table_add(&table, cells);
+	}
+	output_table_print(&table, stdout);
+	err = table.err;
+	output_table_release(&table);
+	return err;
+}
+
+static enum err run_show(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *nodes = NULL;
+	const char *name = args_at(args, 0), *member;
+	json_t *value;
+
+	TRY(ask_nodes(cli, name, &nodes, ctx));
+	if (json_array_size(nodes) == 0)
+		return err_set(ctx, ERR_NOTFOUND, "node '%.60s': not in the directory", name);
+	if (cli->json) {
+		output_json(json_array_get(nodes, 0));
+		return OK;
+	}
+	json_object_foreach(json_array_get(nodes, 0), member, value) {
+		struct output_buffer buffer;
+
+		output_text(stdout, member, false);
+		printf("%*s", (int)(strlen(member) < 18 ? 18 - strlen(member) : 1), "");
+		output_text(stdout,
+			output_member(json_array_get(nodes, 0), member, &buffer), false);
+		putchar('\n');
+	}
+	return OK;
+}
+
+static const struct cli_option invite_options[] = {
+	{"country", "CODE", "of the office, ISO 3166-1 alpha-3, as HTI", false},
+	{"role", "ROLE", "office or auditor (default: office)", false},
+	{"hours", "N", "how long the token is good (default: 72)", false},
+	{"address", "ADDRESS", "of headquarters as the new node will dial it", true},
+	{0},
+};
+
+const struct cli_command node_commands[] = {
+	{"node", "invite", "NAME", "print a token with which a new node may join",
+		"At headquarters, unlocked. The token is a secret: take it to the new office, or\n"
+		"tell it over a channel that nobody listens to. It is good once.",
+		1, 1, invite_options, run_invite},
+	{"node", "list", "", "the members of the network", NULL, 0, 0, NULL, run_list},
+	{"node", "show", "NAME", "one member", NULL, 1, 1, NULL, run_show},
+	{0},
+};

@@ -1,0 +1,147 @@
+#include "cli/passphrase.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+
+/* One line, byte by byte: nothing behind it is consumed, and no buffer keeps a copy. */
+static enum err read_line(int fd, const char *where, struct secret *ret, struct errctx *ctx)
+{
+	struct secret line;
+	size_t size = 0;
+	enum err err = OK;
+
+	TRY(secret_init(&line, LIMIT_PASSPHRASE + 1));
+	for (;;) {
+		uint8_t c;
+		ssize_t n = read(fd, &c, 1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			err = files_errno(ctx, errno, "read", where);
+		if (n <= 0 || c == '\n')
+			break;
+		if (size == line.size) {
+			err = err_set(ctx, ERR_LIMIT, "passphrase longer than %d bytes",
+				LIMIT_PASSPHRASE);
+			break;
+		}
+		line.data[size++] = c;
+	}
+	if (err == OK && size > 0 && line.data[size - 1] == '\r')
+		size--;
+	if (err == OK && size == 0)
+		err = err_set(ctx, ERR_INVALID, "the passphrase is empty");
+	if (err == OK && size > LIMIT_PASSPHRASE)
+		err = err_set(ctx, ERR_LIMIT, "passphrase longer than %d bytes", LIMIT_PASSPHRASE);
+	if (err == OK)
+		err = secret_copy(ret, bytes_make(line.data, size));
+	secret_release(&line);
+	return err;
+}
+
+static enum err from_file(struct cli *cli, const char *path, struct secret *ret, struct errctx *ctx)
+{
+	struct stat st;
+	enum err err;
+	int fd;
+
+	if (strcmp(path, "-") == 0)
+		return read_line(STDIN_FILENO, "standard input", ret, ctx);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return files_errno(ctx, errno, "open", path);
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0)
+		cli_note(cli, "others may read the passphrase file '%s': chmod 600 it", path);
+	err = read_line(fd, path, ret, ctx);
+	close(fd);
+	if (err == ERR_INVALID || err == ERR_LIMIT)
+		err_wrap(ctx, err, "'%s'", path);
+	return err;
+}
+
+/* The terminal gets its echo back whatever ends us. */
+static struct termios saved_mode;
+static int terminal = -1;
+
+static void restore_terminal(int signal_number)
+{
+	tcsetattr(terminal, TCSAFLUSH, &saved_mode);
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+static enum err read_silently(struct secret *ret, struct errctx *ctx)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	enum { COUNT = sizeof(signals) / sizeof(signals[0]) };
+	struct sigaction handler = {.sa_handler = restore_terminal}, old[COUNT];
+	struct termios silent;
+	enum err err;
+
+	if (tcgetattr(terminal, &saved_mode) != 0)
+		return files_errno(ctx, errno, "read the mode of", "/dev/tty");
+	for (int i = 0; i < COUNT; i++)
+		sigaction(signals[i], &handler, &old[i]);
+	silent = saved_mode;
+	silent.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
+	tcsetattr(terminal, TCSAFLUSH, &silent);
+	err = read_line(terminal, "/dev/tty", ret, ctx);
+	tcsetattr(terminal, TCSAFLUSH, &saved_mode);
+	for (int i = 0; i < COUNT; i++)
+		sigaction(signals[i], &old[i], NULL);
+	dprintf(terminal, "\n");
+	return err;
+}
+
+static enum err ask(const char *what, bool twice, struct secret *ret, struct errctx *ctx)
+{
+	struct secret first, second;
+	bool same;
+
+	dprintf(terminal, "%s: ", what);
+	TRY(read_silently(&first, ctx));
+	if (!twice) {
+		*ret = first;
+		return OK;
+	}
+	dprintf(terminal, "The same again: ");
+	if (read_silently(&second, ctx) != OK) {
+		secret_release(&first);
+		return err_set(ctx, ERR_INVALID, "the passphrase was not confirmed");
+	}
+	same = equal_secret(secret_bytes(&first), secret_bytes(&second));
+	secret_release(&second);
+	if (!same) {
+		secret_release(&first);
+		return err_set(ctx, ERR_INVALID, "the two passphrases differ");
+	}
+	*ret = first;
+	return OK;
+}
+
+enum err passphrase_get(struct cli *cli, const struct cli_args *args, const char *what, bool twice,
+	struct secret *ret, struct errctx *ctx)
+{
+	const char *path = args_option(args, "passphrase-file");
+	enum err err;
+
+	if (path != NULL)
+		return from_file(cli, path, ret, ctx);
+	terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	if (terminal < 0)
+		return cli_usage(cli, ctx,
+			"no terminal to ask for the passphrase on: use --passphrase-file");
+	err = ask(what, twice, ret, ctx);
+	close(terminal);
+	terminal = -1;
+	return err;
+}

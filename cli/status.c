@@ -1,0 +1,158 @@
+/* sauti status */
+#include <stdio.h>
+
+#include "cli/daemon.h"
+#include "cli/output.h"
+
+static void print_duration(uint64_t seconds)
+{
+	if (seconds >= 86400)
+		printf("%llu d %llu h", (unsigned long long)seconds / 86400,
+			(unsigned long long)seconds / 3600 % 24);
+	else if (seconds >= 3600)
+		printf("%llu h %llu min", (unsigned long long)seconds / 3600,
+			(unsigned long long)seconds / 60 % 60);
+	else
+		printf("%llu min %llu s", (unsigned long long)seconds / 60,
+			(unsigned long long)seconds % 60);
+}
+
+static void print_line(const char *label, const json_t *object, const char *name)
+{
+	struct output_buffer buffer;
+
+	printf("%-12s", label);
+	output_text(stdout, output_member(object, name, &buffer), false);
+	putchar('\n');
+}
+
+/* "hq, haiti": a list of names, or of objects with the name under "mirror". */
+static const char *join_names(const json_t *list, struct output_buffer *buffer)
+{
+	size_t at = 0, i;
+	json_t *item;
+
+	buffer->text[0] = '\0';
+	json_array_foreach(list, i, item) {
+		const char *name = json_is_string(item)
+			? json_string_value(item)
+			: json_string_value(json_object_get(item, "mirror"));
+		int n = name == NULL ? 0
+				     : snprintf(buffer->text + at, sizeof(buffer->text) - at,
+					       "%s%s", at == 0 ? "" : ", ", name);
+
+		if (n < 0 || (size_t)n >= sizeof(buffer->text) - at)
+			break;
+		at += (size_t)n;
+	}
+	return at == 0 ? "-" : buffer->text;
+}
+
+static enum err print_logs(const json_t *logs)
+{
+	static const char *const heads[] = {"LOG", "SIZE", "CHECKPOINT", "BEHIND", "HELD BY"};
+	struct output_table table;
+	size_t i;
+	json_t *log;
+	enum err err;
+
+	output_table_init(&table, heads, 5);
+	json_array_foreach(logs, i, log) {
+		struct output_buffer b[4], origin;
+		char name[300];
+		const char *cells[] = {name, output_member(log, "size", &b[0]),
+			output_member(log, "checkpoint_size", &b[1]),
+			output_member(log, "behind", &b[2]),
+			join_names(json_object_get(log, "held_by"), &b[3])};
+
+		snprintf(name, sizeof(name), "%s%s", output_member(log, "origin", &origin),
+			output_true(log, "own") ? " *" : "");
+		output_table_add(&table, cells);
+	}
+	putchar('\n');
+	output_table_print(&table, stdout);
+	err = table.err;
+	output_table_release(&table);
+	return err;
+}
+
+static enum err print_peers(const json_t *peers)
+{
+	static const char *const heads[] = {"PEER", "CONNECTED", "ADDRESS", "LAST ERROR"};
+	struct output_table table;
+	size_t i;
+	json_t *peer;
+	enum err err;
+
+	output_table_init(&table, heads, 4);
+	json_array_foreach(peers, i, peer) {
+		struct output_buffer b[4];
+		const char *cells[] = {output_member(peer, "name", &b[0]),
+			output_member(peer, "connected", &b[1]),
+			output_member(peer, "address", &b[2]),
+			output_member(peer, "last_error", &b[3])};
+
+		output_table_add(&table, cells);
+	}
+	putchar('\n');
+	output_table_print(&table, stdout);
+	err = table.err;
+	output_table_release(&table);
+	return err;
+}
+
+static enum err print_status(const json_t *status)
+{
+	const json_t *logs = json_object_get(status, "logs");
+	const json_t *peers = json_object_get(status, "peers");
+	const json_t *alarms = json_object_get(status, "alarms");
+	size_t i;
+	json_t *alarm;
+
+	json_array_foreach(alarms, i, alarm) {
+		printf("ALARM: ");
+		output_text(stdout, json_is_string(alarm) ? json_string_value(alarm) : "?", false);
+		putchar('\n');
+	}
+	print_line("node", status, "node");
+	print_line("network", status, "network");
+	print_line("role", status, "role");
+	printf("%-12s%s\n", "keys", output_true(status, "locked") ? "locked" : "unlocked");
+	printf("%-12s%llu members, %llu records\n", "directory",
+		(unsigned long long)output_number(status, "members"),
+		(unsigned long long)output_number(status, "directory_size"));
+	print_line("version", status, "version");
+	print_line("format", status, "format");
+	printf("%-12s", "running for");
+	print_duration(output_number(status, "uptime_s"));
+	putchar('\n');
+	if (json_array_size(logs) > 0)
+		TRY(print_logs(logs));
+	if (json_array_size(peers) > 0)
+		TRY(print_peers(peers));
+	return OK;
+}
+
+static enum err run_status(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__StatusRequest status = SAUTI__STATUS_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+
+	(void)args;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_STATUS;
+	request.status = &status;
+	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
+	if (!cli->json)
+		return print_status(answer);
+	output_json(answer);
+	return OK;
+}
+
+const struct cli_command status_commands[] = {
+	{"status", NULL, "", "the node, its logs and its peers",
+		"Logs marked * are the node's own. BEHIND: entries that others show and this node\n"
+		"does not have yet. HELD BY: the mirrors that hold the newest checkpoint.",
+		0, 0, NULL, run_status},
+	{0},
+};

@@ -1,0 +1,354 @@
+#include "server/control/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "proto/codec.h"
+#include "proto/frame.h"
+#include "server/log.h"
+
+enum { READ_SIZE = 64 * 1024, BACKLOG = 32, QUEUE_HIGH = 16 * 1024 * 1024 };
+
+struct client {
+	struct control_server *server;
+	struct client *prev, *next;
+	uv_pipe_t pipe;
+	struct frame_reader reader;
+	struct control_request *request; /* under way */
+	unsigned writes;
+	bool closing, beginning;
+};
+
+struct control_request {
+	struct runtime *rt;
+	struct client *client; /* NULL: gone */
+};
+
+struct control_server {
+	struct runtime *rt;
+	uv_pipe_t pipe;
+	char path[PATH_MAX];
+	struct client *clients;
+	unsigned client_count;
+	bool listening, closing;
+	void (*closed)(void *arg);
+	void *closed_arg;
+	char buffer[READ_SIZE];
+};
+
+struct reply {
+	uv_write_t write;
+	struct client *client;
+	struct buf frame;
+};
+
+static void maybe_closed(struct control_server *server)
+{
+	if (server->closing && server->clients == NULL && !server->listening &&
+		server->closed != NULL) {
+		void (*closed)(void *arg) = server->closed;
+
+		server->closed = NULL;
+		closed(server->closed_arg);
+	}
+}
+
+static void on_client_closed(uv_handle_t *handle)
+{
+	struct client *client = handle->data;
+	struct control_server *server = client->server;
+
+	if (client->prev != NULL)
+		client->prev->next = client->next;
+	else
+		server->clients = client->next;
+	if (client->next != NULL)
+		client->next->prev = client->prev;
+	server->client_count--;
+	if (client->request != NULL)
+		client->request->client = NULL;
+	buf_wipe(&client->reader.buf);
+	mem_free(client);
+	maybe_closed(server);
+}
+
+static void client_close(struct client *client)
+{
+	if (client->closing)
+		return;
+	client->closing = true;
+	uv_close((uv_handle_t *)&client->pipe, on_client_closed);
+}
+
+static void on_replied(uv_write_t *write, int status)
+{
+	struct reply *reply = (struct reply *)write;
+	struct client *client = reply->client;
+
+	buf_wipe(&reply->frame);
+	mem_free(reply);
+	client->writes--;
+	if (status != 0)
+		client_close(client);
+}
+
+static void send_response(struct client *client, const Sauti__ControlResponse *response)
+{
+	struct reply *reply = mem_zalloc(sizeof(*reply));
+
+	if (reply == NULL) {
+		client_close(client);
+		return;
+	}
+	reply->client = client;
+	buf_init(&reply->frame, LIMIT_CONTROL_RESPONSE + FRAME_HEADER_SIZE);
+	frame_write(&reply->frame, response);
+	uv_buf_t out = uv_buf_init((char *)reply->frame.data, (unsigned)reply->frame.size);
+
+	if (reply->frame.err != OK ||
+		uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) > QUEUE_HIGH ||
+		uv_write(&reply->write, (uv_stream_t *)&client->pipe, &out, 1, on_replied) != 0) {
+		buf_wipe(&reply->frame);
+		mem_free(reply);
+		client_close(client);
+		return;
+	}
+	client->writes++;
+}
+
+struct runtime *control_runtime(struct control_request *request)
+{
+	return request->rt;
+}
+
+void control_item(struct control_request *request, struct bytes json)
+{
+	Sauti__ControlResponse response = SAUTI__CONTROL_RESPONSE__INIT;
+
+	if (request->client == NULL || request->client->closing)
+		return;
+	response.json = codec_binary(json);
+	send_response(request->client, &response);
+}
+
+static void client_next(struct client *client);
+
+static void finish(struct control_request *request, const Sauti__ControlResponse *response)
+{
+	struct client *client = request->client;
+
+	mem_free(request);
+	if (client == NULL)
+		return;
+	client->request = NULL;
+	if (client->closing)
+		return;
+	send_response(client, response);
+	client_next(client);
+}
+
+void control_end(struct control_request *request, struct bytes json)
+{
+	Sauti__ControlResponse response = SAUTI__CONTROL_RESPONSE__INIT;
+
+	response.json = codec_binary(json);
+	response.last = true;
+	finish(request, &response);
+}
+
+void control_fail(
+	struct control_request *request, enum err error, uint32_t line, const char *message)
+{
+	Sauti__ControlResponse response = SAUTI__CONTROL_RESPONSE__INIT;
+
+	response.error = (uint32_t)error;
+	response.message = (char *)message;
+	response.line = line;
+	response.last = true;
+	finish(request, &response);
+}
+
+static void begin(struct client *client, struct bytes message)
+{
+	struct control_request *request = mem_zalloc(sizeof(*request));
+	Sauti__ControlRequest *unpacked;
+	struct arena arena;
+	struct errctx ctx = {""};
+
+	if (request == NULL) {
+		client_close(client);
+		return;
+	}
+	*request = (struct control_request){client->server->rt, client};
+	client->request = request;
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	enum err err = CODEC_UNPACK(
+		control_request, message, &scan_limits_default, &arena, &unpacked, &ctx);
+
+	if (err != OK)
+		control_fail(request, err, 0, err_message(&ctx, err));
+	else
+		control_begin(request, unpacked);
+	/* A request may hold a passphrase or a plaintext: nothing of it stays behind. */
+	for (struct bytes rest = message; rest.size > 0; rest.size = 0)
+		wipe((void *)(uintptr_t)rest.data, rest.size);
+	arena_release(&arena);
+}
+
+/* Begins the requests that have all arrived, one after the other, until one takes its time. */
+static void client_next(struct client *client)
+{
+	struct bytes message;
+	enum err err = OK;
+
+	if (client->beginning) /* one was answered at once: the loop below goes on */
+		return;
+	client->beginning = true;
+	while (err == OK && client->request == NULL && !client->closing) {
+		err = frame_reader_next(&client->reader, &message);
+		if (err == OK)
+			begin(client, message);
+		else if (err != ERR_AGAIN)
+			client_close(client);
+	}
+	client->beginning = false;
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+	struct client *client = handle->data;
+
+	*buf = uv_buf_init(client->server->buffer, READ_SIZE);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
+{
+	struct client *client = stream->data;
+
+	if (size < 0) {
+		client_close(client);
+		return;
+	}
+	enum err err = frame_reader_push(&client->reader, bytes_make(buf->base, (size_t)size));
+
+	wipe(buf->base, (size_t)size);
+	if (err != OK)
+		client_close(client);
+	else
+		client_next(client);
+}
+
+static bool may_connect(const struct client *client)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	int fd;
+
+	if (uv_fileno((const uv_handle_t *)&client->pipe, &fd) != 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+		return false;
+	if (peer.uid == 0 || peer.uid == geteuid())
+		return true;
+	log_line(LOG_WARNING, "control socket: user %u is not permitted", (unsigned)peer.uid);
+	return false;
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+	struct control_server *server = stream->data;
+	struct client *client;
+
+	if (status != 0 || server->closing)
+		return;
+	client = mem_zalloc(sizeof(*client));
+	if (client == NULL)
+		return;
+	client->server = server;
+	frame_reader_init(&client->reader, LIMIT_CONTROL_REQUEST);
+	uv_pipe_init(&server->rt->loop, &client->pipe, 0);
+	client->pipe.data = client;
+	client->next = server->clients;
+	if (client->next != NULL)
+		client->next->prev = client;
+	server->clients = client;
+	server->client_count++;
+	if (uv_accept(stream, (uv_stream_t *)&client->pipe) != 0 || !may_connect(client) ||
+		server->client_count > LIMIT_CONTROL_CLIENTS ||
+		uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read) != 0)
+		client_close(client);
+}
+
+static enum err listen_at(struct control_server *server, struct errctx *ctx)
+{
+	char directory[PATH_MAX];
+	char *slash;
+	mode_t mask;
+	int code;
+
+	snprintf(directory, sizeof(directory), "%s", server->path);
+	slash = strrchr(directory, '/');
+	if (slash != NULL && slash != directory) {
+		*slash = '\0';
+		TRY(files_mkdir(directory, ctx));
+	}
+	if (strlen(server->path) >= 108)
+		return err_set(ctx, ERR_LIMIT, "'%s' is too long for a socket", server->path);
+	if (unlink(server->path) != 0 && errno != ENOENT)
+		return files_errno(ctx, errno, "replace socket", server->path);
+	uv_pipe_init(&server->rt->loop, &server->pipe, 0);
+	server->pipe.data = server;
+	server->listening = true;
+	mask = umask(0177);
+	code = uv_pipe_bind(&server->pipe, server->path);
+	umask(mask);
+	if (code == 0)
+		code = uv_listen((uv_stream_t *)&server->pipe, BACKLOG, on_connection);
+	if (code != 0)
+		return err_set(ctx, code == UV_EACCES ? ERR_DENIED : ERR_IO, "socket '%s': %s",
+			server->path, uv_strerror(code));
+	return OK;
+}
+
+enum err control_server_new(
+	struct runtime *rt, const char *path, struct control_server **ret, struct errctx *ctx)
+{
+	struct control_server *server = mem_zalloc(sizeof(*server));
+
+	if (server == NULL)
+		return ERR_NOMEM;
+	server->rt = rt;
+	snprintf(server->path, sizeof(server->path), "%s", path);
+	*ret = server; /* closed and freed by the runtime, also when listening fails */
+	return listen_at(server, ctx);
+}
+
+static void on_server_closed(uv_handle_t *handle)
+{
+	struct control_server *server = handle->data;
+
+	server->listening = false;
+	maybe_closed(server);
+}
+
+void control_server_close(struct control_server *server, void (*closed)(void *arg), void *arg)
+{
+	server->closing = true;
+	server->closed = closed;
+	server->closed_arg = arg;
+	if (server->listening)
+		uv_close((uv_handle_t *)&server->pipe, on_server_closed);
+	for (struct client *client = server->clients, *next; client != NULL; client = next) {
+		next = client->next;
+		client_close(client);
+	}
+	maybe_closed(server);
+}
+
+void control_server_free(struct control_server *server)
+{
+	mem_free(server);
+}

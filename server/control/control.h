@@ -1,0 +1,38 @@
+/*
+ * control: the Unix socket over which people and programs on this machine speak to the node
+ * (proto/control.proto). The socket file has mode 0600, and the peer's credentials are checked:
+ * the user the node runs as, or root. One request at a time per connection, answered by one or more
+ * responses. A client that goes away in the middle loses its answer, nothing else.
+ */
+#ifndef SERVER_CONTROL_CONTROL_H
+#define SERVER_CONTROL_CONTROL_H
+
+#include "proto/control.pb-c.h"
+#include "server/runtime.h"
+
+struct control_server;
+
+/* A leftover socket of a dead daemon is replaced; a live one cannot be (the store's lock). */
+enum err control_server_new(struct runtime *rt, const char *path, struct control_server **ret,
+	struct errctx *ctx) MUST_USE;
+void control_server_close(struct control_server *server, void (*closed)(void *arg), void *arg);
+void control_server_free(struct control_server *server);
+
+/* A request of a client, from its arrival until its last response. requests.c and join.c keep it as
+ * long as they need; it outlives the client. */
+struct control_request;
+struct runtime *control_runtime(struct control_request *request);
+/* One response more; json may be NULL. The last one frees the request. */
+void control_item(struct control_request *request, struct bytes json);
+void control_end(struct control_request *request, struct bytes json);
+void control_fail(struct control_request *request, enum err error, uint32_t line,
+	const char *message);
+
+/* requests.c: begins one; what it borrows is gone when it returns. */
+void control_begin(struct control_request *request, const Sauti__ControlRequest *message);
+
+/* The vault has finished a request of control's. drop: at the end, nobody is left to be told. */
+void control_vault_done(struct control_server *server, struct vault_request *done);
+void control_vault_drop(struct vault_request *done);
+
+#endif

@@ -1,0 +1,14 @@
+/*
+ * log: the program's own messages, one line each on standard error, for the journal. Only sautid
+ * logs; libraries return errors. Never a payload, key, token or passphrase; foreign text is escaped
+ * by whoever puts it in.
+ */
+#ifndef SERVER_LOG_H
+#define SERVER_LOG_H
+
+enum log_level { LOG_ALARM, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+void log_set_level(enum log_level level); /* what is more talkative is dropped; INFO at first */
+void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

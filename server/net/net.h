@@ -1,0 +1,66 @@
+/*
+ * net: framed messages over TLS over TCP, on the libuv loop. It knows nothing of what the messages
+ * say: it listens, dials, shakes hands, cuts the stream into messages, and keeps deadlines for
+ * strangers. Everything runs on the loop thread; every callback may close any connection.
+ *
+ * A connection is announced by `up` once TLS is done on our side and, for ALPN sauti/1, the judge of
+ * the context accepted the peer. After `up` there is exactly one `down`, also when we close it;
+ * without `up` there is `failed` instead. Memory of a connection lives until its last handle is
+ * closed; the pointer must not be used after `down` or `failed`.
+ */
+#ifndef SERVER_NET_NET_H
+#define SERVER_NET_NET_H
+
+#include <uv.h>
+
+#include "base/limits.h"
+#include "certs/tls.h"
+
+struct net;
+struct conn;
+
+struct net_events {
+	void (*up)(void *arg, struct conn *conn);
+	void (*message)(void *arg, struct conn *conn, struct bytes message);
+	void (*sent)(void *arg, struct conn *conn, size_t size); /* of what conn_send was given */
+	void (*down)(void *arg, struct conn *conn, const char *reason);
+	/* A handshake or a dial that came to nothing. peer: whom we dialled, "" for inbound. */
+	void (*failed)(void *arg, const char *peer, const char *address, const char *reason);
+};
+
+struct net_opts {
+	uv_loop_t *loop;
+	struct tls_context *tls; /* borrowed, outlives the net */
+	uint32_t handshake_ms;   /* deadline of strangers */
+	struct net_events events;
+	void *arg;
+};
+enum err net_new(const struct net_opts *opts, struct net **ret) MUST_USE;
+/* Closes the listener and all connections; `closed` is called when the last handle is gone. */
+void net_close(struct net *net, void (*closed)(void *arg), void *arg);
+void net_free(struct net *net); /* after closed */
+
+/* address: "host:port", numeric, IPv6 in brackets. port 0: chosen by the kernel. ERR_INVALID,
+ * ERR_BUSY (port in use), ERR_DENIED, ERR_IO; ctx names the address. ret_port may be NULL. */
+enum err net_listen(struct net *net, const char *address, uint16_t *ret_port,
+	struct errctx *ctx) MUST_USE;
+/* Ends in up or failed, later. peer is kept: the certificate must name it. */
+enum err net_dial(struct net *net, const char *peer, const char *address,
+	struct errctx *ctx) MUST_USE;
+
+/* A whole frame, header included; copied. Ignored when the connection is closing. */
+void conn_send(struct conn *conn, struct bytes frame);
+/* Sends what is queued, says close_notify, closes; `down` follows with this reason. */
+void conn_close(struct conn *conn, const char *reason);
+
+/* Fixed after up. */
+const struct certificate_info *conn_peer(const struct conn *conn); /* NULL: none (join) */
+const char *conn_alpn(const struct conn *conn);
+bool conn_outgoing(const struct conn *conn);
+const char *conn_address(const struct conn *conn);
+struct tls *conn_tls(struct conn *conn);
+/* For the owner of the connection. */
+void conn_set_data(struct conn *conn, void *data);
+void *conn_data(const struct conn *conn);
+
+#endif

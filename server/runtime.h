@@ -1,0 +1,82 @@
+/*
+ * runtime: one running node. It owns the loop, the engine, the store with its writer, the vault, the
+ * network and the control socket, and carries the engine's effects out.
+ *
+ * Everything here runs on the loop thread. The disk is touched by the writer, the vault and libuv's
+ * workers alone; their results come back through one async handle each, which is drained whole.
+ */
+#ifndef SERVER_RUNTIME_H
+#define SERVER_RUNTIME_H
+
+#include <uv.h>
+
+#include "node/config.h"
+#include "node/genesis.h"
+#include "replication/engine/engine.h"
+#include "server/net/net.h"
+#include "server/store/writer.h"
+#include "server/vault/vault.h"
+
+struct control_server;
+struct runtime;
+
+/* Called once the append is durable or has failed. */
+typedef void (*append_done)(void *arg, enum err error, uint64_t index);
+struct append_waiting {
+	uint64_t ticket;
+	append_done done;
+	void *arg;
+	struct append_waiting *next;
+};
+
+struct runtime {
+	uv_loop_t loop;
+	struct node_config config;
+	struct node_paths paths;
+	struct genesis genesis;
+	char node[LIMIT_NODE_NAME + 1];
+	struct signer *mirror;
+	struct tls_context *tls;
+	struct buf root_certificate, issuing_certificate, node_certificate; /* DER */
+	struct store *store;
+	struct writer *writer;
+	struct engine *engine;
+	struct vault *vault;
+	struct vault_keys *keys; /* NULL: locked */
+	struct net *net;
+	struct control_server *control;
+	uv_async_t writer_async, vault_async;
+	uv_timer_t tick, tidy;
+	uv_signal_t sigint, sigterm;
+	struct event *pending; /* events that came up during a step, to be stepped after it */
+	size_t pending_first, pending_count, pending_capacity;
+	struct buf pending_line; /* the cosignature lines among them */
+	bool stepping, stopping, closed_net, closed_control;
+	uint64_t next_session, next_ticket;
+	struct append_waiting *appends;
+	uint64_t started_ms;
+	uint16_t port; /* listened on; 0: not */
+	char alarm[256]; /* the newest alarm; "" */
+	struct peer_state *peers; /* the last error of each configured peer */
+};
+
+/* Opens everything and starts listening. On failure everything is released again. */
+enum err runtime_new(const char *config_file, struct runtime **ret, struct errctx *ctx) MUST_USE;
+/* Runs until SIGINT or SIGTERM. */
+void runtime_run(struct runtime *rt);
+void runtime_free(struct runtime *rt);
+
+/* For control and join. */
+void runtime_step(struct runtime *rt, struct event *event);
+/* Hands entries (one reference) to the engine. done is called later, exactly once. */
+void runtime_append(struct runtime *rt, const char *origin, struct entries *entries,
+	append_done done, void *arg);
+/* The node is unlocked: keys are taken. done(OK) once its log is open. */
+void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done done, void *arg);
+void runtime_locked(struct runtime *rt);
+/* Why the last dial of a configured peer failed; "" when it did not. */
+const char *runtime_peer_error(const struct runtime *rt, const char *peer);
+uint64_t runtime_wall_s(void);
+uint64_t runtime_wall_ms(void);
+
+#endif

@@ -1,0 +1,274 @@
+/*
+ * What is held while the node is unlocked.
+ *
+ * Rebuilding: every record of the keyring is unwrapped into the casebook. Then, for each key of
+ * this node and each of its logs, the locators of i = 0, 1, .. are looked up, until
+ * LIMIT_LOCATOR_GAP in a row are missing. The first entry found there that opens counts.
+ *
+ * An own entry that carries a locator and does not open (a damaged disk) still takes its number:
+ * sealing there again would repeat a position.
+ */
+#include <assert.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "server/vault/internal.h"
+
+enum { CANDIDATES_MAX = 8 }; /* entries with one locator that are looked at */
+
+enum err pool_draw(struct pool *pool, void *ret, size_t size)
+{
+	uint8_t *from;
+
+	assert(size <= sizeof(pool->bytes));
+	if (pool->left < size) {
+		TRY(random_bytes(pool->bytes, sizeof(pool->bytes)));
+		pool->left = sizeof(pool->bytes);
+	}
+	from = pool->bytes + sizeof(pool->bytes) - pool->left;
+	memcpy(ret, from, size);
+	wipe(from, size);
+	pool->left -= size;
+	return OK;
+}
+
+void pool_wipe(struct pool *pool)
+{
+	wipe(pool, sizeof(*pool));
+}
+
+/* Adds the log when it is new: a node has few. */
+static enum err log_add(struct book *book, const char *text, struct errctx *ctx)
+{
+	struct origin_parts parts;
+	struct book_log log;
+
+	for (uint16_t i = 0; i < book->log_count; i++)
+		if (strcmp(book->logs[i].origin.text, text) == 0)
+			return OK;
+	if (origin_parse(bytes_str(text), &log.origin, &parts) != OK ||
+		!bytes_equal_str(parts.network, book->opts.network) ||
+		!bytes_equal_str(parts.node, book->opts.node))
+		return err_set(
+			ctx, ERR_CORRUPT, "'%s' is no log of node %s", text, book->opts.node);
+	if (book->log_count == LIMIT_EPOCHS_PER_NODE)
+		return err_set(ctx, ERR_LIMIT, "keys of more than %d logs", LIMIT_EPOCHS_PER_NODE);
+	sha256(bytes_str(log.origin.text), &log.hash);
+	book->logs[book->log_count++] = log;
+	return OK;
+}
+
+static bool key_is_own(const struct book *book, const char *author)
+{
+	return strcmp(author, book->opts.node) == 0;
+}
+
+static enum err load_key(void *arg, const struct keyring_item *item, struct errctx *ctx)
+{
+	struct keyring_entry entry = {0};
+	struct book *book = arg;
+	struct seal_kid kid;
+	char hex[2 * SEAL_KID_SIZE + 1];
+	enum err err;
+
+	if (atomic_load(book->opts.stop))
+		return ERR_CANCELED;
+	memcpy(kid.b, item->kid, sizeof(kid.b));
+	err = keyring_unwrap(secret_bytes(&book->keyring_key), &kid, item->value, &entry);
+	if (err == OK && key_is_own(book, entry.author))
+		err = log_add(book, entry.origin, ctx);
+	if (err == OK)
+		err = casebook_add_key(book->cases, &entry, NULL);
+	keyring_entry_release(&entry);
+	if (err == OK)
+		return OK;
+	hex_encode(BYTES_ARRAY(kid.b), hex);
+	return err_wrap(ctx, err, "case key %s", hex);
+}
+
+enum err book_read(struct book *book, const struct casebook_key *key, const struct casebook_at *at,
+	struct errctx *ctx)
+{
+	const struct book_log *log = &book->logs[at->log];
+	struct seal_position position = {log->hash, at->i};
+
+	buf_clear(&book->entry);
+	buf_clear(&book->part);
+	TRY(store_entry(book->opts.store, &log->origin, at->index, &book->entry, ctx));
+	return seal_open(book->sealer, &key->seal, &position, buf_bytes(&book->entry), &book->part);
+}
+
+void book_part_wipe(struct book *book)
+{
+	if (book->part.size > 0)
+		wipe(book->part.data, book->part.size);
+	buf_clear(&book->part);
+}
+
+bool book_unreadable(enum err err)
+{
+	return err == ERR_MALFORMED || err == ERR_DECRYPT || err == ERR_UNSUPPORTED ||
+	       err == ERR_LIMIT || err == ERR_INVALID || err == ERR_NOTFOUND || err == ERR_CORRUPT;
+}
+
+/* ERR_LIMIT of casebook_note passes: the number would be lost, and used twice. */
+static enum err note_entry(struct book *book, struct casebook_key *key,
+	const struct casebook_at *at, bool *ret_noted, struct errctx *ctx)
+{
+	struct part_info info;
+	enum err err;
+
+	err = book_read(book, key, at, ctx);
+	if (err == OK)
+		err = part_info_read(buf_bytes(&book->part), &info, ctx);
+	book_part_wipe(book);
+	if (err != OK)
+		return book_unreadable(err) ? OK : err;
+	err = casebook_note(book->cases, key, at, &info);
+	wipe(&info, sizeof(info));
+	*ret_noted = err == OK;
+	return err == ERR_INVALID ? OK : err;
+}
+
+static enum err probe_at(struct book *book, struct casebook_key *key, struct casebook_at *at,
+	bool *ret_found, struct errctx *ctx)
+{
+	const struct book_log *log = &book->logs[at->log];
+	struct seal_position position = {log->hash, at->i};
+	uint64_t candidates[CANDIDATES_MAX];
+	struct seal_locator locator;
+	bool noted = false;
+	size_t count;
+
+	TRY(seal_locator(&key->seal, &position, &locator));
+	TRY(store_locate(book->opts.store, &log->origin, locator.b, candidates, CANDIDATES_MAX,
+		&count, ctx));
+	for (size_t i = 0; i < count && !noted; i++) {
+		at->index = candidates[i];
+		TRY(note_entry(book, key, at, &noted, ctx));
+	}
+	if (count > 0 && at->log == BOOK_OWN_LOG && key->next_i <= at->i)
+		key->next_i = at->i + 1;
+	*ret_found = count > 0;
+	return OK;
+}
+
+static enum err probe_key(
+	struct book *book, struct casebook_key *key, uint16_t log, struct errctx *ctx)
+{
+	struct casebook_at at = {.log = log};
+	bool found = false;
+
+	if (atomic_load(book->opts.stop))
+		return ERR_CANCELED;
+	for (unsigned gap = 0; gap < LIMIT_LOCATOR_GAP; at.i++) {
+		TRY(probe_at(book, key, &at, &found, ctx));
+		gap = found ? 0 : gap + 1;
+	}
+	return OK;
+}
+
+static enum err probe_log(struct book *book, uint16_t log, struct errctx *ctx)
+{
+	const struct origin *origin = &book->logs[log].origin;
+	struct log_head head = {0};
+	enum err err;
+
+	err = store_head(book->opts.store, origin, &head, ctx);
+	log_head_release(&head);
+	if (err == ERR_NOTFOUND) {
+		*ctx = (struct errctx){""};
+		return OK; /* nothing was written to it yet */
+	}
+	TRY(err);
+	for (size_t c = 0; c < casebook_case_count(book->cases); c++) {
+		struct casebook_case *kase = casebook_case_at(book->cases, c);
+
+		for (struct casebook_key *key = kase->keys; key != NULL; key = key->next)
+			if (key_is_own(book, key->author))
+				TRY(probe_key(book, key, log, ctx));
+	}
+	return OK;
+}
+
+static enum err rebuild(struct book *book, struct errctx *ctx)
+{
+	TRY(keyring_each(book->opts.keyring, load_key, book, ctx));
+	for (uint16_t log = 0; log < book->log_count; log++) {
+		enum err err = probe_log(book, log, ctx);
+
+		if (err != OK)
+			return err_wrap(ctx, err, "look for the entries of log '%s'",
+				book->logs[log].origin.text);
+	}
+	return OK;
+}
+
+static void scratch_init(struct buf *buf, size_t max)
+{
+	buf_init(buf, max);
+	(void)buf_reserve(buf, max); /* the error sticks */
+}
+
+static enum err book_fill(struct book *book, struct errctx *ctx)
+{
+	struct casebook_options options = {.own_log = BOOK_OWN_LOG};
+
+	scratch_init(&book->entry, LIMIT_ENTRY_SIZE);
+	scratch_init(&book->part, LIMIT_PART_SIZE);
+	scratch_init(&book->json, VAULT_DOC_MAX);
+	TRY(book->entry.err);
+	TRY(book->part.err);
+	TRY(book->json.err);
+	TRY(random_bytes((uint8_t *)&options.seed, sizeof(options.seed)));
+	TRY(casebook_new(&options, &book->cases));
+	TRY(sealer_new(&book->sealer));
+	return rebuild(book, ctx);
+}
+
+enum err book_open(
+	const struct book_opts *opts, struct node_keys *keys, struct book **ret, struct errctx *ctx)
+{
+	struct book *book = mem_zalloc(sizeof(*book));
+	enum err err;
+
+	if (book == NULL)
+		return ERR_NOMEM;
+	book->opts = *opts;
+	book->keyring_key = keys->keyring_key;
+	keys->keyring_key = (struct secret){0};
+	err = book->keyring_key.size == AEAD_KEY_SIZE
+		      ? log_add(book, keys->log_origin, ctx)
+		      : err_set(ctx, ERR_CORRUPT, "the keystore has no keyring key");
+	if (err == OK)
+		err = book_fill(book, ctx);
+	if (err != OK) {
+		book_close(book);
+		return err;
+	}
+	*ret = book;
+	return OK;
+}
+
+void book_close(struct book *book)
+{
+	if (book == NULL)
+		return;
+	casebook_free(book->cases);
+	sealer_free(book->sealer);
+	secret_release(&book->keyring_key);
+	buf_wipe(&book->entry);
+	buf_wipe(&book->part);
+	buf_wipe(&book->json);
+	wipe(book, sizeof(*book));
+	mem_free(book);
+}
+
+uint64_t book_cases(const struct book *book)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < casebook_case_count(book->cases); i++)
+		count += casebook_case_at(book->cases, i)->event_count > 0;
+	return count;
+}

@@ -1,0 +1,127 @@
+/*
+ * What the files of the vault share. All of it belongs to the vault's thread; nothing is locked.
+ *
+ *   book.c    what is held while unlocked, and its rebuilding out of keyring and logs
+ *   plan.c    lines -> checked parts; changes nothing
+ *   batch.c   checked parts -> new keys, reserved numbers, sealed entries; and their end
+ *   show.c    opened events -> documents
+ */
+#ifndef SERVER_VAULT_INTERNAL_H
+#define SERVER_VAULT_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "cases/casebook.h"
+#include "cases/seal.h"
+#include "server/store/keyring.h"
+#include "server/vault/vault.h"
+
+/* A response has more in it than the document. */
+enum { VAULT_DOC_MAX = LIMIT_CONTROL_RESPONSE - 1024 };
+
+/* Random bytes, drawn 16 KiB at a time: a call for each entry would cost a third of sealing. */
+struct pool {
+	uint8_t bytes[16 * 1024];
+	size_t left;
+};
+enum err pool_draw(struct pool *pool, void *ret, size_t size) MUST_USE; /* at most all of it */
+void pool_wipe(struct pool *pool);
+
+/* A log this node writes or wrote. */
+struct book_log {
+	struct origin origin;
+	struct hash hash; /* O */
+};
+enum { BOOK_OWN_LOG = 0 };
+
+struct book_opts {
+	struct store *store;     /* borrowed */
+	struct keyring *keyring; /* borrowed */
+	const char *network, *node, *country; /* borrowed */
+	bool compression;
+	const atomic_bool *stop; /* polled: ERR_CANCELED */
+};
+
+struct book {
+	struct book_opts opts;
+	struct casebook *cases;
+	struct sealer *sealer;
+	struct secret keyring_key;
+	struct book_log logs[LIMIT_EPOCHS_PER_NODE]; /* BOOK_OWN_LOG is the one that is written */
+	uint16_t log_count;
+	struct pool pool;
+	/* Scratch memory, reserved whole: growing would leave plaintext behind. */
+	struct buf entry, part, json;
+};
+
+/* Takes the keyring key and the origin out of `keys`. */
+enum err book_open(const struct book_opts *opts, struct node_keys *keys, struct book **ret,
+	struct errctx *ctx) MUST_USE;
+void book_close(struct book *book); /* wipes; NULL is fine */
+uint64_t book_cases(const struct book *book); /* with at least one durable event */
+
+/* Opens the i-th entry of a key, at `index` of a log, into book->part; the caller wipes it with
+ * book_part_wipe. Errors of store_entry and seal_open. */
+enum err book_read(struct book *book, const struct casebook_key *key, const struct casebook_at *at,
+	struct errctx *ctx) MUST_USE;
+void book_part_wipe(struct book *book);
+/* An error of book_read, or of what looks at the part, that says the entry is at fault, not the
+ * machine. */
+bool book_unreadable(enum err err);
+
+/* Numbers by what they are about: SHA-256(seed || tag || name), so that chosen ids cannot make it
+ * slow and one table serves for all. */
+struct plan_slot {
+	uint8_t key[16];
+	uint32_t value; /* plus one; 0: empty */
+};
+struct plan_map {
+	uint8_t seed[16];
+	struct plan_slot *slots;
+	size_t size, count; /* size is a power of two, or 0 */
+};
+bool plan_map_find(const struct plan_map *map, char tag, struct bytes name, uint32_t *ret);
+enum err plan_map_put(
+	struct plan_map *map, char tag, struct bytes name, uint32_t value) MUST_USE;
+
+struct plan_item {
+	struct case_ref ref;
+	struct event_target target; /* for a CORRECTION behind it */
+};
+struct plan_part {
+	uint32_t line;
+	struct part_info info;
+	struct buf packed;
+};
+/* Events to be added, checked; in the order of the lines. */
+struct plan {
+	struct plan_item *items;
+	size_t item_count, item_capacity;
+	struct plan_part *parts;
+	size_t part_count, part_capacity;
+	uint64_t known; /* events left out because they are there already */
+	size_t opened;  /* cases */
+	struct plan_map map;
+	uint32_t ids_made;
+};
+void plan_release(struct plan *plan); /* wipes; zeroed ones are fine */
+/* Reads request->lines; sets request->line and ctx on failure. Changes nothing in the book but its
+ * pool and scratch. On OK the caller owns *ret. */
+enum err plan_make(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
+
+/* Entries on their way to the log: reserved, sealed, not durable yet. */
+struct batch {
+	struct casebook_ticket *tickets; /* one for each entry, in the order of the entries */
+	size_t count;
+};
+void batch_release(struct batch *batch);
+/* Makes and stores the keys that are missing, reserves, seals, shuffles. On failure nothing is
+ * reserved; keys may stay. *ret_line is set where the error is about a line. The plan has parts. */
+enum err batch_seal(struct book *book, struct plan *plan, struct batch *ret,
+	struct entries **ret_entries, uint32_t *ret_line, struct errctx *ctx) MUST_USE;
+void batch_commit(struct book *book, const struct batch *batch, uint64_t index);
+
+enum err show_case(struct book *book, struct vault_request *request) MUST_USE;
+enum err show_list(struct book *book, struct vault_request *request) MUST_USE;
+
+#endif

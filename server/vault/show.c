@@ -1,0 +1,131 @@
+/*
+ * Documents for people: cases, and the events of one, opened for the occasion. What cannot be
+ * opened is left out and counted, rather than hiding the rest of the case.
+ */
+#include <inttypes.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "cases/timeline.h"
+#include "server/vault/internal.h"
+
+/* Moves what was written into book->json to a document of its own size behind *last. */
+static enum err add_doc(struct book *book, struct vault_doc ***last)
+{
+	struct buf *json = &book->json;
+	struct vault_doc *doc = NULL;
+	enum err err = json->err;
+
+	if (err == OK && (doc = mem_zalloc(sizeof(*doc))) == NULL)
+		err = ERR_NOMEM;
+	if (err == OK) {
+		buf_init(&doc->json, VAULT_DOC_MAX);
+		(void)buf_reserve(&doc->json, json->size);
+		buf_put(&doc->json, buf_bytes(json));
+		err = doc->json.err;
+	}
+	wipe(json->data, json->size);
+	buf_clear(json);
+	if (err != OK) {
+		mem_free(doc);
+		return err;
+	}
+	**last = doc;
+	*last = &doc->next;
+	return OK;
+}
+
+/* Codes and dates are plain letters, digits and hyphens. */
+static void put_case(struct buf *json, const struct casebook_case *kase, uint64_t events)
+{
+	char ref[2 * CASE_REF_SIZE + 1];
+
+	case_ref_text(&kase->ref, ref);
+	buf_printf(json,
+		"{\"case_ref\":\"%s\",\"code\":\"%s\",\"opened_on\":\"%s\",\"last_on\":\"%s\","
+		"\"events\":%" PRIu64,
+		ref, kase->code, kase->opened_on, kase->last_occurred_on, events);
+}
+
+static enum err read_entry(struct book *book, const struct casebook_key *key,
+	const struct casebook_entry *entry, struct timeline *timeline, struct errctx *ctx)
+{
+	struct casebook_at at = {entry->i, casebook_entry_index(entry), entry->log};
+	enum err err;
+
+	err = book_read(book, key, &at, ctx);
+	if (err == OK)
+		err = timeline_add(timeline, buf_bytes(&book->part), ctx);
+	book_part_wipe(book);
+	return err;
+}
+
+static enum err read_case(struct book *book, const struct casebook_case *kase,
+	struct timeline *timeline, uint64_t *ret_unread, struct errctx *ctx)
+{
+	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
+		for (uint32_t i = 0; i < key->entry_committed; i++) {
+			enum err err = read_entry(book, key, &key->entries[i], timeline, ctx);
+
+			if (err != OK && !book_unreadable(err))
+				return err;
+			*ret_unread += err != OK;
+		}
+	}
+	*ctx = (struct errctx){""};
+	return timeline_finish(timeline);
+}
+
+static enum err write_case(struct book *book, const struct casebook_case *kase,
+	const struct timeline *timeline, uint64_t unread, struct vault_request *request)
+{
+	struct vault_doc **last = &request->docs;
+	size_t count = timeline_count(timeline);
+
+	put_case(&book->json, kase, count);
+	buf_printf(&book->json, ",\"left_out\":%" PRIu64 "}", unread + timeline_left_out(timeline));
+	TRY(add_doc(book, &last));
+	for (size_t i = 0; i < count; i++) {
+		event_write(timeline_event(timeline, i), &book->json);
+		TRY(add_doc(book, &last));
+	}
+	request->cases = 1;
+	request->events = count;
+	return OK;
+}
+
+enum err show_case(struct book *book, struct vault_request *request)
+{
+	const struct casebook_case *kase = casebook_find(book->cases, bytes_str(request->name));
+	struct timeline *timeline;
+	uint64_t unread = 0;
+	char name[80];
+	enum err err;
+
+	if (kase == NULL || kase->event_count == 0)
+		return err_set(&request->ctx, ERR_NOTFOUND, "no case '%s' is known here",
+			text_escape(bytes_str(request->name), name, sizeof(name)));
+	TRY(timeline_new(&timeline));
+	err = read_case(book, kase, timeline, &unread, &request->ctx);
+	if (err == OK)
+		err = write_case(book, kase, timeline, unread, request);
+	timeline_free(timeline);
+	return err;
+}
+
+enum err show_list(struct book *book, struct vault_request *request)
+{
+	CLEANUP(mem_free_p) const struct casebook_case **cases = NULL;
+	struct vault_doc **last = &request->docs;
+	size_t count = 0;
+
+	TRY(casebook_list(book->cases, &cases, &count));
+	for (size_t i = 0; i < count; i++) {
+		put_case(&book->json, cases[i], cases[i]->event_count);
+		buf_put_u8(&book->json, '}');
+		TRY(add_doc(book, &last));
+	}
+	request->cases = count;
+	request->events = casebook_event_count(book->cases);
+	return OK;
+}

@@ -1,0 +1,536 @@
+/*
+ * The vault's thread and its queue. Happy path:
+ *
+ *	UNLOCK      keystore -> keys for the loop; keyring and logs -> book
+ *	SEAL        lines -> plan -> batch of entries; the batch is on its way from here on
+ *	COMMITTED   its entries have their places
+ *	LOCK        the book is gone
+ *
+ * One batch is on its way at a time. Until its end a further SEAL stays in the queue and lets all
+ * others pass.
+ *
+ * LOCK does not wait for a batch on its way: locking in an emergency must not depend on a disk. The
+ * book goes at once, its reservations with it; but nobody knows then whether these entries will
+ * stand in the log, and a book rebuilt too early would give their numbers away again. So the next
+ * UNLOCK waits for the end of the batch (and all behind it wait with it), and finds in the log what
+ * became durable. The loop reports that end in any case, locked or not.
+ */
+#include "server/vault/vault.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "server/vault/internal.h"
+
+struct list {
+	struct vault_request *first, **last;
+};
+
+struct vault {
+	struct vault_opts opts; /* strings are ours */
+	char *strings[5];
+	pthread_t thread;
+	bool joined;
+
+	pthread_mutex_t mutex; /* guards what follows */
+	pthread_cond_t changed;
+	struct list queue, done;
+	atomic_bool stopping; /* set under the mutex; polled without */
+
+	/* The thread's own. */
+	struct keyring *keyring; /* from the first unlock on, locked or not */
+	struct book *book;       /* NULL: locked */
+	bool on_way;             /* a batch was handed out and its end is not known */
+	struct batch batch;      /* empty when the node was locked meanwhile */
+};
+
+/* --- requests --- */
+
+void vault_keys_free(struct vault_keys *keys)
+{
+	if (keys == NULL)
+		return;
+	signer_free(keys->node);
+	signer_free(keys->log);
+	signer_free(keys->directory);
+	secret_release(&keys->issuing_key);
+	mem_free(keys);
+}
+
+struct vault_request *vault_request_new(enum vault_type type, void *arg)
+{
+	struct vault_request *request = mem_zalloc(sizeof(*request));
+
+	if (request == NULL)
+		return NULL;
+	request->type = type;
+	request->arg = arg;
+	buf_init(&request->lines, LIMIT_CONTROL_REQUEST);
+	return request;
+}
+
+static void docs_free(struct vault_request *request)
+{
+	while (request->docs != NULL) {
+		struct vault_doc *doc = request->docs;
+
+		request->docs = doc->next;
+		buf_wipe(&doc->json);
+		mem_free(doc);
+	}
+}
+
+void vault_request_free(struct vault_request *request)
+{
+	if (request == NULL)
+		return;
+	secret_release(&request->passphrase);
+	buf_wipe(&request->lines);
+	vault_keys_free(request->keys);
+	entries_unref(request->entries);
+	docs_free(request);
+	wipe(request, sizeof(*request));
+	mem_free(request);
+}
+
+static void list_init(struct list *list)
+{
+	list->first = NULL;
+	list->last = &list->first;
+}
+
+static void list_add(struct list *list, struct vault_request *request)
+{
+	request->next = NULL;
+	*list->last = request;
+	list->last = &request->next;
+}
+
+static void list_remove(struct list *list, struct vault_request **link)
+{
+	struct vault_request *request = *link;
+
+	*link = request->next;
+	if (request->next == NULL)
+		list->last = link;
+	request->next = NULL;
+}
+
+/* --- unlocking and locking --- */
+
+static enum err keystore_errno(struct errctx *ctx, int error, const char *what, const char *path)
+{
+	enum err code = error == ENOENT                     ? ERR_NOTFOUND
+			: error == EACCES || error == EPERM ? ERR_DENIED
+			: error == ENOMEM                   ? ERR_NOMEM
+							    : ERR_IO;
+
+	return err_set(ctx, code, "%s '%s': %s", what, path, strerror(error));
+}
+
+static enum err keystore_check(int file, const char *path, struct errctx *ctx)
+{
+	struct stat st;
+
+	if (fstat(file, &st) != 0)
+		return keystore_errno(ctx, errno, "look at", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(ctx, ERR_INVALID, "'%s' is no file", path);
+	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		return err_set(ctx, ERR_DENIED,
+			"'%s' is open to others (mode %04o): it must be 0600", path,
+			(unsigned)st.st_mode & 07777);
+	return OK;
+}
+
+/* Up to one byte over the cap: keystore_open names a file that is too large. */
+static enum err keystore_read(int file, const char *path, struct buf *out, struct errctx *ctx)
+{
+	for (;;) {
+		size_t room = out->max - out->size;
+		ssize_t got;
+
+		if (room == 0)
+			return OK;
+		if (buf_reserve(out, room) == NULL)
+			return out->err;
+		got = read(file, out->data + out->size, room);
+		if (got == 0)
+			return OK;
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return keystore_errno(ctx, errno, "read", path);
+		out->size += (size_t)got;
+	}
+}
+
+/* Plain system calls: the file is small, and read by the vault's thread alone. */
+static enum err keystore_load(const char *path, struct buf *out, struct errctx *ctx)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	enum err err;
+
+	if (file < 0)
+		return keystore_errno(ctx, errno, "open", path);
+	err = keystore_check(file, path, ctx);
+	if (err == OK)
+		err = keystore_read(file, path, out, ctx);
+	close(file);
+	return err;
+}
+
+static enum err keys_open(const struct vault *vault, const struct vault_request *request,
+	struct node_keys *ret, struct errctx *ctx)
+{
+	CLEANUP(buf_release) struct buf file;
+	enum err err;
+
+	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
+	TRY(keystore_load(vault->opts.keystore, &file, ctx));
+	err = keystore_open(buf_bytes(&file), secret_bytes(&request->passphrase), ret, ctx);
+	if (err == ERR_DENIED)
+		return err_set(
+			ctx, err, "the passphrase opens no slot of '%s'", vault->opts.keystore);
+	return err == OK ? OK : err_wrap(ctx, err, "keystore '%s'", vault->opts.keystore);
+}
+
+/* Moves out of `keys` what the loop gets. */
+static enum err keys_hand_out(struct node_keys *keys, struct vault_keys **ret, struct errctx *ctx)
+{
+	struct vault_keys *out = mem_zalloc(sizeof(*out));
+	enum err err;
+
+	if (out == NULL)
+		return ERR_NOMEM;
+	err = signer_new(secret_bytes(&keys->node_seed), &out->node);
+	if (err == OK)
+		err = signer_new(secret_bytes(&keys->log_seed), &out->log);
+	if (err == OK && keys->directory_seed.size > 0)
+		err = signer_new(secret_bytes(&keys->directory_seed), &out->directory);
+	if (err != OK) {
+		vault_keys_free(out);
+		return err == ERR_INVALID
+			       ? err_set(ctx, ERR_CORRUPT, "the keystore lacks keys of a node")
+			       : err;
+	}
+	out->issuing_key = keys->issuing_key;
+	keys->issuing_key = (struct secret){0};
+	memcpy(out->log_origin, keys->log_origin, sizeof(out->log_origin));
+	memcpy(out->directory_origin, keys->directory_origin, sizeof(out->directory_origin));
+	*ret = out;
+	return OK;
+}
+
+static enum err unlock_first(
+	struct vault *vault, struct node_keys *keys, struct vault_request *request)
+{
+	const struct vault_opts *opts = &vault->opts;
+	struct book_opts book_opts = {
+		.store = opts->store,
+		.network = opts->network,
+		.node = opts->node,
+		.country = opts->country,
+		.compression = opts->compression,
+		.stop = &vault->stopping,
+	};
+	struct vault_keys *handed;
+	enum err err;
+
+	if (vault->keyring == NULL)
+		TRY(keyring_open(opts->keyring, &vault->keyring, &request->ctx));
+	book_opts.keyring = vault->keyring;
+	TRY(keys_hand_out(keys, &handed, &request->ctx));
+	err = book_open(&book_opts, keys, &vault->book, &request->ctx);
+	if (err != OK)
+		vault_keys_free(handed);
+	else
+		request->keys = handed;
+	return err;
+}
+
+static enum err unlock(struct vault *vault, struct vault_request *request)
+{
+	struct node_keys keys = {0};
+	enum err err;
+
+	TRY(keys_open(vault, request, &keys, &request->ctx));
+	err = vault->book != NULL ? OK : unlock_first(vault, &keys, request);
+	node_keys_release(&keys);
+	if (err != OK)
+		return err;
+	request->cases = book_cases(vault->book);
+	request->events = casebook_event_count(vault->book->cases);
+	return OK;
+}
+
+static void lock(struct vault *vault)
+{
+	book_close(vault->book);
+	vault->book = NULL;
+	batch_release(&vault->batch); /* its tickets point into the book; on_way stays */
+}
+
+/* --- sealing --- */
+
+static enum err seal_plan(struct vault *vault, struct vault_request *request, struct plan *plan)
+{
+	if (!request->dry_run && plan->item_count > 0) {
+		assert(!vault->on_way);
+		TRY(batch_seal(vault->book, plan, &vault->batch, &request->entries, &request->line,
+			&request->ctx));
+		vault->on_way = true;
+	}
+	request->added = plan->item_count;
+	request->known = plan->known;
+	return OK;
+}
+
+static enum err seal(struct vault *vault, struct vault_request *request)
+{
+	const char *origin = vault->book->logs[BOOK_OWN_LOG].origin.text;
+	struct plan plan;
+	enum err err;
+
+	memcpy(request->log_origin, origin, strlen(origin) + 1);
+	err = plan_make(vault->book, request, &plan);
+	if (err == OK) {
+		err = seal_plan(vault, request, &plan);
+		plan_release(&plan);
+	}
+	pool_wipe(&vault->book->pool);
+	return err;
+}
+
+static enum err end_batch(struct vault *vault, struct vault_request *request)
+{
+	if (!vault->on_way)
+		return err_set(&request->ctx, ERR_INVALID, "no batch is on its way");
+	if (vault->book != NULL && vault->batch.count > 0) {
+		if (request->type == VAULT_COMMITTED)
+			batch_commit(vault->book, &vault->batch, request->index);
+		else
+			casebook_abort(vault->book->cases);
+	}
+	batch_release(&vault->batch);
+	vault->on_way = false;
+	return OK;
+}
+
+/* --- the thread --- */
+
+static enum err answer(struct vault *vault, struct vault_request *request)
+{
+	switch (request->type) {
+	case VAULT_UNLOCK:
+		return unlock(vault, request);
+	case VAULT_LOCK:
+		lock(vault);
+		return OK;
+	case VAULT_COMMITTED:
+	case VAULT_ABORTED:
+		return end_batch(vault, request);
+	case VAULT_SEAL:
+	case VAULT_SHOW:
+	case VAULT_LIST:
+		break;
+	}
+	if (vault->book == NULL)
+		return ERR_LOCKED;
+	return request->type == VAULT_SEAL   ? seal(vault, request)
+	       : request->type == VAULT_SHOW ? show_case(vault->book, request)
+					     : show_list(vault->book, request);
+}
+
+static void finish(struct vault_request *request, enum err result)
+{
+	request->result = result;
+	if (result != OK)
+		docs_free(request);
+	secret_release(&request->passphrase);
+	buf_wipe(&request->lines);
+}
+
+/* Must it wait for the end of the batch on its way? */
+static bool waits(const struct vault *vault, const struct vault_request *request, bool behind)
+{
+	enum vault_type type = request->type;
+
+	if (!vault->on_way || type == VAULT_COMMITTED || type == VAULT_ABORTED)
+		return false;
+	if (behind)
+		return true;
+	if (type == VAULT_UNLOCK)
+		return vault->book == NULL;
+	return type == VAULT_SEAL && !request->dry_run && vault->book != NULL;
+}
+
+/* The first request that can be answered now; NULL: none. Behind an UNLOCK that waits everything
+ * waits: what comes after it means the unlocked node. */
+static struct vault_request *queue_take(struct vault *vault)
+{
+	struct vault_request **link = &vault->queue.first, *request;
+	bool behind = false;
+
+	for (; *link != NULL; link = &(*link)->next) {
+		if (!waits(vault, *link, behind)) {
+			request = *link;
+			list_remove(&vault->queue, link);
+			return request;
+		}
+		behind = behind || (*link)->type == VAULT_UNLOCK;
+	}
+	return NULL;
+}
+
+/* Waits for something to do; NULL: stop. */
+static struct vault_request *next_request(struct vault *vault)
+{
+	struct vault_request *request = NULL;
+
+	pthread_mutex_lock(&vault->mutex);
+	while (!atomic_load(&vault->stopping) && (request = queue_take(vault)) == NULL)
+		pthread_cond_wait(&vault->changed, &vault->mutex);
+	pthread_mutex_unlock(&vault->mutex);
+	return request;
+}
+
+static void cancel_queued(struct vault *vault)
+{
+	pthread_mutex_lock(&vault->mutex);
+	while (vault->queue.first != NULL) {
+		struct vault_request *request = vault->queue.first;
+
+		list_remove(&vault->queue, &vault->queue.first);
+		finish(request, ERR_CANCELED);
+		list_add(&vault->done, request);
+	}
+	pthread_mutex_unlock(&vault->mutex);
+}
+
+static void *vault_main(void *arg)
+{
+	struct vault *vault = arg;
+	struct vault_request *request;
+
+	while ((request = next_request(vault)) != NULL) {
+		finish(request, answer(vault, request));
+		pthread_mutex_lock(&vault->mutex);
+		list_add(&vault->done, request);
+		pthread_mutex_unlock(&vault->mutex);
+		vault->opts.wake(vault->opts.wake_arg);
+	}
+	cancel_queued(vault);
+	lock(vault);
+	return NULL;
+}
+
+static enum err opts_copy(struct vault *vault, const struct vault_opts *opts)
+{
+	const char **strings[] = {&vault->opts.keystore, &vault->opts.keyring, &vault->opts.network,
+		&vault->opts.node, &vault->opts.country};
+
+	vault->opts = *opts;
+	for (size_t i = 0; i < sizeof(strings) / sizeof(*strings); i++) {
+		vault->strings[i] = mem_strdup(*strings[i]);
+		if (vault->strings[i] == NULL)
+			return ERR_NOMEM;
+		*strings[i] = vault->strings[i];
+	}
+	return OK;
+}
+
+enum err vault_start(const struct vault_opts *opts, struct vault **ret, struct errctx *ctx)
+{
+	struct vault *vault = mem_zalloc(sizeof(*vault));
+	enum err err;
+	int rc;
+
+	if (vault == NULL)
+		return ERR_NOMEM;
+	list_init(&vault->queue);
+	list_init(&vault->done);
+	atomic_init(&vault->stopping, false);
+	/* Default attributes: these two cannot fail on Linux. */
+	rc = pthread_mutex_init(&vault->mutex, NULL);
+	assert(rc == 0);
+	rc = pthread_cond_init(&vault->changed, NULL);
+	assert(rc == 0);
+	vault->joined = true;
+	err = opts_copy(vault, opts);
+	if (err == OK) {
+		rc = pthread_create(&vault->thread, NULL, vault_main, vault);
+		if (rc != 0)
+			err = err_set(ctx, ERR_NOMEM, "start the vault's thread: %s", strerror(rc));
+	}
+	if (err != OK) {
+		vault_free(vault);
+		return err;
+	}
+	vault->joined = false;
+	*ret = vault;
+	return OK;
+}
+
+void vault_submit(struct vault *vault, struct vault_request *request)
+{
+	pthread_mutex_lock(&vault->mutex);
+	if (atomic_load(&vault->stopping)) {
+		finish(request, ERR_CANCELED);
+		list_add(&vault->done, request);
+	} else {
+		list_add(&vault->queue, request);
+		pthread_cond_signal(&vault->changed);
+	}
+	pthread_mutex_unlock(&vault->mutex);
+}
+
+struct vault_request *vault_done(struct vault *vault)
+{
+	struct vault_request *done;
+
+	pthread_mutex_lock(&vault->mutex);
+	done = vault->done.first;
+	list_init(&vault->done);
+	pthread_mutex_unlock(&vault->mutex);
+	return done;
+}
+
+void vault_stop(struct vault *vault)
+{
+	int rc;
+
+	if (vault->joined)
+		return;
+	pthread_mutex_lock(&vault->mutex);
+	atomic_store(&vault->stopping, true);
+	pthread_cond_signal(&vault->changed);
+	pthread_mutex_unlock(&vault->mutex);
+	rc = pthread_join(vault->thread, NULL);
+	assert(rc == 0);
+	vault->joined = true;
+}
+
+void vault_free(struct vault *vault)
+{
+	if (vault == NULL)
+		return;
+	assert(vault->joined);
+	while (vault->done.first != NULL) {
+		struct vault_request *request = vault->done.first;
+
+		list_remove(&vault->done, &vault->done.first);
+		vault_request_free(request);
+	}
+	keyring_close(vault->keyring);
+	for (size_t i = 0; i < sizeof(vault->strings) / sizeof(*vault->strings); i++)
+		mem_free(vault->strings[i]);
+	pthread_cond_destroy(&vault->changed);
+	pthread_mutex_destroy(&vault->mutex);
+	mem_free(vault);
+}

@@ -1,0 +1,93 @@
+/*
+ * vault: the one thread that holds case keys. It unlocks the keystore, keeps the keyring and the
+ * casebook, seals what is recorded and opens what is shown; nothing else in the process sees a case
+ * key or a plaintext but the bytes of a request and its answer. Keys for the loop (signers) are
+ * handed out by unlock and given back by lock.
+ *
+ * Requests are queued from the loop thread and answered in order: `wake` is called from the vault's
+ * thread (uv_async_send), then vault_done gives what is finished. It reads the store by its own
+ * short transactions; it never writes logs: sealed entries go back to the loop, which has the
+ * engine append them, and tells the vault how that ended.
+ *
+ *   SEAL -> entries -> engine -> durable -> COMMITTED      one batch at a time is on its way: a
+ *                                 failed  -> ABORTED       SEAL behind it waits for its end
+ *
+ * New case keys are durable in the keyring before the first entry sealed under them leaves.
+ */
+#ifndef SERVER_VAULT_VAULT_H
+#define SERVER_VAULT_VAULT_H
+
+#include "base/secret.h"
+#include "certs/keystore.h"
+#include "server/store/store.h"
+
+struct vault;
+
+struct vault_opts {
+	struct store *store;  /* borrowed, outlives the vault */
+	const char *keystore; /* path of the file, read at unlock; copied */
+	const char *keyring;  /* path of the environment; copied */
+	const char *network, *node, *country; /* copied; country is the office of new events, "" ok */
+	bool compression;
+	void (*wake)(void *arg);
+	void *wake_arg;
+};
+
+enum vault_type {
+	VAULT_UNLOCK,    /* passphrase -> keys; cases, events */
+	VAULT_LOCK,      /* forgets everything */
+	VAULT_SEAL,      /* lines, dry_run -> entries (NULL when nothing is new), added, known; line */
+	VAULT_COMMITTED, /* index of the first entry */
+	VAULT_ABORTED,
+	VAULT_SHOW,      /* name -> docs: {"case_ref","code","events":N,..}, then one per event */
+	VAULT_LIST,      /* -> docs: one {"case_ref","code","opened_on","events","last_on"} per case */
+};
+
+/* What the loop needs while the node is unlocked; owned by whoever holds it. */
+struct vault_keys {
+	struct signer *node, *log, *directory; /* directory NULL but at headquarters */
+	struct secret issuing_key;             /* size 0 but at headquarters */
+	char log_origin[LIMIT_ORIGIN + 1];
+	char directory_origin[LIMIT_ORIGIN + 1];
+};
+void vault_keys_free(struct vault_keys *keys); /* wipes; NULL is fine */
+
+struct vault_doc {
+	struct buf json;
+	struct vault_doc *next;
+};
+
+struct vault_request {
+	enum vault_type type;
+	void *arg; /* the asker's */
+	/* in */
+	struct secret passphrase; /* released by the vault when used */
+	struct buf lines;         /* JSON lines; wiped by the vault */
+	bool dry_run;
+	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
+	char officer[65];       /* recorded_by where it is absent */
+	char name[LIMIT_NODE_NAME + 100]; /* of a case: code or reference */
+	uint64_t index;
+	/* out */
+	enum err result;
+	struct errctx ctx;
+	uint32_t line;            /* the 1-based line an error is about; 0: none */
+	struct vault_keys *keys;  /* owned by the receiver */
+	struct entries *entries;  /* one reference, the receiver's */
+	uint64_t added, known;    /* events */
+	uint64_t cases, events;
+	struct vault_doc *docs;
+	char log_origin[LIMIT_ORIGIN + 1]; /* of SEAL: the log the entries are sealed for */
+	struct vault_request *next;
+};
+struct vault_request *vault_request_new(enum vault_type type, void *arg); /* NULL: no memory */
+void vault_request_free(struct vault_request *request); /* wipes and frees all it holds */
+
+enum err vault_start(const struct vault_opts *opts, struct vault **ret, struct errctx *ctx) MUST_USE;
+void vault_submit(struct vault *vault, struct vault_request *request); /* takes it; never blocks */
+struct vault_request *vault_done(struct vault *vault); /* finished ones in order; NULL: none */
+/* Answers what is queued with ERR_CANCELED, locks, joins. vault_done still gives the rest. */
+void vault_stop(struct vault *vault);
+void vault_free(struct vault *vault);
+
+#endif
