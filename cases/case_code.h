@@ -1,5 +1,5 @@
 /*
- * Case codes: the name of a case that people say aloud on a bad line, as HTI-7K3Q-T.
+ * Case codes: the name of a case that people say aloud on a bad line, as HTI-7K3Q-5.
  *
  *   country (ISO 3166-1 alpha-3) '-' four random characters '-' check character
  *

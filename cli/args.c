@@ -209,6 +209,7 @@ enum err args_parse(struct cli *cli, int argc, char **argv, struct cli_args *ret
 	const char *noun, *verb;
 
 	find_words(argc, argv, &noun, &verb, cli);
+	ret->noun = noun;
 	if (noun != NULL)
 		ret->command = find_command(noun, verb);
 	TRY(take_words(cli, argc, argv, ret, ctx));

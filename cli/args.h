@@ -18,6 +18,7 @@ struct cli_args {
 		const char *name, *value;
 	} options[ARGS_MAX];
 	size_t option_count;
+	const char *noun;                  /* as given; NULL: none */
 	const struct cli_command *command; /* NULL when only help was asked for */
 	bool help, version;
 };

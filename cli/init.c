@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "certs/record.h"
+#include "certs/x509.h"
 #include "cli/identity.h"
 #include "cli/output.h"
 #include "cli/passphrase.h"

@@ -149,11 +149,7 @@ static enum err run(struct cli *cli, int argc, char **argv, struct cli_args *arg
 		return OK;
 	}
 	if (args->help) {
-		const char *noun = NULL;
-
-		for (int i = 1; i < argc && noun == NULL && args->command == NULL; i++)
-			noun = argv[i][0] == '-' ? NULL : argv[i];
-		args_help(stdout, args->command, noun);
+		args_help(stdout, args->command, args->noun);
 		return OK;
 	}
 	TRY(crypto_init());

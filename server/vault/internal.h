@@ -35,8 +35,8 @@ struct book_log {
 enum { BOOK_OWN_LOG = 0 };
 
 struct book_opts {
-	struct store *store;     /* borrowed */
-	struct keyring *keyring; /* borrowed */
+	struct store *store;                  /* borrowed */
+	struct keyring *keyring;              /* borrowed */
 	const char *network, *node, *country; /* borrowed */
 	bool compression;
 	const atomic_bool *stop; /* polled: ERR_CANCELED */
@@ -57,7 +57,7 @@ struct book {
 /* Takes the keyring key and the origin out of `keys`. */
 enum err book_open(const struct book_opts *opts, struct node_keys *keys, struct book **ret,
 	struct errctx *ctx) MUST_USE;
-void book_close(struct book *book); /* wipes; NULL is fine */
+void book_close(struct book *book);           /* wipes; NULL is fine */
 uint64_t book_cases(const struct book *book); /* with at least one durable event */
 
 /* Opens the i-th entry of a key, at `index` of a log, into book->part; the caller wipes it with
@@ -81,8 +81,7 @@ struct plan_map {
 	size_t size, count; /* size is a power of two, or 0 */
 };
 bool plan_map_find(const struct plan_map *map, char tag, struct bytes name, uint32_t *ret);
-enum err plan_map_put(
-	struct plan_map *map, char tag, struct bytes name, uint32_t value) MUST_USE;
+enum err plan_map_put(struct plan_map *map, char tag, struct bytes name, uint32_t value) MUST_USE;
 
 struct plan_item {
 	struct case_ref ref;

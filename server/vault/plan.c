@@ -136,7 +136,7 @@ static enum err other_case(const struct planner *p)
 /* Recorded already, or on an earlier line? */
 static enum err check_known(const struct planner *p, const struct event *event, bool *ret_known)
 {
-	const struct case_ref *ref;
+	const struct case_ref *ref = NULL;
 	struct casebook_event_info info;
 	uint32_t item;
 

@@ -12,7 +12,15 @@
  *   SEAL -> entries -> engine -> durable -> COMMITTED      one batch at a time is on its way: a
  *                                 failed  -> ABORTED       SEAL behind it waits for its end
  *
+ * Every SEAL that was answered with entries is followed by exactly one COMMITTED or ABORTED, also
+ * when the node was locked meanwhile: an UNLOCK waits for it. All others pass a SEAL that waits.
+ *
  * New case keys are durable in the keyring before the first entry sealed under them leaves.
+ *
+ * Errors beside those of keystore_open, keyring_open and the store: ERR_LOCKED (SEAL, SHOW, LIST);
+ * ERR_DENIED (UNLOCK: wrong passphrase, or the keystore file is open to others); of a line of SEAL
+ * those of event_parse and event_split, ERR_NOTFOUND (its case is not known), ERR_EXISTS (another
+ * event opened the case, or another case has the id or the code), ERR_LIMIT; ERR_CANCELED.
  */
 #ifndef SERVER_VAULT_VAULT_H
 #define SERVER_VAULT_VAULT_H
@@ -27,20 +35,23 @@ struct vault_opts {
 	struct store *store;  /* borrowed, outlives the vault */
 	const char *keystore; /* path of the file, read at unlock; copied */
 	const char *keyring;  /* path of the environment; copied */
-	const char *network, *node, *country; /* copied; country is the office of new events, "" ok */
+	const char *network, *node,
+		*country; /* copied; country is the office of new events, "" ok */
 	bool compression;
 	void (*wake)(void *arg);
 	void *wake_arg;
 };
 
 enum vault_type {
-	VAULT_UNLOCK,    /* passphrase -> keys; cases, events */
-	VAULT_LOCK,      /* forgets everything */
-	VAULT_SEAL,      /* lines, dry_run -> entries (NULL when nothing is new), added, known; line */
+	VAULT_UNLOCK, /* passphrase -> keys (NULL: was unlocked already); cases, events */
+	VAULT_LOCK,   /* forgets everything */
+	VAULT_SEAL,   /* lines, dry_run -> entries (NULL when nothing is new), added, known; line */
 	VAULT_COMMITTED, /* index of the first entry */
 	VAULT_ABORTED,
-	VAULT_SHOW,      /* name -> docs: {"case_ref","code","events":N,..}, then one per event */
-	VAULT_LIST,      /* -> docs: one {"case_ref","code","opened_on","events","last_on"} per case */
+	VAULT_SHOW, /* name -> docs: one as of LIST with "left_out" (entries and events that cannot
+		     * be read), then one per event, as event_write; events */
+	VAULT_LIST, /* -> docs: one {"case_ref","code","opened_on","last_on","events"} per case;
+		     * cases, events */
 };
 
 /* What the loop needs while the node is unlocked; owned by whoever holds it. */
@@ -71,10 +82,10 @@ struct vault_request {
 	/* out */
 	enum err result;
 	struct errctx ctx;
-	uint32_t line;            /* the 1-based line an error is about; 0: none */
-	struct vault_keys *keys;  /* owned by the receiver */
-	struct entries *entries;  /* one reference, the receiver's */
-	uint64_t added, known;    /* events */
+	uint32_t line;           /* the 1-based line an error is about; 0: none */
+	struct vault_keys *keys; /* owned by the receiver */
+	struct entries *entries; /* one reference, the receiver's */
+	uint64_t added, known;   /* events */
 	uint64_t cases, events;
 	struct vault_doc *docs;
 	char log_origin[LIMIT_ORIGIN + 1]; /* of SEAL: the log the entries are sealed for */
@@ -83,7 +94,8 @@ struct vault_request {
 struct vault_request *vault_request_new(enum vault_type type, void *arg); /* NULL: no memory */
 void vault_request_free(struct vault_request *request); /* wipes and frees all it holds */
 
-enum err vault_start(const struct vault_opts *opts, struct vault **ret, struct errctx *ctx) MUST_USE;
+enum err vault_start(
+	const struct vault_opts *opts, struct vault **ret, struct errctx *ctx) MUST_USE;
 void vault_submit(struct vault *vault, struct vault_request *request); /* takes it; never blocks */
 struct vault_request *vault_done(struct vault *vault); /* finished ones in order; NULL: none */
 /* Answers what is queued with ERR_CANCELED, locks, joins. vault_done still gives the rest. */

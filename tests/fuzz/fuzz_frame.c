@@ -1,109 +1,154 @@
 /*
- * A connection's bytes: the frame reader, then each frame as a Frame, then the entries of a batch
- * with the records in them. The reader is fed the stream at once and in pieces, which must give the
- * same frames and the same end.
+ * A stream of frames from anybody, as a peer or a stick would send it: cut into frames in two ways
+ * that must agree, scanned, unpacked; the entries of batches are read as records and folded into a
+ * directory, in the order they come. What the scan takes, protobuf-c must take, also after it was
+ * packed anew.
  */
 #include <assert.h>
 
-#include "base/limits.h"
-#include "proto/entry.pb-c.h"
+#include "base/text.h"
+#include "certs/record.h"
 #include "proto/frame.h"
 #include "proto/frame.pb-c.h"
-#include "tests/fuzz/check_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void try_record(const Sauti__Record *record, struct arena *arena)
-{
-	struct bytes body = codec_bytes(record->body);
+enum { FRAMES_MAX = 64 };
 
-	switch (record->type) {
-	case SAUTI__RECORD_TYPE__RECORD_LOG_OPENED:
-		CHECK_MESSAGE(log_opened, body, arena);
-		break;
-	case SAUTI__RECORD_TYPE__RECORD_NETWORK_CREATED:
-		CHECK_MESSAGE(network_created, body, arena);
-		break;
-	case SAUTI__RECORD_TYPE__RECORD_NODE_ADMITTED:
-		CHECK_MESSAGE(node_admitted, body, arena);
-		break;
-	default:
-		break;
+static void start(void)
+{
+	static bool started;
+
+	if (started)
+		return;
+	started = crypto_init() == OK;
+	assert(started);
+}
+
+/* Folds one entry; nothing about it may stop the fold. */
+static void try_entry(struct directory *directory, struct bytes entry)
+{
+	struct arena arena = {.max = LIMIT_ARENA_SIZE};
+	struct network_created created;
+	struct log_opened opened;
+	struct record record;
+	struct member member;
+	uint64_t index = directory_size(directory);
+
+	if (record_read(entry, &arena, &record, NULL) == OK) {
+		assert(record.signature.size == ED25519_SIGNATURE_SIZE);
+		if (node_admitted_read(record.body, &arena, "ovra.example", &member, NULL) == OK)
+			assert(member_check(&member, NULL) == OK);
+		if (network_created_read(record.body, &arena, &created, NULL) == OK)
+			assert(node_name_valid(bytes_str(created.hq)));
+	}
+	if (log_opened_read(entry, NULL, &arena, &opened, NULL) == OK)
+		assert(log_origin_ok(opened.origin, NULL, NULL));
+	if (entry.size <= LIMIT_ENTRY_SIZE) {
+		assert(directory_apply(directory, entry) == OK);
+		assert(directory_size(directory) == index + 1);
+	}
+	arena_release(&arena);
+}
+
+static void check_members(const struct directory *directory)
+{
+	const struct member *member;
+
+	for (size_t i = 0; (member = directory_at(directory, i)) != NULL; i++) {
+		assert(directory_find(directory, bytes_str(member->name)) == member);
+		assert(directory_find_spki(directory, &member->tls_spki) == member);
+		assert(member->admitted_index < directory_size(directory));
 	}
 }
 
-static void try_entry(struct bytes bytes, struct arena *arena)
+static void check_repack(const Sauti__Frame *frame)
 {
-	Sauti__Entry *entry = CHECK_MESSAGE(entry, bytes, arena);
+	struct arena arena = {.max = LIMIT_ARENA_SIZE};
+	struct buf once, twice;
+	Sauti__Frame *again;
 
-	if (entry != NULL && entry->body_case == SAUTI__ENTRY__BODY_RECORD)
-		try_record(entry->record, arena);
-	arena_clear(arena);
+	buf_init(&once, LIMIT_FRAME_SIZE);
+	buf_init(&twice, LIMIT_FRAME_SIZE);
+	codec_pack(&once, frame);
+	assert(once.err == OK);
+	assert(CODEC_UNPACK(frame, buf_bytes(&once), &scan_limits_default, &arena, &again, NULL) ==
+		OK);
+	codec_pack(&twice, again);
+	assert(twice.err == OK && bytes_equal(buf_bytes(&once), buf_bytes(&twice)));
+	buf_release(&once);
+	buf_release(&twice);
+	arena_release(&arena);
 }
 
-static void try_frame(struct bytes bytes)
+static void try_frame(struct directory *directory, struct bytes wire)
 {
-	struct arena outer, inner;
-	Sauti__Frame *frame;
+	struct arena arena = {.max = LIMIT_ARENA_SIZE};
+	Sauti__Frame *frame = NULL;
+	struct errctx ctx = {""};
+	enum err scanned =
+		scan_message(&sauti__frame__descriptor, wire, &scan_limits_default, &ctx);
 
-	arena_init(&outer, LIMIT_ARENA_SIZE);
-	arena_init(&inner, LIMIT_ARENA_SIZE);
-	frame = CHECK_MESSAGE(frame, bytes, &outer);
-
-	if (frame != NULL && frame->body_case == SAUTI__FRAME__BODY_BATCH)
-		for (size_t i = 0; i < frame->batch->n_entries; i++)
-			try_entry(codec_bytes(frame->batch->entries[i]), &inner);
-	arena_release(&inner);
-	arena_release(&outer);
+	assert(scanned == OK || scanned == ERR_MALFORMED || scanned == ERR_LIMIT);
+	assert((scanned == OK) == (ctx.text[0] == '\0'));
+	/* The arena has room for any frame: only the scan decides. */
+	assert(CODEC_UNPACK(frame, wire, &scan_limits_default, &arena, &frame, NULL) == scanned);
+	assert((frame != NULL) == (scanned == OK));
+	if (scanned == OK) {
+		check_repack(frame);
+		if (frame->body_case == SAUTI__FRAME__BODY_BATCH)
+			for (size_t i = 0; i < frame->batch->n_entries; i++)
+				try_entry(directory, codec_bytes(frame->batch->entries[i]));
+	}
+	arena_release(&arena);
 }
 
-/* In pieces whose sizes follow from the size of the stream. */
-static size_t next_piece(uint32_t *state, size_t left)
+/* Reads the frames of a stream that comes in pieces of `step` bytes; returns how many there are. */
+static size_t read_stream(struct bytes stream, size_t step, size_t sizes[FRAMES_MAX],
+	struct directory *directory, enum err *ret_end)
 {
-	size_t n;
+	struct frame_reader reader;
+	struct bytes frame;
+	size_t count = 0;
 
-	*state = *state * 1664525u + 1013904223u;
-	n = 1 + (*state >> 16) % ((*state >> 30) == 0 ? 300 : 7);
-	return n < left ? n : left;
-}
+	frame_reader_init(&reader, LIMIT_FRAME_SIZE);
+	*ret_end = ERR_AGAIN;
+	while (stream.size > 0) {
+		size_t n = stream.size < step ? stream.size : step;
 
-/* Takes the frames out of `pieces` as the stream comes; they must be those of `whole`, whose bytes
- * came at once and are still there. */
-static void compare(struct frame_reader *whole, struct bytes stream)
-{
-	struct frame_reader pieces;
-	struct bytes expected = BYTES_NONE, got = BYTES_NONE;
-	uint32_t state = (uint32_t)stream.size;
-	enum err end = ERR_AGAIN;
-	size_t pending = frame_reader_pending(whole);
-
-	frame_reader_init(&pieces, LIMIT_FRAME_SIZE);
-	for (size_t at = 0, n; at < stream.size; at += n) {
-		n = next_piece(&state, stream.size - at);
-		assert(frame_reader_push(&pieces, bytes_make(stream.data + at, n)) == OK);
-		while ((end = frame_reader_next(&pieces, &got)) == OK) {
-			assert(frame_reader_next(whole, &expected) == OK);
-			assert(bytes_equal(got, expected));
-			try_frame(got);
+		assert(frame_reader_push(&reader, bytes_make(stream.data, n)) == OK);
+		stream = bytes_make(stream.data + n, stream.size - n);
+		while ((*ret_end = frame_reader_next(&reader, &frame)) == OK) {
+			assert(frame.size >= 1 && frame.size <= LIMIT_FRAME_SIZE);
+			if (directory != NULL)
+				try_frame(directory, frame);
+			if (count < FRAMES_MAX)
+				sizes[count] = frame.size;
+			count++;
 		}
+		assert(*ret_end == ERR_AGAIN || *ret_end == ERR_LIMIT);
 	}
-	assert(end == ERR_AGAIN || end == ERR_LIMIT);
-	assert(frame_reader_next(whole, &expected) == end);
-	assert(frame_reader_next(&pieces, &got) == end);
-	assert(frame_reader_pending(&pieces) == pending);
-	assert(end == ERR_AGAIN || pending == FRAME_HEADER_SIZE);
-	frame_reader_release(&pieces);
+	frame_reader_release(&reader);
+	return count;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct frame_reader whole;
+	size_t whole[FRAMES_MAX] = {0}, pieces[FRAMES_MAX] = {0}, count;
+	struct bytes stream = bytes_make(data, size);
+	struct directory *directory;
+	enum err end, end_pieces;
 
-	if (size > LIMIT_FRAME_SIZE)
+	if (size == 0 || size > LIMIT_FRAME_SIZE)
 		return 0;
-	frame_reader_init(&whole, LIMIT_FRAME_SIZE);
-	assert(frame_reader_push(&whole, bytes_make(data, size)) == OK);
-	compare(&whole, bytes_make(data, size));
-	frame_reader_release(&whole);
+	start();
+	if (directory_new("ovra.example", &directory) != OK)
+		return 0;
+	count = read_stream(stream, size, whole, directory, &end);
+	assert(read_stream(stream, 1 + data[size - 1] % 16, pieces, NULL, &end_pieces) == count);
+	assert(end == end_pieces);
+	assert(memcmp(whole, pieces, sizeof(whole)) == 0);
+	check_members(directory);
+	directory_free(directory);
 	return 0;
 }

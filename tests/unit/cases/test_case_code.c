@@ -14,6 +14,8 @@ static void known_answers(void **state)
 	assert_string_equal(code, "HTI-2222-2");
 	assert_ok(case_code_make(bytes_str("CAF"), other, code));
 	assert_int_equal(case_code_check(bytes_str(code)), CASE_CODE_GOOD);
+	/* the example of the header: 69 + 4 * 5 + 5 * 13 + 6 * 1 + 7 * 17 = 279 = 3 */
+	assert_int_equal(case_code_check(bytes_str("HTI-7K3Q-5")), CASE_CODE_GOOD);
 	assert_int_equal(case_code_make(bytes_str("HT"), random, code), ERR_INVALID);
 	assert_int_equal(case_code_make(bytes_str("hti"), random, code), ERR_INVALID);
 }

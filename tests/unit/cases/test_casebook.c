@@ -96,7 +96,8 @@ static void notes_are_found_again(void **state)
 	assert_int_equal(casebook_event_count(book), 2);
 	assert_int_equal(core->next_i, 2);
 	assert_int_equal(casebook_entry_index(&health->entries[0]), UINT64_C(0x123456789a));
-	assert_memory_equal(casebook_entry_event(book, &health->entries[0])->b, part.event_id.b, 16);
+	assert_memory_equal(
+		casebook_entry_event(book, &health->entries[0])->b, part.event_id.b, 16);
 	/* found by code in either case of letters, and by reference */
 	assert_ptr_equal(casebook_find(book, bytes_str("zz-HTI-7k3q-2")), kase);
 	case_ref_text(&kase->ref, ref);
@@ -343,8 +344,7 @@ static void memory_per_event(void **state)
 	assert_true(casebook_event_memory(book) / event <= 128);
 	/* all are found again, after the tables grew */
 	for (uint32_t e = 0; e < event; e++) {
-		struct part_info part =
-			part_of(casebook_case_at(book, e / 18)->keys, e, true);
+		struct part_info part = part_of(casebook_case_at(book, e / 18)->keys, e, true);
 		struct casebook_event_info info;
 
 		assert_true(casebook_find_event(book, &part.event_id, &info));

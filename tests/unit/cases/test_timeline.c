@@ -159,8 +159,8 @@ static void many_versions_of_one_part(void **state)
 	for (unsigned i = 0; i < 2000; i++) {
 		struct event_parts parts;
 
-		snprintf(time, sizeof time, "2024-02-01T%02u:%02u:%02uZ", i / 3600 % 24, i / 60 % 60,
-			i % 60);
+		snprintf(time, sizeof time, "2024-02-01T%02u:%02u:%02uZ", i / 3600 % 24,
+			i / 60 % 60, i % 60);
 		parts = make_parts(1, "2024", time);
 		assert_ok(timeline_add(timeline, buf_bytes(&parts.part[0].packed), NULL));
 		event_parts_release(&parts);

@@ -1,0 +1,271 @@
+"""The demo behind scripts/demo: see its --help."""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+from network import Failed, Network, wait_for  # noqa: E402  pylint: disable=wrong-import-position
+
+SEED = 7
+OFFICES = {"caf": "CAF", "cod": "COD"}
+
+
+def say(text=""):
+    """A line for whoever watches."""
+    print(text, flush=True)
+
+
+def start(root, build, compression="on"):
+    """Headquarters and two offices, joined and unlocked."""
+    network = Network(root, build)
+    hq = network.init()
+    hq.configure(f"\n[seal]\ncompression = {compression}\n")
+    hq.start()
+    say(f"  hq      headquarters, 127.0.0.1:{hq.port}")
+    for name, country in OFFICES.items():
+        more = f"\n[seal]\ncompression = {compression}\n"
+        if name == "cod":  # the offices reach each other, too
+            more += f"\n[peer caf]\naddress = 127.0.0.1:{network.nodes['caf'].port}\n"
+        node = network.join(name, country, config=more)
+        node.start()
+        say(f"  {name}     office, 127.0.0.1:{node.port}, invited, joined, unlocked")
+    return network
+
+
+def import_cases(network):
+    """Synthetic cases into each office; the number of events per office."""
+    split = network.root / "synthetic"
+    subprocess.run([SOURCE / "scripts" / "synth", "--seed", str(SEED), "--size", "demo", "--office",
+                    ",".join(OFFICES.values()), "--split", split], check=True)
+    counts = {}
+    for name, country in OFFICES.items():
+        file = split / f"{country.lower()}.jsonl"
+        network.nodes[name].sauti("case", "import", file)
+        counts[name] = sum(1 for _ in open(file, encoding="utf-8"))
+        say(f"  {name}     {counts[name]} events imported")
+    shutil.rmtree(split)
+    return counts
+
+
+def holdings(network):
+    """Who holds what, with how many cosignatures."""
+    rows = []
+    for node in network.nodes.values():
+        for origin, log in node.logs().items():
+            short = origin.split("/", 1)[1]
+            rows.append((node.name, "own" if log["own"] else "mirror", short, log["size"],
+                         len([h for h in log["held_by"] if h["size"] == log["checkpoint_size"]])))
+    width = max(len(row[2]) for row in rows)
+    say(f"  {'node':<6} {'as':<7} {'log':<{width}} {'entries':>8}  cosigned by")
+    for name, role, log, size, cosigned in rows:
+        say(f"  {name:<6} {role:<7} {log:<{width}} {size:>8}  {cosigned}")
+
+
+def first_case(node):
+    """The code of some case with a good story."""
+    cases = [c for c in node.json("case", "list") if c["code"]]
+    return max(cases, key=lambda c: (min(c["events"], 14), c["code"]))["code"]
+
+
+def try_next(network, code):
+    """What to do by hand."""
+    sauti, root = network.bin / "sauti", network.root
+    say(f"""
+The network is running. Try:
+
+  export PATH={network.bin}:$PATH
+  sauti --dir {root}/caf status                 # how it stands, in words
+  sauti --dir {root}/caf case list
+  sauti --dir {root}/caf case show {code}
+  sauti --dir {root}/hq case show {code}  # headquarters holds it and cannot read it
+  sauti --dir {root}/hq log list
+  sauti --dir {root}/hq log verify              # re-hashes everything, checks every signature
+  sauti --dir {root}/caf case open              # a new case; then case add CODE --type CONTACT
+  sauti --dir {root}/caf lock                   # replicates on, reads nothing
+  sauti --dir {root}/caf unlock --passphrase-file {network.passphrase}
+
+Its logs are {root}/*.log. To stop and remove it:
+
+  scripts/demo --stop {root}
+""")
+    assert sauti.exists()
+
+
+class Checks:
+    """Prints each check, and remembers whether one failed."""
+
+    def __init__(self):
+        self.failed = 0
+
+    def that(self, good, text, detail=""):
+        """One check."""
+        say(f"  {'ok ' if good else 'NOT'} {text}{': ' + detail if detail and not good else ''}")
+        self.failed += not good
+
+
+def check_logs(network, checks):
+    """Every log verifies at every node."""
+    for node in network.nodes.values():
+        results = node.json("log", "verify")
+        bad = [r for r in results if not r["ok"]]
+        checks.that(not bad and len(results) >= 4, f"{node.name}: {len(results)} logs verify", str(bad))
+
+
+def timelines(node):
+    """Every case of a node, decrypted."""
+    return [node.json("case", "show", c["case_ref"]) for c in node.json("case", "list")]
+
+
+def check_foreign(network, checks, books):
+    """Nobody can show a case of another office."""
+    for author, cases in books.items():
+        ref = next(iter(cases))["case_ref"]
+        for node in network.nodes.values():
+            if node.name == author:
+                continue
+            done = node.sauti("case", "show", ref, check=False)
+            checks.that(done.returncode == 1 and not done.stdout,
+                        f"{node.name} cannot show a case of {author}", f"exit {done.returncode}")
+
+
+def words_of(value, found):
+    """Every plaintext word of at least 8 letters in the values of a timeline."""
+    if isinstance(value, dict):
+        for v in value.values():
+            words_of(v, found)
+    elif isinstance(value, list):
+        for v in value:
+            words_of(v, found)
+    elif isinstance(value, str):
+        found.update(re.findall(r"[^\W\d_]{8,}", value))
+    return found
+
+
+def contained(data, words):
+    """The words that stand in the bytes, as UTF-8, whatever stands around them."""
+    return {w for w in words if w.encode() in data}
+
+
+def check_plaintext(network, checks, books):
+    """No file of any node contains a word of any case; the same search finds them all in an export."""
+    words = words_of(list(books.values()), set())
+    export = json.dumps(list(books.values()), ensure_ascii=False).encode()
+    checks.that(contained(export, words) == words and len(words) > 50,
+                f"the search finds all {len(words)} words in an exported timeline")
+    files = [p for node in network.nodes.values() for p in node.dir.rglob("*") if p.is_file()]
+    files += [p for p in network.root.iterdir() if p.is_file()]
+    leaks = []
+    for path in files:
+        leaks += [f"{w} in {path}" for w in contained(path.read_bytes(), words)]
+    checks.that(not leaks, f"none of them in {len(files)} files of the nodes", "; ".join(leaks[:3]))
+
+
+def check_kill(network, checks, books):
+    """kill -9 of each node and restart loses nothing."""
+    for node in network.nodes.values():
+        before = {o: log["size"] for o, log in node.logs().items()}
+        node.kill()
+        node.start()
+        after = {o: log["size"] for o, log in node.logs().items()}
+        checks.that(all(after.get(o, 0) >= size for o, size in before.items()),
+                    f"{node.name}: killed, started, every log is as long", f"{before} {after}")
+        if node.name in books:
+            checks.that(timelines(node) == books[node.name],
+                        f"{node.name}: every timeline reads as before")
+    network.settle()
+    check_logs(network, checks)
+
+
+def check(network):
+    """All checks; the number that failed."""
+    checks = Checks()
+    say("Checking")
+    books = {name: timelines(network.nodes[name]) for name in OFFICES}
+    check_logs(network, checks)
+    check_foreign(network, checks, books)
+    check_plaintext(network, checks, books)
+    check_kill(network, checks, books)
+    return checks.failed
+
+
+def run(build, checking):
+    """The demo; its exit status."""
+    root = Path(tempfile.mkdtemp(prefix="sauti-demo."))
+    say(f"Three nodes under {root}")
+    network = None
+    try:
+        # The search for plaintext must not be helped by compression.
+        network = start(root, build, "off" if checking else "on")
+        say("Synthetic cases")
+        counts = import_cases(network)
+        say("Replicating")
+        network.settle()
+        holdings(network)
+        office = network.nodes["caf"]
+        code = first_case(office)
+        say(f"\nOne case, as its office reads it ({sum(counts.values())} events in all)\n")
+        say(office.sauti("case", "show", code).stdout)
+        if not checking:
+            try_next(network, code)
+            return 0
+        failed = check(network)
+        network.stop()
+        say("all checks passed" if failed == 0 else f"{failed} checks failed; see {root}")
+        if failed == 0:
+            shutil.rmtree(root)
+        return 1 if failed else 0
+    except (Failed, subprocess.CalledProcessError) as e:
+        say(f"demo: {e}\n  what is left of it: {root}")
+        for log in sorted(root.glob("*.log")):
+            say(f"--- {log.name}")
+            say("\n".join(log.read_text(errors="replace").splitlines()[-8:]))
+        if network is not None:
+            for node in network.nodes.values():
+                if node.process is not None:
+                    node.kill()
+        return 1
+
+
+def stop(root):
+    """Stops the network of a demo that was left running, by the PIDs it wrote down."""
+    if not root.name.startswith("sauti-demo.") or not (root / "passphrase").exists():
+        say(f"demo: {root} is not a demo's directory")
+        return 2
+    for file in root.glob("*.pid"):
+        pid = int(file.read_text())
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(root).encode() in command:
+            os.kill(pid, signal.SIGTERM)
+            wait_for(f"process {pid} to end", lambda p=pid: not Path(f"/proc/{p}").exists() or
+                     str(root).encode() not in Path(f"/proc/{p}/cmdline").read_bytes())
+    shutil.rmtree(root)
+    say(f"stopped and removed {root}")
+    return 0
+
+
+def main():
+    """Arguments, as scripts/demo --help has them."""
+    parser = argparse.ArgumentParser(prog="scripts/demo")
+    parser.add_argument("build", help=argparse.SUPPRESS)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--stop", metavar="DIR", type=Path)
+    args = parser.parse_args()
+    if args.stop:
+        return stop(args.stop)
+    return run(Path(args.build).resolve(), args.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

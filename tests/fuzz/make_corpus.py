@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Writes the seeds of corpus/frame and corpus/message: valid and hostile wire bytes, each named by
+what it is. Run it after a change of the .proto files; files of other names (what fuzzing found)
+are left alone.
+
+    python3 tests/fuzz/make_corpus.py
+"""
+import os
+import struct
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+ORIGIN = "ovra.example/haiti/1-0123456789abcdef"
+
+
+# Wire format (protobuf encoding, wire types 0, 1, 2, 5).
+
+def varint(n):
+    out = bytearray()
+    while n >= 0x80:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    return bytes(out) + bytes([n])
+
+
+def num(field, value):
+    return varint(field << 3) + varint(value)
+
+
+def data(field, value):
+    if isinstance(value, str):
+        value = value.encode()
+    return varint(field << 3 | 2) + varint(len(value)) + value
+
+
+def frame(body):
+    return struct.pack(">I", len(body)) + body
+
+
+def octets(first, size):
+    return bytes((first + i) & 0xFF for i in range(size))
+
+
+# The messages, by their field numbers.
+
+def hello(network="ovra.example", node="haiti"):
+    return data(1, data(1, network) + data(2, node) + num(3, 1) + num(4, 1) + num(6, 1 << 20))
+
+
+def log_state(origin, size, cosignatures=1):
+    note = "%s\n%d\n%s\n\n" % (origin, size, "qN" * 22)
+    return (data(1, origin) + num(2, size) + data(3, note) +
+            b"".join(data(4, "\u2014 ovra.example/mirror/hq AAAA%d\n" % i)
+                     for i in range(cosignatures)))
+
+
+def have(*states):
+    return data(2, b"".join(data(1, s) for s in states))
+
+
+def fetch(window=4):
+    return data(3, data(1, ORIGIN) + num(2, 1) + num(3, 7) + num(4, window))
+
+
+def batch(entries, proof=0, first=0):
+    return data(4, data(1, ORIGIN) + num(2, 1) + num(3, first) +
+                b"".join(data(4, e) for e in entries) +
+                b"".join(data(5, octets(i, 32)) for i in range(proof)) +
+                data(6, ORIGIN + "\n1\n\n"))
+
+
+def held():
+    return data(5, data(1, ORIGIN) + num(2, 9) + data(3, octets(3, 32)) + data(4, "\u2014 x y\n"))
+
+
+def ping(token, field=6):
+    return data(field, num(1, token))
+
+
+def bye(code, reason):
+    return data(8, num(1, code) + data(2, reason))
+
+
+def sealed(size=40):
+    return data(1, num(1, 1) + data(2, octets(1, 16)) + data(3, octets(2, 16)) +
+                data(4, octets(3, 32)) + data(5, octets(4, size)))
+
+
+def record(kind, body):
+    return data(2, num(1, kind) + data(2, body) + data(3, octets(5, 64)))
+
+
+def log_opened(origin=ORIGIN, previous=""):
+    return (data(1, origin) + data(2, octets(1, 32)) +
+            (data(3, previous) if previous else b"") + num(4, 1700000000))
+
+
+def network_created():
+    return (data(1, "ovra.example") + data(2, "hq") + data(3, octets(1, 32)) +
+            data(4, octets(2, 32)) + num(5, 1700000000))
+
+
+def node_admitted(role=2, country="HTI"):
+    return (data(1, "ovra.example") + data(2, "haiti") + num(3, role) + data(4, country) +
+            b"".join(data(i, octets(i, 32)) for i in range(5, 10)) + num(10, 1700000000))
+
+
+def frame_seeds():
+    seeds = {
+        "hello": frame(hello()),
+        "hello-empty": frame(data(1, b"")),
+        "have-none": frame(have()),
+        "have-two": frame(have(log_state(ORIGIN, 5), log_state("a.b/c/1-" + "0" * 16, 0, 3))),
+        "fetch": frame(fetch()),
+        "fetch-end": frame(fetch(0)),
+        "held": frame(held()),
+        "ping": frame(ping(1)),
+        "pong-64-bits": frame(ping((1 << 64) - 1, 7)),
+        "bye": frame(bye(3, "zu viele \u20ac")),
+        "batch-sealed": frame(batch([sealed(), sealed(600)], 3, 1)),
+        "batch-records": frame(batch([record(1, log_opened()), record(2, network_created()),
+                                      record(3, node_admitted())], 2)),
+        "batch-new-epoch": frame(batch([record(1, log_opened(previous=ORIGIN))])),
+        "batch-unknown-record": frame(batch([record(99, b"whatever")])),
+        "batch-record-of-garbage": frame(batch([record(1, b"\xff\xff"), record(3, b"\x0b")])),
+        "batch-malformed-entries": frame(batch([b"", b"\x00", sealed() + sealed(),
+                                                sealed() + record(1, b"")])),
+        "batch-role-not-known": frame(batch([record(3, node_admitted(77, ""))])),
+        "batch-many-entries": frame(batch([b"\x0a\x00"] * 300)),
+        "session": b"".join(frame(f) for f in (hello(), have(log_state(ORIGIN, 5)), fetch(),
+                                                batch([sealed()]), held(), ping(2), bye(0, ""))),
+        # The frame reader.
+        "no-bytes": b"",
+        "header-cut": frame(ping(1))[:3],
+        "header-alone": frame(ping(1))[:4],
+        "body-cut": frame(hello())[:-1],
+        "length-zero": frame(ping(1)) + struct.pack(">I", 0) + frame(ping(2)),
+        "length-over-maximum": struct.pack(">I", (1 << 20) + 1) + b"x" * 20,
+        "length-of-32-bits": frame(ping(1)) + b"\xff\xff\xff\xff" + b"x" * 20,
+        # The scan.
+        "two-bodies": frame(ping(1) + ping(2, 7)),
+        "body-twice": frame(ping(1) + ping(1)),
+        "token-twice": frame(data(6, num(1, 1) + num(1, 2))),
+        "varint-overlong": frame(data(6, b"\x08\x81\x00")),
+        "varint-eleven-bytes": frame(data(6, b"\x08" + b"\xff" * 10 + b"\x01")),
+        "varint-cut": frame(data(6, b"\x08\x80")),
+        "field-zero": frame(b"\x00\x01"),
+        "group": frame(b"\x33\x34"),
+        "wire-type-wrong": frame(data(6, b"\x0d\x01\x00\x00\x00")),
+        "wire-type-7": frame(b"\x37\x01"),
+        "text-not-utf8": frame(data(1, data(1, b"\xed\xa0\x80"))),
+        "text-with-nul": frame(data(8, data(2, b"a\x00b"))),
+        "length-past-end": frame(data(1, b"\x0a\x05abc")),
+        "value-over-32-bits": frame(data(8, num(1, 1 << 32))),
+        "unknown-32": frame(ping(1) + num(99, 1) * 32),
+        "unknown-33": frame(ping(1) + num(99, 1) * 33),
+        "unknown-of-each-type": frame(num(50, 1) + b"\x99\x03" + b"x" * 8 + data(51, "y") +
+                                      b"\xa5\x03" + b"z" * 4),
+        "fields-over-maximum": frame(data(2, b"\x0a\x00" * 8192)),
+    }
+    return seeds
+
+
+def message_seeds():
+    invite = data(1, "haiti") + num(2, 2) + data(3, "HTI") + data(4, octets(0, 32)) + num(5, 1)
+    slot = (data(1, "marie") + num(2, 65536) + num(3, 8) + num(4, 1) + data(5, octets(0, 16)) +
+            data(6, octets(0, 12)) + data(7, octets(0, 48)))
+    seeds = {
+        "JoinToken": data(1, "ovra.example") + data(2, "hq.ovra.example:7411") +
+                     data(2, "192.0.2.1:7411") + data(3, ORIGIN) + data(4, octets(0, 32)) +
+                     num(5, 3) + data(6, octets(0, 32)) + data(7, octets(0, 32)) +
+                     data(8, "haiti") + num(9, 2) + data(10, "HTI") + num(11, 1700000000),
+        "JoinWelcome": data(1, "note") + data(2, record(2, network_created())),
+        "JoinRequest": data(1, "haiti") + data(2, octets(0, 32)) + data(3, octets(0, 91)) +
+                       data(4, node_admitted()) + data(5, octets(0, 64)),
+        "JoinReply": data(1, "no") + data(2, octets(0, 50)) + data(5, "note") + data(6, sealed()),
+        "ControlRequest": data(4, data(1, b'{"type":"case.opened"}\n') + num(2, 1)),
+        "ControlResponse": num(1, 2) + data(2, "over a limit") + num(3, 1) + data(4, "{}"),
+        "BootKeys": num(1, 1) + data(2, "ovra.example") + data(3, "haiti") +
+                    data(4, octets(0, 40)) + data(5, octets(0, 32)) + data(6, octets(0, 32)),
+        "Keystore": num(1, 1) + data(2, slot) * 2 + data(3, octets(0, 12)) +
+                    data(4, octets(0, 64)),
+        "KeyringRecord": data(1, octets(0, 16)) + num(2, 3) + data(3, "haiti") + num(4, 1) +
+                         data(5, octets(0, 32)) + data(6, ORIGIN),
+        "Genesis": num(1, 1) + data(2, "ovra.example") + data(5, record(2, network_created())),
+        "Invite": invite,
+        "Part": data(1, octets(0, 16)) + data(2, octets(0, 16)) + num(3, 1) + num(4, 2) +
+                data(5, "2026-01-31") + data(6, "D") + num(9, 1) + data(12, octets(0, 16)) +
+                data(15, data(1, "sex") + data(2, '"female"')),
+        "NodeAdmitted": node_admitted(),
+        "Entry": sealed(),
+        "Frame": batch([sealed(), record(1, log_opened())], 2),
+        "Frame-have": have(log_state(ORIGIN, 5, 2)),
+    }
+    hostile = {
+        "ControlRequest-two-bodies": data(2, b"") + data(3, b""),
+        "ControlResponse-bool-2": num(3, 2),
+        "Invite-negative-role": num(2, (1 << 64) - 2),
+        "Invite-role-of-32-bits": num(2, 1 << 31),
+        "Keystore-many-slots": data(2, b"") * 500,
+    }
+    out = {}
+    for name, wire in list(seeds.items()) + list(hostile.items()):
+        out[name] = name.split("-")[0].encode() + b"\n" + wire
+    out["unknown-type"] = b"Nobody\n" + num(1, 1)
+    return out
+
+
+def main():
+    for folder, seeds in (("frame", frame_seeds()), ("message", message_seeds())):
+        path = os.path.join(HERE, folder)
+        os.makedirs(path, exist_ok=True)
+        for name, content in seeds.items():
+            with open(os.path.join(path, name), "wb") as file:
+                file.write(content)
+        print("%s: %d seeds" % (folder, len(seeds)))
+
+
+if __name__ == "__main__":
+    main()

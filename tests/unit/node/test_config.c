@@ -1,0 +1,262 @@
+#include "node_test.h"
+
+#include "node/config.h"
+
+static enum err parse(const char *text, struct node_config *config, struct errctx *ctx)
+{
+	ctx->text[0] = '\0';
+	return config_parse(bytes_str(text), "/srv/sauti/sauti.conf", config, ctx);
+}
+
+static void test_defaults(void **state)
+{
+	struct node_config config;
+	struct node_paths paths;
+	struct errctx ctx;
+
+	(void)state;
+	assert_ok(parse("[node]\nname = haiti\n", &config, &ctx));
+	assert_string_equal(config.name, "haiti");
+	assert_string_equal(config.network, "");
+	assert_string_equal(config.directory, "/srv/sauti");
+	assert_string_equal(config.socket, "/srv/sauti/run/control.sock");
+	assert_string_equal(config.listen, CONFIG_LISTEN_DEFAULT);
+	assert_string_equal(config.alpn[0], "sauti/1");
+	assert_string_equal(config.alpn[1], "");
+	assert_true(config.compression);
+	assert_int_equal(config.peer_count, 0);
+	assert_int_equal(config.timing.dial_max, 0);
+	assert_ok(config_paths(&config, &paths, &ctx));
+	assert_string_equal(paths.boot, "/srv/sauti/keys/boot");
+	assert_string_equal(paths.keystore, "/srv/sauti/keys/keystore");
+	assert_string_equal(paths.chain, "/srv/sauti/certs/node.pem");
+	assert_string_equal(paths.root, "/srv/sauti/certs/root.pem");
+	assert_string_equal(paths.genesis, "/srv/sauti/genesis");
+	assert_string_equal(paths.store, "/srv/sauti/store");
+	assert_string_equal(paths.keyring, "/srv/sauti/keyring");
+	assert_string_equal(paths.config, "/srv/sauti/sauti.conf");
+	config_release(&config);
+}
+
+static const char everything[] =
+	"[node]\nname = haiti\nnetwork = ovra.example\ndirectory = data\n"
+	"[listen]\naddress = [::1]:0\nalpn = office/2, sauti/1\n"
+	"[control]\nsocket = s.sock\n"
+	"[seal]\ncompression = off\n"
+	"[peer hq]\naddress = 192.0.2.1:7483\n"
+	"[peer auditor]\n"
+	"[replication]\ndial_retry_min = 50ms\ndial_retry_max = 5m\nhave_delay = 20ms\n"
+	"cosignature_delay = 90s\nfetch_timeout = 1s\nhello_timeout = 10s\nidle_ping = 1s\n"
+	"idle_close = 3s\n";
+
+static void check_everything(const struct node_config *config)
+{
+	assert_string_equal(config->network, "ovra.example");
+	assert_string_equal(config->directory, "/srv/sauti/data");
+	assert_string_equal(config->socket, "/srv/sauti/data/s.sock");
+	assert_string_equal(config->listen, "[::1]:0");
+	assert_string_equal(config->alpn[0], "office/2");
+	assert_string_equal(config->alpn[1], "sauti/1");
+	assert_string_equal(config->alpn[2], "");
+	assert_false(config->compression);
+	assert_int_equal(config->peer_count, 2);
+	assert_string_equal(config->peers[0].name, "hq");
+	assert_string_equal(config->peers[0].address, "192.0.2.1:7483");
+	assert_string_equal(config->peers[1].name, "auditor");
+	assert_string_equal(config->peers[1].address, "");
+	assert_int_equal(config->timing.dial_min, 50);
+	assert_int_equal(config->timing.dial_max, 300000);
+	assert_int_equal(config->timing.have_delay, 20);
+	assert_int_equal(config->timing.cosigned_delay, 90000);
+	assert_int_equal(config->timing.fetch_timeout, 1000);
+	assert_int_equal(config->timing.hello_timeout, 10000);
+	assert_int_equal(config->timing.idle_ping, 1000);
+	assert_int_equal(config->timing.idle_close, 3000);
+}
+
+/* What is written is read back the same. */
+static void test_round_trip(void **state)
+{
+	struct node_config config, again;
+	struct errctx ctx;
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, LIMIT_CONFIG_SIZE);
+	assert_ok(parse(everything, &config, &ctx));
+	check_everything(&config);
+	config_write(&config, &text);
+	assert_ok(text.err);
+	assert_ok(parse(buf_cstr(&text), &again, &ctx));
+	check_everything(&again);
+	config_release(&config);
+	config_release(&again);
+
+	buf_clear(&text);
+	assert_ok(config_init(&config, "/srv/sauti/sauti.conf", &ctx));
+	strcpy(config.name, "hq");
+	config.listen[0] = '\0';
+	config_write(&config, &text);
+	assert_ok(parse(buf_cstr(&text), &again, &ctx));
+	assert_string_equal(again.listen, "");
+	assert_string_equal(again.directory, "/srv/sauti");
+	config_release(&config);
+	config_release(&again);
+	buf_release(&text);
+}
+
+static void test_bad(void **state)
+{
+	static const struct {
+		const char *text, *says;
+	} cases[] = {
+		{"", "/srv/sauti/sauti.conf: the node has no name"},
+		{"[node]\nname = Haiti\n", "sauti.conf:2: name: no node name; allowed: a lower-case"},
+		{"[node]\nname = hq-\n", "sauti.conf:2: name: no node name"},
+		{"[node]\nnetwork = example\n", "sauti.conf:2: network: no network name"},
+		{"[node]\nname = hq\n\n[peer hq]\n", "sauti.conf:4: [peer hq]: 'hq' is this node"},
+		{"[peer hq]\n[node]\nname = hq\n", "[peer hq] is this node itself"},
+		{"[peer HQ]\n", "sauti.conf:1: [peer HQ]: \"HQ\" is no node name"},
+		{"[peer a]\n[peer a]\n", "sauti.conf:2: section [peer a] is there twice"},
+		{"[peer a]\naddress = hq.example:1\n", "sauti.conf:2: address: no numeric address"},
+		{"[peer a]\naddress = 192.0.2.1:0\n", "sauti.conf:2: address: port 0 cannot be dialled"},
+		{"[listen]\naddress = 192.0.2.1\n", "sauti.conf:2: address: no numeric address"},
+		{"[listen]\naddress = 192.0.2.1:65536\n", "no number from 0 to 65535"},
+		{"[listen]\naddress = ::1:80\n", "no numeric address"},
+		{"[listen]\naddress = [::1:80\n", "no numeric address"},
+		{"[listen]\naddress = [127.0.0.1]:80\n", "no numeric address"},
+		{"[listen]\nalpn = a,,b\n", "sauti.conf:2: alpn: a protocol name has 1 to 63"},
+		{"[listen]\nalpn = a b\n", "printable ASCII and no space"},
+		{"[listen]\nalpn = sauti-join/1\n", "reserved for joining"},
+		{"[seal]\ncompression = yes\n", "sauti.conf:2: compression: found \"yes\"; allowed: on, off"},
+		{"[replication]\nhave_delay = 5\n", "sauti.conf:2: have_delay: found \"5\"; allowed"},
+		{"[replication]\nhave_delay = 0s\n", "have_delay: found \"0s\""},
+		{"[replication]\nhave_delay = -1s\n", "have_delay: found \"-1s\""},
+		{"[replication]\nhave_delay = 61m\n", "have_delay: found \"61m\""},
+		{"[replication]\nhave_delay = 99999999999999999999s\n", "have_delay: found"},
+		{"[replication]\nhave_delay = 1.5s\n", "have_delay: found"},
+		{"[replication]\nhave_delay = 1h\n", "have_delay: found"},
+		{"[replication]\ndial_retry_max = 301s\n", "dial_retry_max: found"},
+		{"[node]\nname = a\n[replication]\ndial_retry_min = 2s\ndial_retry_max = 1s\n",
+			"dial_retry_min is larger than dial_retry_max"},
+		{"[node]\nname = a\n[replication]\nidle_ping = 2s\nidle_close = 2s\n",
+			"idle_close is not larger than idle_ping"},
+		{"[node]\nname = a\nnmae = b\n", "sauti.conf:3: unknown key 'nmae' in [node]"},
+	};
+	struct node_config config;
+	struct errctx ctx;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (parse(cases[i].text, &config, &ctx) != ERR_INVALID)
+			fail_msg("accepted, or another error (%s): %s", ctx.text, cases[i].text);
+		assert_says(ctx, cases[i].says);
+		assert_null(config.peers);
+	}
+}
+
+/* 8 protocol names pass, 9 do not; 512 peers pass, 513 do not; a name of 63, not 64. */
+static void test_caps(void **state)
+{
+	char name64[65];
+	struct node_config config;
+	struct errctx ctx;
+	struct buf text;
+
+	(void)state;
+	assert_ok(parse("[node]\nname = a\n[listen]\nalpn = 1,2,3,4,5,6,7,8\n", &config, &ctx));
+	assert_string_equal(config.alpn[7], "8");
+	config_release(&config);
+	assert_int_equal(
+		parse("[node]\nname = a\n[listen]\nalpn = 1,2,3,4,5,6,7,8,9\n", &config, &ctx),
+		ERR_LIMIT);
+	assert_says(ctx, "more than 8 protocol names");
+
+	memset(name64, 'n', 64);
+	name64[64] = '\0';
+	buf_init(&text, LIMIT_CONFIG_SIZE);
+	buf_printf(&text, "[node]\nname = a\n[listen]\nalpn = %s\n", name64 + 1);
+	assert_ok(parse(buf_cstr(&text), &config, &ctx));
+	config_release(&config);
+	buf_clear(&text);
+	buf_printf(&text, "[listen]\nalpn = %s\n", name64);
+	assert_int_equal(parse(buf_cstr(&text), &config, &ctx), ERR_INVALID);
+
+	buf_clear(&text);
+	buf_put_str(&text, "[node]\nname = a\n");
+	for (int i = 0; i < LIMIT_PEERS; i++)
+		buf_printf(&text, "[peer p%d]\n", i);
+	assert_ok(parse(buf_cstr(&text), &config, &ctx));
+	assert_int_equal(config.peer_count, LIMIT_PEERS);
+	assert_int_equal(config_add_peer(&config, "more", "", &ctx), ERR_LIMIT);
+	config_release(&config);
+	buf_put_str(&text, "[peer more]\n");
+	assert_int_equal(parse(buf_cstr(&text), &config, &ctx), ERR_LIMIT);
+	assert_says(ctx, "sauti.conf:515: [peer more]: more than 512 peers");
+	buf_release(&text);
+}
+
+/* sun_path has 108 bytes: 107 characters pass. */
+static void test_socket_length(void **state)
+{
+	struct node_config config;
+	struct errctx ctx;
+	char text[300];
+
+	(void)state;
+	for (int size = 106; size <= 108; size++) {
+		snprintf(text, sizeof(text), "[node]\nname = a\n[control]\nsocket = /%0*d\n",
+			size - 1, 0);
+		if (size <= 107) {
+			assert_ok(parse(text, &config, &ctx));
+			assert_int_equal(strlen(config.socket), size);
+			config_release(&config);
+		} else {
+			assert_int_equal(parse(text, &config, &ctx), ERR_LIMIT);
+			assert_says(ctx, "more than 107 characters");
+		}
+	}
+}
+
+static void test_add_peer(void **state)
+{
+	struct node_config config;
+	struct errctx ctx;
+
+	(void)state;
+	assert_ok(config_init(&config, "x.conf", &ctx));
+	assert_ok(config_add_peer(&config, "hq", "[2001:db8::1]:7483", &ctx));
+	assert_int_equal(config_add_peer(&config, "hq", "", &ctx), ERR_EXISTS);
+	assert_int_equal(config_add_peer(&config, "b", "nowhere:1", &ctx), ERR_INVALID);
+	assert_int_equal(config.peer_count, 1);
+	config_release(&config);
+}
+
+static void test_load(void **state)
+{
+	struct node_config config;
+	struct errctx ctx;
+
+	(void)state;
+	assert_int_equal(config_load(in_dir("none.conf"), &config, &ctx), ERR_NOTFOUND);
+	assert_says(ctx, "none.conf");
+	put_file(in_dir("a.conf"), "[node]\nname = a\n", 0644);
+	assert_ok(config_load(in_dir("a.conf"), &config, &ctx));
+	assert_string_equal(config.directory, test_dir);
+	config_release(&config);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_socket_length),
+		cmocka_unit_test(test_add_peer),
+		cmocka_unit_test_setup_teardown(test_load, test_dir_make, test_dir_remove),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

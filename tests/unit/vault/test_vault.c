@@ -1,0 +1,1154 @@
+/*
+ * The vault over a real store and its writer. The test plays the loop: what the vault seals it has
+ * the writer append, and tells the vault how that ended.
+ */
+#include "tests/unit/store/support.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "cases/event.h"
+#include "cases/seal.h"
+#include "server/vault/vault.h"
+
+#define PASSPHRASE "seven herons over the lagoon"
+#define REF_1      "00112233445566778899aabbccddee01"
+#define REF_2      "00112233445566778899aabbccddee02"
+#define ID_1       "01890a5d-ac96-774b-bcce-b302099a8001"
+#define ID_2       "01890a5d-ac96-774b-bcce-b302099a8002"
+#define ID_3       "01890a5d-ac96-774b-bcce-b302099a8003"
+#define ID_4       "01890a5d-ac96-774b-bcce-b302099a8004"
+#define OPEN_1                                                                                     \
+	"{\"type\":\"CASE_OPENED\",\"event_id\":\"" ID_1 "\",\"case_ref\":\"" REF_1                \
+	"\",\"case_code\":\"ZZ-ONE\",\"occurred_on\":\"2026-02-03\"}\n"
+#define PERSON_1                                                                                   \
+	"{\"type\":\"PERSON_RECORDED\",\"event_id\":\"" ID_2 "\",\"case_ref\":\"" REF_1            \
+	"\",\"names\":[\"Marisolwenda\"],\"note\":\"quillfeather\",\"pregnant\":98}\n"
+#define CONTACT_1                                                                                  \
+	"{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1                                              \
+	"\",\"occurred_on\":\"2026-02-05\",\"method\":\"PHONE\"}\n"
+#define OPEN_2                                                                                     \
+	"{\"type\":\"CASE_OPENED\",\"event_id\":\"" ID_3 "\",\"case_ref\":\"" REF_2                \
+	"\",\"case_code\":\"ZZ-TWO\",\"occurred_on\":\"2026-03\"}\n"
+
+struct fixture {
+	struct bench *bench;
+	struct tlog log;
+	struct vault *vault;
+	int woken;
+	struct vault_request *done; /* collected, not asked for yet */
+	char keystore[300], keyring[300];
+};
+
+/* --- the loop's part --- */
+
+static void on_wake(void *arg)
+{
+	struct fixture *f = arg;
+	uint64_t one = 1;
+
+	if (write(f->woken, &one, sizeof(one)) != sizeof(one))
+		abort();
+}
+
+static void collect(struct fixture *f)
+{
+	struct vault_request **last = &f->done;
+
+	while (*last != NULL)
+		last = &(*last)->next;
+	*last = vault_done(f->vault);
+}
+
+static struct vault_request *find_done(struct fixture *f, struct vault_request *request)
+{
+	for (struct vault_request **at = &f->done; *at != NULL; at = &(*at)->next)
+		if (*at == request) {
+			*at = request->next;
+			return request;
+		}
+	return NULL;
+}
+
+static void wait_for(struct fixture *f, struct vault_request *request)
+{
+	uint64_t wakes;
+
+	while (find_done(f, request) == NULL) {
+		assert_int_equal(read(f->woken, &wakes, sizeof(wakes)), sizeof(wakes));
+		collect(f);
+	}
+}
+
+static struct vault_request *request_new(enum vault_type type)
+{
+	struct vault_request *request = vault_request_new(type, NULL);
+	static uint64_t now_ms = UINT64_C(1790000000123);
+
+	assert_non_null(request);
+	now_ms++;
+	request->now_s = now_ms / 1000;
+	request->now_ms = now_ms;
+	snprintf(request->officer, sizeof(request->officer), "officer one");
+	return request;
+}
+
+static struct vault_request *submit(struct fixture *f, struct vault_request *request)
+{
+	vault_submit(f->vault, request);
+	return request;
+}
+
+static struct vault_request *ask(struct fixture *f, struct vault_request *request)
+{
+	wait_for(f, submit(f, request));
+	return request;
+}
+
+/* Asks, frees; the result. */
+static enum err ask_simple(struct fixture *f, struct vault_request *request)
+{
+	enum err err = ask(f, request)->result;
+
+	vault_request_free(request);
+	return err;
+}
+
+static struct vault_request *unlock_request(const char *passphrase)
+{
+	struct vault_request *request = request_new(VAULT_UNLOCK);
+
+	assert_ok(secret_copy(&request->passphrase, bytes_str(passphrase)));
+	return request;
+}
+
+static void unlock(struct fixture *f)
+{
+	struct vault_request *request = ask(f, unlock_request(PASSPHRASE));
+
+	if (request->result != OK)
+		fail_msg("unlock: %s", err_message(&request->ctx, request->result));
+	vault_request_free(request);
+}
+
+static void lock(struct fixture *f)
+{
+	assert_ok(ask_simple(f, request_new(VAULT_LOCK)));
+}
+
+static struct vault_request *seal_request(const char *lines, bool dry_run)
+{
+	struct vault_request *request = request_new(VAULT_SEAL);
+
+	buf_put_str(&request->lines, lines);
+	request->dry_run = dry_run;
+	return request;
+}
+
+static struct vault_request *seal(struct fixture *f, const char *lines)
+{
+	struct vault_request *request = ask(f, seal_request(lines, false));
+
+	if (request->result != OK)
+		fail_msg("seal: line %u: %s", request->line,
+			err_message(&request->ctx, request->result));
+	return request;
+}
+
+static void end_batch(struct fixture *f, enum vault_type type, uint64_t index)
+{
+	struct vault_request *request = request_new(type);
+
+	request->index = index;
+	assert_ok(ask_simple(f, request));
+}
+
+/* Entries -> log; where they went. */
+static uint64_t append(struct fixture *f, const struct bytes *entries, size_t count)
+{
+	uint64_t index = f->log.compact.size;
+	enum err err = bench_write(f->bench, tlog_write_entries(&f->log, entries, count));
+
+	if (err != OK)
+		fail_msg("append: %s", f->bench->ctx.text);
+	return index;
+}
+
+/* All the way; frees the request. */
+static void append_commit(struct fixture *f, struct vault_request *sealed)
+{
+	assert_non_null(sealed->entries);
+	assert_string_equal(sealed->log_origin, f->log.origin.text);
+	end_batch(f, VAULT_COMMITTED, append(f, sealed->entries->entry, sealed->entries->count));
+	vault_request_free(sealed);
+}
+
+static void record(struct fixture *f, const char *lines)
+{
+	append_commit(f, seal(f, lines));
+}
+
+/* What is wrong with the lines, and where. */
+static void check_refused(
+	struct fixture *f, const char *lines, enum err err, uint32_t line, const char *says)
+{
+	struct vault_request *request = ask(f, seal_request(lines, false));
+
+	assert_int_equal(request->result, err);
+	assert_int_equal(request->line, line);
+	assert_null(request->entries);
+	if (strstr(request->ctx.text, says) == NULL)
+		fail_msg("'%s' does not say '%s'", request->ctx.text, says);
+	vault_request_free(request);
+}
+
+static struct vault_request *show(struct fixture *f, const char *name)
+{
+	struct vault_request *request = request_new(VAULT_SHOW);
+
+	snprintf(request->name, sizeof(request->name), "%s", name);
+	return ask(f, request);
+}
+
+static json_t *doc_json(const struct vault_doc *doc)
+{
+	json_t *json = json_loadb((const char *)doc->json.data, doc->json.size, 0, NULL);
+
+	assert_non_null(json);
+	return json;
+}
+
+/* All documents of a SHOW or LIST behind one another, as text to be freed. */
+static char *docs_text(struct vault_request *request)
+{
+	struct buf all;
+	char *text;
+
+	assert_ok(request->result);
+	buf_init(&all, 64 * 1024 * 1024);
+	for (const struct vault_doc *doc = request->docs; doc != NULL; doc = doc->next) {
+		json_decref(doc_json(doc));
+		buf_put(&all, buf_bytes(&doc->json));
+		buf_put_u8(&all, '\n');
+	}
+	text = strdup(buf_cstr(&all));
+	buf_release(&all);
+	vault_request_free(request);
+	return text;
+}
+
+static char *book_text(struct fixture *f)
+{
+	char *list = docs_text(ask(f, request_new(VAULT_LIST)));
+	char *one = docs_text(show(f, "ZZ-ONE")), *all = NULL;
+
+	assert_true(asprintf(&all, "%s%s", list, one) > 0);
+	free(list);
+	free(one);
+	return all;
+}
+
+static size_t count_lines(const char *text)
+{
+	size_t count = 0;
+
+	for (; *text != 0; text++)
+		count += *text == '\n';
+	return count;
+}
+
+/* Every sealed entry of the log has a locator of its own. */
+static void check_locators_unique(struct fixture *f)
+{
+	size_t count = (size_t)f->log.compact.size;
+	struct seal_locator *all = calloc(count + 1, sizeof(*all));
+	struct buf entry;
+
+	buf_init(&entry, LIMIT_ENTRY_SIZE);
+	for (size_t i = 0; i < count; i++) {
+		buf_clear(&entry);
+		assert_ok(store_entry(f->bench->store, &f->log.origin, i, &entry, NULL));
+		assert_ok(seal_entry_locator(buf_bytes(&entry), &all[i]));
+		for (size_t j = 0; j < i; j++)
+			assert_memory_not_equal(all[i].b, all[j].b, sizeof(all[i].b));
+	}
+	buf_release(&entry);
+	free(all);
+}
+
+/* --- fixture --- */
+
+static void keystore_write(struct fixture *f, const char *origin)
+{
+	static const uint8_t keyring_key[AEAD_KEY_SIZE] = {7};
+	struct scrypt_cost cost = {16, 1, 1};
+	struct node_keys keys;
+	struct buf file;
+	FILE *out;
+
+	assert_ok(node_keys_make(origin, &keys));
+	memcpy(keys.keyring_key.data, keyring_key, sizeof(keyring_key)); /* the same every time */
+	buf_init(&file, LIMIT_KEYSTORE_SIZE);
+	assert_ok(keystore_seal(&keys, "test", bytes_str(PASSPHRASE), cost, &file));
+	out = fopen(f->keystore, "w");
+	assert_non_null(out);
+	assert_int_equal(fwrite(file.data, 1, file.size, out), file.size);
+	assert_int_equal(fclose(out), 0);
+	assert_int_equal(chmod(f->keystore, 0600), 0);
+	buf_wipe(&file);
+	node_keys_release(&keys);
+}
+
+static void vault_begin(struct fixture *f, const char *country)
+{
+	struct errctx ctx = {""};
+	struct vault_opts opts = {
+		.store = f->bench->store,
+		.keystore = f->keystore,
+		.keyring = f->keyring,
+		.network = NETWORK,
+		.node = NODE,
+		.country = country,
+		.wake = on_wake,
+		.wake_arg = f,
+	};
+
+	assert_ok(vault_start(&opts, &f->vault, &ctx));
+}
+
+static void vault_end(struct fixture *f)
+{
+	vault_stop(f->vault);
+	collect(f);
+	while (f->done != NULL) {
+		struct vault_request *request = f->done;
+
+		f->done = request->next;
+		vault_request_free(request);
+	}
+	vault_free(f->vault);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	void *bench;
+
+	assert_non_null(f);
+	bench_setup(&bench);
+	f->bench = bench;
+	tlog_init(&f->log, 1);
+	f->woken = eventfd(0, EFD_CLOEXEC);
+	assert_true(f->woken >= 0);
+	snprintf(f->keystore, sizeof(f->keystore), "%s/keystore", f->bench->place.directory);
+	snprintf(f->keyring, sizeof(f->keyring), "%s/keyring", f->bench->place.directory);
+	keystore_write(f, f->log.origin.text);
+	vault_begin(f, "HTI");
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	void *bench = f->bench;
+
+	vault_end(f);
+	close(f->woken);
+	tlog_release(&f->log);
+	free(f);
+	return bench_teardown(&bench);
+}
+
+/* --- tests --- */
+
+static void test_unlock(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	assert_int_equal(ask_simple(f, request_new(VAULT_LIST)), ERR_LOCKED);
+	assert_int_equal(ask_simple(f, request_new(VAULT_SHOW)), ERR_LOCKED);
+	assert_int_equal(ask_simple(f, seal_request(OPEN_1, false)), ERR_LOCKED);
+	assert_int_equal(ask_simple(f, seal_request(OPEN_1, true)), ERR_LOCKED);
+	lock(f); /* it is: fine */
+
+	request = ask(f, unlock_request("seven herons over the lagoons"));
+	assert_int_equal(request->result, ERR_DENIED);
+	assert_null(request->keys);
+	assert_null(request->passphrase.data);
+	vault_request_free(request);
+	assert_int_equal(ask_simple(f, request_new(VAULT_UNLOCK)), ERR_INVALID);
+	assert_int_equal(ask_simple(f, request_new(VAULT_LIST)), ERR_LOCKED);
+
+	request = ask(f, unlock_request(PASSPHRASE));
+	assert_ok(request->result);
+	assert_null(request->passphrase.data);
+	assert_non_null(request->keys);
+	assert_non_null(request->keys->node);
+	assert_non_null(request->keys->log);
+	assert_null(request->keys->directory);
+	assert_int_equal(request->keys->issuing_key.size, 0);
+	assert_string_equal(request->keys->log_origin, f->log.origin.text);
+	assert_int_equal(request->cases, 0);
+	vault_request_free(request);
+
+	request = ask(f, unlock_request(PASSPHRASE));
+	assert_ok(request->result);
+	assert_null(request->keys);
+	vault_request_free(request);
+	assert_int_equal(ask_simple(f, unlock_request("no")), ERR_DENIED);
+	assert_ok(ask_simple(f, request_new(VAULT_LIST)));
+	lock(f);
+	assert_int_equal(ask_simple(f, request_new(VAULT_LIST)), ERR_LOCKED);
+}
+
+static void check_unlock(struct fixture *f, enum err err)
+{
+	struct vault_request *request = ask(f, unlock_request(PASSPHRASE));
+
+	assert_int_equal(request->result, err);
+	assert_non_null(strstr(request->ctx.text, f->keystore));
+	vault_request_free(request);
+}
+
+static void test_keystore_file(void **state)
+{
+	struct fixture *f = *state;
+	int file;
+
+	assert_int_equal(chmod(f->keystore, 0640), 0);
+	check_unlock(f, ERR_DENIED);
+	assert_int_equal(chmod(f->keystore, 0601), 0);
+	check_unlock(f, ERR_DENIED);
+	assert_int_equal(chmod(f->keystore, 0400), 0);
+	unlock(f);
+	lock(f);
+	assert_int_equal(chmod(f->keystore, 0600), 0);
+	assert_int_equal(truncate(f->keystore, LIMIT_KEYSTORE_SIZE), 0);
+	check_unlock(f, ERR_CORRUPT);
+	assert_int_equal(truncate(f->keystore, LIMIT_KEYSTORE_SIZE + 10), 0);
+	check_unlock(f, ERR_CORRUPT);
+	assert_int_equal(unlink(f->keystore), 0);
+	check_unlock(f, ERR_NOTFOUND);
+	assert_int_equal(mkdir(f->keystore, 0700), 0);
+	check_unlock(f, ERR_INVALID);
+	assert_int_equal(rmdir(f->keystore), 0);
+	keystore_write(f, "ovra.example/jordan/1-0000000000000001"); /* another node's log */
+	file = open(f->keystore, O_RDONLY);
+	assert_true(file >= 0);
+	close(file);
+	assert_int_equal(ask_simple(f, unlock_request(PASSPHRASE)), ERR_CORRUPT);
+}
+
+static void test_record_and_show(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	struct vault_doc *doc;
+	const char *ref, *code;
+	json_t *json;
+	char lines[400];
+
+	unlock(f);
+	request = seal(f, "\n{\"type\":\"CASE_OPENED\"}\n  \n");
+	assert_int_equal(request->added, 1);
+	append_commit(f, request);
+
+	request = ask(f, request_new(VAULT_LIST));
+	assert_int_equal(request->cases, 1);
+	assert_int_equal(request->events, 1);
+	json = doc_json(request->docs);
+	assert_null(request->docs->next);
+	ref = json_string_value(json_object_get(json, "case_ref"));
+	code = json_string_value(json_object_get(json, "code"));
+	assert_memory_equal(code, "HTI-", 4);
+	assert_string_equal(json_string_value(json_object_get(json, "opened_on")), "");
+	assert_string_equal(json_string_value(json_object_get(json, "last_on")), "");
+	assert_int_equal(json_integer_value(json_object_get(json, "events")), 1);
+	vault_request_free(request);
+
+	snprintf(lines, sizeof(lines),
+		"{\"type\":\"CONTACT\",\"case_ref\":\"%s\",\"note\":\"rang twice\"}\n"
+		"{\"type\":\"CONTACT\",\"case_ref\":\"%s\",\"office\":\"COD\","
+		"\"recorded_by\":\"B\",\"recorded_at\":\"2020-01-01T00:00:00Z\"}",
+		ref, ref);
+	request = seal(f, lines);
+	assert_int_equal(request->added, 2);
+	assert_int_equal(request->entries->count, 3);
+	append_commit(f, request);
+
+	request = show(f, ref);
+	assert_ok(request->result);
+	assert_int_equal(request->events, 3);
+	vault_request_free(request);
+	request = show(f, code);
+	assert_ok(request->result);
+	json_decref(json);
+	json = doc_json(request->docs);
+	assert_int_equal(json_integer_value(json_object_get(json, "events")), 3);
+	assert_int_equal(json_integer_value(json_object_get(json, "left_out")), 0);
+	json_decref(json);
+	doc = request->docs->next; /* recorded in 2020 */
+	json = doc_json(doc);
+	assert_string_equal(json_string_value(json_object_get(json, "office")), "COD");
+	json_decref(json);
+	json = doc_json(doc->next);
+	assert_string_equal(json_string_value(json_object_get(json, "type")), "CASE_OPENED");
+	assert_string_equal(json_string_value(json_object_get(json, "office")), "HTI");
+	assert_string_equal(json_string_value(json_object_get(json, "recorded_by")), "officer one");
+	json_decref(json);
+	json = doc_json(doc->next->next);
+	assert_string_equal(json_string_value(json_object_get(json, "note")), "rang twice");
+	json_decref(json);
+	assert_null(doc->next->next->next);
+	vault_request_free(request);
+
+	request = show(f, "HTI-none\x1b");
+	assert_int_equal(request->result, ERR_NOTFOUND);
+	assert_null(strchr(request->ctx.text, 0x1b));
+	vault_request_free(request);
+}
+
+/* Events of one day and one request are shown in the order of their lines. */
+static void test_order_of_lines(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_doc *doc;
+	struct vault_request *request;
+	struct buf lines;
+	json_t *json;
+
+	unlock(f);
+	buf_init(&lines, 1 << 20);
+	buf_put_str(&lines, OPEN_1);
+	for (int i = 0; i < 50; i++)
+		buf_printf(&lines,
+			"{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1
+			"\",\"occurred_on\":\"2026-04-01\",\"n\":%d}\n",
+			i);
+	record(f, buf_cstr(&lines));
+	buf_release(&lines);
+	request = show(f, REF_1);
+	assert_ok(request->result);
+	doc = request->docs->next->next;
+	for (int i = 0; i < 50; i++, doc = doc->next) {
+		json = doc_json(doc);
+		assert_int_equal(json_integer_value(json_object_get(json, "n")), i);
+		json_decref(json);
+	}
+	vault_request_free(request);
+}
+
+static void test_relock(void **state)
+{
+	struct fixture *f = *state;
+	char *before, *after;
+
+	unlock(f);
+	record(f, OPEN_1 PERSON_1);
+	record(f, CONTACT_1 OPEN_2 CONTACT_1);
+	record(f, CONTACT_1);
+	before = book_text(f);
+	assert_int_equal(count_lines(before), 2 + 1 + 5);
+	for (int i = 0; i < 3; i++) {
+		lock(f);
+		unlock(f);
+		after = book_text(f);
+		assert_string_equal(before, after);
+		free(after);
+	}
+	record(f, CONTACT_1 CONTACT_1);
+	check_locators_unique(f);
+	free(before);
+	before = book_text(f);
+
+	/* And by another process, so to say. */
+	vault_end(f);
+	vault_begin(f, "HTI");
+	unlock(f);
+	after = book_text(f);
+	assert_string_equal(before, after);
+	record(f, CONTACT_1);
+	check_locators_unique(f);
+	free(before);
+	free(after);
+}
+
+static int compare_locators(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct seal_locator));
+}
+
+static void locators_of(const struct entries *entries, struct seal_locator *ret)
+{
+	for (size_t i = 0; i < entries->count; i++)
+		assert_ok(seal_entry_locator(entries->entry[i], &ret[i]));
+	qsort(ret, entries->count, sizeof(*ret), compare_locators);
+}
+
+static void test_abort(void **state)
+{
+	struct seal_locator first[16], second[16];
+	struct fixture *f = *state;
+	struct vault_request *request;
+	size_t count;
+
+	unlock(f);
+	request = seal(f, OPEN_1 PERSON_1 CONTACT_1);
+	count = request->entries->count;
+	assert_int_equal(count, 1 + 4 + 1);
+	locators_of(request->entries, first);
+	vault_request_free(request);
+	end_batch(f, VAULT_ABORTED, 0);
+
+	request = show(f, "ZZ-ONE");
+	assert_int_equal(request->result, ERR_NOTFOUND);
+	vault_request_free(request);
+	/* The case was never opened: still not to be added to. */
+	check_refused(f, CONTACT_1, ERR_NOTFOUND, 1, REF_1);
+
+	request = seal(f, OPEN_1 PERSON_1 CONTACT_1);
+	assert_int_equal(request->added, 3);
+	assert_int_equal(request->entries->count, count);
+	locators_of(request->entries, second);
+	assert_memory_equal(first, second, count * sizeof(*first)); /* the same keys and numbers */
+	append_commit(f, request);
+	check_locators_unique(f);
+	lock(f);
+	unlock(f);
+	free(book_text(f));
+}
+
+static void test_again(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	request = seal(f, OPEN_1 PERSON_1 PERSON_1);
+	assert_int_equal(request->added, 2);
+	assert_int_equal(request->known, 1);
+	append_commit(f, request);
+	for (int i = 0; i < 2; i++) {
+		request = seal(f, OPEN_1 PERSON_1);
+		assert_int_equal(request->added, 0);
+		assert_int_equal(request->known, 2);
+		assert_null(request->entries);
+		vault_request_free(request);
+		lock(f);
+		unlock(f);
+	}
+	request = seal(f, OPEN_1 OPEN_2 PERSON_1);
+	assert_int_equal(request->added, 1);
+	assert_int_equal(request->known, 2);
+	append_commit(f, request);
+	/* Nothing on its way: no end. */
+	assert_int_equal(ask_simple(f, request_new(VAULT_COMMITTED)), ERR_INVALID);
+	assert_int_equal(ask_simple(f, request_new(VAULT_ABORTED)), ERR_INVALID);
+	request = seal(f, "");
+	assert_int_equal(request->added, 0);
+	vault_request_free(request);
+}
+
+static void test_bad_lines(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	check_refused(f, OPEN_1 PERSON_1 "{\"type\":\"CONTACT\"\n", ERR_MALFORMED, 3, "");
+	check_refused(f, "\n\n{\"type\":\"NOPE\"}", ERR_INVALID, 3, "type");
+	check_refused(f, PERSON_1 OPEN_1, ERR_NOTFOUND, 1, REF_1);
+	check_refused(f, OPEN_1 "\n{\"type\":\"CONTACT\"}", ERR_INVALID, 3, "case_ref");
+	check_refused(f, OPEN_1 "{\"type\":\"CASE_OPENED\",\"case_ref\":\"" REF_1 "\"}", ERR_EXISTS,
+		2, REF_1);
+	check_refused(f, OPEN_1 "{\"type\":\"CASE_OPENED\",\"case_code\":\"zz-one\"}", ERR_EXISTS,
+		2, "ZZ-ONE");
+	check_refused(
+		f, "{\"type\":\"CASE_OPENED\",\"case_code\":\"a b\"}", ERR_INVALID, 1, "case_code");
+	check_refused(f, "{\"type\":\"CASE_OPENED\",\"case_code\":7}", ERR_INVALID, 1, "case_code");
+	check_refused(f,
+		OPEN_1 OPEN_2 "{\"type\":\"CONTACT\",\"event_id\":\"" ID_1
+			      "\",\"case_ref\":\"" REF_2 "\"}",
+		ERR_EXISTS, 3, "event_id");
+	check_refused(f,
+		OPEN_1 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":\"" ID_2
+		       "\",\"field\":\"note\",\"new_value\":\"x\"}",
+		ERR_NOTFOUND, 2, "corrects");
+	check_refused(f,
+		OPEN_1 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":4}",
+		ERR_MALFORMED, 2, "corrects");
+	check_refused(f,
+		OPEN_1 OPEN_2 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1
+			      "\",\"corrects\":\"" ID_3 "\"}",
+		ERR_NOTFOUND, 3, "corrects");
+	check_refused(f, OPEN_1 "{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1 "\",\"note\":1}",
+		ERR_INVALID, 2, "note");
+	request = seal_request(OPEN_1, false);
+	request->officer[0] = 0;
+	assert_int_equal(ask(f, request)->result, ERR_INVALID);
+	assert_non_null(strstr(request->ctx.text, "recorded_by"));
+	vault_request_free(request);
+
+	/* Nothing of all that happened. */
+	request = ask(f, request_new(VAULT_LIST));
+	assert_null(request->docs);
+	assert_int_equal(request->events, 0);
+	vault_request_free(request);
+
+	record(f, OPEN_1 PERSON_1);
+	check_refused(
+		f, "{\"type\":\"CASE_OPENED\",\"case_ref\":\"" REF_1 "\"}", ERR_EXISTS, 1, REF_1);
+	check_refused(
+		f, "{\"type\":\"CASE_OPENED\",\"case_code\":\"ZZ-One\"}", ERR_EXISTS, 1, "ZZ-ONE");
+	check_refused(f,
+		OPEN_2 "{\"type\":\"CONTACT\",\"event_id\":\"" ID_1 "\",\"case_ref\":\"" REF_2
+		       "\"}",
+		ERR_EXISTS, 2, "event_id");
+}
+
+static void test_no_country(void **state)
+{
+	struct fixture *f = *state;
+
+	vault_end(f);
+	vault_begin(f, "");
+	unlock(f);
+	check_refused(f, "{\"type\":\"CASE_OPENED\"}", ERR_INVALID, 1, "office");
+	record(f, "{\"type\":\"CASE_OPENED\",\"office\":\"LBN\"}");
+}
+
+static void test_dry_run(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	struct stat before, after;
+	char path[320];
+
+	unlock(f);
+	snprintf(path, sizeof(path), "%s/data.mdb", f->keyring);
+	assert_int_equal(stat(path, &before), 0);
+	request = ask(f, seal_request(OPEN_1 PERSON_1 PERSON_1, true));
+	assert_ok(request->result);
+	assert_int_equal(request->added, 2);
+	assert_int_equal(request->known, 1);
+	assert_null(request->entries);
+	vault_request_free(request);
+	/* Its case may be in an earlier chunk, and what it corrects. */
+	request = ask(f, seal_request(PERSON_1 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1
+					       "\",\"corrects\":\"" ID_4
+					       "\",\"field\":\"note\",\"new_value\":\"x\"}",
+				 true));
+	assert_ok(request->result);
+	assert_int_equal(request->added, 2);
+	vault_request_free(request);
+	request = ask(f, seal_request(OPEN_1 "{}", true));
+	assert_int_equal(request->result, ERR_INVALID);
+	assert_int_equal(request->line, 2);
+	vault_request_free(request);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_mtim.tv_sec, after.st_mtim.tv_sec);
+	assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+	check_refused(f, PERSON_1, ERR_NOTFOUND, 1, REF_1); /* nothing was kept of it */
+}
+
+static void test_correction(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	request = seal(f, OPEN_1 PERSON_1 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1
+					  "\",\"corrects\":\"" ID_2
+					  "\",\"field\":\"names\",\"new_value\":[\"M\"]}");
+	assert_int_equal(request->entries->count, 1 + 4 + 1);
+	append_commit(f, request);
+	lock(f);
+	unlock(f);
+	request = seal(f, "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":\"" ID_1
+			  "\",\"field\":\"occurred_on\",\"new_value\":\"2026\"}");
+	append_commit(f, request);
+	request = show(f, "zz-one");
+	assert_int_equal(request->events, 4);
+	vault_request_free(request);
+}
+
+static void test_queue(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *first, *second, *third;
+	uint64_t index;
+
+	unlock(f);
+	first = seal(f, OPEN_1);
+	second = submit(f, seal_request(PERSON_1, false));
+	third = submit(f, seal_request(PERSON_1 CONTACT_1, false));
+	/* All others pass. */
+	assert_ok(ask_simple(f, request_new(VAULT_LIST)));
+	assert_ok(ask_simple(f, seal_request(PERSON_1, true)));
+	assert_ok(ask_simple(f, unlock_request(PASSPHRASE)));
+	assert_null(find_done(f, second));
+	index = append(f, first->entries->entry, first->entries->count);
+	vault_request_free(first);
+	end_batch(f, VAULT_COMMITTED, index);
+	wait_for(f, second);
+	assert_ok(second->result);
+	assert_ok(ask_simple(f, request_new(VAULT_LIST)));
+	assert_null(find_done(f, third));
+	append_commit(f, second);
+	wait_for(f, third);
+	assert_ok(third->result);
+	assert_int_equal(third->known, 1);
+	assert_int_equal(third->added, 1);
+	append_commit(f, third);
+	check_locators_unique(f);
+}
+
+/* Locked while a batch is on its way; then unlocked, before its end is known. */
+static void lock_under_way(struct fixture *f, bool commit)
+{
+	struct vault_request *sealed = seal(f, CONTACT_1), *waiting, *opened, *list;
+	struct entries *entries = entries_ref(sealed->entries);
+	uint64_t index = 0;
+
+	vault_request_free(sealed);
+	waiting = submit(f, seal_request(CONTACT_1, false));
+	lock(f);
+	wait_for(f, waiting);
+	assert_int_equal(waiting->result, ERR_LOCKED);
+	vault_request_free(waiting);
+	assert_int_equal(ask_simple(f, request_new(VAULT_LIST)), ERR_LOCKED);
+	opened = submit(f, unlock_request(PASSPHRASE));
+	list = submit(f, request_new(VAULT_LIST));
+	if (commit)
+		index = append(f, entries->entry, entries->count);
+	collect(f);
+	assert_null(find_done(f, opened));
+	assert_null(find_done(f, list));
+	end_batch(f, commit ? VAULT_COMMITTED : VAULT_ABORTED, index);
+	wait_for(f, opened);
+	assert_ok(opened->result);
+	assert_non_null(opened->keys);
+	vault_request_free(opened);
+	wait_for(f, list);
+	assert_ok(list->result);
+	vault_request_free(list);
+	entries_unref(entries);
+}
+
+static void test_lock_under_way(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	record(f, OPEN_1);
+	lock_under_way(f, true);
+	lock_under_way(f, false);
+	record(f, CONTACT_1);
+	check_locators_unique(f);
+	request = show(f, REF_1);
+	assert_int_equal(request->events, 3);
+	vault_request_free(request);
+}
+
+static void test_stop(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *sealed, *queued, *late;
+
+	unlock(f);
+	sealed = seal(f, OPEN_1);
+	queued = submit(f, seal_request(CONTACT_1, false));
+	vault_stop(f->vault);
+	late = submit(f, request_new(VAULT_LIST));
+	collect(f);
+	assert_non_null(find_done(f, queued));
+	assert_int_equal(queued->result, ERR_CANCELED);
+	assert_int_equal(queued->lines.size, 0);
+	assert_non_null(find_done(f, late));
+	assert_int_equal(late->result, ERR_CANCELED);
+	vault_request_free(sealed);
+	vault_request_free(queued);
+	vault_request_free(late);
+	vault_stop(f->vault); /* again: fine */
+}
+
+/* A damaged entry is left out of what is shown, and its number is not used again. */
+static void test_damaged(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	struct bytes damaged;
+	uint8_t *copy;
+
+	unlock(f);
+	record(f, OPEN_1);
+	request = seal(f, CONTACT_1);
+	assert_int_equal(request->entries->count, 1);
+	damaged = request->entries->entry[0];
+	copy = malloc(damaged.size);
+	memcpy(copy, damaged.data, damaged.size);
+	copy[damaged.size - 1] ^= 1; /* of the sealed body */
+	damaged.data = copy;
+	end_batch(f, VAULT_COMMITTED, append(f, &damaged, 1));
+	vault_request_free(request);
+	free(copy);
+	for (int i = 0; i < 2; i++) {
+		json_t *json;
+
+		request = show(f, REF_1);
+		assert_ok(request->result);
+		assert_int_equal(request->events, 1);
+		json = doc_json(request->docs);
+		assert_int_equal(json_integer_value(json_object_get(json, "left_out")), 1 - i);
+		json_decref(json);
+		vault_request_free(request);
+		lock(f);
+		unlock(f);
+	}
+	record(f, CONTACT_1);
+	check_locators_unique(f);
+	lock(f);
+	unlock(f);
+	request = show(f, REF_1);
+	assert_int_equal(request->events, 2);
+	vault_request_free(request);
+}
+
+/* A new epoch: the old log is read, the new one is written, each with its own numbers. */
+static void test_new_epoch(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	struct tlog old = f->log;
+	char *before, *after;
+
+	unlock(f);
+	record(f, OPEN_1 PERSON_1);
+	old = f->log;
+	lock(f);
+	tlog_init(&f->log, 2);
+	keystore_write(f, f->log.origin.text);
+	unlock(f);
+	request = show(f, REF_1);
+	assert_int_equal(request->events, 2);
+	vault_request_free(request);
+	record(f, CONTACT_1 OPEN_2);
+	record(f, CONTACT_1);
+	check_locators_unique(f);
+	before = book_text(f);
+	lock(f);
+	unlock(f);
+	after = book_text(f);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	tlog_release(&old);
+}
+
+/* --- nothing in clear on the disk --- */
+
+static const char *needle;
+static size_t needles_found, files_looked_at;
+
+static int look(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	char *data;
+	FILE *file;
+
+	if (type != FTW_F || st->st_size == 0)
+		return 0;
+	file = fopen(path, "r");
+	data = malloc((size_t)st->st_size);
+	assert_non_null(file);
+	assert_non_null(data);
+	assert_int_equal(fread(data, 1, (size_t)st->st_size, file), st->st_size);
+	fclose(file);
+	needles_found += memmem(data, (size_t)st->st_size, needle, strlen(needle)) != NULL;
+	files_looked_at++;
+	free(data);
+	return 0;
+}
+
+static size_t find_on_disk(struct fixture *f, const char *text)
+{
+	needle = text;
+	needles_found = files_looked_at = 0;
+	assert_int_equal(nftw(f->bench->place.directory, look, 16, FTW_PHYS), 0);
+	assert_true(files_looked_at >= 3); /* store, keyring, keystore */
+	return needles_found;
+}
+
+static void test_no_plaintext(void **state)
+{
+	static const char *const words[] = {"Marisolwenda", "quillfeather", "ZZ-ONE", "pregnant",
+		"PHONE", "officer one", "2026-02-0", "case_code", "names"};
+	struct fixture *f = *state;
+	char text[CASE_REF_SIZE + 1] = "";
+	struct case_ref ref;
+
+	unlock(f);
+	record(f, OPEN_1 PERSON_1 CONTACT_1);
+	free(book_text(f));
+	lock(f);
+	unlock(f);
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (find_on_disk(f, words[i]) != 0)
+			fail_msg("'%s' stands on the disk", words[i]);
+	assert_ok(case_ref_parse(bytes_str(REF_1), &ref));
+	memcpy(text, ref.b + 1, CASE_REF_SIZE - 1); /* the first byte is zero */
+	assert_int_equal(find_on_disk(f, text), 0);
+	assert_int_equal(find_on_disk(f, f->log.origin.text), 1); /* the search does find */
+}
+
+/* --- limits and failures --- */
+
+static void test_caps(void **state)
+{
+	static const char line[] = "{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1 "\"}\n";
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	/* The request's size: at the cap and past it. */
+	request = seal_request(OPEN_1, true);
+	while (request->lines.size < LIMIT_CONTROL_REQUEST)
+		buf_put_u8(&request->lines, ' ');
+	assert_ok(ask_simple(f, request));
+	request = seal_request(OPEN_1, true);
+	while (request->lines.size < LIMIT_CONTROL_REQUEST)
+		buf_put_u8(&request->lines, ' ');
+	buf_put_u8(&request->lines, ' ');
+	assert_int_equal(ask_simple(f, request), ERR_LIMIT);
+
+	/* The events of a case. */
+	record(f, OPEN_1);
+	request = seal_request("", false);
+	for (int i = 0; i < LIMIT_CASE_EVENTS; i++)
+		buf_put_str(&request->lines, line);
+	assert_ok(request->lines.err);
+	ask(f, request);
+	assert_int_equal(request->result, ERR_LIMIT);
+	assert_int_equal(request->line, LIMIT_CASE_EVENTS);
+	vault_request_free(request);
+	request = seal_request("", false);
+	for (int i = 0; i < LIMIT_CASE_EVENTS - 1; i++)
+		buf_put_str(&request->lines, line);
+	ask(f, request);
+	assert_ok(request->result);
+	assert_int_equal(request->added, LIMIT_CASE_EVENTS - 1);
+	append_commit(f, request);
+	check_refused(f, line, ERR_LIMIT, 1, "events");
+	lock(f);
+	unlock(f);
+	request = show(f, "ZZ-ONE");
+	assert_int_equal(request->events, LIMIT_CASE_EVENTS);
+	vault_request_free(request);
+}
+
+/* Memory runs out at every point of an unlock and of a seal: an error, and nothing half-done. */
+static void test_torture(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	enum err err = ERR_NOMEM;
+
+	unlock(f);
+	record(f, OPEN_1 PERSON_1);
+	lock(f);
+	for (size_t n = 0; err != OK; n++) {
+		request = unlock_request(PASSPHRASE);
+		alloc_fail_after(n);
+		err = ask(f, request)->result;
+		alloc_fail_after(SIZE_MAX);
+		if (err == OK)
+			assert_non_null(request->keys);
+		else
+			assert_null(request->keys);
+		vault_request_free(request);
+		assert_true(n < 100000);
+	}
+	err = ERR_NOMEM;
+	for (size_t n = 0; err != OK; n++) {
+		request = seal_request(CONTACT_1 OPEN_2, false);
+		alloc_fail_after(n);
+		err = ask(f, request)->result;
+		alloc_fail_after(SIZE_MAX);
+		if (err == OK) {
+			assert_int_equal(request->added, 2);
+			append_commit(f, request);
+			break;
+		}
+		assert_null(request->entries);
+		vault_request_free(request);
+		assert_true(n < 100000);
+	}
+	check_locators_unique(f);
+	lock(f);
+	unlock(f);
+	request = ask(f, request_new(VAULT_LIST));
+	assert_int_equal(request->events, 4);
+	vault_request_free(request);
+}
+
+static void test_torture_show(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	enum err err = ERR_NOMEM;
+
+	unlock(f);
+	record(f, OPEN_1 PERSON_1);
+	for (size_t n = 0; err != OK; n++) {
+		request = request_new(VAULT_SHOW);
+		snprintf(request->name, sizeof(request->name), REF_1);
+		alloc_fail_after(n);
+		err = ask(f, request)->result;
+		alloc_fail_after(SIZE_MAX);
+		if (err != OK)
+			assert_null(request->docs);
+		else
+			assert_int_equal(request->events, 2);
+		vault_request_free(request);
+		assert_true(n < 100000);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_unlock),
+		TEST(test_keystore_file),
+		TEST(test_record_and_show),
+		TEST(test_order_of_lines),
+		TEST(test_relock),
+		TEST(test_abort),
+		TEST(test_again),
+		TEST(test_bad_lines),
+		TEST(test_no_country),
+		TEST(test_dry_run),
+		TEST(test_correction),
+		TEST(test_queue),
+		TEST(test_lock_under_way),
+		TEST(test_stop),
+		TEST(test_damaged),
+		TEST(test_new_epoch),
+		TEST(test_no_plaintext),
+		TEST(test_caps),
+		TEST(test_torture),
+		TEST(test_torture_show),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
