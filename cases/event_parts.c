@@ -267,7 +267,7 @@ enum err event_split(const struct event *event, const struct event_target *targe
 {
 	struct event_parts parts = {0};
 	struct split *split;
-	struct plan plan;
+	struct plan plan = {0};
 	enum err err;
 
 	TRY(event_check_complete(event, ctx));

@@ -20,7 +20,6 @@
  */
 #include "certs/tls.h"
 
-#include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 

@@ -37,7 +37,8 @@ typedef enum err (*tls_judge)(void *arg, const struct certificate_info *peer, bo
 struct tls_opts {
 	struct bytes key;     /* PKCS#8 DER; empty only for a joiner */
 	struct bytes chain[2]; /* node, issuing: DER; empty for a joiner */
-	struct bytes root;    /* DER; empty only for a joiner, who then accepts any server */
+	struct bytes root;    /* DER; empty only for a joiner, who then accepts any server, has no key
+	                       * and speaks nothing but TLS_ALPN_JOIN */
 	const char *const *alpns; /* accepted as server, offered as client; NULL-terminated; a joiner's
 				   * is TLS_ALPN_JOIN alone */
 	tls_judge judge;      /* may be NULL: the chain decides; NULL for a joiner */

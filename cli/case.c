@@ -12,15 +12,29 @@
 
 enum { CODE_TRIES_MAX = 16, REF_TEXT = 2 * CASE_REF_SIZE };
 
+/* The node answers with the case and then with each event, so that no answer outgrows a frame; here
+ * they become one document whose member `events` is the list. */
 static enum err ask_case(const struct cli *cli, const char *name, json_t **ret, struct errctx *ctx)
 {
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
 	Sauti__CaseShowRequest show = SAUTI__CASE_SHOW_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *events = NULL;
+	json_t *kase;
 
 	show.case_ = (char *)name;
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_SHOW;
 	request.case_show = &show;
-	return daemon_call(cli, &request, ret, NULL, ctx);
+	TRY(daemon_list(cli, &request, &events, ctx));
+	kase = json_incref(json_array_get(events, 0));
+	if (kase == NULL)
+		return err_set(ctx, ERR_MALFORMED, "the node's answer is empty");
+	json_array_remove(events, 0);
+	if (json_object_set(kase, "events", events) != 0) {
+		json_decref(kase);
+		return err_set(ctx, ERR_MALFORMED, "the node's answer is not a case");
+	}
+	*ret = kase;
+	return OK;
 }
 
 /* ---- building an event ---- */

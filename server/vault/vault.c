@@ -239,7 +239,7 @@ static enum err unlock_first(
 		.compression = opts->compression,
 		.stop = &vault->stopping,
 	};
-	struct vault_keys *handed;
+	struct vault_keys *handed = NULL;
 	enum err err;
 
 	if (vault->keyring == NULL)

@@ -9,7 +9,7 @@ for each thing that is not allowed: "path:line: rule: what". Exits 1 when there 
 The rules, and what is in the lists below:
   folder   every folder with C files is in FOLDERS
   include  a folder includes only the folders listed for it
-  rooted   project headers are included from the top, and exist
+  rooted   project headers are included from the top, and exist (a test's own stands beside it)
   foreign  a header of a library is included only where FOREIGN says; unknown ones nowhere
   pure     pure floors call no clock, file, socket, thread, log or randomness (STYLE 18)
   global   pure floors keep no state of their own
@@ -128,6 +128,11 @@ BEFORE = r"(?<![\w.])(?<!->)"
 STATE = re.compile(
     r"^[ \t]*(?:static|_Thread_local|__thread)\b(?![^;={(]*\bconst\b)(?![^;={]*\()"
     r"[^;={]*?(\w+)(?:\[[^\]]*\])*\s*(?:;|=)", re.MULTILINE)
+# The same without a storage class, at file scope.
+EXPORTED = re.compile(
+    r"^(?!(?:struct|enum|union)\s+\w+\s*;)(?:extern\s+)?(?:(?:struct|enum|union|unsigned)\s+)?"
+    r"(?!const\b|static\b|typedef\b|struct\b|enum\b|union\b)\w+[ \t]+\**(\w+)(?:\[[^\]]*\])*"
+    r"\s*(?:;|=)", re.MULTILINE)
 
 
 def calls(names):
@@ -174,7 +179,8 @@ class Lint:
         header = match.group(2)
         add = lambda rule, why: self.report(path, text, match.start(), rule, header, why)
         generated = re.fullmatch(r"(.*)\.pb-c\.h|(.*)\.inc", header)
-        if generated and folder in EXEMPT and "/" not in header:
+        beside = (self.root / path).parent / header
+        if folder in EXEMPT and "/" not in header and (generated or beside.is_file()):
             return
         source = generated.group(1) + ".proto" if generated and generated.group(1) else header
         if not (self.root / source).is_file() or ".." in header:
@@ -214,9 +220,10 @@ class Lint:
                             "%s in %s" % (what, folder))
         for match in STREAM.finditer(text):
             self.report(path, text, match.start(), "pure", match.group(1), "log in " + folder)
-        for match in STATE.finditer(text):
-            self.report(path, text, match.start(1), "global", match.group(1),
-                        "state of its own in " + folder)
+        for pattern in (STATE, EXPORTED):
+            for match in pattern.finditer(text):
+                self.report(path, text, match.start(1), "global", match.group(1),
+                            "state of its own in " + folder)
 
     def file(self, path):
         raw = (self.root / path).read_text(encoding="utf-8", errors="replace")

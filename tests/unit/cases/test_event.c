@@ -401,11 +401,8 @@ static void corrections_follow(void **state)
 #define FIX(field, value, t)                                                                       \
 	where(EVENT("CORRECTION",                                                                  \
 		      ",\"corrects\":\"" ID2 "\",\"field\":\"" field "\",\"new_value\":" value),   \
-		&(struct event_target)t)
-#define TARGET(type, main, groups)                                                                 \
-	{                                                                                          \
-		EVENT_##type, GROUP_##main, groups                                                 \
-	}
+		t)
+#define TARGET(type, main, groups) (&(struct event_target){EVENT_##type, GROUP_##main, groups})
 	struct event event = parse(EVENT("CORRECTION", ",\"corrects\":\"" ID2 "\""));
 	struct event_parts parts;
 	struct event_id id;
@@ -413,23 +410,18 @@ static void corrections_follow(void **state)
 	struct errctx ctx;
 
 	assert_string_equal(
-		FIX("stage", "\"CLOSED_OTHER\"",
-			((struct event_target)TARGET(INVESTIGATION_STAGE, ALLEGATION, 0x80))),
+		FIX("stage", "\"CLOSED_OTHER\"", TARGET(INVESTIGATION_STAGE, ALLEGATION, 0x80)),
 		"allegation:corrects,field,new_value");
-	assert_string_equal(
-		FIX("names[0]", "\"x\"", ((struct event_target)TARGET(PERSON_RECORDED, CORE, 4))),
+	assert_string_equal(FIX("names[0]", "\"x\"", TARGET(PERSON_RECORDED, CORE, 4)),
 		"identity:corrects,field,new_value");
 	assert_string_equal(
-		FIX("note", "\"x\"", ((struct event_target)TARGET(CONTACT, CONTACT, 8))),
-		"note:corrects,field,new_value");
-	assert_string_equal(FIX("service_code", "\"EDU\"",
-				    ((struct event_target)TARGET(NEED_UNMET, SERVICES, 0x20))),
+		FIX("note", "\"x\"", TARGET(CONTACT, CONTACT, 8)), "note:corrects,field,new_value");
+	assert_string_equal(FIX("service_code", "\"EDU\"", TARGET(NEED_UNMET, SERVICES, 0x20)),
 		"services:corrects,field,new_value");
-	assert_string_equal(FIX("service_code", "[\"EDU\",\"MED\"]",
-				    ((struct event_target)TARGET(NEEDS_ASSESSED, SERVICES, 0x20))),
+	assert_string_equal(
+		FIX("service_code", "[\"EDU\",\"MED\"]", TARGET(NEEDS_ASSESSED, SERVICES, 0x20)),
 		"health:corrects,field,new_value");
-	assert_string_equal(FIX("service_code", "\"EDU\"",
-				    ((struct event_target)TARGET(NEEDS_ASSESSED, SERVICES, 0x60))),
+	assert_string_equal(FIX("service_code", "\"EDU\"", TARGET(NEEDS_ASSESSED, SERVICES, 0x60)),
 		"health:corrects,field,new_value");
 	assert_int_equal(event_split(&event, NULL, &parts, &ctx), ERR_NOTFOUND);
 	assert_non_null(strstr(ctx.text, "corrects: found no event"));
