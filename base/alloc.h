@@ -22,10 +22,10 @@ void mem_set_allocator(const struct allocator *allocator);
 
 /* All return NULL when out of memory. Sizes must be > 0. */
 void *mem_alloc(size_t size) MUST_USE;
-void *mem_zalloc(size_t size) MUST_USE;                    /* zeroed */
-void *mem_array(size_t count, size_t size) MUST_USE;       /* zeroed, checks the product */
-void *mem_resize(void *pointer, size_t size) MUST_USE;     /* size > 0; old stays on NULL */
-void *mem_dup(const void *data, size_t size) MUST_USE;     /* size > 0 */
+void *mem_zalloc(size_t size) MUST_USE;                /* zeroed */
+void *mem_array(size_t count, size_t size) MUST_USE;   /* zeroed, checks the product */
+void *mem_resize(void *pointer, size_t size) MUST_USE; /* size > 0; old stays on NULL */
+void *mem_dup(const void *data, size_t size) MUST_USE; /* size > 0 */
 char *mem_strdup(const char *text) MUST_USE;
 void mem_free(void *pointer); /* NULL is fine */
 

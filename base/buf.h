@@ -18,8 +18,8 @@ void buf_init(struct buf *buf, size_t max);
 void buf_release(struct buf *buf); /* NULL and zeroed ones are fine; leaves it empty, max kept */
 void buf_clear(struct buf *buf);   /* size 0, error forgotten, memory kept */
 void buf_wipe(struct buf *buf);    /* as release, contents overwritten first: for secrets.
-                                    * (growth of a buf with secrets leaves no copy behind only
-                                    * when buf_reserve was called for the whole size first) */
+				    * (growth of a buf with secrets leaves no copy behind only
+				    * when buf_reserve was called for the whole size first) */
 
 /* Room for `more` bytes; NULL on error (sticky). Write there, then add to buf->size. */
 uint8_t *buf_reserve(struct buf *buf, size_t more);

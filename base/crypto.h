@@ -51,15 +51,15 @@ void crypto_release(void);
 void sha256_parts(const struct bytes *parts, size_t count, struct hash *ret);
 void sha256(struct bytes data, struct hash *ret);
 /* SHA-256(prefix || left || right): the inner node of a Merkle tree, the hot path of the log. */
-void sha256_node(uint8_t prefix, const struct hash *left, const struct hash *right,
-	struct hash *ret);
+void sha256_node(
+	uint8_t prefix, const struct hash *left, const struct hash *right, struct hash *ret);
 /* SHA-256(prefix || data): a leaf. */
 void sha256_leaf(uint8_t prefix, struct bytes data, struct hash *ret);
 
 /* HMAC-SHA-256 (RFC 2104) over the concatenation of parts. Keys of any length; note that HMAC
  * zero-extends short keys, so check exact lengths of keys and salts before. */
-enum err hmac_sha256(struct bytes key, const struct bytes *parts, size_t count,
-	struct hash *ret) MUST_USE;
+enum err hmac_sha256(
+	struct bytes key, const struct bytes *parts, size_t count, struct hash *ret) MUST_USE;
 
 /* HKDF with SHA-256, RFC 5869. Extract with an empty salt uses 32 zeros. Expand gives `size` bytes,
  * at most 255 * 32 (ERR_LIMIT); info is the concatenation of parts, at most 16 of them. */
@@ -76,10 +76,10 @@ struct aead_key {
 	uint8_t key[AEAD_KEY_SIZE];
 	uint8_t nonce[AEAD_NONCE_SIZE];
 };
-enum err aead_seal(const struct aead_key *key, struct bytes aad, struct bytes plain,
-	uint8_t *ret) MUST_USE;
-enum err aead_open(const struct aead_key *key, struct bytes aad, struct bytes sealed,
-	uint8_t *ret) MUST_USE;
+enum err aead_seal(
+	const struct aead_key *key, struct bytes aad, struct bytes plain, uint8_t *ret) MUST_USE;
+enum err aead_open(
+	const struct aead_key *key, struct bytes aad, struct bytes sealed, uint8_t *ret) MUST_USE;
 
 /* Ed25519 (RFC 8032). A signer holds the private key, parsed once; opaque; sign is thread-safe.
  * ERR_INVALID when the seed has another size. OpenSSL 3.0 keeps a key imported from raw bytes in
@@ -88,11 +88,11 @@ struct signer;
 enum err signer_new(struct bytes seed /* 32 bytes */, struct signer **ret) MUST_USE;
 void signer_free(struct signer *signer); /* NULL is fine */
 const struct ed25519_public *signer_public(const struct signer *signer);
-enum err signer_sign(const struct signer *signer, struct bytes message,
-	struct ed25519_signature *ret) MUST_USE;
+enum err signer_sign(
+	const struct signer *signer, struct bytes message, struct ed25519_signature *ret) MUST_USE;
 /* True only for a good signature. */
-bool ed25519_verify(const struct ed25519_public *key, struct bytes message,
-	struct bytes signature) MUST_USE;
+bool ed25519_verify(
+	const struct ed25519_public *key, struct bytes message, struct bytes signature) MUST_USE;
 
 /* The public key of an X25519 private key (RFC 7748), 32 bytes; ERR_INVALID for another size. */
 enum err x25519_public(struct bytes private_key, struct x25519_public *ret) MUST_USE;

@@ -6,59 +6,59 @@
 #define BASE_LIMITS_H
 
 /* Log and proofs. */
-#define LIMIT_ENTRY_SIZE           65535
-#define LIMIT_BATCH_SIZE           (256 * 1024)
-#define LIMIT_BATCH_ENTRIES        1024
-#define LIMIT_PROOF_HASHES         63
-#define LIMIT_LOG_SIZE             ((UINT64_C(1) << 48)) /* entries in one log */
-#define LIMIT_NOTE_SIZE            (64 * 1024)
-#define LIMIT_NOTE_SIGNATURES_MIN  16 /* every verifier accepts at least these */
-#define LIMIT_NOTE_SIGNATURES      64
+#define LIMIT_ENTRY_SIZE          65535
+#define LIMIT_BATCH_SIZE          (256 * 1024)
+#define LIMIT_BATCH_ENTRIES       1024
+#define LIMIT_PROOF_HASHES        63
+#define LIMIT_LOG_SIZE            ((UINT64_C(1) << 48)) /* entries in one log */
+#define LIMIT_NOTE_SIZE           (64 * 1024)
+#define LIMIT_NOTE_SIGNATURES_MIN 16 /* every verifier accepts at least these */
+#define LIMIT_NOTE_SIGNATURES     64
 
 /* Names. */
-#define LIMIT_NETWORK_NAME         64
-#define LIMIT_NODE_NAME            31
-#define LIMIT_EPOCH_TEXT           27 /* u32 counter, '-', 16 hex digits */
-#define LIMIT_ORIGIN               (LIMIT_NETWORK_NAME + 1 + LIMIT_NODE_NAME + 1 + LIMIT_EPOCH_TEXT)
-#define LIMIT_ADDRESS              255 /* host:port */
+#define LIMIT_NETWORK_NAME 64
+#define LIMIT_NODE_NAME    31
+#define LIMIT_EPOCH_TEXT   27 /* u32 counter, '-', 16 hex digits */
+#define LIMIT_ORIGIN       (LIMIT_NETWORK_NAME + 1 + LIMIT_NODE_NAME + 1 + LIMIT_EPOCH_TEXT)
+#define LIMIT_ADDRESS      255 /* host:port */
 
 /* Replication. */
-#define LIMIT_FRAME_SIZE           (1024 * 1024)
-#define LIMIT_PEERS                512
-#define LIMIT_LOGS                 4096
-#define LIMIT_HAVE_LOGS            256 /* logs in one Have frame */
-#define LIMIT_FETCH_WINDOW         16  /* batches one receiver lets be under way per log */
-#define LIMIT_SEND_QUEUE           (4 * 1024 * 1024) /* bytes queued to one peer */
-#define LIMIT_BYE_REASON           200
-#define LIMIT_APPEND_QUEUE         4096 /* appends waiting for a commit */
-#define LIMIT_EPOCHS_PER_NODE      64
-#define LIMIT_SESSIONS_UNPROVEN    64 /* inbound connections before their Hello */
+#define LIMIT_FRAME_SIZE        (1024 * 1024)
+#define LIMIT_PEERS             512
+#define LIMIT_LOGS              4096
+#define LIMIT_HAVE_LOGS         256 /* logs in one Have frame */
+#define LIMIT_FETCH_WINDOW      16  /* batches one receiver lets be under way per log */
+#define LIMIT_SEND_QUEUE        (4 * 1024 * 1024) /* bytes queued to one peer */
+#define LIMIT_BYE_REASON        200
+#define LIMIT_APPEND_QUEUE      4096 /* appends waiting for a commit */
+#define LIMIT_EPOCHS_PER_NODE   64
+#define LIMIT_SESSIONS_UNPROVEN 64 /* inbound connections before their Hello */
 
 /* Messages. */
-#define LIMIT_MESSAGE_DEPTH        8
-#define LIMIT_MESSAGE_FIELDS       8192
-#define LIMIT_MESSAGE_UNKNOWN      32
-#define LIMIT_ARENA_SIZE           (4 * 1024 * 1024)
+#define LIMIT_MESSAGE_DEPTH   8
+#define LIMIT_MESSAGE_FIELDS  8192
+#define LIMIT_MESSAGE_UNKNOWN 32
+#define LIMIT_ARENA_SIZE      (4 * 1024 * 1024)
 
 /* Sealing and cases. */
-#define LIMIT_PART_SIZE            (64 * 1024) /* decompressed */
-#define LIMIT_PLAINTEXT_SIZE       65000       /* padded, the last step */
-#define LIMIT_LOCATOR_GAP          16
-#define LIMIT_EVENT_JSON           (48 * 1024)
-#define LIMIT_EVENT_FIELDS         64
-#define LIMIT_CASES                200000
-#define LIMIT_CASE_EVENTS          10000
+#define LIMIT_PART_SIZE      (64 * 1024) /* decompressed */
+#define LIMIT_PLAINTEXT_SIZE 65000       /* padded, the last step */
+#define LIMIT_LOCATOR_GAP    16
+#define LIMIT_EVENT_JSON     (48 * 1024)
+#define LIMIT_EVENT_FIELDS   64
+#define LIMIT_CASES          200000
+#define LIMIT_CASE_EVENTS    10000
 
 /* Surfaces. */
-#define LIMIT_CONTROL_REQUEST      (1024 * 1024)
-#define LIMIT_CONTROL_RESPONSE     (1024 * 1024) /* one response frame; a reply may have many */
-#define LIMIT_CONTROL_CLIENTS      32
-#define LIMIT_CONFIG_SIZE          (256 * 1024)
-#define LIMIT_PASSPHRASE           1024
-#define LIMIT_KEYSTORE_SIZE        (64 * 1024)
-#define LIMIT_CERTIFICATE_SIZE     (16 * 1024)
-#define LIMIT_JOIN_TOKEN           2048
-#define LIMIT_INVITES              256
-#define LIMIT_DIRECTORY_RECORDS    65536
+#define LIMIT_CONTROL_REQUEST   (1024 * 1024)
+#define LIMIT_CONTROL_RESPONSE  (1024 * 1024) /* one response frame; a reply may have many */
+#define LIMIT_CONTROL_CLIENTS   32
+#define LIMIT_CONFIG_SIZE       (256 * 1024)
+#define LIMIT_PASSPHRASE        1024
+#define LIMIT_KEYSTORE_SIZE     (64 * 1024)
+#define LIMIT_CERTIFICATE_SIZE  (16 * 1024)
+#define LIMIT_JOIN_TOKEN        2048
+#define LIMIT_INVITES           256
+#define LIMIT_DIRECTORY_RECORDS 65536
 
 #endif

@@ -14,9 +14,9 @@ struct secret {
 	size_t size;
 };
 
-enum err secret_init(struct secret *secret, size_t size) MUST_USE; /* zeroed; size > 0 */
+enum err secret_init(struct secret *secret, size_t size) MUST_USE;       /* zeroed; size > 0 */
 enum err secret_copy(struct secret *secret, struct bytes from) MUST_USE; /* inits and copies */
-enum err secret_random(struct secret *secret, size_t size) MUST_USE;    /* inits, from the DRBG */
+enum err secret_random(struct secret *secret, size_t size) MUST_USE;     /* inits, from the DRBG */
 void secret_release(struct secret *secret); /* wipes; NULL, zeroed and released ones are fine */
 
 static inline struct bytes secret_bytes(const struct secret *secret)

@@ -20,6 +20,7 @@
  */
 #include "certs/tls.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -649,8 +650,6 @@ static const char *refusal_text(int reason)
 	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
 		return "peer shows no certificate";
 	case SSL_R_UNSUPPORTED_PROTOCOL:
-	case SSL_R_WRONG_SSL_VERSION:
-	case SSL_R_WRONG_VERSION_NUMBER:
 		return "peer does not speak TLS 1.3";
 	case SSL_R_NO_SHARED_CIPHER:
 	case SSL_R_NO_SUITABLE_KEY_SHARE:

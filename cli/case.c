@@ -6,6 +6,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "cases/case_code.h"
+#include "cases/json_memory.h"
 #include "cli/daemon.h"
 #include "cli/import.h"
 #include "cli/output.h"
@@ -109,7 +110,7 @@ static enum err append_event(const struct cli *cli, const json_t *event,
 		return ERR_NOMEM;
 	err = import_line(cli, bytes_str(text), ret, ctx);
 	wipe(text, strlen(text));
-	free(text);
+	json_text_free(text);
 	return err;
 }
 

@@ -273,7 +273,7 @@ static enum err report(const struct cli *cli, const struct network *network)
 			network->root_key_path);
 	json_decref(json);
 	cli_note(cli,
-		"the root key can make a new network of everybody's: move '%s' to a medium that is "
+		"whoever has the root key can replace headquarters: move '%s' to a medium that is "
 		"kept offline, in two places, and remove it here",
 		network->root_key_path);
 	return OK;

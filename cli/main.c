@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include "base/crypto.h"
+#include "cases/json_memory.h"
 #include "cli/args.h"
 
 #define DIR_DEFAULT "/var/lib/sauti"
@@ -168,6 +169,7 @@ int main(int argc, char **argv)
 
 	keep_private();
 	signal(SIGPIPE, SIG_IGN);
+	json_memory_init();
 	err = run(&cli, argc, argv, &args, &ctx);
 	/* Data that did not arrive is a failure, whatever the command thinks. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && err == OK)

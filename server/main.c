@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "cases/json_memory.h"
 #include "server/log.h"
 #include "server/runtime.h"
 
@@ -85,6 +86,7 @@ int main(int argc, char **argv)
 	int c;
 
 	keep_to_ourselves();
+	json_memory_init();
 	while ((c = getopt_long(argc, argv, "c:d:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':

@@ -1,11 +1,12 @@
 /*
  * engine: the replication protocol as a pure state machine.
  *
- * engine_step(engine, event, effects) is the one entry point. Time, connections, frames, durability,
- * signatures and reads come in as events; what is to be sent, written, read, signed or dialled goes
- * out as effects, in the order in which they must be started. The engine touches no clock, socket,
- * file, thread or random source: the same events and seed give the same effects, byte for byte. It
- * runs in sautid over LMDB and TLS, and in tests/sim as a whole network in one process.
+ * engine_step(engine, event, effects) is the one entry point. Time, connections, frames,
+ * durability, signatures and reads come in as events; what is to be sent, written, read, signed or
+ * dialled goes out as effects, in the order in which they must be started. The engine touches no
+ * clock, socket, file, thread or random source: the same events and seed give the same effects,
+ * byte for byte. It runs in sautid over LMDB and TLS, and in tests/sim as a whole network in one
+ * process.
  *
  * Rules it keeps, whatever peers do (tests/sim checks them after every step):
  *   - nothing is written that was not proven against a checkpoint signed by the log's own key;
@@ -36,16 +37,16 @@ struct session_id {
 	uint64_t value; /* chosen by the runtime, never used twice; 0 is none */
 };
 
-struct engine_timing { /* milliseconds */
-	uint32_t hello_timeout;   /* from connected to the peer's Hello */
-	uint32_t idle_ping;       /* silence after which a Ping is sent */
-	uint32_t idle_close;      /* silence after which the session is closed */
+struct engine_timing {               /* milliseconds */
+	uint32_t hello_timeout;      /* from connected to the peer's Hello */
+	uint32_t idle_ping;          /* silence after which a Ping is sent */
+	uint32_t idle_close;         /* silence after which the session is closed */
 	uint32_t dial_min, dial_max; /* back-off, with jitter, doubled between the two */
-	uint32_t have_delay;      /* coalescing of announcements of growth */
-	uint32_t cosigned_delay;  /* .. and of other mirrors' cosignatures alone */
-	uint32_t store_delay;     /* coalescing of cosignatures to the store */
-	uint32_t fetch_timeout;   /* a provider that has something and sends nothing */
-	uint32_t retry_delay;     /* after a failed write */
+	uint32_t have_delay;         /* coalescing of announcements of growth */
+	uint32_t cosigned_delay;     /* .. and of other mirrors' cosignatures alone */
+	uint32_t store_delay;        /* coalescing of cosignatures to the store */
+	uint32_t fetch_timeout;      /* a provider that has something and sends nothing */
+	uint32_t retry_delay;        /* after a failed write */
 };
 extern const struct engine_timing engine_timing_default;
 
@@ -53,32 +54,33 @@ struct engine_opts {
 	const char *network, *node; /* copied */
 	struct origin directory;    /* the directory's log and key: the trust anchor */
 	struct ed25519_public directory_key;
-	bool directory_own;         /* this node writes the directory (headquarters) */
+	bool directory_own; /* this node writes the directory (headquarters) */
 	struct engine_timing timing;
-	uint64_t seed;              /* of the jitter */
+	uint64_t seed; /* of the jitter */
 };
 enum err engine_new(const struct engine_opts *opts, struct engine **ret) MUST_USE;
 void engine_free(struct engine *engine);
 
 enum event_type {
 	EVENT_LOG_LOADED,       /* head: before EVENT_START, once per log in the store */
-	EVENT_DIRECTORY_LOADED, /* entry: before EVENT_START, the directory's, in order from index 0 */
+	EVENT_DIRECTORY_LOADED, /* entry: before EVENT_START, the directory's, in order from index 0
+				 */
 	EVENT_PEER,             /* peer: somebody to dial whenever there is no session */
 	EVENT_START,
-	EVENT_TICK,             /* time has passed: see engine_deadline */
-	EVENT_DIAL_FAILED,      /* peer */
-	EVENT_CONNECTED,        /* session, peer, outgoing: authenticated and judged by the runtime */
-	EVENT_DISCONNECTED,     /* session; all its effects are void from here on */
-	EVENT_FRAME,            /* session, frame: one message, without its length */
-	EVENT_SENT,             /* session, size: bytes of EFFECT_SEND that left the queue */
-	EVENT_UNLOCKED,         /* origin, key: this own log may be appended to and signed */
-	EVENT_LOCKED,           /* no own log may */
-	EVENT_APPEND,           /* origin, entries (handed over), ticket. An empty log takes its
-	                         * LogOpened first: ERR_INVALID for anything else */
-	EVENT_SIGNED,           /* origin, signature, or error */
-	EVENT_COSIGNED,         /* origin, line, cosigned (as in the effect), or error */
-	EVENT_WRITTEN,          /* write (handed over), with its result */
-	EVENT_READ,             /* read ticket, batch (handed over), or error */
+	EVENT_TICK,         /* time has passed: see engine_deadline */
+	EVENT_DIAL_FAILED,  /* peer */
+	EVENT_CONNECTED,    /* session, peer, outgoing: authenticated and judged by the runtime */
+	EVENT_DISCONNECTED, /* session; all its effects are void from here on */
+	EVENT_FRAME,        /* session, frame: one message, without its length */
+	EVENT_SENT,         /* session, size: bytes of EFFECT_SEND that left the queue */
+	EVENT_UNLOCKED,     /* origin, key: this own log may be appended to and signed */
+	EVENT_LOCKED,       /* no own log may */
+	EVENT_APPEND,       /* origin, entries (handed over), ticket. An empty log takes its
+			     * LogOpened first: ERR_INVALID for anything else */
+	EVENT_SIGNED,       /* origin, signature, or error */
+	EVENT_COSIGNED,     /* origin, line, cosigned (as in the effect), or error */
+	EVENT_WRITTEN,      /* write (handed over), with its result */
+	EVENT_READ,         /* read ticket, batch (handed over), or error */
 };
 
 struct event {
@@ -155,7 +157,7 @@ struct engine_log {
 	uint64_t known;          /* the largest checkpoint anybody connected has shown */
 	struct bytes checkpoint; /* newest durable signed note; empty: none */
 	uint64_t checkpoint_size;
-	struct hash root;        /* of that checkpoint */
+	struct hash root; /* of that checkpoint */
 	size_t cosigned;
 };
 size_t engine_log_count(const struct engine *engine);
@@ -172,8 +174,8 @@ struct engine_cosigned {
 	struct hash root;
 	struct bytes line;
 };
-void engine_cosigned_at(const struct engine *engine, size_t log, size_t position,
-	struct engine_cosigned *ret);
+void engine_cosigned_at(
+	const struct engine *engine, size_t log, size_t position, struct engine_cosigned *ret);
 
 struct engine_peer {
 	char name[LIMIT_NODE_NAME + 1];

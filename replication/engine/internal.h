@@ -25,9 +25,9 @@
 #include "replication/engine/engine.h"
 
 enum {
-	RECENT_ROOTS = 16,           /* checkpoints of a log remembered for late cosignatures */
-	WINDOW = 8,                  /* batches a receiver lets be under way */
-	SEND_HIGH = 1024 * 1024,     /* queued bytes above which nothing is read for a session */
+	RECENT_ROOTS = 16,              /* checkpoints of a log remembered for late cosignatures */
+	WINDOW = 8,                     /* batches a receiver lets be under way */
+	SEND_HIGH = 1024 * 1024,        /* queued bytes above which nothing is read for a session */
 	APPEND_BYTES = 4 * 1024 * 1024, /* of one own commit */
 	DIALS_PER_TICK = 16,
 };
@@ -89,7 +89,7 @@ struct elog {
 	uint64_t cosigned_version; /* counts changes */
 	bool cosigning;
 	struct checkpoint cosign_of; /* while cosigning */
-	uint64_t save_due_ms; /* cosignatures to the store; 0: none waiting */
+	uint64_t save_due_ms;        /* cosignatures to the store; 0: none waiting */
 
 	/* Receiving. */
 	struct session *provider;
@@ -107,8 +107,8 @@ struct elog {
 
 /* One log as one session sees it. */
 struct peer_log {
-	uint64_t have_size;  /* the checkpoint size the peer last showed */
-	uint64_t told_size;  /* .. and that it was last shown */
+	uint64_t have_size; /* the checkpoint size the peer last showed */
+	uint64_t told_size; /* .. and that it was last shown */
 	uint64_t told_cosigned;
 	uint64_t failed_until_ms; /* as provider */
 
@@ -129,7 +129,7 @@ struct session {
 	enum { SESSION_HELLO, SESSION_ACTIVE, SESSION_CLOSING } state;
 	uint64_t since_ms, heard_ms, pinged_ms;
 	size_t queued;
-	uint64_t have_due_ms; /* 0: nothing to announce */
+	uint64_t have_due_ms;  /* 0: nothing to announce */
 	struct peer_log *logs; /* by position of the log */
 	size_t log_count;
 	size_t pump_next; /* fairness between the streams of one session */
@@ -169,7 +169,7 @@ struct engine {
 	size_t read_count, read_capacity;
 	uint64_t next_ticket;
 	uint32_t next_stream;
-	struct arena arena; /* the frame being handled */
+	struct arena arena;  /* the frame being handled */
 	struct effects *out; /* of the current step */
 	bool nomem;          /* sticky, for this step */
 };
@@ -194,8 +194,8 @@ void log_remember_root(struct elog *log, const struct checkpoint *checkpoint);
 /* True when (size, root) is a checkpoint of this log that we know of. */
 bool log_knows_root(const struct elog *log, uint64_t size, const struct hash *root);
 /* A checkpoint with a good signature was shown: does it agree with ours? Freezes the log if not. */
-bool log_agrees(struct engine *engine, struct elog *log, const struct checkpoint *shown,
-	const char *by);
+bool log_agrees(
+	struct engine *engine, struct elog *log, const struct checkpoint *shown, const char *by);
 /* A new checkpoint and entries are durable: announce, push, cosign. write may carry the entries. */
 void log_grew(struct engine *engine, struct elog *log, const struct store_write *write);
 void log_written(struct engine *engine, struct store_write *write);
@@ -204,7 +204,8 @@ void log_members_changed(struct engine *engine);
 /* session.c */
 struct session *session_find(const struct engine *engine, struct session_id id);
 struct session *session_of(const struct engine *engine, const char *peer); /* active ones */
-struct peer_log *session_log(struct engine *engine, struct session *session, const struct elog *log);
+struct peer_log *session_log(
+	struct engine *engine, struct session *session, const struct elog *log);
 void session_connected(struct engine *engine, const struct event *event);
 void session_disconnected(struct engine *engine, struct session_id id);
 void session_frame(struct engine *engine, const struct event *event);

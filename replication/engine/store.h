@@ -19,12 +19,12 @@ struct store_write {
 	struct origin origin;    /* the log is made by its first write */
 	uint64_t first;          /* must be the log's size when there are entries */
 	struct entries *entries; /* may be NULL; one reference, owned */
-	struct buf checkpoint;   /* signed note, its size <= first + count; empty: unchanged. owned */
+	struct buf checkpoint; /* signed note, its size <= first + count; empty: unchanged. owned */
 	char cosigner[NOTE_KEY_NAME_MAX + 1]; /* "" : none */
 	uint64_t cosigned_size;
-	struct buf cosignature; /* opaque to the store: root || line; replaces the older. owned */
-	uint64_t ticket;        /* the asker's, given back */
-	enum err result;        /* set by the store */
+	struct buf cosignature;   /* opaque to the store: root || line; replaces the older. owned */
+	uint64_t ticket;          /* the asker's, given back */
+	enum err result;          /* set by the store */
 	struct store_write *next; /* the store's and its caller's queues */
 };
 /* NULL when out of memory; free releases everything owned. */
@@ -35,7 +35,7 @@ void store_write_free(struct store_write *write);
  * `target`, and the consistency proof from behind them to `target`. */
 struct store_read {
 	struct origin origin;
-	uint64_t first, target; /* first < target <= size */
+	uint64_t first, target;     /* first < target <= size */
 	size_t count_max, size_max; /* at least one entry is given whatever its size */
 	uint64_t ticket;
 };
@@ -53,10 +53,10 @@ struct store_cosignature {
 /* What a store knows of one log when it is opened. */
 struct log_head {
 	struct origin origin;
-	uint64_t size;           /* entries held */
-	struct compact compact;  /* of [0, size) */
-	struct buf checkpoint;   /* newest signed note stored; empty: none. Its size <= size */
-	struct buf first_entry;  /* the entry at index 0 */
+	uint64_t size;          /* entries held */
+	struct compact compact; /* of [0, size) */
+	struct buf checkpoint;  /* newest signed note stored; empty: none. Its size <= size */
+	struct buf first_entry; /* the entry at index 0 */
 	struct store_cosignature *cosignatures; /* newest of each cosigner */
 	size_t cosignature_count;
 };

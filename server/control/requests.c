@@ -4,11 +4,11 @@
  */
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "cases/json_memory.h"
 #include "certs/join.h"
 #include "proto/codec.h"
 #include "proto/entry.pb-c.h"
@@ -29,7 +29,7 @@ static void dump(json_t *json, struct buf *out)
 		out->err = ERR_NOMEM;
 	else
 		buf_put_str(out, text);
-	free(text);
+	json_text_free(text);
 	json_decref(json);
 }
 

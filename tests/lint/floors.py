@@ -243,7 +243,7 @@ class Lint:
 
     def tree(self):
         for top in sorted(self.root.iterdir()):
-            if not top.is_dir() or top.name.startswith((".", "build")):
+            if not top.is_dir() or top.name.startswith(".") or (top / "CMakeCache.txt").exists():
                 continue
             for path in sorted(top.rglob("*.[ch]")):
                 self.file(path.relative_to(self.root).as_posix())

@@ -502,6 +502,21 @@ static void slots_cannot_be_exchanged(void **state)
 	assert_int_equal(hand_open(&other, "phrase 1"), ERR_CORRUPT);
 }
 
+/* Both slots and the body sealed well, so that nothing else is wrong. */
+static void two_slots_with_one_label(void **state)
+{
+	static const uint8_t plain[34] = {0x0a, 32, 0x5e}; /* node_seed alone */
+	static struct hand_file file;
+
+	hand_make(&file, 2, NULL);
+	hand_body_seal(&file, BYTES_ARRAY(plain));
+	assert_int_equal(hand_open(&file, "phrase 0"), OK);
+	strcpy(file.hand[1].label, file.hand[0].label);
+	hand_slot_seal(&file.hand[1], bytes_str("phrase 1"));
+	hand_body_seal(&file, BYTES_ARRAY(plain));
+	assert_int_equal(hand_open(&file, "phrase 0"), ERR_CORRUPT);
+}
+
 static void slot_form(void **state)
 {
 	static struct hand_file file;
@@ -544,6 +559,7 @@ static void hostile_scrypt_parameters(void **state)
 		{UINT64_C(1) << 40, 8, 1, ERR_LIMIT},
 		{UINT64_MAX, UINT32_MAX, UINT32_MAX, ERR_LIMIT},
 		{UINT64_C(1) << 19, 8, 1, ERR_LIMIT},
+		{UINT64_C(1) << 19, 1, 1, ERR_LIMIT},
 		{2, 33, 1, ERR_LIMIT},
 		{2, 8, 5, ERR_LIMIT},
 		{UINT64_C(1) << 18, 8, 2, ERR_LIMIT},
@@ -653,6 +669,7 @@ int main(void)
 		cmocka_unit_test(no_changed_byte_opens),
 		cmocka_unit_test(opens_the_documented_bytes),
 		cmocka_unit_test(slots_cannot_be_exchanged),
+		cmocka_unit_test(two_slots_with_one_label),
 		cmocka_unit_test(slot_form),
 		cmocka_unit_test(hostile_scrypt_parameters),
 		cmocka_unit_test(body_form),
