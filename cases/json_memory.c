@@ -13,7 +13,8 @@ struct head {
 
 static void *json_alloc(size_t size)
 {
-	struct head *head = size > SIZE_MAX - sizeof(*head) ? NULL : mem_alloc(sizeof(*head) + size);
+	struct head *head =
+		size > SIZE_MAX - sizeof(*head) ? NULL : mem_alloc(sizeof(*head) + size);
 
 	if (head == NULL)
 		abort();

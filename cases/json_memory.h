@@ -1,8 +1,8 @@
 /*
- * json_memory: Jansson's memory, for programs that read or write cases as JSON. Jansson 2.14 ignores
- * that its token buffer could not grow, and then writes past its end; and it frees plaintext as it
- * is. So its memory is wiped when freed, and running out of it ends the process: nothing that was
- * acknowledged is lost by that.
+ * json_memory: Jansson's memory, for programs that read or write cases as JSON. Jansson 2.14
+ * ignores that its token buffer could not grow, and then writes past its end; and it frees
+ * plaintext as it is. So its memory is wiped when freed, and running out of it ends the process:
+ * nothing that was acknowledged is lost by that.
  */
 #ifndef CASES_JSON_MEMORY_H
 #define CASES_JSON_MEMORY_H

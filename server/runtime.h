@@ -1,6 +1,6 @@
 /*
- * runtime: one running node. It owns the loop, the engine, the store with its writer, the vault, the
- * network and the control socket, and carries the engine's effects out.
+ * runtime: one running node. It owns the loop, the engine, the store with its writer, the vault,
+ * the network and the control socket, and carries the engine's effects out.
  *
  * Everything here runs on the loop thread. The disk is touched by the writer, the vault and libuv's
  * workers alone; their results come back through one async handle each, which is drained whole.
@@ -55,8 +55,8 @@ struct runtime {
 	uint64_t next_session, next_ticket;
 	struct append_waiting *appends;
 	uint64_t started_ms;
-	uint16_t port; /* listened on; 0: not */
-	char alarm[256]; /* the newest alarm; "" */
+	uint16_t port;            /* listened on; 0: not */
+	char alarm[256];          /* the newest alarm; "" */
 	struct peer_state *peers; /* the last error of each configured peer */
 };
 

@@ -25,8 +25,8 @@ struct runtime *control_runtime(struct control_request *request);
 /* One response more; json may be NULL. The last one frees the request. */
 void control_item(struct control_request *request, struct bytes json);
 void control_end(struct control_request *request, struct bytes json);
-void control_fail(struct control_request *request, enum err error, uint32_t line,
-	const char *message);
+void control_fail(
+	struct control_request *request, enum err error, uint32_t line, const char *message);
 
 /* requests.c: begins one; what it borrows is gone when it returns. */
 void control_begin(struct control_request *request, const Sauti__ControlRequest *message);

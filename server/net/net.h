@@ -3,8 +3,8 @@
  * say: it listens, dials, shakes hands, cuts the stream into messages, and keeps deadlines for
  * strangers. Everything runs on the loop thread; every callback may close any connection.
  *
- * A connection is announced by `up` once TLS is done on our side and, for ALPN sauti/1, the judge of
- * the context accepted the peer. After `up` there is exactly one `down`, also when we close it;
+ * A connection is announced by `up` once TLS is done on our side and, for ALPN sauti/1, the judge
+ * of the context accepted the peer. After `up` there is exactly one `down`, also when we close it;
  * without `up` there is `failed` instead. Memory of a connection lives until its last handle is
  * closed; the pointer must not be used after `down` or `failed`.
  */
@@ -42,11 +42,11 @@ void net_free(struct net *net); /* after closed */
 
 /* address: "host:port", numeric, IPv6 in brackets. port 0: chosen by the kernel. ERR_INVALID,
  * ERR_BUSY (port in use), ERR_DENIED, ERR_IO; ctx names the address. ret_port may be NULL. */
-enum err net_listen(struct net *net, const char *address, uint16_t *ret_port,
-	struct errctx *ctx) MUST_USE;
+enum err net_listen(
+	struct net *net, const char *address, uint16_t *ret_port, struct errctx *ctx) MUST_USE;
 /* Ends in up or failed, later. peer is kept: the certificate must name it. */
-enum err net_dial(struct net *net, const char *peer, const char *address,
-	struct errctx *ctx) MUST_USE;
+enum err net_dial(
+	struct net *net, const char *peer, const char *address, struct errctx *ctx) MUST_USE;
 
 /* A whole frame, header included; copied. Ignored when the connection is closing. */
 void conn_send(struct conn *conn, struct bytes frame);

@@ -1,6 +1,6 @@
 /*
- * rogue: what an attacker would have, for tests: certificates that the network's own issuing CA made
- * for keys that the directory does not list, and the boot keys of a stolen node.
+ * rogue: what an attacker would have, for tests: certificates that the network's own issuing CA
+ * made for keys that the directory does not list, and the boot keys of a stolen node.
  *
  *   rogue issue NODE-DIR PASSPHRASE-FILE NAME OUT.pem   a new key and a good chain for NAME
  *   rogue stolen NODE-DIR OUT.pem                       the node's own key and chain
@@ -63,8 +63,8 @@ static void stolen(const struct node_paths *paths, struct buf *out)
 	buf_release(&file);
 }
 
-static void read_keystore(const struct node_paths *paths, const char *passphrase_file,
-	struct node_keys *ret)
+static void read_keystore(
+	const struct node_paths *paths, const char *passphrase_file, struct node_keys *ret)
 {
 	struct errctx ctx = {""};
 	struct buf file, passphrase;

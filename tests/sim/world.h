@@ -56,10 +56,10 @@ struct node {
 	struct engine *engine; /* NULL while it is down */
 	struct disk disk;
 	struct store_write *writes, **writes_end; /* submitted, not yet durable */
-	uint64_t life;       /* counts restarts: events of an earlier life are void */
-	uint64_t tick_at;    /* the tick that is planned; UINT64_MAX: none */
+	uint64_t life;    /* counts restarts: events of an earlier life are void */
+	uint64_t tick_at; /* the tick that is planned; UINT64_MAX: none */
 	bool admitted;
-	uint64_t appends;    /* asked for so far */
+	uint64_t appends; /* asked for so far */
 };
 
 struct world {
@@ -85,8 +85,7 @@ void world_release(struct world *world);
 uint64_t world_random(struct world *world, uint64_t below); /* 0 .. below - 1 */
 void world_say(const struct world *world, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-void world_fail(struct world *world, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void world_fail(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* check.c */
 struct check *check_new(void);
@@ -94,8 +93,8 @@ void check_free(struct check *check);
 void check_effect(struct world *world, struct node *node, const struct effect *effect);
 void check_durable(struct world *world, struct node *node, const struct store_write *write);
 void check_acknowledged(struct world *world, struct node *node, uint64_t ticket, uint64_t index);
-void check_asked(struct world *world, struct node *node, uint64_t ticket, const struct origin *origin,
-	const struct entries *entries);
+void check_asked(struct world *world, struct node *node, uint64_t ticket,
+	const struct origin *origin, const struct entries *entries);
 void check_restarted(struct world *world, struct node *node);
 void check_end(struct world *world);
 

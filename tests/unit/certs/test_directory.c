@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "../base/failing_alloc.h"
+#include "tests/unit/base/failing_alloc.h"
 #include "certs_test.h"
 
 static struct actor hq, haiti, kenya;
