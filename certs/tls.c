@@ -173,23 +173,33 @@ static int on_doubt(int ok, X509_STORE_CTX *store)
 		X509_verify_cert_error_string(doubt), X509_STORE_CTX_get_error_depth(store));
 }
 
-/* OpenSSL's purpose check lets a leaf without any extended key usage serve for everything. */
-static bool usage_is_named(X509 *leaf)
+/* OpenSSL's purpose check lets a leaf without any extended key usage serve for everything, and a CA
+ * serve as a leaf. NULL: nothing to say. */
+static const char *leaf_fault(X509 *leaf)
 {
-	return (X509_get_extension_flags(leaf) & EXFLAG_XKUSAGE) != 0;
+	uint32_t flags = X509_get_extension_flags(leaf);
+
+	if ((flags & EXFLAG_XKUSAGE) == 0)
+		return "it names no extended key usage";
+	if ((flags & EXFLAG_CA) != 0)
+		return "it is that of a CA";
+	return NULL;
 }
 
 static bool chain_verify(struct tls *tls, X509_STORE_CTX *store)
 {
+	const char *fault;
+
 	X509_STORE_CTX_set_verify_cb(store, on_doubt);
 	if (X509_verify_cert(store) != 1) {
 		refuse(tls, "certificate refused: %s",
 			X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
 		return false;
 	}
-	if (!usage_is_named(X509_STORE_CTX_get0_cert(store))) {
+	fault = leaf_fault(X509_STORE_CTX_get0_cert(store));
+	if (fault != NULL) {
 		X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
-		refuse(tls, "certificate refused: it names no extended key usage");
+		refuse(tls, "certificate refused: %s", fault);
 		return false;
 	}
 	return true;
@@ -710,7 +720,7 @@ static enum err tls_result(struct tls *tls, int result)
 
 /* ---- moving ---- */
 
-/* The peer's choice must be one of ours; OpenSSL 3.0 takes what a server says. */
+/* The peer's choice must be one of ours; not every OpenSSL 3 looks at what a server says. */
 static const char *alpn_chosen(const struct tls *tls)
 {
 	const unsigned char *name;

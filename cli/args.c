@@ -40,8 +40,8 @@ bool args_flag(const struct cli_args *args, const char *name)
 	return args_option(args, name) != NULL;
 }
 
-static const struct cli_option *find_option(const struct cli_option *options, const char *name,
-	size_t size)
+static const struct cli_option *find_option(
+	const struct cli_option *options, const char *name, size_t size)
 {
 	for (; options != NULL && options->name != NULL; options++) {
 		if (strlen(options->name) == size && memcmp(options->name, name, size) == 0)
@@ -104,8 +104,8 @@ static const char *option_name(const char *word, size_t *ret_size)
 	return word + 2;
 }
 
-static void find_words(int argc, char **argv, const char **ret_noun, const char **ret_verb,
-	struct cli *cli)
+static void find_words(
+	int argc, char **argv, const char **ret_noun, const char **ret_verb, struct cli *cli)
 {
 	const char *words[2] = {NULL, NULL};
 	size_t found = 0;
@@ -130,8 +130,8 @@ static void find_words(int argc, char **argv, const char **ret_noun, const char 
 	*ret_verb = words[1];
 }
 
-static void set_global(struct cli *cli, struct cli_args *args, const struct cli_option *option,
-	const char *value)
+static void set_global(
+	struct cli *cli, struct cli_args *args, const struct cli_option *option, const char *value)
 {
 	if (strcmp(option->name, "dir") == 0)
 		cli->dir = value;
@@ -143,8 +143,8 @@ static void set_global(struct cli *cli, struct cli_args *args, const struct cli_
 		args->version = true;
 }
 
-static enum err take_option(struct cli *cli, int argc, char **argv, int *i, struct cli_args *args,
-	struct errctx *ctx)
+static enum err take_option(
+	struct cli *cli, int argc, char **argv, int *i, struct cli_args *args, struct errctx *ctx)
 {
 	const struct cli_option *option = NULL;
 	const char *value = "", *name;
@@ -181,8 +181,8 @@ static enum err take_option(struct cli *cli, int argc, char **argv, int *i, stru
 	return OK;
 }
 
-static enum err take_words(struct cli *cli, int argc, char **argv, struct cli_args *args,
-	struct errctx *ctx)
+static enum err take_words(
+	struct cli *cli, int argc, char **argv, struct cli_args *args, struct errctx *ctx)
 {
 	size_t skip = args->command == NULL ? 0 : args->command->verb == NULL ? 1 : 2;
 	bool options = true;
@@ -203,8 +203,8 @@ static enum err take_words(struct cli *cli, int argc, char **argv, struct cli_ar
 	return OK;
 }
 
-enum err args_parse(struct cli *cli, int argc, char **argv, struct cli_args *ret,
-	struct errctx *ctx)
+enum err args_parse(
+	struct cli *cli, int argc, char **argv, struct cli_args *ret, struct errctx *ctx)
 {
 	const char *noun, *verb;
 
@@ -215,8 +215,8 @@ enum err args_parse(struct cli *cli, int argc, char **argv, struct cli_args *ret
 	TRY(take_words(cli, argc, argv, ret, ctx));
 	if (ret->help || ret->version)
 		return noun == NULL || noun_exists(noun)
-			? OK
-			: cli_usage(cli, ctx, "unknown command '%.60s'", noun);
+			       ? OK
+			       : cli_usage(cli, ctx, "unknown command '%.60s'", noun);
 	if (noun == NULL)
 		return cli_usage(cli, ctx, "no command");
 	if (!noun_exists(noun))

@@ -1,6 +1,7 @@
 /*
  * args: the command line's own parser, driven by the command tables: options stand anywhere behind
- * the program's name ("--name value" or "--name=value"); "--" ends them. Help comes from the tables.
+ * the program's name ("--name value" or "--name=value"); "--" ends them. Help comes from the
+ * tables.
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
@@ -24,8 +25,8 @@ struct cli_args {
 };
 
 /* Finds the command, checks its arguments and options, sets cli's own. Errors are usage errors. */
-enum err args_parse(struct cli *cli, int argc, char **argv, struct cli_args *ret,
-	struct errctx *ctx) MUST_USE;
+enum err args_parse(
+	struct cli *cli, int argc, char **argv, struct cli_args *ret, struct errctx *ctx) MUST_USE;
 
 /* Help about a command, the verbs of a noun, or everything (both NULL). */
 void args_help(FILE *file, const struct cli_command *command, const char *noun);

@@ -75,8 +75,8 @@ static enum err add_field(struct cli *cli, json_t *event, const char *text, stru
 	return json_object_set_new(event, name, value) == 0 ? OK : ERR_NOMEM;
 }
 
-static enum err add_fields(struct cli *cli, const struct cli_args *args, json_t *event,
-	struct errctx *ctx)
+static enum err add_fields(
+	struct cli *cli, const struct cli_args *args, json_t *event, struct errctx *ctx)
 {
 	static const char *const common[][2] = {
 		{"office", "office"},
@@ -100,8 +100,8 @@ static enum err add_fields(struct cli *cli, const struct cli_args *args, json_t 
 	}
 }
 
-static enum err append_event(const struct cli *cli, const json_t *event,
-	struct import_counts *ret, struct errctx *ctx)
+static enum err append_event(
+	const struct cli *cli, const json_t *event, struct import_counts *ret, struct errctx *ctx)
 {
 	char *text = json_dumps(event, JSON_COMPACT);
 	enum err err;
@@ -153,8 +153,8 @@ static enum err is_free(const struct cli *cli, const char *code, bool *ret, stru
 	return OK;
 }
 
-static enum err make_code(struct cli *cli, const char *office, char ret[CASE_CODE_MAX + 1],
-	struct errctx *ctx)
+static enum err make_code(
+	struct cli *cli, const char *office, char ret[CASE_CODE_MAX + 1], struct errctx *ctx)
 {
 	uint8_t random[CASE_CODE_RANDOM_SIZE];
 	char country[4] = "";
@@ -171,15 +171,15 @@ static enum err make_code(struct cli *cli, const char *office, char ret[CASE_COD
 	return good ? OK : err_set(ctx, ERR_FULL, "no free case code found");
 }
 
-static enum err take_code(struct cli *cli, const char *given, char ret[CASE_CODE_MAX + 1],
-	struct errctx *ctx)
+static enum err take_code(
+	struct cli *cli, const char *given, char ret[CASE_CODE_MAX + 1], struct errctx *ctx)
 {
 	enum case_code_kind kind = case_code_check(bytes_str(given));
 	bool good;
 
 	if (kind == CASE_CODE_INVALID || case_code_normal(bytes_str(given), ret) != OK)
-		return cli_usage(cli, ctx, "--code: at most %d letters, digits and hyphens",
-			CASE_CODE_MAX);
+		return cli_usage(
+			cli, ctx, "--code: at most %d letters, digits and hyphens", CASE_CODE_MAX);
 	if (kind == CASE_CODE_WRONG)
 		return err_set(ctx, ERR_INVALID,
 			"case code '%s': its last character does not fit the others", ret);
@@ -217,8 +217,8 @@ static enum err run_open(struct cli *cli, const struct cli_args *args, struct er
 		TRY(make_code(cli, args_option(args, "office"), code, ctx));
 	TRY(random_bytes(id.b, sizeof(id.b)));
 	case_ref_text(&id, ref);
-	event = json_pack("{s:s, s:s, s:s}", "type", "CASE_OPENED", "case_ref", ref, "case_code",
-		code);
+	event = json_pack(
+		"{s:s, s:s, s:s}", "type", "CASE_OPENED", "case_ref", ref, "case_code", code);
 	if (event == NULL)
 		return ERR_NOMEM;
 	TRY(add_fields(cli, args, event, ctx));
@@ -238,15 +238,15 @@ static enum err report_counts(const struct cli *cli, const struct import_counts 
 	if (cli->json)
 		output_json(json);
 	else
-		printf("%llu events added, %llu already there\n",
-			(unsigned long long)counts->added, (unsigned long long)counts->known);
+		printf("%llu events added, %llu already there\n", (unsigned long long)counts->added,
+			(unsigned long long)counts->known);
 	json_decref(json);
 	return OK;
 }
 
 /* CASE is a code or 32 hex digits; the daemon knows which case that is. */
-static enum err find_ref(const struct cli *cli, const char *name, char ret[REF_TEXT + 1],
-	struct errctx *ctx)
+static enum err find_ref(
+	const struct cli *cli, const char *name, char ret[REF_TEXT + 1], struct errctx *ctx)
 {
 	CLEANUP(daemon_json_release) json_t *found = NULL;
 	struct output_buffer buffer;
@@ -321,7 +321,8 @@ static void print_event(json_t *event)
 	printf("  (");
 	output_text(stdout, output_member(event, "recorded_by", &b), false);
 	printf(", %s)\n", output_time(event, "recorded_at", &b));
-	json_object_foreach(event, name, value) {
+	json_object_foreach(event, name, value)
+	{
 		if (is_plumbing(name))
 			continue;
 		printf("    ");
@@ -348,8 +349,7 @@ static enum err run_show(struct cli *cli, const struct cli_args *args, struct er
 	printf("  ");
 	output_text(stdout, output_member(found, "case_ref", &b), false);
 	printf("  %zu events\n", json_array_size(json_object_get(found, "events")));
-	json_array_foreach(json_object_get(found, "events"), i, event)
-		print_event(event);
+	json_array_foreach(json_object_get(found, "events"), i, event) print_event(event);
 	return OK;
 }
 
@@ -373,12 +373,12 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 		return OK;
 	}
 	output_table_init(&table, heads, 5);
-	json_array_foreach(cases, i, item) {
+	json_array_foreach(cases, i, item)
+	{
 		struct output_buffer b[5];
 		const char *cells[] = {output_member(item, "code", &b[0]),
 			output_member(item, "opened_on", &b[1]),
-			output_member(item, "last_on", &b[2]),
-			output_member(item, "events", &b[3]),
+			output_member(item, "last_on", &b[2]), output_member(item, "events", &b[3]),
 			output_member(item, "case_ref", &b[4])};
 
 		output_table_add(&table, cells);
@@ -394,7 +394,8 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 		{"on", "DATE", "when it happened: YYYY-MM-DD, YYYY-MM or YYYY", false},            \
 		{"officer", "NAME", "who records it (default: the node's)", false},                \
 	{                                                                                          \
-		"field", "NAME=TEXT", "a field of the event; NAME:=JSON for what is not text", true \
+		"field", "NAME=TEXT", "a field of the event; NAME:=JSON for what is not text",     \
+			true                                                                       \
 	}
 
 static const struct cli_option open_options[] = {

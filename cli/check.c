@@ -96,8 +96,7 @@ static enum err check_certificates(struct check *check, struct errctx *ctx)
 	buf_release(&der);
 	if (err != OK)
 		return err_set(ctx, err, "'%s': %s", check->paths.boot, err_text(err));
-	if (!hash_equal(&spki, &info.spki_sha256) ||
-		strcmp(info.name, check->boot.node) != 0 ||
+	if (!hash_equal(&spki, &info.spki_sha256) || strcmp(info.name, check->boot.node) != 0 ||
 		strcmp(info.network, check->boot.network) != 0)
 		return err_set(ctx, ERR_UNTRUSTED, "'%s' is not for this node and its key",
 			check->paths.chain);
@@ -150,8 +149,8 @@ static enum err report(const struct cli *cli, const struct check *check, bool no
 	return OK;
 }
 
-static enum err check_config(const struct cli *cli, const struct node_config *config,
-	struct errctx *ctx)
+static enum err check_config(
+	const struct cli *cli, const struct node_config *config, struct errctx *ctx)
 {
 	CLEANUP(check_release) struct check check = {.config = config};
 	bool node;

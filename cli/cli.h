@@ -2,8 +2,8 @@
  * cli: what the files of the command line share: the context of one run, and the table of commands
  * that arguments are read with and help is printed from.
  *
- * Data goes to stdout, messages to stderr as "sauti: where: what". With --json, stdout has JSON, and
- * every message on stderr is one JSON object on one line: {"error":{"code":..,"message":..}} or
+ * Data goes to stdout, messages to stderr as "sauti: where: what". With --json, stdout has JSON,
+ * and every message on stderr is one JSON object on one line: {"error":{"code":..,"message":..}} or
  * {"note":..}.
  */
 #ifndef CLI_CLI_H
@@ -37,11 +37,11 @@ struct cli_option {
 
 struct cli_args;
 struct cli_command {
-	const char *noun, *verb;  /* verb NULL: the noun stands alone */
-	const char *arguments;    /* "NAME [FILE]" or "" */
-	const char *summary;      /* one line */
-	const char *details;      /* more lines for its own help; may be NULL */
-	unsigned count_min, count_max; /* of arguments */
+	const char *noun, *verb;          /* verb NULL: the noun stands alone */
+	const char *arguments;            /* "NAME [FILE]" or "" */
+	const char *summary;              /* one line */
+	const char *details;              /* more lines for its own help; may be NULL */
+	unsigned count_min, count_max;    /* of arguments */
 	const struct cli_option *options; /* up to one without a name; may be NULL */
 	enum err (*run)(struct cli *cli, const struct cli_args *args, struct errctx *ctx);
 };
@@ -63,7 +63,6 @@ enum err cli_usage(struct cli *cli, struct errctx *ctx, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* A message that is no error, on stderr. */
-void cli_note(const struct cli *cli, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void cli_note(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

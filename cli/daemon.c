@@ -81,7 +81,6 @@ enum err daemon_call(const struct cli *cli, const Sauti__ControlRequest *request
 	if (array == NULL)
 		return ERR_NOMEM;
 	TRY(call(cli, request, array, ret_line, ctx));
-	*ret = json_array_size(array) == 0 ? json_object()
-					   : json_incref(json_array_get(array, 0));
+	*ret = json_array_size(array) == 0 ? json_object() : json_incref(json_array_get(array, 0));
 	return *ret == NULL ? ERR_NOMEM : OK;
 }

@@ -14,8 +14,8 @@ static enum err new_signer_public(const struct secret *seed, struct ed25519_publ
 	return OK;
 }
 
-enum err identity_member_keys(const struct boot_keys *boot, const struct node_keys *keys,
-	struct member *ret)
+enum err identity_member_keys(
+	const struct boot_keys *boot, const struct node_keys *keys, struct member *ret)
 {
 	struct buf spki;
 	enum err err;
@@ -170,8 +170,8 @@ enum err identity_write_certificates(const struct node_paths *paths,
 	return err;
 }
 
-enum err identity_write_boot(const struct node_paths *paths, const struct boot_keys *boot,
-	struct errctx *ctx)
+enum err identity_write_boot(
+	const struct node_paths *paths, const struct boot_keys *boot, struct errctx *ctx)
 {
 	struct buf file;
 	enum err err;

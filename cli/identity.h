@@ -29,8 +29,8 @@ enum err identity_check_member(const struct boot_keys *boot, const struct node_k
 enum err identity_write_certificates(const struct node_paths *paths,
 	const struct identity_certificates *certificates, struct errctx *ctx) MUST_USE;
 /* keys/boot */
-enum err identity_write_boot(const struct node_paths *paths, const struct boot_keys *boot,
-	struct errctx *ctx) MUST_USE;
+enum err identity_write_boot(
+	const struct node_paths *paths, const struct boot_keys *boot, struct errctx *ctx) MUST_USE;
 /* A keystore file at that path, one slot. */
 enum err identity_write_keystore(const char *path, const struct node_keys *keys, const char *label,
 	struct bytes passphrase, struct errctx *ctx) MUST_USE;
@@ -41,7 +41,7 @@ enum err identity_write_config(const struct node_config *config, struct errctx *
 enum err identity_make_directories(const struct node_paths *paths, struct errctx *ctx) MUST_USE;
 
 /* The member's public keys, from the private ones. name and so on are the caller's. */
-enum err identity_member_keys(const struct boot_keys *boot, const struct node_keys *keys,
-	struct member *ret) MUST_USE;
+enum err identity_member_keys(
+	const struct boot_keys *boot, const struct node_keys *keys, struct member *ret) MUST_USE;
 
 #endif

@@ -79,8 +79,8 @@ static enum err open_input(struct import *import, const char *path, struct errct
 	return err;
 }
 
-static enum err line_error(const struct import *import, struct errctx *ctx, enum err err,
-	uint64_t line)
+static enum err line_error(
+	const struct import *import, struct errctx *ctx, enum err err, uint64_t line)
 {
 	return err_wrap(ctx, err, "%s:%llu", import->name, (unsigned long long)line);
 }
@@ -148,8 +148,7 @@ static void show_progress(const struct import *import, bool end)
 	fprintf(stderr, "\r%s: %s %llu events%s", import->name,
 		import->dry_run ? "checked" : "recorded",
 		(unsigned long long)(import->dry_run ? import->counts.events
-						     : import->counts.added +
-					       import->counts.known),
+						     : import->counts.added + import->counts.known),
 		end ? "\n" : "");
 }
 
@@ -253,8 +252,8 @@ enum err import_events(struct cli *cli, const char *path, const char *case_ref,
 	return err;
 }
 
-enum err import_line(const struct cli *cli, struct bytes line, struct import_counts *ret,
-	struct errctx *ctx)
+enum err import_line(
+	const struct cli *cli, struct bytes line, struct import_counts *ret, struct errctx *ctx)
 {
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
 	Sauti__CaseAppendRequest append = SAUTI__CASE_APPEND_REQUEST__INIT;

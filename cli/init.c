@@ -53,8 +53,8 @@ static enum err make_keys(struct network *network)
 	TRY(boot_keys_make(network->name, network->node, &network->boot));
 	TRY(random_bytes(random, sizeof(random)));
 	TRY(origin_make(bytes_str(network->name), bytes_str(network->node), 1, random, &own));
-	TRY(origin_make(bytes_str(network->name), bytes_str("directory"), 1, random + 8,
-		&directory));
+	TRY(origin_make(
+		bytes_str(network->name), bytes_str("directory"), 1, random + 8, &directory));
 	TRY(node_keys_make(own.text, &network->keys));
 	TRY(secret_random(&network->keys.directory_seed, ED25519_SEED_SIZE));
 	strcpy(network->keys.directory_origin, directory.text);
@@ -117,8 +117,8 @@ static enum err write_records(const struct network *network, const struct signer
 	buf_init(&body, LIMIT_ENTRY_SIZE);
 	err = node_admitted_body(&body, network->name, &hq);
 	if (err == OK)
-		err = record_write(out, SAUTI__RECORD_TYPE__RECORD_NODE_ADMITTED, buf_bytes(&body),
-			node);
+		err = record_write(
+			out, SAUTI__RECORD_TYPE__RECORD_NODE_ADMITTED, buf_bytes(&body), node);
 	buf_release(&body);
 	ends[2] = out->size;
 	return err;
@@ -210,8 +210,8 @@ static enum err make_all(struct network *network, struct errctx *ctx)
 	TRY(make_genesis(network, ctx));
 	certificates = certificates_of(network);
 	TRY(identity_check(&network->boot, &network->genesis, &certificates, ctx));
-	return identity_check_member(&network->boot, &network->keys, &network->genesis, ROLE_HQ, "",
-		ctx);
+	return identity_check_member(
+		&network->boot, &network->keys, &network->genesis, ROLE_HQ, "", ctx);
 }
 
 static enum err write_root(const struct network *network, struct errctx *ctx)
@@ -279,8 +279,8 @@ static enum err report(const struct cli *cli, const struct network *network)
 	return OK;
 }
 
-static enum err prepare(struct cli *cli, const struct cli_args *args, struct network *network,
-	struct errctx *ctx)
+static enum err prepare(
+	struct cli *cli, const struct cli_args *args, struct network *network, struct errctx *ctx)
 {
 	const char *root_dir = args_option(args, "root-dir");
 	bool empty = false;
@@ -299,8 +299,9 @@ static enum err prepare(struct cli *cli, const struct cli_args *args, struct net
 	TRY(files_join(network->root_dir, "root.key", network->root_key_path, ctx));
 	TRY(files_join(network->root_dir, "root.pem", network->root_pem_path, ctx));
 	if (files_exist(network->root_key_path))
-		return err_set(ctx, ERR_EXISTS, "'%s' is there already: the root of another "
-						"network",
+		return err_set(ctx, ERR_EXISTS,
+			"'%s' is there already: the root of another "
+			"network",
 			network->root_key_path);
 	return OK;
 }

@@ -35,7 +35,7 @@ struct joining {
 	struct secret passphrase;
 	struct boot_keys boot;
 	struct node_keys keys;
-	uint64_t made_at; /* of the first try */
+	uint64_t made_at;                  /* of the first try */
 	const char *listen, *peer_address; /* as given; may be NULL */
 	char address[LIMIT_ADDRESS + 1];   /* that answered */
 	struct wire wire;
@@ -64,8 +64,8 @@ static enum err read_stdin(struct buf *out, struct errctx *ctx)
 		return out->err;
 	n = fread(room, 1, LIMIT_JOIN_TOKEN + 1, stdin);
 	if (n > LIMIT_JOIN_TOKEN)
-		return err_set(ctx, ERR_LIMIT, "the token is longer than %d characters",
-			LIMIT_JOIN_TOKEN);
+		return err_set(
+			ctx, ERR_LIMIT, "the token is longer than %d characters", LIMIT_JOIN_TOKEN);
 	out->size = n;
 	return OK;
 }
@@ -175,8 +175,8 @@ static enum err make_keys(struct joining *joining, struct errctx *ctx)
 	if (err == OK)
 		err = random_bytes(random, sizeof(random));
 	if (err == OK)
-		err = origin_make(bytes_str(token->network), bytes_str(token->name), 1, random,
-			&origin);
+		err = origin_make(
+			bytes_str(token->network), bytes_str(token->name), 1, random, &origin);
 	if (err == OK)
 		err = node_keys_make(origin.text, &joining->keys);
 	if (err != OK)
@@ -202,8 +202,8 @@ static enum err read_keys(struct joining *joining, struct errctx *ctx)
 	if (err == OK)
 		err = files_read_private(joining->paths.keystore, LIMIT_KEYSTORE_SIZE, &file, ctx);
 	if (err == OK) {
-		err = keystore_open(buf_bytes(&file), secret_bytes(&joining->passphrase),
-			&joining->keys, ctx);
+		err = keystore_open(
+			buf_bytes(&file), secret_bytes(&joining->passphrase), &joining->keys, ctx);
 		if (err != OK)
 			err_wrap(ctx, err, "'%s'", joining->paths.keystore);
 	}
@@ -213,16 +213,16 @@ static enum err read_keys(struct joining *joining, struct errctx *ctx)
 
 /* A new directory, or one in which the same join stopped half-way. Nothing was ever sent before
  * all three files were there, so with one missing all keys are made anew. */
-static enum err prepare_keys(struct cli *cli, const struct cli_args *args, struct joining *joining,
-	struct errctx *ctx)
+static enum err prepare_keys(
+	struct cli *cli, const struct cli_args *args, struct joining *joining, struct errctx *ctx)
 {
 	const struct node_paths *paths = &joining->paths;
 	bool resume = files_exist(paths->joining), empty = false;
 	bool complete = files_exist(paths->boot) && files_exist(paths->keystore);
 
 	if (files_exist(paths->config) && !resume)
-		return err_set(ctx, ERR_EXISTS, "there is a node in '%s' already",
-			paths->directory);
+		return err_set(
+			ctx, ERR_EXISTS, "there is a node in '%s' already", paths->directory);
 	if (resume) {
 		TRY(read_state(joining, ctx));
 	} else {
@@ -380,8 +380,8 @@ static enum err write_node(struct joining *joining,
 	return err;
 }
 
-static enum err take_reply(struct joining *joining, const Sauti__JoinReply *reply,
-	struct errctx *ctx)
+static enum err take_reply(
+	struct joining *joining, const Sauti__JoinReply *reply, struct errctx *ctx)
 {
 	struct known known = {joining->welcome.checkpoint.size, joining->welcome.checkpoint.root};
 	struct identity_certificates certificates = {
@@ -421,8 +421,8 @@ static enum err receive_reply(struct joining *joining, struct errctx *ctx)
 
 /* ---- the command ---- */
 
-static enum err check_arguments(struct cli *cli, const struct cli_args *args,
-	struct joining *joining, struct errctx *ctx)
+static enum err check_arguments(
+	struct cli *cli, const struct cli_args *args, struct joining *joining, struct errctx *ctx)
 {
 	const char *country = args_option(args, "country");
 	struct net_address address;
@@ -437,8 +437,8 @@ static enum err check_arguments(struct cli *cli, const struct cli_args *args,
 		return cli_usage(cli, ctx, "--listen '%.80s': %s", joining->listen, why.text);
 	if (joining->peer_address != NULL &&
 		config_address(joining->peer_address, false, &address, &why) != OK)
-		return cli_usage(cli, ctx, "--peer-address '%.80s': %s", joining->peer_address,
-			why.text);
+		return cli_usage(
+			cli, ctx, "--peer-address '%.80s': %s", joining->peer_address, why.text);
 	TRY(read_token(args_at(args, 0), &joining->token, ctx));
 	if (country != NULL && strcmp(country, joining->token.country) != 0)
 		return err_set(ctx, ERR_INVALID, "the token is for country '%s', not '%.8s'",
@@ -482,8 +482,8 @@ static enum err run_join(struct cli *cli, const struct cli_args *args, struct er
 }
 
 static const struct cli_option options[] = {
-	{"listen", "ADDRESS",
-		"where it listens, or none (default: " CONFIG_LISTEN_DEFAULT ")", false},
+	{"listen", "ADDRESS", "where it listens, or none (default: " CONFIG_LISTEN_DEFAULT ")",
+		false},
 	{"peer-address", "ADDRESS", "dial headquarters there, not where the token says", false},
 	{"country", "CODE", "refuse a token for another country", false},
 	PASSPHRASE_OPTION,
@@ -492,7 +492,8 @@ static const struct cli_option options[] = {
 
 const struct cli_command join_commands[] = {
 	{"join", NULL, "TOKEN|@FILE|-", "make this machine the node that a token invites",
-		"TOKEN is what 'sauti node invite' printed at headquarters; '@FILE' reads it from a\n"
+		"TOKEN is what 'sauti node invite' printed at headquarters; '@FILE' reads it from "
+		"a\n"
 		"file and '-' from standard input, so that no other user of this machine sees it.\n"
 		"An interrupted join is repeated with the same command and the same token.",
 		1, 1, options, run_join},

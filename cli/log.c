@@ -12,10 +12,11 @@ static const char *held_by(const json_t *log, struct output_buffer *buffer)
 	json_t *item;
 
 	buffer->text[0] = '\0';
-	json_array_foreach(json_object_get(log, "held_by"), i, item) {
+	json_array_foreach(json_object_get(log, "held_by"), i, item)
+	{
 		const char *name = json_is_string(item)
-			? json_string_value(item)
-			: json_string_value(json_object_get(item, "mirror"));
+					   ? json_string_value(item)
+					   : json_string_value(json_object_get(item, "mirror"));
 		char size[32] = "";
 		int n;
 
@@ -51,7 +52,8 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 		return OK;
 	}
 	output_table_init(&table, heads, 5);
-	json_array_foreach(logs, i, log) {
+	json_array_foreach(logs, i, log)
+	{
 		struct output_buffer b[5];
 		const char *cells[] = {output_member(log, "origin", &b[0]),
 			output_member(log, "own", &b[1]), output_member(log, "size", &b[2]),
@@ -113,8 +115,7 @@ static enum err run_show(struct cli *cli, const struct cli_args *args, struct er
 
 	show.origin = (char *)args_at(args, 0);
 	show.has_index = index != NULL;
-	if (index != NULL &&
-		decimal_parse(bytes_str(index), LIMIT_LOG_SIZE - 1, &show.index) != OK)
+	if (index != NULL && decimal_parse(bytes_str(index), LIMIT_LOG_SIZE - 1, &show.index) != OK)
 		return cli_usage(cli, ctx, "--index is a number from 0 on");
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LOG_SHOW;
 	request.log_show = &show;
@@ -136,7 +137,8 @@ static void print_verified(const json_t *log)
 	printf("  %s entries, %llu cosignatures", output_member(log, "size", &size),
 		(unsigned long long)output_number(log, "cosignatures"));
 	if (!output_true(log, "ok") && json_is_integer(json_object_get(log, "bad_index")))
-		printf(", first bad entry %llu", (unsigned long long)output_number(log, "bad_index"));
+		printf(", first bad entry %llu",
+			(unsigned long long)output_number(log, "bad_index"));
 	if (output_member(log, "message", &message)[0] != '\0') {
 		printf(": ");
 		output_text(stdout, output_member(log, "message", &message), false);
@@ -158,7 +160,8 @@ static enum err run_verify(struct cli *cli, const struct cli_args *args, struct 
 	TRY(daemon_list(cli, &request, &logs, ctx));
 	if (cli->json)
 		output_json(logs);
-	json_array_foreach(logs, i, log) {
+	json_array_foreach(logs, i, log)
+	{
 		bad += !output_true(log, "ok");
 		if (!cli->json)
 			print_verified(log);

@@ -88,18 +88,18 @@ void cli_note(const struct cli *cli, const char *format, ...)
 	fputc('\n', stderr);
 }
 
-static void print_error(const struct cli *cli, const struct cli_args *args, enum err err,
-	const struct errctx *ctx)
+static void print_error(
+	const struct cli *cli, const struct cli_args *args, enum err err, const struct errctx *ctx)
 {
 	const char *message = err_message(ctx, err), *code = cli->usage ? "usage" : err_name(err);
 
 	if (cli->json) {
-		json_t *json = json_pack("{s:{s:s, s:s}}", "error", "code", code, "message",
-			message);
+		json_t *json =
+			json_pack("{s:{s:s, s:s}}", "error", "code", code, "message", message);
 
 		if (json == NULL)
-			json = json_pack("{s:{s:s, s:s}}", "error", "code", code, "message",
-				err_text(err));
+			json = json_pack(
+				"{s:{s:s, s:s}}", "error", "code", code, "message", err_text(err));
 		print_json(json);
 		return;
 	}
@@ -138,8 +138,8 @@ static enum exit_code exit_code_of(const struct cli *cli, enum err err)
 	}
 }
 
-static enum err run(struct cli *cli, int argc, char **argv, struct cli_args *args,
-	struct errctx *ctx)
+static enum err run(
+	struct cli *cli, int argc, char **argv, struct cli_args *args, struct errctx *ctx)
 {
 	enum err err = args_parse(cli, argc, argv, args, ctx);
 

@@ -65,8 +65,8 @@ static enum err read_invite(struct cli *cli, const struct cli_args *args,
 	if (country == NULL && invite->role == ROLE_OFFICE)
 		return cli_usage(cli, ctx, "an office needs --country, as HTI");
 	if (country != NULL && !country_valid(country))
-		return cli_usage(cli, ctx, "--country '%.40s': three capitals of ISO 3166-1",
-			country);
+		return cli_usage(
+			cli, ctx, "--country '%.40s': three capitals of ISO 3166-1", country);
 	invite->country = (char *)(country == NULL ? "" : country);
 	return read_hours(cli, args_option(args, "hours"), &invite->hours, ctx);
 }
@@ -97,8 +97,7 @@ static enum err run_invite(struct cli *cli, const struct cli_args *args, struct 
 	return OK;
 }
 
-static enum err ask_nodes(const struct cli *cli, const char *name, json_t **ret,
-	struct errctx *ctx)
+static enum err ask_nodes(const struct cli *cli, const char *name, json_t **ret, struct errctx *ctx)
 {
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
 	Sauti__NodeListRequest list = SAUTI__NODE_LIST_REQUEST__INIT;
@@ -126,7 +125,8 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 		return OK;
 	}
 	output_table_init(&table, heads, 6);
-	json_array_foreach(nodes, i, node) {
+	json_array_foreach(nodes, i, node)
+	{
 		struct output_buffer b[6];
 		const char *cells[] = {output_member(node, "name", &b[0]),
 			output_member(node, "role", &b[1]), output_member(node, "country", &b[2]),
@@ -155,13 +155,14 @@ static enum err run_show(struct cli *cli, const struct cli_args *args, struct er
 		output_json(json_array_get(nodes, 0));
 		return OK;
 	}
-	json_object_foreach(json_array_get(nodes, 0), member, value) {
+	json_object_foreach(json_array_get(nodes, 0), member, value)
+	{
 		struct output_buffer buffer;
 
 		output_text(stdout, member, false);
 		printf("%*s", (int)(strlen(member) < 18 ? 18 - strlen(member) : 1), "");
-		output_text(stdout,
-			output_member(json_array_get(nodes, 0), member, &buffer), false);
+		output_text(
+			stdout, output_member(json_array_get(nodes, 0), member, &buffer), false);
 		putchar('\n');
 	}
 	return OK;

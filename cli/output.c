@@ -65,7 +65,7 @@ static size_t code_point(const unsigned char *text, uint32_t *ret)
 static bool harmful(uint32_t c)
 {
 	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f || c == 0x61c ||
-		(c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
 }
 
 void output_text(FILE *file, const char *text, bool lines)
@@ -100,8 +100,8 @@ const char *output_member(const json_t *object, const char *name, struct output_
 		return json_is_true(value) ? "yes" : "no";
 	if (value == NULL || json_is_null(value))
 		return buffer->text;
-	n = json_dumpb(value, buffer->text, sizeof(buffer->text) - 1,
-		JSON_ENCODE_ANY | JSON_COMPACT);
+	n = json_dumpb(
+		value, buffer->text, sizeof(buffer->text) - 1, JSON_ENCODE_ANY | JSON_COMPACT);
 	buffer->text[n < sizeof(buffer->text) ? n : 0] = '\0';
 	return n < sizeof(buffer->text) ? buffer->text : "..";
 }

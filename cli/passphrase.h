@@ -9,8 +9,10 @@
 #include "cli/cli.h"
 
 #define PASSPHRASE_OPTION                                                                          \
-	{"passphrase-file", "FILE", "read the passphrase from a file's first line ('-': stdin)",   \
-		false}
+	{                                                                                          \
+		"passphrase-file", "FILE",                                                         \
+			"read the passphrase from a file's first line ('-': stdin)", false         \
+	}
 
 /* Asks for `what` when --passphrase-file is not given; twice: a new one, which must be typed the
  * same again. Without a terminal to ask on it is a usage error. ERR_INVALID when it is empty,

@@ -33,10 +33,11 @@ static const char *join_names(const json_t *list, struct output_buffer *buffer)
 	json_t *item;
 
 	buffer->text[0] = '\0';
-	json_array_foreach(list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		const char *name = json_is_string(item)
-			? json_string_value(item)
-			: json_string_value(json_object_get(item, "mirror"));
+					   ? json_string_value(item)
+					   : json_string_value(json_object_get(item, "mirror"));
 		int n = name == NULL ? 0
 				     : snprintf(buffer->text + at, sizeof(buffer->text) - at,
 					       "%s%s", at == 0 ? "" : ", ", name);
@@ -57,7 +58,8 @@ static enum err print_logs(const json_t *logs)
 	enum err err;
 
 	output_table_init(&table, heads, 5);
-	json_array_foreach(logs, i, log) {
+	json_array_foreach(logs, i, log)
+	{
 		struct output_buffer b[4], origin;
 		char name[300];
 		const char *cells[] = {name, output_member(log, "size", &b[0]),
@@ -85,7 +87,8 @@ static enum err print_peers(const json_t *peers)
 	enum err err;
 
 	output_table_init(&table, heads, 4);
-	json_array_foreach(peers, i, peer) {
+	json_array_foreach(peers, i, peer)
+	{
 		struct output_buffer b[4];
 		const char *cells[] = {output_member(peer, "name", &b[0]),
 			output_member(peer, "connected", &b[1]),
@@ -109,7 +112,8 @@ static enum err print_status(const json_t *status)
 	size_t i;
 	json_t *alarm;
 
-	json_array_foreach(alarms, i, alarm) {
+	json_array_foreach(alarms, i, alarm)
+	{
 		printf("ALARM: ");
 		output_text(stdout, json_is_string(alarm) ? json_string_value(alarm) : "?", false);
 		putchar('\n');

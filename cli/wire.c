@@ -36,8 +36,8 @@ static enum err wait_for(struct wire *wire, short what, struct errctx *ctx)
 		if (n > 0)
 			return OK;
 		if (n == 0)
-			return err_set(ctx, ERR_TIMEOUT, "%s did not answer in time",
-				wire->address);
+			return err_set(
+				ctx, ERR_TIMEOUT, "%s did not answer in time", wire->address);
 		if (errno != EINTR)
 			return files_errno(ctx, errno, "wait for", wire->address);
 	}
@@ -62,8 +62,8 @@ static socklen_t fill_address(const struct net_address *address, struct sockaddr
 	return sizeof(*in);
 }
 
-static enum err connect_tcp(struct wire *wire, const struct net_address *address,
-	struct errctx *ctx)
+static enum err connect_tcp(
+	struct wire *wire, const struct net_address *address, struct errctx *ctx)
 {
 	struct sockaddr_storage target;
 	socklen_t size = fill_address(address, &target);
@@ -208,8 +208,8 @@ enum err wire_receive(struct wire *wire, struct bytes *ret, struct errctx *ctx)
 		}
 		err = frame_reader_next(&wire->reader, ret);
 		if (err == ERR_LIMIT)
-			return err_set(ctx, err, "%s sent a message that is too large",
-				wire->address);
+			return err_set(
+				ctx, err, "%s sent a message that is too large", wire->address);
 		if (err != ERR_AGAIN)
 			return err;
 		err = advance(wire, ctx);

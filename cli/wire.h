@@ -22,8 +22,8 @@ struct wire {
 
 /* Connects and handshakes. ERR_UNREACHABLE: nobody there, or not in time. ERR_UNTRUSTED: TLS
  * refused, such as when it speaks no such protocol. */
-enum err wire_open(struct wire *wire, const char *address, const char *alpn,
-	struct errctx *ctx) MUST_USE;
+enum err wire_open(
+	struct wire *wire, const char *address, const char *alpn, struct errctx *ctx) MUST_USE;
 void wire_close(struct wire *wire); /* also when open failed; zeroed ones are fine */
 
 /* One message, a view valid until the next call. ERR_CLOSED, ERR_TIMEOUT, ERR_LIMIT.. */

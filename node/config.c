@@ -11,8 +11,8 @@
 #define ALPN_DEFAULT "sauti/1"
 #define ALPN_JOIN    "sauti-join/1"
 
-enum err config_address(const char *text, bool port_zero, struct net_address *ret,
-	struct errctx *ctx)
+enum err config_address(
+	const char *text, bool port_zero, struct net_address *ret, struct errctx *ctx)
 {
 	struct net_address address = {0};
 	const char *colon = strrchr(text, ':');
@@ -55,8 +55,8 @@ static void *field(void *object, const struct ini_key *key)
 	return (char *)object + key->offset;
 }
 
-static enum err set_node_name(void *object, const struct ini_key *key, const char *value,
-	struct errctx *ctx)
+static enum err set_node_name(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
 {
 	if (!node_name_valid(bytes_str(value)))
 		return err_set(ctx, ERR_INVALID,
@@ -66,19 +66,20 @@ static enum err set_node_name(void *object, const struct ini_key *key, const cha
 	return OK;
 }
 
-static enum err set_network(void *object, const struct ini_key *key, const char *value,
-	struct errctx *ctx)
+static enum err set_network(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
 {
 	if (!network_name_valid(bytes_str(value)))
 		return err_set(ctx, ERR_INVALID,
-			"no network name; allowed: like a host, ovra.example, at most %d characters",
+			"no network name; allowed: like a host, ovra.example, at most %d "
+			"characters",
 			LIMIT_NETWORK_NAME);
 	strcpy(field(object, key), value);
 	return OK;
 }
 
-static enum err set_path(void *object, const struct ini_key *key, const char *value,
-	struct errctx *ctx)
+static enum err set_path(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
 {
 	if (strlen(value) >= PATH_MAX)
 		return err_set(ctx, ERR_LIMIT, "path too long");
@@ -86,8 +87,8 @@ static enum err set_path(void *object, const struct ini_key *key, const char *va
 	return OK;
 }
 
-static enum err set_switch(void *object, const struct ini_key *key, const char *value,
-	struct errctx *ctx)
+static enum err set_switch(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
 {
 	bool on = strcmp(value, "on") == 0;
 
@@ -97,8 +98,8 @@ static enum err set_switch(void *object, const struct ini_key *key, const char *
 	return OK;
 }
 
-static enum err set_listen(void *object, const struct ini_key *key, const char *value,
-	struct errctx *ctx)
+static enum err set_listen(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
 {
 	struct net_address address;
 
@@ -111,8 +112,8 @@ static enum err set_listen(void *object, const struct ini_key *key, const char *
 	return OK;
 }
 
-static enum err set_dial(void *object, const struct ini_key *key, const char *value,
-	struct errctx *ctx)
+static enum err set_dial(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
 {
 	struct net_address address;
 
@@ -137,8 +138,8 @@ static enum err check_alpn(struct bytes name, struct errctx *ctx)
 }
 
 /* "a, b": at most CONFIG_ALPN_MAX, in order of preference. */
-static enum err set_alpn(void *object, const struct ini_key *key, const char *value,
-	struct errctx *ctx)
+static enum err set_alpn(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
 {
 	char names[CONFIG_ALPN_MAX][CONFIG_ALPN_SIZE] = {{0}};
 	size_t count = 0;
@@ -153,8 +154,8 @@ static enum err set_alpn(void *object, const struct ini_key *key, const char *va
 		while (name.size > 0 && name.data[name.size - 1] == ' ')
 			name.size--;
 		if (count == CONFIG_ALPN_MAX)
-			return err_set(ctx, ERR_LIMIT, "more than %d protocol names",
-				CONFIG_ALPN_MAX);
+			return err_set(
+				ctx, ERR_LIMIT, "more than %d protocol names", CONFIG_ALPN_MAX);
 		TRY(check_alpn(name, ctx));
 		memcpy(names[count++], name.data, name.size);
 		at = comma == NULL ? NULL : comma + 1;
@@ -164,8 +165,8 @@ static enum err set_alpn(void *object, const struct ini_key *key, const char *va
 }
 
 /* A whole number and its unit: ms, s, m. */
-static enum err set_duration(void *object, const struct ini_key *key, const char *value,
-	struct errctx *ctx)
+static enum err set_duration(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
 {
 	static const struct {
 		const char *name;
@@ -188,8 +189,8 @@ static enum err set_duration(void *object, const struct ini_key *key, const char
 	return OK;
 }
 
-static enum err open_peer(void *arg, const char *argument, unsigned line, void **ret_object,
-	struct errctx *ctx)
+static enum err open_peer(
+	void *arg, const char *argument, unsigned line, void **ret_object, struct errctx *ctx)
 {
 	struct node_config *config = arg;
 
@@ -199,8 +200,11 @@ static enum err open_peer(void *arg, const char *argument, unsigned line, void *
 	return OK;
 }
 
-#define AT(member)            offsetof(struct node_config, member)
-#define DURATION(key, member, min, max) {key, set_duration, AT(timing.member), min, max}
+#define AT(member) offsetof(struct node_config, member)
+#define DURATION(key, member, min, max)                                                            \
+	{                                                                                          \
+		key, set_duration, AT(timing.member), min, max                                     \
+	}
 
 static const struct ini_key node_keys_table[] = {
 	{"name", set_node_name, AT(name), 0, 0},
@@ -270,8 +274,8 @@ void config_release(struct node_config *config)
 	config->peer_count = 0;
 }
 
-enum err config_add_peer(struct node_config *config, const char *name, const char *address,
-	struct errctx *ctx)
+enum err config_add_peer(
+	struct node_config *config, const char *name, const char *address, struct errctx *ctx)
 {
 	struct net_address parsed;
 	struct config_peer *grown;
@@ -343,15 +347,15 @@ static enum err resolve_paths(struct node_config *config, struct errctx *ctx)
 	return files_join(config->directory, config->socket, config->socket, ctx);
 }
 
-enum err config_parse(struct bytes text, const char *file, struct node_config *ret,
-	struct errctx *ctx)
+enum err config_parse(
+	struct bytes text, const char *file, struct node_config *ret, struct errctx *ctx)
 {
 	struct node_config config;
 	enum err err = config_init(&config, file, ctx);
 
 	if (err == OK)
-		err = ini_parse(text, file, sections, sizeof(sections) / sizeof(sections[0]),
-			&config, ctx);
+		err = ini_parse(
+			text, file, sections, sizeof(sections) / sizeof(sections[0]), &config, ctx);
 	if (err == OK)
 		err = resolve_paths(&config, ctx);
 	if (err == OK)

@@ -21,8 +21,8 @@ struct net_address {
 };
 /* "192.0.2.1:7483" or "[2001:db8::1]:7483". Port 0 only when allowed: the kernel chooses.
  * ERR_INVALID, ctx says what is wrong. */
-enum err config_address(const char *text, bool port_zero, struct net_address *ret,
-	struct errctx *ctx) MUST_USE;
+enum err config_address(
+	const char *text, bool port_zero, struct net_address *ret, struct errctx *ctx) MUST_USE;
 
 struct config_peer {
 	char name[LIMIT_NODE_NAME + 1];
@@ -38,10 +38,10 @@ struct config_timing {
 struct node_config {
 	char file[PATH_MAX];
 	char name[LIMIT_NODE_NAME + 1];
-	char network[LIMIT_NETWORK_NAME + 1]; /* "": the genesis file says */
-	char directory[PATH_MAX];             /* of the node's data */
-	bool compression;                     /* of parts, before sealing */
-	char listen[LIMIT_ADDRESS + 1];       /* "": outbound only */
+	char network[LIMIT_NETWORK_NAME + 1];         /* "": the genesis file says */
+	char directory[PATH_MAX];                     /* of the node's data */
+	bool compression;                             /* of parts, before sealing */
+	char listen[LIMIT_ADDRESS + 1];               /* "": outbound only */
 	char alpn[CONFIG_ALPN_MAX][CONFIG_ALPN_SIZE]; /* "" past the last; at least one */
 	char socket[PATH_MAX];                        /* of the control API */
 	struct config_peer *peers;                    /* owned */
@@ -55,8 +55,8 @@ void config_release(struct node_config *config);
 
 /* Parses text as if it stood in `file` (which need not exist). *ret is to be released; on failure
  * it is zeroed. */
-enum err config_parse(struct bytes text, const char *file, struct node_config *ret,
-	struct errctx *ctx) MUST_USE;
+enum err config_parse(
+	struct bytes text, const char *file, struct node_config *ret, struct errctx *ctx) MUST_USE;
 /* Reads and parses. Errors of files_read besides. */
 enum err config_load(const char *file, struct node_config *ret, struct errctx *ctx) MUST_USE;
 
@@ -68,7 +68,7 @@ enum err config_add_peer(struct node_config *config, const char *name, const cha
 void config_write(const struct node_config *config, struct buf *out);
 
 /* The node's paths, with the directory and the socket of the configuration. */
-enum err config_paths(const struct node_config *config, struct node_paths *ret,
-	struct errctx *ctx) MUST_USE;
+enum err config_paths(
+	const struct node_config *config, struct node_paths *ret, struct errctx *ctx) MUST_USE;
 
 #endif

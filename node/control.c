@@ -37,8 +37,8 @@ static enum err connect_errno(int error, const char *path, struct errctx *ctx)
 		return err_set(ctx, ERR_DENIED, "connect to '%s': %s", path, strerror(error));
 	if (error == ENOENT || error == ECONNREFUSED || error == ENOTDIR || error == ENOTSOCK ||
 		error == EAGAIN)
-		return err_set(ctx, ERR_UNREACHABLE, "no daemon answers at %s: is sautid running?",
-			path);
+		return err_set(
+			ctx, ERR_UNREACHABLE, "no daemon answers at %s: is sautid running?", path);
 	return files_errno(ctx, error, "connect to", path);
 }
 
@@ -91,13 +91,13 @@ static enum err transfer_errno(const struct control *control, int error, struct 
 		return err_set(ctx, ERR_TIMEOUT, "the daemon at %s did not answer for %d s",
 			control->socket, CONTROL_TIMEOUT_S);
 	if (error == EPIPE || error == ECONNRESET)
-		return err_set(ctx, ERR_CLOSED, "the daemon at %s closed the connection",
-			control->socket);
+		return err_set(
+			ctx, ERR_CLOSED, "the daemon at %s closed the connection", control->socket);
 	return files_errno(ctx, error, "talk to", control->socket);
 }
 
-enum err control_send(struct control *control, const Sauti__ControlRequest *request,
-	struct errctx *ctx)
+enum err control_send(
+	struct control *control, const Sauti__ControlRequest *request, struct errctx *ctx)
 {
 	size_t size = protobuf_c_message_get_packed_size(&request->base);
 	struct bytes rest;
@@ -140,8 +140,7 @@ static enum err receive(struct control *control, struct bytes *ret_frame, struct
 		else if (n == 0)
 			err = transfer_errno(control, ECONNRESET, ctx);
 		else
-			err = frame_reader_push(
-				&control->reader, bytes_make(chunk, (size_t)n));
+			err = frame_reader_push(&control->reader, bytes_make(chunk, (size_t)n));
 		if (err != OK)
 			break;
 	}
@@ -169,8 +168,8 @@ enum err control_next(struct control *control, struct control_response *ret, str
 	memset(ret, 0, sizeof(*ret));
 	TRY(receive(control, &frame, ctx));
 	arena_clear(&control->arena);
-	err = CODEC_UNPACK(control_response, frame, &scan_limits_default, &control->arena,
-		&response, ctx);
+	err = CODEC_UNPACK(
+		control_response, frame, &scan_limits_default, &control->arena, &response, ctx);
 	if (err != OK)
 		return err_wrap(ctx, err, "answer of the daemon at %s", control->socket);
 	ret->last = response->last;

@@ -23,8 +23,8 @@ enum err control_connect(const char *socket, struct control **ret, struct errctx
 void control_close(struct control *control); /* NULL is fine; wipes what it buffered */
 
 /* Sends one request. ERR_LIMIT over LIMIT_CONTROL_REQUEST. */
-enum err control_send(struct control *control, const Sauti__ControlRequest *request,
-	struct errctx *ctx) MUST_USE;
+enum err control_send(
+	struct control *control, const Sauti__ControlRequest *request, struct errctx *ctx) MUST_USE;
 
 struct control_response {
 	bool last;
@@ -33,8 +33,8 @@ struct control_response {
 };
 /* The next response. An error of the daemon's is returned after *ret was filled in (with `line`);
  * it ends the request, as `last` does. */
-enum err control_next(struct control *control, struct control_response *ret,
-	struct errctx *ctx) MUST_USE;
+enum err control_next(
+	struct control *control, struct control_response *ret, struct errctx *ctx) MUST_USE;
 
 /* send, then next until the last: each document is given to `each` (NULL: not wanted), whose first
  * error stops it and is returned; the connection is then of no more use. ret_line may be NULL. */

@@ -126,8 +126,8 @@ static enum err check_private(const struct stat *st, const char *path, struct er
 	return OK;
 }
 
-static enum err read_file(const char *path, size_t max, bool private_file, struct buf *out,
-	struct errctx *ctx)
+static enum err read_file(
+	const char *path, size_t max, bool private_file, struct buf *out, struct errctx *ctx)
 {
 	/* O_NONBLOCK: a FIFO in place of the file must not hang us. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -197,8 +197,8 @@ static enum err sync_parent(const char *path, struct errctx *ctx)
 	return err;
 }
 
-static enum err write_temporary(const char *temporary, struct bytes data, mode_t mode,
-	struct errctx *ctx)
+static enum err write_temporary(
+	const char *temporary, struct bytes data, mode_t mode, struct errctx *ctx)
 {
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	enum err err;
@@ -282,8 +282,8 @@ enum err files_dir_empty(const char *path, bool *ret, struct errctx *ctx)
 	}
 	if (dir == NULL)
 		return errno == ENOTDIR
-			? err_set(ctx, ERR_EXISTS, "'%s' is there and is no directory", path)
-			: files_errno(ctx, errno, "open directory", path);
+			       ? err_set(ctx, ERR_EXISTS, "'%s' is there and is no directory", path)
+			       : files_errno(ctx, errno, "open directory", path);
 	for (struct dirent *item = readdir(dir); item != NULL; item = readdir(dir)) {
 		if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
 			empty = false;

@@ -5,7 +5,8 @@
  * files are refused when anybody but their owner could read them. Errors name the path.
  *
  * Codes: ERR_NOTFOUND (no such file), ERR_DENIED (permissions, theirs or ours), ERR_EXISTS,
- * ERR_FULL (disk or quota), ERR_LIMIT (over the caller's cap, or a path too long), ERR_IO, ERR_NOMEM.
+ * ERR_FULL (disk or quota), ERR_LIMIT (over the caller's cap, or a path too long), ERR_IO,
+ * ERR_NOMEM.
  */
 #ifndef NODE_FILES_H
 #define NODE_FILES_H
@@ -43,8 +44,8 @@ enum err files_read(const char *path, size_t max, struct buf *out, struct errctx
 
 /* As files_read, for files that hold keys: ERR_DENIED when group or others have any permission on
  * it, or when it belongs neither to us nor to root. */
-enum err files_read_private(const char *path, size_t max, struct buf *out,
-	struct errctx *ctx) MUST_USE;
+enum err files_read_private(
+	const char *path, size_t max, struct buf *out, struct errctx *ctx) MUST_USE;
 
 /* Makes or replaces the file, durably. The directory must exist. */
 enum err files_write(const char *path, struct bytes data, mode_t mode, struct errctx *ctx) MUST_USE;

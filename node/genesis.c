@@ -15,8 +15,8 @@ void genesis_release(struct genesis *genesis)
 	genesis->directory = NULL;
 }
 
-static enum err check_checkpoint(const struct genesis_parts *parts, struct genesis *genesis,
-	struct errctx *ctx)
+static enum err check_checkpoint(
+	const struct genesis_parts *parts, struct genesis *genesis, struct errctx *ctx)
 {
 	struct origin_parts origin;
 	struct note_key key;
@@ -39,8 +39,8 @@ static enum err check_checkpoint(const struct genesis_parts *parts, struct genes
 }
 
 /* The root is computed on the way at the size that was known before, too. */
-static enum err check_entries(const struct genesis_parts *parts, struct genesis *genesis,
-	struct errctx *ctx)
+static enum err check_entries(
+	const struct genesis_parts *parts, struct genesis *genesis, struct errctx *ctx)
 {
 	const struct checkpoint *checkpoint = &genesis->checkpoint;
 	struct compact compact;
@@ -213,8 +213,7 @@ enum err genesis_save(const struct genesis *genesis, const char *path, struct er
 /* What does not verify was right once: the file is damaged, or somebody was at it. */
 static bool is_damage(enum err err)
 {
-	return err == ERR_MALFORMED || err == ERR_PROOF || err == ERR_UNTRUSTED ||
-		err == ERR_LIMIT;
+	return err == ERR_MALFORMED || err == ERR_PROOF || err == ERR_UNTRUSTED || err == ERR_LIMIT;
 }
 
 enum err genesis_load(const char *path, struct genesis *ret, struct errctx *ctx)

@@ -44,8 +44,8 @@ struct genesis_parts {
 };
 /* Verifies as above. ERR_UNTRUSTED (signature), ERR_PROOF (root, known root, count), ERR_MALFORMED,
  * ERR_LIMIT, ERR_NOMEM. */
-enum err genesis_make(const struct genesis_parts *parts, struct genesis *ret,
-	struct errctx *ctx) MUST_USE;
+enum err genesis_make(
+	const struct genesis_parts *parts, struct genesis *ret, struct errctx *ctx) MUST_USE;
 
 /* The file's bytes, and back. Reading: errors of genesis_make, ERR_VERSION. */
 enum err genesis_pack(const struct genesis *genesis, struct buf *out) MUST_USE;

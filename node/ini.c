@@ -72,8 +72,8 @@ static const char *list_keys(const struct ini_section *section, char *out, size_
 
 	out[0] = '\0';
 	for (size_t i = 0; i < section->key_count && at < size; i++)
-		at += (size_t)snprintf(out + at, size - at, "%s%s", i == 0 ? "" : ", ",
-			section->keys[i].name);
+		at += (size_t)snprintf(
+			out + at, size - at, "%s%s", i == 0 ? "" : ", ", section->keys[i].name);
 	return out;
 }
 
@@ -154,8 +154,8 @@ static enum err parse_head(struct parser *parser, struct bytes line)
 	snprintf(head_text, sizeof(head_text), "%s%s%.*s", parser->section->name,
 		argument.size == 0 ? "" : " ", BYTES_FMT(argument));
 	TRY(remember_head(parser, bytes_str(head_text)));
-	return open_section(parser,
-		head_text + strlen(parser->section->name) + (argument.size == 0 ? 0 : 1));
+	return open_section(
+		parser, head_text + strlen(parser->section->name) + (argument.size == 0 ? 0 : 1));
 }
 
 static enum err set_key(struct parser *parser, size_t position, struct bytes value)

@@ -20,10 +20,10 @@
 
 struct ini_key {
 	const char *name;
-	/* Parses value (a C string, not empty) into what `object` points to, at offset. The reason of
-	 * an error goes into ctx without place and key: both are put before it. */
-	enum err (*set)(void *object, const struct ini_key *key, const char *value,
-		struct errctx *ctx);
+	/* Parses value (a C string, not empty) into what `object` points to, at offset. The reason
+	 * of an error goes into ctx without place and key: both are put before it. */
+	enum err (*set)(
+		void *object, const struct ini_key *key, const char *value, struct errctx *ctx);
 	size_t offset;     /* of the field in the object, for the functions' use */
 	uint64_t min, max; /* likewise */
 };

@@ -1,15 +1,75 @@
 #!/usr/bin/env python3
 """Writes the seeds of corpus/frame and corpus/message: valid and hostile wire bytes, each named by
-what it is. Run it after a change of the .proto files; files of other names (what fuzzing found)
-are left alone.
+what it is. Run it after a change of the .proto files; files called found-* (what fuzzing found)
+are left alone. The bytes are made by hand, signatures included, so that the seeds do not come from
+the code that reads them.
 
-    python3 tests/fuzz/make_corpus.py
+    python3 tests/fuzz/make_corpus.py            writes
+    python3 tests/fuzz/make_corpus.py --check    fails unless just these files are there
 """
+import hashlib
 import os
 import struct
+import sys
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 ORIGIN = "ovra.example/haiti/1-0123456789abcdef"
+
+
+# Ed25519 (RFC 8032 section 5.1) in plain integers: slow, not constant time, for test keys only.
+
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+
+
+def point_add(a, b):
+    c = (a[1] - a[0]) * (b[1] - b[0]) % P
+    d = (a[1] + a[0]) * (b[1] + b[0]) % P
+    e = 2 * a[3] * b[3] * D % P
+    f = 2 * a[2] * b[2] % P
+    g, h, i, j = d - c, f - e, f + e, d + c
+    return (g * h % P, i * j % P, h * i % P, g * j % P)
+
+
+def point_mul(n, a):
+    out = (0, 1, 1, 0)
+    while n > 0:
+        if n & 1:
+            out = point_add(out, a)
+        a = point_add(a, a)
+        n >>= 1
+    return out
+
+
+BASE_Y = 4 * pow(5, P - 2, P) % P
+BASE_X = 15112221349535400772501151409588531511454012693041857206046113283949847762202
+BASE = (BASE_X, BASE_Y, 1, BASE_X * BASE_Y % P)
+
+
+def point_bytes(a):
+    z = pow(a[2], P - 2, P)
+    x, y = a[0] * z % P, a[1] * z % P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def expand(seed):
+    h = hashlib.sha512(seed).digest()
+    a = int.from_bytes(h[:32], "little")
+    return (a & ((1 << 254) - 8)) | 1 << 254, h[32:]
+
+
+def public_key(seed):
+    return point_bytes(point_mul(expand(seed)[0], BASE))
+
+
+def sign(seed, message):
+    a, prefix = expand(seed)
+    public = point_bytes(point_mul(a, BASE))
+    r = int.from_bytes(hashlib.sha512(prefix + message).digest(), "little") % ORDER
+    big_r = point_bytes(point_mul(r, BASE))
+    h = int.from_bytes(hashlib.sha512(big_r + public + message).digest(), "little") % ORDER
+    return big_r + ((r + h * a) % ORDER).to_bytes(32, "little")
 
 
 # Wire format (protobuf encoding, wire types 0, 1, 2, 5).
@@ -104,6 +164,60 @@ def node_admitted(role=2, country="HTI"):
             b"".join(data(i, octets(i, 32)) for i in range(5, 10)) + num(10, 1700000000))
 
 
+# A directory whose signatures are good.
+
+DIRECTORY = "ovra.example/directory/1-0123456789abcdef"
+
+
+def seed(name):
+    return hashlib.sha256(("sauti test " + name).encode()).digest()
+
+
+def signed(kind, purpose, body, key):
+    signature = sign(seed(key), b"sauti/1 " + purpose + b"\0" + body)
+    return data(2, num(1, kind) + data(2, body) + data(3, signature))
+
+
+def signed_opened(origin, key, log_key):
+    body = data(1, origin) + data(2, public_key(seed(log_key))) + num(4, 1700000000)
+    return signed(1, b"log-opened", body, key)
+
+
+def signed_created(key):
+    body = data(1, "ovra.example") + data(2, "hq") + data(3, public_key(seed(key)))
+    body += data(4, octets(9, 32)) + num(5, 1700000001)
+    return signed(2, b"network-created", body, key)
+
+
+def signed_admitted(name, role, country):
+    body = data(1, "ovra.example") + data(2, name) + num(3, role)
+    body += data(4, country) if country else b""
+    body += data(5, seed(name + " tls"))
+    for field, key in ((6, "node"), (7, "mirror"), (8, "witness")):
+        body += data(field, public_key(seed(name + " " + key)))
+    body += data(9, seed(name + " complaint")) + num(10, 1700000002)
+    return signed(3, b"node-admitted", body, name + " node")
+
+
+def directory_seeds():
+    opened = signed_opened(DIRECTORY, "hq node", "directory")
+    founded = [opened, signed_created("hq node"), signed_admitted("hq", 1, "")]
+    haiti = signed_admitted("haiti", 2, "HTI")
+    whole = founded + [haiti, signed_admitted("audit", 3, "")]
+    future = signed(99, b"later", b"?", "hq node")
+    return {
+        "directory": frame(batch(whole)),
+        "directory-in-two": frame(batch(whole[:2])) + frame(batch(whole[2:], first=2)),
+        "directory-member-twice": frame(batch(whole + [haiti])),
+        "directory-out-of-order": frame(batch(whole[::-1])),
+        "directory-forged": frame(batch(founded + [haiti[:-1] + bytes([haiti[-1] ^ 1])])),
+        "directory-other-hq": frame(batch([opened, signed_created("other")])),
+        "directory-of-the-future": frame(batch(founded + [future, haiti])),
+        "log-opened": frame(batch([signed_opened(ORIGIN, "haiti node", "haiti log")])),
+        "signature-short": frame(batch([data(2, num(1, 1) + data(3, octets(1, 63)))])),
+    }
+
+
 def frame_seeds():
     seeds = {
         "hello": frame(hello()),
@@ -116,6 +230,7 @@ def frame_seeds():
         "ping": frame(ping(1)),
         "pong-64-bits": frame(ping((1 << 64) - 1, 7)),
         "bye": frame(bye(3, "zu viele \u20ac")),
+        "bye-escape": frame(bye(3, "\x1b[2J\u202e")),
         "batch-sealed": frame(batch([sealed(), sealed(600)], 3, 1)),
         "batch-records": frame(batch([record(1, log_opened()), record(2, network_created()),
                                       record(3, node_admitted())], 2)),
@@ -157,6 +272,7 @@ def frame_seeds():
                                       b"\xa5\x03" + b"z" * 4),
         "fields-over-maximum": frame(data(2, b"\x0a\x00" * 8192)),
     }
+    seeds.update(directory_seeds())
     return seeds
 
 
@@ -206,13 +322,25 @@ def message_seeds():
 
 
 def main():
+    check = sys.argv[1:] == ["--check"]
+    if sys.argv[1:] and not check:
+        sys.exit(__doc__)
+    bad = []
     for folder, seeds in (("frame", frame_seeds()), ("message", message_seeds())):
         path = os.path.join(HERE, folder)
         os.makedirs(path, exist_ok=True)
+        there = {name for name in os.listdir(path) if not name.startswith("found-")}
+        bad += [folder + "/" + name for name in there - set(seeds)]
         for name, content in seeds.items():
-            with open(os.path.join(path, name), "wb") as file:
-                file.write(content)
+            file = os.path.join(path, name)
+            if not check:
+                with open(file, "wb") as out:
+                    out.write(content)
+            elif name not in there or open(file, "rb").read() != content:
+                bad.append(folder + "/" + name)
         print("%s: %d seeds" % (folder, len(seeds)))
+    if bad:
+        sys.exit("not as they are made here: " + " ".join(sorted(bad)))
 
 
 if __name__ == "__main__":

@@ -113,8 +113,6 @@ ALLOWED = [
      "algorithms fetched once, and the randomness that tests replace"),
     ("certs/x509.c", "foreign", r"time\.h", "timegm and struct tm: ASN.1 dates, not the clock"),
     ("proto/arena.c", "foreign", r"sanitizer/asan_interface\.h", "hides what was not handed out"),
-    ("cli/case.c", "heap", "free", "what json_dumps gave"),
-    ("server/control/requests.c", "heap", "free", "what json_dumps gave"),
 ]
 
 # ---- reading ----

@@ -62,7 +62,7 @@ static inline void put_file(const char *path, const char *text, mode_t mode)
 	assert_int_equal(chmod(path, mode), 0);
 }
 
-#define assert_ok(expr)            assert_int_equal((expr), OK)
+#define assert_ok(expr) assert_int_equal((expr), OK)
 #define assert_says(ctx, part)                                                                     \
 	do {                                                                                       \
 		if (strstr((ctx).text, (part)) == NULL)                                            \

@@ -59,8 +59,8 @@ static void join_server(pid_t pid)
 	assert_true(WIFEXITED(status));
 }
 
-static void put_response(struct buf *out, enum err err, const char *message, const char *json,
-	bool last)
+static void put_response(
+	struct buf *out, enum err err, const char *message, const char *json, bool last)
 {
 	Sauti__ControlResponse response = SAUTI__CONTROL_RESPONSE__INIT;
 

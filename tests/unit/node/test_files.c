@@ -58,8 +58,7 @@ static void test_write_fails(void **state)
 	struct errctx ctx;
 
 	(void)state;
-	assert_int_equal(
-		files_write(in_dir("no/file"), bytes_str("x"), 0600, &ctx), ERR_NOTFOUND);
+	assert_int_equal(files_write(in_dir("no/file"), bytes_str("x"), 0600, &ctx), ERR_NOTFOUND);
 	assert_says(ctx, "no/file");
 	/* the target is a directory: rename fails and nothing is left behind */
 	assert_ok(files_mkdir(in_dir("d"), &ctx));

@@ -15,8 +15,8 @@ struct box {
 	unsigned lines[3];
 };
 
-static enum err set_text(void *object, const struct ini_key *key, const char *value,
-	struct errctx *ctx)
+static enum err set_text(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
 {
 	if (strlen(value) >= 32 || strcmp(value, "bad") == 0)
 		return err_set(ctx, ERR_INVALID, "found \"%.10s\"; allowed: short", value);
@@ -24,8 +24,8 @@ static enum err set_text(void *object, const struct ini_key *key, const char *va
 	return OK;
 }
 
-static enum err open_item(void *arg, const char *argument, unsigned line, void **ret,
-	struct errctx *ctx)
+static enum err open_item(
+	void *arg, const char *argument, unsigned line, void **ret, struct errctx *ctx)
 {
 	struct box *box = arg;
 
@@ -85,7 +85,8 @@ static void test_bad(void **state)
 		{"[box]\nlabel = x\nlabel = y\n", "f.conf:3: key 'label' is there twice in [box]"},
 		{"[box]\n\n[box]\n", "f.conf:3: section [box] is there twice"},
 		{"[item a]\n[item  a]\n", "f.conf:2: section [item a] is there twice"},
-		{"[box]\nlable = x\n", "f.conf:2: unknown key 'lable' in [box]; allowed: label, size"},
+		{"[box]\nlable = x\n",
+			"f.conf:2: unknown key 'lable' in [box]; allowed: label, size"},
 		{"[boxes]\n", "f.conf:1: unknown section [boxes]; allowed: [box], [item NAME]"},
 		{"[Box]\n", "unknown section"},
 		{"[]\n", "unknown section []"},
@@ -108,14 +109,14 @@ static void test_bad(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(parse(cases[i].text, strlen(cases[i].text), &box, &ctx),
-			ERR_INVALID);
+		assert_int_equal(
+			parse(cases[i].text, strlen(cases[i].text), &box, &ctx), ERR_INVALID);
 		assert_says(ctx, cases[i].says);
 	}
 	assert_int_equal(parse("[box]\nlabel = a\0b\n", 18, &box, &ctx), ERR_INVALID);
 	assert_says(ctx, "control character 0x00");
-	assert_int_equal(parse("[item a]\n[item b]\n[item c]\n[item d]\n", 36, &box, &ctx),
-		ERR_LIMIT);
+	assert_int_equal(
+		parse("[item a]\n[item b]\n[item c]\n[item d]\n", 36, &box, &ctx), ERR_LIMIT);
 	assert_says(ctx, "f.conf:4: [item d]: more than 3");
 }
 

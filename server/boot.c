@@ -1,0 +1,259 @@
+/*
+ * Opening everything, in order: configuration, trust anchor, identity, store, engine, threads,
+ * surfaces. Whatever fails names what and where; what was opened is released by runtime_free.
+ */
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "certs/keystore.h"
+#include "server/control/control.h"
+#include "server/internal.h"
+
+enum { HANDSHAKE_MS = 10 * 1000 }; /* DESIGN 11: strangers */
+
+static enum err load_certificates(struct runtime *rt, struct errctx *ctx)
+{
+	struct buf pem;
+	struct certificate_info info;
+	enum err err;
+
+	buf_init(&pem, 4 * LIMIT_CERTIFICATE_SIZE);
+	err = files_read(rt->paths.root, LIMIT_CERTIFICATE_SIZE, &pem, ctx);
+	if (err == OK)
+		err = certificate_from_pem(buf_bytes(&pem), 0, &rt->root_certificate, ctx);
+	buf_clear(&pem);
+	if (err == OK)
+		err = files_read(rt->paths.chain, 2 * LIMIT_CERTIFICATE_SIZE, &pem, ctx);
+	if (err == OK)
+		err = certificate_from_pem(buf_bytes(&pem), 0, &rt->node_certificate, ctx);
+	if (err == OK)
+		err = certificate_from_pem(buf_bytes(&pem), 1, &rt->issuing_certificate, ctx);
+	if (err == OK)
+		err = certificate_read(buf_bytes(&rt->node_certificate), &info, ctx);
+	if (err == OK && strcmp(info.name, rt->node) != 0)
+		err = err_set(ctx, ERR_INVALID, "'%s' names '%s', the configuration '%s'",
+			rt->paths.chain, info.name, rt->node);
+	buf_release(&pem);
+	return err;
+}
+
+static enum err load_identity(struct runtime *rt, struct errctx *ctx)
+{
+	static const char *const alpns_hq[] = {TLS_ALPN_SAUTI, TLS_ALPN_JOIN, NULL};
+	static const char *const alpns[] = {TLS_ALPN_SAUTI, NULL};
+	struct boot_keys boot = {0};
+	struct buf file;
+	const struct member *self = directory_find(rt->genesis.directory, bytes_str(rt->node));
+
+	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
+	enum err err = files_read_private(rt->paths.boot, LIMIT_KEYSTORE_SIZE, &file, ctx);
+
+	if (err == OK)
+		err = boot_keys_read(buf_bytes(&file), &boot, ctx);
+	buf_wipe(&file);
+	if (err == OK && (strcmp(boot.node, rt->node) != 0 ||
+				 strcmp(boot.network, rt->genesis.network) != 0))
+		err = err_set(ctx, ERR_INVALID, "'%s' holds the keys of '%s' in '%s'",
+			rt->paths.boot, boot.node, boot.network);
+	if (err == OK)
+		err = signer_new(secret_bytes(&boot.mirror_seed), &rt->mirror);
+	if (err == OK)
+		err = load_certificates(rt, ctx);
+	if (err == OK) {
+		struct tls_opts opts = {
+			.key = secret_bytes(&boot.tls_key),
+			.chain = {buf_bytes(&rt->node_certificate),
+				buf_bytes(&rt->issuing_certificate)},
+			.root = buf_bytes(&rt->root_certificate),
+			.alpns = self != NULL && self->role == ROLE_HQ ? alpns_hq : alpns,
+			.judge = session_judge,
+			.judge_arg = rt,
+		};
+
+		err = tls_context_new(&opts, &rt->tls, ctx);
+	}
+	boot_keys_release(&boot);
+	return err;
+}
+
+static void no_wake(void *arg) {}
+
+/* The first start after init or join: the directory comes from the genesis file, which was verified
+ * when it was read. */
+static enum err import_genesis(struct runtime *rt, struct errctx *ctx)
+{
+	struct log_head head;
+	struct writer *writer;
+	struct store_write *write;
+	enum err err = store_head(rt->store, &rt->genesis.origin, &head, ctx);
+
+	if (err == OK) {
+		log_head_release(&head);
+		return OK;
+	}
+	if (err != ERR_NOTFOUND)
+		return err;
+	write = store_write_new(&rt->genesis.origin);
+	if (write == NULL)
+		return ERR_NOMEM;
+	write->entries = entries_ref(rt->genesis.entries);
+	buf_put(&write->checkpoint, buf_bytes(&rt->genesis.note));
+	err = write->checkpoint.err;
+	if (err == OK)
+		err = writer_start(rt->store, no_wake, NULL, &writer, ctx);
+	if (err != OK) {
+		store_write_free(write);
+		return err;
+	}
+	writer_submit(writer, write);
+	writer_stop(writer);
+	write = writer_done(writer, ctx);
+	assert(write != NULL && write->next == NULL);
+	err = write->result;
+	store_write_free(write);
+	writer_free(writer);
+	return err;
+}
+
+static enum err load_directory(struct runtime *rt, struct errctx *ctx)
+{
+	struct log_head head;
+	struct buf entry;
+	enum err err = store_head(rt->store, &rt->genesis.origin, &head, ctx);
+
+	buf_init(&entry, LIMIT_ENTRY_SIZE + 1);
+	for (uint64_t i = 0; err == OK && i < head.size; i++) {
+		buf_clear(&entry);
+		err = store_entry(rt->store, &rt->genesis.origin, i, &entry, ctx);
+		if (err == OK)
+			runtime_step(rt, &(struct event){.type = EVENT_DIRECTORY_LOADED,
+						 .entry = buf_bytes(&entry)});
+	}
+	if (err == OK)
+		log_head_release(&head);
+	buf_release(&entry);
+	return err;
+}
+
+static void timing(const struct config_timing *from, struct engine_timing *to)
+{
+	*to = engine_timing_default;
+#define TAKE(name)                                                                                 \
+	if (from->name != 0)                                                                       \
+	to->name = from->name
+	TAKE(hello_timeout);
+	TAKE(idle_ping);
+	TAKE(idle_close);
+	TAKE(dial_min);
+	TAKE(dial_max);
+	TAKE(have_delay);
+	TAKE(cosigned_delay);
+	TAKE(fetch_timeout);
+#undef TAKE
+}
+
+static enum err start_engine(struct runtime *rt, struct errctx *ctx)
+{
+	const struct member *self = directory_find(rt->genesis.directory, bytes_str(rt->node));
+	struct log_head *heads = NULL;
+	size_t count = 0;
+	struct engine_opts opts = {
+		.network = rt->genesis.network,
+		.node = rt->node,
+		.directory = rt->genesis.origin,
+		.directory_key = rt->genesis.key,
+		.directory_own = self != NULL && self->role == ROLE_HQ,
+	};
+
+	timing(&rt->config.timing, &opts.timing);
+	TRY(random_bytes((uint8_t *)&opts.seed, sizeof(opts.seed)));
+	TRY(engine_new(&opts, &rt->engine));
+	TRY(store_heads(rt->store, &heads, &count, ctx));
+	for (size_t i = 0; i < count; i++) {
+		runtime_step(rt, &(struct event){.type = EVENT_LOG_LOADED, .head = &heads[i]});
+		log_head_release(&heads[i]);
+	}
+	mem_free(heads);
+	return load_directory(rt, ctx);
+}
+
+static enum err start_peers(struct runtime *rt, struct errctx *ctx)
+{
+	rt->peers = mem_array(rt->config.peer_count + 1, sizeof(*rt->peers));
+	if (rt->peers == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < rt->config.peer_count; i++) {
+		const struct config_peer *peer = &rt->config.peers[i];
+
+		snprintf(rt->peers[i].name, sizeof(rt->peers[i].name), "%s", peer->name);
+		rt->peers[i].address = peer->address;
+		if (peer->address[0] != '\0' && strcmp(peer->name, rt->node) != 0)
+			runtime_step(
+				rt, &(struct event){.type = EVENT_PEER, .peer = rt->peers[i].name});
+	}
+	return OK;
+}
+
+static const char *country_of(const struct runtime *rt)
+{
+	const struct member *self =
+		directory_find(engine_directory(rt->engine), bytes_str(rt->node));
+
+	return self == NULL ? "" : self->country;
+}
+
+static enum err start_threads(struct runtime *rt, struct errctx *ctx)
+{
+	struct vault_opts vault = {
+		.store = rt->store,
+		.keystore = rt->paths.keystore,
+		.keyring = rt->paths.keyring,
+		.network = rt->genesis.network,
+		.node = rt->node,
+		.country = country_of(rt),
+		.compression = rt->config.compression,
+		.wake = runtime_wake,
+		.wake_arg = &rt->vault_async,
+	};
+
+	TRY(writer_start(rt->store, runtime_wake, &rt->writer_async, &rt->writer, ctx));
+	return vault_start(&vault, &rt->vault, ctx);
+}
+
+static enum err start_surfaces(struct runtime *rt, struct errctx *ctx)
+{
+	struct net_opts opts = {
+		.loop = &rt->loop,
+		.tls = rt->tls,
+		.handshake_ms = HANDSHAKE_MS,
+		.events = session_events,
+		.arg = rt,
+	};
+
+	TRY(net_new(&opts, &rt->net));
+	if (rt->config.listen[0] != '\0')
+		TRY(net_listen(rt->net, rt->config.listen, &rt->port, ctx));
+	return control_server_new(rt, rt->paths.socket, &rt->control, ctx);
+}
+
+enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
+{
+	TRY(config_load(config_file, &rt->config, ctx));
+	TRY(config_paths(&rt->config, &rt->paths, ctx));
+	snprintf(rt->node, sizeof(rt->node), "%s", rt->config.name);
+	TRY(genesis_load(rt->paths.genesis, &rt->genesis, ctx));
+	if (rt->config.network[0] != '\0' && strcmp(rt->config.network, rt->genesis.network) != 0)
+		return err_set(ctx, ERR_INVALID, "%s is of network '%s', the configuration of '%s'",
+			rt->paths.genesis, rt->genesis.network, rt->config.network);
+	TRY(load_identity(rt, ctx));
+	struct store_opts store = {
+		.path = rt->paths.store, .network = rt->genesis.network, .node = rt->node};
+
+	TRY(store_open(&store, &rt->store, ctx));
+	TRY(import_genesis(rt, ctx));
+	TRY(start_engine(rt, ctx));
+	TRY(start_threads(rt, ctx));
+	TRY(start_surfaces(rt, ctx));
+	return start_peers(rt, ctx);
+}

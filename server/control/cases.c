@@ -1,0 +1,213 @@
+/* Cases, and the keys to them: all of it is the vault's work. */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "proto/codec.h"
+#include "server/control/internal.h"
+#include "server/internal.h"
+#include "server/log.h"
+
+static struct vault_request *ask_vault(struct control_request *request, enum vault_type type)
+{
+	struct vault_request *ask = vault_request_new(type, request);
+
+	if (ask == NULL)
+		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
+	return ask;
+}
+
+void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message)
+{
+	struct vault_request *ask;
+	enum err err = OK;
+
+	if (message->passphrase.len == 0 || message->passphrase.len > LIMIT_PASSPHRASE) {
+		control_fail(request, ERR_INVALID, 0, "an empty or too long passphrase");
+		return;
+	}
+	ask = ask_vault(request, VAULT_UNLOCK);
+	if (ask != NULL)
+		err = secret_copy(&ask->passphrase, codec_bytes(message->passphrase));
+	wipe(message->passphrase.data, message->passphrase.len);
+	if (ask == NULL)
+		return;
+	if (err != OK) {
+		vault_request_free(ask);
+		control_fail(request, err, 0, err_text(err));
+		return;
+	}
+	vault_submit(control_runtime(request)->vault, ask);
+}
+
+struct unlocked {
+	struct control_request *request;
+	uint64_t cases, events;
+};
+
+static void on_unlocked(void *arg, enum err error, uint64_t index)
+{
+	struct unlocked *unlocked = arg;
+
+	if (error != OK)
+		control_fail(unlocked->request, error, 0,
+			"unlocked, but the node's log could not be opened");
+	else
+		answer_json(unlocked->request,
+			json_pack("{s:b,s:I,s:I}", "locked", 0, "cases",
+				(json_int_t)unlocked->cases, "events",
+				(json_int_t)unlocked->events),
+			true);
+	mem_free(unlocked);
+}
+
+static void done_unlock(struct control_request *request, struct vault_request *done)
+{
+	struct unlocked *unlocked = mem_zalloc(sizeof(*unlocked));
+	struct vault_keys *keys = done->keys;
+
+	if (unlocked == NULL) {
+		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
+		return;
+	}
+	*unlocked = (struct unlocked){request, done->cases, done->events};
+	done->keys = NULL;
+	if (keys == NULL)
+		on_unlocked(unlocked, OK, 0);
+	else
+		runtime_unlocked(control_runtime(request), keys, on_unlocked, unlocked);
+}
+
+void begin_lock(struct control_request *request)
+{
+	struct vault_request *ask = ask_vault(request, VAULT_LOCK);
+
+	if (ask == NULL)
+		return;
+	runtime_locked(control_runtime(request));
+	vault_submit(control_runtime(request)->vault, ask);
+}
+
+void begin_append(struct control_request *request, const Sauti__CaseAppendRequest *message)
+{
+	struct vault_request *ask = ask_vault(request, VAULT_SEAL);
+
+	if (ask == NULL)
+		return;
+	buf_put(&ask->lines, codec_bytes(message->lines));
+	wipe(message->lines.data, message->lines.len);
+	ask->dry_run = message->dry_run;
+	ask->now_ms = runtime_wall_ms();
+	ask->now_s = ask->now_ms / 1000;
+	snprintf(ask->officer, sizeof(ask->officer), "officer");
+	if (ask->lines.err != OK) {
+		control_fail(request, ask->lines.err, 0, err_text(ask->lines.err));
+		vault_request_free(ask);
+		return;
+	}
+	vault_submit(control_runtime(request)->vault, ask);
+}
+
+struct appending {
+	struct control_request *request;
+	struct runtime *rt;
+	uint64_t added, known;
+};
+
+static void answer_appended(struct control_request *request, uint64_t added, uint64_t known)
+{
+	answer_json(request,
+		json_pack("{s:I,s:I}", "added", (json_int_t)added, "known", (json_int_t)known),
+		true);
+}
+
+/* Durable, or failed: the vault is told first, the client after it. */
+static void on_appended(void *arg, enum err error, uint64_t index)
+{
+	struct appending *appending = arg;
+	struct runtime *rt = appending->rt;
+	struct vault_request *tell = NULL;
+
+	if (!rt->stopping) { /* else the vault has forgotten everything already */
+		tell = vault_request_new(error == OK ? VAULT_COMMITTED : VAULT_ABORTED, NULL);
+		if (tell == NULL)
+			runtime_out_of_memory();
+		tell->index = index;
+		vault_submit(rt->vault, tell);
+	}
+	if (error == OK)
+		answer_appended(appending->request, appending->added, appending->known);
+	else
+		control_fail(appending->request, error, 0,
+			"nothing was recorded: the log could not be extended");
+	mem_free(appending);
+}
+
+static void done_seal(struct control_request *request, struct vault_request *done)
+{
+	struct appending *appending;
+
+	if (done->entries == NULL) {
+		answer_appended(request, done->added, done->known);
+		return;
+	}
+	appending = mem_zalloc(sizeof(*appending));
+	if (appending == NULL)
+		runtime_out_of_memory();
+	*appending =
+		(struct appending){request, control_runtime(request), done->added, done->known};
+	struct entries *entries = done->entries;
+
+	done->entries = NULL;
+	runtime_append(appending->rt, done->log_origin, entries, on_appended, appending);
+}
+
+void begin_show(struct control_request *request, enum vault_type type, const char *name)
+{
+	struct vault_request *ask;
+
+	if (strlen(name) >= sizeof(ask->name)) {
+		control_fail(request, ERR_INVALID, 0, "the case's name is too long");
+		return;
+	}
+	ask = ask_vault(request, type);
+	if (ask == NULL)
+		return;
+	snprintf(ask->name, sizeof(ask->name), "%s", name);
+	vault_submit(control_runtime(request)->vault, ask);
+}
+
+static void done_docs(struct control_request *request, struct vault_request *done)
+{
+	for (struct vault_doc *doc = done->docs; doc != NULL; doc = doc->next)
+		control_item(request, buf_bytes(&doc->json));
+	control_end(request, BYTES_NONE);
+}
+
+void control_vault_done(struct control_server *server, struct vault_request *done)
+{
+	struct control_request *request = done->arg;
+
+	if (request == NULL) {
+		if (done->result != OK)
+			log_line(LOG_ALARM, "vault: %s", err_message(&done->ctx, done->result));
+	} else if (done->result != OK) {
+		control_fail(
+			request, done->result, done->line, err_message(&done->ctx, done->result));
+	} else if (done->type == VAULT_UNLOCK) {
+		done_unlock(request, done);
+	} else if (done->type == VAULT_SEAL) {
+		done_seal(request, done);
+	} else if (done->type == VAULT_LOCK) {
+		answer_json(request, json_pack("{s:b}", "locked", 1), true);
+	} else {
+		done_docs(request, done);
+	}
+	vault_request_free(done);
+}
+
+void control_vault_drop(struct vault_request *done)
+{
+	/* Its client is gone with the server. */
+	mem_free(done->arg);
+	vault_request_free(done);
+}

@@ -1,0 +1,34 @@
+/*
+ * What the files of control offer each other: one function per request, each of which answers at
+ * once or hands the work on and answers when it comes back; and JSON answers.
+ */
+#ifndef SERVER_CONTROL_INTERNAL_H
+#define SERVER_CONTROL_INTERNAL_H
+
+#include <jansson.h>
+
+#include "replication/log/tree.h"
+#include "server/control/control.h"
+
+/* Takes the reference. A document that cannot be made is an error, never half a document. */
+void answer_json(struct control_request *request, json_t *json, bool last);
+json_t *json_text_or_null(const char *text);
+json_t *json_hash(const struct hash *hash); /* base64 */
+
+/* cases.c: unlocking, recording and showing, all of it the vault's work */
+void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message);
+void begin_lock(struct control_request *request);
+void begin_append(struct control_request *request, const Sauti__CaseAppendRequest *message);
+void begin_show(struct control_request *request, enum vault_type type, const char *name);
+
+/* logs.c */
+void begin_log_list(struct control_request *request);
+void begin_log_show(struct control_request *request, const Sauti__LogShowRequest *message);
+void begin_log_verify(struct control_request *request, const Sauti__LogVerifyRequest *message);
+json_t *logs_json(const struct runtime *rt);
+
+/* nodes.c */
+void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message);
+void begin_invite(struct control_request *request, const Sauti__NodeInviteRequest *message);
+
+#endif

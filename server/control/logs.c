@@ -1,0 +1,343 @@
+/* Logs: what the engine knows of them, and what the store holds when it is read again. */
+#include "base/alloc.h"
+#include "proto/codec.h"
+#include "proto/entry.pb-c.h"
+#include "server/control/internal.h"
+
+static json_t *held_by(const struct runtime *rt, size_t position, const struct engine_log *log)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < log->cosigned; i++) {
+		struct engine_cosigned c;
+		struct note_line line;
+		uint64_t time = 0;
+
+		engine_cosigned_at(rt->engine, position, i, &c);
+		if (note_line_parse(c.line, &line, NULL) == OK && line.blob_size >= 8)
+			time = get_u64be(line.blob);
+		json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:b}", "mirror", c.node, "size",
+						    (json_int_t)c.size, "time", (json_int_t)time,
+						    "current", c.size == log->checkpoint_size));
+	}
+	return list;
+}
+
+static json_t *log_json(const struct runtime *rt, size_t position)
+{
+	struct engine_log log;
+
+	engine_log_at(rt->engine, position, &log);
+	return json_pack("{s:s,s:I,s:I,s:o,s:o,s:b,s:b,s:b,s:I}", "origin", log.origin.text, "size",
+		(json_int_t)log.size, "checkpoint_size", (json_int_t)log.checkpoint_size, "root",
+		log.checkpoint_size == 0 ? json_null() : json_hash(&log.root), "held_by",
+		held_by(rt, position, &log), "own", log.own, "open", log.open, "frozen", log.frozen,
+		"behind", (json_int_t)(log.known > log.size ? log.known - log.size : 0));
+}
+
+static bool shown(const struct runtime *rt, size_t position)
+{
+	struct engine_log log;
+
+	engine_log_at(rt->engine, position, &log);
+	return log.size > 0 || log.known > 0;
+}
+
+json_t *logs_json(const struct runtime *rt)
+{
+	json_t *logs = json_array();
+
+	for (size_t i = 0; i < engine_log_count(rt->engine); i++)
+		if (shown(rt, i))
+			json_array_append_new(logs, log_json(rt, i));
+	return logs;
+}
+
+void begin_log_list(struct control_request *request)
+{
+	struct runtime *rt = control_runtime(request);
+
+	for (size_t i = 0; i < engine_log_count(rt->engine); i++)
+		if (shown(rt, i))
+			answer_json(request, log_json(rt, i), false);
+	control_end(request, BYTES_NONE);
+}
+
+/* Work on the store, away from the loop. */
+
+struct log_work {
+	uv_work_t work;
+	struct control_request *request;
+	struct runtime *rt;
+	size_t position, end; /* of the logs to verify */
+	struct origin origin;
+	uint64_t index;
+	struct buf entry;
+	struct store_verify verify;
+	enum err result;
+	struct errctx ctx;
+};
+
+static void log_work_free(struct log_work *w)
+{
+	buf_release(&w->entry);
+	buf_release(&w->verify.checkpoint);
+	mem_free(w);
+}
+
+static struct log_work *log_work_new(struct control_request *request)
+{
+	struct log_work *w = mem_zalloc(sizeof(*w));
+
+	if (w == NULL) {
+		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
+		return NULL;
+	}
+	w->work.data = w;
+	w->request = request;
+	w->rt = control_runtime(request);
+	buf_init(&w->entry, LIMIT_ENTRY_SIZE + 1);
+	return w;
+}
+
+static bool find_log(struct control_request *request, const char *origin, struct engine_log *ret,
+	size_t *ret_position)
+{
+	if (engine_log_find(control_runtime(request)->engine, bytes_str(origin), ret, ret_position))
+		return true;
+	control_fail(request, ERR_NOTFOUND, 0, "no log of that origin is held here");
+	return false;
+}
+
+static json_t *log_note_json(const struct runtime *rt, size_t position)
+{
+	struct engine_log log;
+	struct buf note;
+	json_t *json = log_json(rt, position);
+
+	engine_log_at(rt->engine, position, &log);
+	buf_init(&note, 4 * LIMIT_NOTE_SIZE);
+	buf_put(&note, log.checkpoint);
+	for (size_t i = 0; i < log.cosigned; i++) {
+		struct engine_cosigned c;
+
+		engine_cosigned_at(rt->engine, position, i, &c);
+		if (c.size == log.checkpoint_size)
+			buf_put(&note, c.line);
+	}
+	json_object_set_new(json, "checkpoint", json_string(buf_cstr(&note)));
+	buf_release(&note);
+	return json;
+}
+
+static void entry_run(uv_work_t *work)
+{
+	struct log_work *w = work->data;
+
+	w->result = store_entry(w->rt->store, &w->origin, w->index, &w->entry, &w->ctx);
+}
+
+static const char *entry_kind(struct bytes entry)
+{
+	Sauti__Entry *unpacked;
+	struct arena arena;
+	const char *kind = "malformed";
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	if (CODEC_UNPACK(entry, entry, &scan_limits_default, &arena, &unpacked, NULL) == OK)
+		kind = unpacked->body_case == SAUTI__ENTRY__BODY_SEALED   ? "sealed"
+		       : unpacked->body_case == SAUTI__ENTRY__BODY_RECORD ? "record"
+									  : "unknown";
+	arena_release(&arena);
+	return kind;
+}
+
+static void entry_done(uv_work_t *work, int status)
+{
+	struct log_work *w = work->data;
+	struct hash leaf;
+	json_t *json;
+
+	if (status != 0)
+		w->result = ERR_CANCELED;
+	if (w->result != OK) {
+		control_fail(w->request, w->result, 0, err_message(&w->ctx, w->result));
+	} else {
+		json = log_note_json(w->rt, w->position);
+		tree_leaf(buf_bytes(&w->entry), &leaf);
+		json_object_set_new(json, "entry",
+			json_pack("{s:I,s:I,s:s,s:o}", "index", (json_int_t)w->index, "bytes",
+				(json_int_t)w->entry.size, "kind", entry_kind(buf_bytes(&w->entry)),
+				"leaf_hash", json_hash(&leaf)));
+		answer_json(w->request, json, true);
+	}
+	log_work_free(w);
+}
+
+static void queue_work(struct log_work *w, uv_work_cb run, uv_after_work_cb done)
+{
+	if (uv_queue_work(&w->rt->loop, &w->work, run, done) == 0)
+		return;
+	control_fail(w->request, ERR_NOMEM, 0, "no worker");
+	log_work_free(w);
+}
+
+void begin_log_show(struct control_request *request, const Sauti__LogShowRequest *message)
+{
+	struct engine_log log;
+	struct log_work *w;
+	size_t position;
+
+	if (!find_log(request, message->origin, &log, &position))
+		return;
+	if (!message->has_index) {
+		answer_json(request, log_note_json(control_runtime(request), position), true);
+		return;
+	}
+	if (message->index >= log.size) {
+		control_fail(request, ERR_NOTFOUND, 0, "the log has no entry of that index");
+		return;
+	}
+	w = log_work_new(request);
+	if (w == NULL)
+		return;
+	w->origin = log.origin;
+	w->position = position;
+	w->index = message->index;
+	queue_work(w, entry_run, entry_done);
+}
+
+/* Verification: the store re-hashes every entry; here the root it found meets the signatures. */
+
+static void verify_run(uv_work_t *work)
+{
+	struct log_work *w = work->data;
+
+	w->result = store_verify(w->rt->store, &w->origin, &w->rt->stopping, &w->verify, &w->ctx);
+}
+
+static enum err judge_note(struct log_work *w, struct bytes *ret_text)
+{
+	struct checkpoint checkpoint;
+	struct note_key key;
+
+	if (w->verify.checkpoint.size == 0)
+		return err_set(&w->ctx, ERR_PROOF, "no signed checkpoint covers it yet");
+	if (!engine_log_key(w->rt->engine, w->position, &key))
+		return err_set(&w->ctx, ERR_UNTRUSTED, "the log's key is not known");
+	TRY(checkpoint_open(
+		buf_bytes(&w->verify.checkpoint), &key, &checkpoint, ret_text, &w->ctx));
+	if (!hash_equal(&checkpoint.root, &w->verify.checkpoint_root))
+		return err_set(&w->ctx, ERR_CORRUPT,
+			"the entries do not hash to the signed root at size %llu",
+			(unsigned long long)checkpoint.size);
+	return OK;
+}
+
+/* Counts the cosignatures over this very checkpoint that verify; all of them must. */
+static enum err judge_cosignatures(struct log_work *w, struct bytes text, unsigned *ret)
+{
+	struct engine_log log;
+	struct checkpoint signed_one;
+	unsigned good = 0;
+
+	TRY(checkpoint_parse(text, &signed_one, &w->ctx));
+	engine_log_at(w->rt->engine, w->position, &log);
+	for (size_t i = 0; i < log.cosigned; i++) {
+		struct engine_cosigned c;
+		struct note_line line;
+		struct note_key key;
+		const struct member *m;
+
+		engine_cosigned_at(w->rt->engine, w->position, i, &c);
+		m = directory_find(engine_directory(w->rt->engine), bytes_str(c.node));
+		if (c.size != signed_one.size || m == NULL)
+			continue;
+		if (note_line_parse(c.line, &line, NULL) != OK ||
+			mirror_note_key(bytes_str(w->rt->genesis.network), bytes_str(c.node),
+				&m->mirror, &key) != OK ||
+			cosignature_verify(&line, text, &key, NULL) != OK)
+			return err_set(&w->ctx, ERR_UNTRUSTED,
+				"the cosignature of '%s' does not verify", c.node);
+		good++;
+	}
+	*ret = good;
+	return OK;
+}
+
+static void verify_next(struct log_work *w);
+
+static void verify_done(uv_work_t *work, int status)
+{
+	struct log_work *w = work->data;
+	unsigned cosignatures = 0;
+	struct bytes text;
+
+	if (status != 0)
+		w->result = ERR_CANCELED;
+	if (w->result == OK)
+		w->result = judge_note(w, &text);
+	if (w->result == OK)
+		w->result = judge_cosignatures(w, text, &cosignatures);
+	if (w->result == ERR_CANCELED) {
+		control_fail(w->request, w->result, 0, "the node stops");
+		log_work_free(w);
+		return;
+	}
+	json_t *json =
+		json_pack("{s:s,s:b,s:I,s:i}", "origin", w->origin.text, "ok", w->result == OK,
+			"size", (json_int_t)w->verify.size, "cosignatures", (int)cosignatures);
+
+	if (w->result == OK) {
+		json_object_set_new(json, "root", json_hash(&w->verify.checkpoint_root));
+	} else {
+		json_object_set_new(json, "message", json_string(err_message(&w->ctx, w->result)));
+		if (w->result == ERR_CORRUPT)
+			json_object_set_new(
+				json, "bad_index", json_integer((json_int_t)w->verify.bad_index));
+	}
+	answer_json(w->request, json, false);
+	w->position++;
+	verify_next(w);
+}
+
+static void verify_next(struct log_work *w)
+{
+	struct engine_log log = {.size = 0};
+
+	buf_release(&w->verify.checkpoint);
+	w->verify = (struct store_verify){0};
+	w->ctx.text[0] = '\0';
+	for (; w->position < w->end; w->position++) {
+		engine_log_at(w->rt->engine, w->position, &log);
+		if (log.size > 0)
+			break;
+	}
+	if (w->position >= w->end) {
+		control_end(w->request, BYTES_NONE);
+		log_work_free(w);
+		return;
+	}
+	w->origin = log.origin;
+	queue_work(w, verify_run, verify_done);
+}
+
+void begin_log_verify(struct control_request *request, const Sauti__LogVerifyRequest *message)
+{
+	struct runtime *rt = control_runtime(request);
+	struct engine_log log;
+	size_t position = 0, end = engine_log_count(rt->engine);
+	struct log_work *w;
+
+	if (message->origin[0] != '\0') {
+		if (!find_log(request, message->origin, &log, &position))
+			return;
+		end = position + 1;
+	}
+	w = log_work_new(request);
+	if (w == NULL)
+		return;
+	w->position = position;
+	w->end = end;
+	verify_next(w);
+}

@@ -1,0 +1,210 @@
+/* Nodes: the directory as it is folded, and invitations to it. */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "certs/join.h"
+#include "proto/codec.h"
+#include "proto/stored.pb-c.h"
+#include "server/control/internal.h"
+
+enum { INVITE_HOURS = 72, INVITE_HOURS_MAX = 24 * 30 };
+
+static json_t *member_json(const struct member *m)
+{
+	struct hash digest;
+	char hex[2 * HASH_SIZE + 1], shown_hex[48];
+
+	sha256(BYTES_ARRAY(m->node.b), &digest);
+	hex_encode(hash_bytes(&digest), hex);
+	snprintf(shown_hex, sizeof(shown_hex), "%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s", hex,
+		hex + 4, hex + 8, hex + 12, hex + 16, hex + 20, hex + 24, hex + 28);
+	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:I,s:I}", "name", m->name, "role",
+		role_name(m->role), "country", json_text_or_null(m->country), "active", m->active,
+		"fingerprint", shown_hex, "admitted_index", (json_int_t)m->admitted_index,
+		"admitted_at", (json_int_t)m->made_at);
+}
+
+void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message)
+{
+	const struct directory *directory = engine_directory(control_runtime(request)->engine);
+	const struct member *m;
+	bool found = message->name[0] == '\0';
+
+	for (size_t i = 0; (m = directory_at(directory, i)) != NULL; i++) {
+		if (message->name[0] != '\0' && strcmp(message->name, m->name) != 0)
+			continue;
+		found = true;
+		answer_json(request, member_json(m), false);
+	}
+	if (found)
+		control_end(request, BYTES_NONE);
+	else
+		control_fail(request, ERR_NOTFOUND, 0, "no node of that name is in the directory");
+}
+
+/* Invitations. */
+
+struct invite_work {
+	uv_work_t work;
+	struct control_request *request;
+	struct runtime *rt;
+	struct join_token token;
+	struct buf value;
+	enum err result;
+	struct errctx ctx;
+};
+
+static void invite_work_free(struct invite_work *w)
+{
+	buf_wipe(&w->value);
+	wipe(w, sizeof(*w));
+	mem_free(w);
+}
+
+static void invite_run(uv_work_t *work)
+{
+	struct invite_work *w = work->data;
+
+	w->result = store_invite_put(w->rt->store, w->token.name, buf_bytes(&w->value), &w->ctx);
+}
+
+static void invite_done(uv_work_t *work, int status)
+{
+	struct invite_work *w = work->data;
+	struct buf text;
+
+	buf_init(&text, LIMIT_JOIN_TOKEN);
+	if (status != 0)
+		w->result = ERR_CANCELED;
+	if (w->result == OK)
+		w->result = join_token_write(&w->token, &text);
+	if (w->result != OK)
+		control_fail(w->request, w->result, 0, err_message(&w->ctx, w->result));
+	else
+		answer_json(w->request,
+			json_pack("{s:s,s:s,s:I}", "token", buf_cstr(&text), "name", w->token.name,
+				"expires_at", (json_int_t)w->token.expires_at),
+			true);
+	buf_wipe(&text);
+	invite_work_free(w);
+}
+
+static enum err invite_addresses(const struct runtime *rt, const Sauti__NodeInviteRequest *message,
+	struct join_token *token, struct errctx *ctx)
+{
+	size_t max = sizeof(token->addresses) / sizeof(token->addresses[0]);
+
+	if (message->n_addresses > max)
+		return err_set(
+			ctx, ERR_LIMIT, "%zu addresses, at most %zu", message->n_addresses, max);
+	for (size_t i = 0; i < message->n_addresses; i++) {
+		struct net_address ignored;
+
+		TRY(config_address(message->addresses[i], false, &ignored, ctx));
+		snprintf(token->addresses[i], sizeof(token->addresses[i]), "%s",
+			message->addresses[i]);
+	}
+	if (message->n_addresses > 0)
+		return OK;
+	/* What we listen on, if that is an address somebody else can dial. */
+	struct net_address own;
+
+	if (rt->port == 0 || config_address(rt->config.listen, true, &own, ctx) != OK ||
+		strcmp(own.host, "0.0.0.0") == 0 || strcmp(own.host, "::") == 0)
+		return err_set(ctx, ERR_INVALID,
+			"which address will the new node dial? say --address HOST:PORT");
+	snprintf(token->addresses[0], sizeof(token->addresses[0]), own.ipv6 ? "[%s]:%u" : "%s:%u",
+		own.host, (unsigned)rt->port);
+	return OK;
+}
+
+static enum err invite_check(
+	const struct runtime *rt, const Sauti__NodeInviteRequest *message, struct errctx *ctx)
+{
+	const struct directory *directory = engine_directory(rt->engine);
+	const struct member *self = directory_find(directory, bytes_str(rt->node));
+	bool country = strlen(message->country) == 3;
+
+	for (size_t i = 0; country && i < 3; i++)
+		country = message->country[i] >= 'A' && message->country[i] <= 'Z';
+	if (self == NULL || self->role != ROLE_HQ)
+		return err_set(ctx, ERR_DENIED, "only headquarters invites");
+	if (rt->keys == NULL || rt->keys->directory == NULL)
+		return err_set(ctx, ERR_LOCKED, "headquarters must be unlocked to invite");
+	if (!node_name_valid(bytes_str(message->name)) || strcmp(message->name, "directory") == 0)
+		return err_set(ctx, ERR_INVALID,
+			"a node's name is 1 to 31 of a-z, 0-9 and '-', beginning with a letter");
+	if (directory_find(directory, bytes_str(message->name)) != NULL)
+		return err_set(ctx, ERR_EXISTS, "'%s' is in the directory already", message->name);
+	if (message->role != ROLE_OFFICE && message->role != ROLE_AUDITOR)
+		return err_set(ctx, ERR_INVALID, "the role is office or auditor");
+	if (!country)
+		return err_set(
+			ctx, ERR_INVALID, "the country is three capitals (ISO 3166-1 alpha-3)");
+	if (message->hours > INVITE_HOURS_MAX)
+		return err_set(
+			ctx, ERR_LIMIT, "%u hours, at most %u", message->hours, INVITE_HOURS_MAX);
+	return OK;
+}
+
+static enum err invite_value(const struct join_token *token, struct buf *out)
+{
+	Sauti__Invite invite = SAUTI__INVITE__INIT;
+
+	invite.name = (char *)token->name;
+	invite.role = (Sauti__Invite__Role)token->role;
+	invite.country = (char *)token->country;
+	invite.secret = codec_binary(BYTES_ARRAY(token->secret));
+	invite.expires_at = token->expires_at;
+	codec_pack(out, &invite);
+	return out->err;
+}
+
+static enum err invite_fill(struct invite_work *w, const Sauti__NodeInviteRequest *message)
+{
+	struct runtime *rt = w->rt;
+	struct join_token *token = &w->token;
+	struct engine_log log;
+	size_t position;
+
+	TRY(invite_check(rt, message, &w->ctx));
+	TRY(invite_addresses(rt, message, token, &w->ctx));
+	if (!engine_log_find(rt->engine, bytes_str(rt->genesis.origin.text), &log, &position))
+		return err_set(&w->ctx, ERR_CORRUPT, "the directory's log is missing");
+	snprintf(token->network, sizeof(token->network), "%s", rt->genesis.network);
+	snprintf(token->name, sizeof(token->name), "%s", message->name);
+	snprintf(token->country, sizeof(token->country), "%s", message->country);
+	snprintf(token->directory_origin, sizeof(token->directory_origin), "%s",
+		rt->genesis.origin.text);
+	token->role = (enum role)message->role;
+	token->directory_key = rt->genesis.key;
+	token->directory_size = log.checkpoint_size;
+	token->directory_root = log.root;
+	token->expires_at = runtime_wall_s() +
+			    3600 * (uint64_t)(message->hours == 0 ? INVITE_HOURS : message->hours);
+	TRY(random_bytes(token->secret, sizeof(token->secret)));
+	return invite_value(token, &w->value);
+}
+
+void begin_invite(struct control_request *request, const Sauti__NodeInviteRequest *message)
+{
+	struct invite_work *w = mem_zalloc(sizeof(*w));
+
+	if (w == NULL) {
+		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
+		return;
+	}
+	w->work.data = w;
+	w->request = request;
+	w->rt = control_runtime(request);
+	buf_init(&w->value, LIMIT_JOIN_TOKEN);
+	enum err err = invite_fill(w, message);
+
+	if (err == OK && uv_queue_work(&w->rt->loop, &w->work, invite_run, invite_done) == 0)
+		return;
+	if (err == OK)
+		err = ERR_NOMEM;
+	control_fail(request, err, 0, err_message(&w->ctx, err));
+	invite_work_free(w);
+}

@@ -1,0 +1,48 @@
+/*
+ * The runtime from inside: what its files offer each other. See runtime.h.
+ *
+ *   runtime.c   life of the process: handles, steps of the engine, running, stopping
+ *   boot.c      opening everything, in order
+ *   effects.c   carrying the engine's effects out
+ *   sessions.c  connections become sessions of the engine; who is let in
+ *   own_log.c   appending, unlocking, locking
+ */
+#ifndef SERVER_INTERNAL_H
+#define SERVER_INTERNAL_H
+
+#include "server/runtime.h"
+
+/* A configured peer. */
+struct peer_state {
+	char name[LIMIT_NODE_NAME + 1];
+	const char *address; /* of the configuration */
+	char error[200];     /* of the last dial; "" */
+};
+struct peer_state *peer_state(const struct runtime *rt, const char *name); /* NULL: none */
+
+/* One session: an engine's session id on a connection. */
+struct session_data {
+	struct session_id id;
+	struct conn *conn;
+	struct session_data *next;
+};
+struct session_data *session_data(const struct runtime *rt, struct session_id id);
+
+/* boot.c: opens what is not opened yet; on failure runtime_free releases what was. */
+enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx) MUST_USE;
+
+/* effects.c */
+void effect_perform(struct runtime *rt, struct effect *effect);
+
+/* runtime.c: an event that came up during a step, to be stepped after it. What it points to must
+ * last until then; a cosignature's line is an offset into rt->pending_line. */
+void runtime_later(struct runtime *rt, const struct event *event);
+void runtime_out_of_memory(void) __attribute__((noreturn));
+void runtime_wake(void *async); /* any thread */
+
+/* sessions.c */
+extern const struct net_events session_events;
+enum err session_judge(
+	void *runtime, const struct certificate_info *peer, bool expired, struct errctx *ctx);
+
+#endif

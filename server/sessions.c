@@ -1,0 +1,141 @@
+/*
+ * Connections become sessions of the engine, or joins; and who is let in.
+ */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "server/internal.h"
+#include "server/join.h"
+#include "server/log.h"
+
+struct session_data *session_data(const struct runtime *rt, struct session_id id)
+{
+	for (struct session_data *s = rt->sessions; s != NULL; s = s->next)
+		if (s->id.value == id.value)
+			return s;
+	return NULL;
+}
+
+static void net_up(void *arg, struct conn *conn)
+{
+	struct runtime *rt = arg;
+	struct session_data *session;
+	struct event event = {.type = EVENT_CONNECTED};
+
+	if (strcmp(conn_alpn(conn), TLS_ALPN_JOIN) == 0) {
+		join_up(rt, conn);
+		return;
+	}
+	session = mem_zalloc(sizeof(*session));
+	if (session == NULL || conn_peer(conn) == NULL) {
+		mem_free(session);
+		conn_close(conn, "no memory or no certificate");
+		return;
+	}
+	session->id.value = ++rt->next_session;
+	session->conn = conn;
+	session->next = rt->sessions;
+	rt->sessions = session;
+	conn_set_data(conn, session);
+	struct peer_state *peer = peer_state(rt, conn_peer(conn)->name);
+
+	if (peer != NULL)
+		peer->error[0] = '\0';
+	event.session = session->id;
+	event.peer = conn_peer(conn)->name;
+	event.outgoing = conn_outgoing(conn);
+	runtime_step(rt, &event);
+}
+
+static void net_message(void *arg, struct conn *conn, struct bytes message)
+{
+	struct runtime *rt = arg;
+	struct session_data *session = conn_data(conn);
+
+	if (strcmp(conn_alpn(conn), TLS_ALPN_JOIN) == 0)
+		join_message(rt, conn, message);
+	else if (session != NULL)
+		runtime_step(
+			rt, &(struct event){
+				    .type = EVENT_FRAME, .session = session->id, .frame = message});
+}
+
+static void net_sent(void *arg, struct conn *conn, size_t size)
+{
+	struct runtime *rt = arg;
+	struct session_data *session = conn_data(conn);
+
+	if (strcmp(conn_alpn(conn), TLS_ALPN_JOIN) != 0 && session != NULL)
+		runtime_step(rt,
+			&(struct event){.type = EVENT_SENT, .session = session->id, .size = size});
+}
+
+static void net_down(void *arg, struct conn *conn, const char *reason)
+{
+	struct runtime *rt = arg;
+	struct session_data *session = conn_data(conn);
+
+	if (strcmp(conn_alpn(conn), TLS_ALPN_JOIN) == 0) {
+		join_down(rt, conn);
+		return;
+	}
+	if (session == NULL)
+		return;
+	log_line(LOG_DEBUG, "connection with %s: %s", conn_address(conn), reason);
+	for (struct session_data **at = &rt->sessions; *at != NULL; at = &(*at)->next)
+		if (*at == session) {
+			*at = session->next;
+			break;
+		}
+	if (!rt->stopping)
+		runtime_step(
+			rt, &(struct event){.type = EVENT_DISCONNECTED, .session = session->id});
+	mem_free(session);
+}
+
+static void net_failed(void *arg, const char *name, const char *address, const char *reason)
+{
+	struct runtime *rt = arg;
+	struct peer_state *peer = peer_state(rt, name);
+
+	if (rt->stopping)
+		return;
+	if (peer == NULL) {
+		log_line(LOG_WARNING, "refused %s: %s", address, reason);
+		return;
+	}
+	/* Once for each new reason: an office without a link dials for days. */
+	if (strcmp(peer->error, reason) != 0)
+		log_line(LOG_INFO, "cannot reach '%s' at %s: %s", name, address, reason);
+	snprintf(peer->error, sizeof(peer->error), "%s", reason);
+	runtime_step(rt, &(struct event){.type = EVENT_DIAL_FAILED, .peer = peer->name});
+}
+
+/* Is the peer with this certificate, whose chain is good, a member? (DESIGN 7) */
+enum err session_judge(
+	void *arg, const struct certificate_info *peer, bool expired, struct errctx *ctx)
+{
+	struct runtime *rt = arg;
+	const struct member *member;
+	char name[2 * LIMIT_NODE_NAME];
+
+	text_escape(bytes_str(peer->name), name, sizeof(name));
+	if (strcmp(peer->network, rt->genesis.network) != 0)
+		return err_set(ctx, ERR_UNTRUSTED, "a certificate that names no node of '%s'",
+			rt->genesis.network);
+	member = directory_find(engine_directory(rt->engine), bytes_str(peer->name));
+	if (member == NULL)
+		return err_set(ctx, ERR_UNTRUSTED, "'%s' is not in the directory", name);
+	if (!member->active)
+		return err_set(ctx, ERR_UNTRUSTED, "'%s' is not active in the directory", name);
+	if (!hash_equal(&member->tls_spki, &peer->spki_sha256))
+		return err_set(ctx, ERR_UNTRUSTED,
+			"the key of the certificate is not the one the directory lists for '%s'",
+			name);
+	if (expired)
+		log_line(LOG_WARNING, "the certificate of '%s' is outside its dates", name);
+	return OK;
+}
+
+const struct net_events session_events = {net_up, net_message, net_sent, net_down, net_failed};
