@@ -38,14 +38,28 @@ static enum err load_certificates(struct runtime *rt, struct errctx *ctx)
 	return err;
 }
 
+/* What the configuration names; headquarters speaks the join protocol besides. */
+static void list_alpns(const struct runtime *rt, const char **ret)
+{
+	const struct member *self = directory_find(rt->genesis.directory, bytes_str(rt->node));
+	size_t count = 0;
+
+	while (count < CONFIG_ALPN_MAX && rt->config.alpn[count][0] != '\0') {
+		ret[count] = rt->config.alpn[count];
+		count++;
+	}
+	if (self != NULL && self->role == ROLE_HQ)
+		ret[count++] = TLS_ALPN_JOIN;
+	ret[count] = NULL;
+}
+
 static enum err load_identity(struct runtime *rt, struct errctx *ctx)
 {
-	static const char *const alpns_hq[] = {TLS_ALPN_SAUTI, TLS_ALPN_JOIN, NULL};
-	static const char *const alpns[] = {TLS_ALPN_SAUTI, NULL};
+	const char *alpns[CONFIG_ALPN_MAX + 2];
 	struct boot_keys boot = {0};
 	struct buf file;
-	const struct member *self = directory_find(rt->genesis.directory, bytes_str(rt->node));
 
+	list_alpns(rt, alpns);
 	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
 	enum err err = files_read_private(rt->paths.boot, LIMIT_KEYSTORE_SIZE, &file, ctx);
 
@@ -66,7 +80,7 @@ static enum err load_identity(struct runtime *rt, struct errctx *ctx)
 			.chain = {buf_bytes(&rt->node_certificate),
 				buf_bytes(&rt->issuing_certificate)},
 			.root = buf_bytes(&rt->root_certificate),
-			.alpns = self != NULL && self->role == ROLE_HQ ? alpns_hq : alpns,
+			.alpns = alpns,
 			.judge = session_judge,
 			.judge_arg = rt,
 		};

@@ -196,6 +196,25 @@ class Strangers(Case):
                 pass
         self.refused(self.hq, "refused 127.0.0.1", attempt)
 
+    def test_configured_protocol_name(self):
+        """A server accepts what its configuration lists: on port 443 among others, h2 looks like one."""
+        conf = self.cod.dir / "sauti.conf"
+        before = conf.read_text()
+        self.cod.stop()
+        self.caf.stop()
+        try:
+            conf.write_text(before.replace("[listen]\n", "[listen]\nalpn = h2, sauti/1\n"))
+            self.cod.start()
+            stranger = Stranger(self.cod.port, self.pem("stolen", self.caf.dir), alpn="h2")
+            self.assertEqual(stranger.socket.selected_alpn_protocol(), "h2")
+            self.assertIn(b"test.example", stranger.socket.recv(65536))  # its Hello
+            stranger.socket.close()
+        finally:
+            self.cod.stop()
+            conf.write_text(before)
+            self.cod.start()
+            self.caf.start()
+
     def test_join_protocol_gives_no_session(self):
         """Without a certificate one gets the directory, which is public, and nothing else."""
         got, _ = Stranger(self.hq.port, alpn="sauti-join/1").ends(hello("caf"))
