@@ -173,8 +173,8 @@ static int on_doubt(int ok, X509_STORE_CTX *store)
 		X509_verify_cert_error_string(doubt), X509_STORE_CTX_get_error_depth(store));
 }
 
-/* OpenSSL's purpose check lets a leaf without any extended key usage serve for everything, and a CA
- * serve as a leaf. NULL: nothing to say. */
+/* OpenSSL's purpose check lets a leaf without any extended key usage serve for everything, a CA
+ * serve as a leaf, and a server do without digitalSignature. NULL: nothing to say. */
 static const char *leaf_fault(X509 *leaf)
 {
 	uint32_t flags = X509_get_extension_flags(leaf);
@@ -183,6 +183,10 @@ static const char *leaf_fault(X509 *leaf)
 		return "it names no extended key usage";
 	if ((flags & EXFLAG_CA) != 0)
 		return "it is that of a CA";
+	/* RFC 8446 4.4.2.2; OpenSSL also takes a server's for key transport, which TLS 1.3 has not.
+	 */
+	if ((flags & EXFLAG_KUSAGE) == 0 || (X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE) == 0)
+		return "it is not for signing";
 	return NULL;
 }
 

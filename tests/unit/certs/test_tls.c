@@ -742,6 +742,7 @@ static void test_key_usage(void **state)
 		{"critical,digitalSignature", "anyExtendedKeyUsage", USABLE_NEVER},
 		{"critical,digitalSignature", NULL, USABLE_NEVER},
 		{"critical,cRLSign", BOTH_EKU, USABLE_NEVER},
+		{"critical,keyEncipherment", BOTH_EKU, USABLE_NEVER},
 	};
 	struct bytes issuing = buf_bytes(&net.pki.issuing);
 
