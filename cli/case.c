@@ -1,6 +1,6 @@
 /* sauti case open | add | show | list | import */
 #include <stdio.h>
-#include <stdlib.h>
+#include <time.h>
 
 #include "base/crypto.h"
 #include "base/secret.h"
@@ -203,6 +203,21 @@ static enum err report_open(const struct cli *cli, const char *code, const char 
 	return OK;
 }
 
+/* A case is opened on the day it is opened, in universal time, unless somebody says otherwise. */
+static enum err set_today(json_t *event)
+{
+	time_t now = time(NULL);
+	char today[16];
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	strftime(today, sizeof(today), "%Y-%m-%d", &tm);
+	return json_object_set_new(event, "occurred_on", json_string(today)) == 0 &&
+			json_object_set_new(event, "precision", json_string("D")) == 0
+		? OK
+		: ERR_NOMEM;
+}
+
 static enum err run_open(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	CLEANUP(daemon_json_release) json_t *event = NULL;
@@ -222,6 +237,8 @@ static enum err run_open(struct cli *cli, const struct cli_args *args, struct er
 	if (event == NULL)
 		return ERR_NOMEM;
 	TRY(add_fields(cli, args, event, ctx));
+	if (args_option(args, "on") == NULL)
+		TRY(set_today(event));
 	TRY(append_event(cli, event, &counts, ctx));
 	return report_open(cli, code, ref, &counts);
 }
@@ -238,8 +255,8 @@ static enum err report_counts(const struct cli *cli, const struct import_counts 
 	if (cli->json)
 		output_json(json);
 	else
-		printf("%llu events added, %llu already there\n", (unsigned long long)counts->added,
-			(unsigned long long)counts->known);
+		printf("events added: %llu, already there: %llu\n",
+			(unsigned long long)counts->added, (unsigned long long)counts->known);
 	json_decref(json);
 	return OK;
 }

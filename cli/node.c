@@ -142,6 +142,21 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 	return err;
 }
 
+/* Names of times end in _at. */
+static void print_member(const json_t *node, const char *name)
+{
+	struct output_buffer buffer;
+	size_t size = strlen(name);
+	bool time = size > 3 && strcmp(name + size - 3, "_at") == 0;
+
+	output_text(stdout, name, false);
+	printf("%*s", (int)(size < 18 ? 18 - size : 1), "");
+	output_text(stdout,
+		time ? output_time(node, name, &buffer) : output_member(node, name, &buffer),
+		false);
+	putchar('\n');
+}
+
 static enum err run_show(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	CLEANUP(daemon_json_release) json_t *nodes = NULL;
@@ -156,15 +171,7 @@ static enum err run_show(struct cli *cli, const struct cli_args *args, struct er
 		return OK;
 	}
 	json_object_foreach(json_array_get(nodes, 0), member, value)
-	{
-		struct output_buffer buffer;
-
-		output_text(stdout, member, false);
-		printf("%*s", (int)(strlen(member) < 18 ? 18 - strlen(member) : 1), "");
-		output_text(
-			stdout, output_member(json_array_get(nodes, 0), member, &buffer), false);
-		putchar('\n');
-	}
+		print_member(json_array_get(nodes, 0), member);
 	return OK;
 }
 

@@ -79,7 +79,8 @@ static void restore_terminal(int signal_number)
 	raise(signal_number);
 }
 
-static enum err read_silently(struct secret *ret, struct errctx *ctx)
+/* The prompt comes when the echo is off: what is typed earlier is thrown away. */
+static enum err read_silently(const char *prompt, struct secret *ret, struct errctx *ctx)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	enum { COUNT = sizeof(signals) / sizeof(signals[0]) };
@@ -94,6 +95,7 @@ static enum err read_silently(struct secret *ret, struct errctx *ctx)
 	silent = saved_mode;
 	silent.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
 	tcsetattr(terminal, TCSAFLUSH, &silent);
+	dprintf(terminal, "%s: ", prompt);
 	err = read_line(terminal, "/dev/tty", ret, ctx);
 	tcsetattr(terminal, TCSAFLUSH, &saved_mode);
 	for (int i = 0; i < COUNT; i++)
@@ -107,14 +109,12 @@ static enum err ask(const char *what, bool twice, struct secret *ret, struct err
 	struct secret first, second;
 	bool same;
 
-	dprintf(terminal, "%s: ", what);
-	TRY(read_silently(&first, ctx));
+	TRY(read_silently(what, &first, ctx));
 	if (!twice) {
 		*ret = first;
 		return OK;
 	}
-	dprintf(terminal, "The same again: ");
-	if (read_silently(&second, ctx) != OK) {
+	if (read_silently("The same again", &second, ctx) != OK) {
 		secret_release(&first);
 		return err_set(ctx, ERR_INVALID, "the passphrase was not confirmed");
 	}

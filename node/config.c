@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "replication/engine/engine.h"
 #include "node/ini.h"
 
 #define ALPN_DEFAULT "sauti/1"
@@ -304,9 +305,16 @@ enum err config_add_peer(
 }
 
 /* What no single line can be blamed for. */
+/* What holds: the file's value, or the engine's own where the file has none. */
+static uint32_t given(uint32_t value, uint32_t otherwise)
+{
+	return value != 0 ? value : otherwise;
+}
+
 static enum err check_whole(const struct node_config *config, struct errctx *ctx)
 {
 	const struct config_timing *t = &config->timing;
+	const struct engine_timing *d = &engine_timing_default;
 
 	if (config->name[0] == '\0')
 		return err_set(ctx, ERR_INVALID, "%s: the node has no name: [node] name = NAME",
@@ -322,13 +330,15 @@ static enum err check_whole(const struct node_config *config, struct errctx *ctx
 			"[control] socket to a shorter one",
 			config->file, sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
 			config->socket);
-	if (t->dial_min != 0 && t->dial_max != 0 && t->dial_min > t->dial_max)
+	if (given(t->dial_min, d->dial_min) > given(t->dial_max, d->dial_max))
 		return err_set(ctx, ERR_INVALID,
 			"%s: [replication] dial_retry_min is larger than dial_retry_max",
 			config->file);
-	if (t->idle_ping != 0 && t->idle_close != 0 && t->idle_ping >= t->idle_close)
+	if (given(t->idle_ping, d->idle_ping) >= given(t->idle_close, d->idle_close))
 		return err_set(ctx, ERR_INVALID,
-			"%s: [replication] idle_close is not larger than idle_ping", config->file);
+			"%s: [replication] idle_close is not larger than idle_ping (%u and %u ms)",
+			config->file, given(t->idle_close, d->idle_close),
+			given(t->idle_ping, d->idle_ping));
 	return OK;
 }
 

@@ -8,6 +8,8 @@ import json
 import os
 import pty
 import re
+import select
+import signal
 import socket
 import stat
 import subprocess
@@ -289,19 +291,27 @@ class Init(Case):
             os.environ["SAUTI_DIR"] = self.dir
             os.execv(SAUTI, [SAUTI, "init", "ovra.example"])
         shown = b""
-        try:
-            for prompt, line in lines:
-                while prompt not in shown:
-                    shown += os.read(fd, 1024)
-                os.write(fd, line)
-                shown = shown.replace(prompt, b"", 1)
-            while True:
-                more = os.read(fd, 1024)
-                if not more:
-                    break
+
+        def read():
+            if not select.select([fd], [], [], 60)[0]:
+                os.kill(pid, signal.SIGKILL)
+                self.fail(f"nothing for 60 s after {shown}")
+            try:
+                return os.read(fd, 1024)
+            except OSError:  # the other side of the terminal is closed
+                return b""
+
+        for prompt, line in lines:
+            while prompt not in shown:
+                more = read()
+                self.assertTrue(more, shown)
                 shown += more
-        except OSError:
-            pass
+            os.write(fd, line)
+            shown = shown.replace(prompt, b"", 1)
+        more = read()
+        while more:
+            shown += more
+            more = read()
         os.close(fd)
         return shown, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 

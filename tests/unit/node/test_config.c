@@ -143,6 +143,8 @@ static void test_bad(void **state)
 		{"[replication]\ndial_retry_max = 301s\n", "dial_retry_max: found"},
 		{"[node]\nname = a\n[replication]\ndial_retry_min = 2s\ndial_retry_max = 1s\n",
 			"dial_retry_min is larger than dial_retry_max"},
+		{"[node]\nname = a\n[replication]\nidle_close = 20s\n",
+			"idle_close is not larger than idle_ping (20000 and 30000 ms)"},
 		{"[node]\nname = a\n[replication]\nidle_ping = 2s\nidle_close = 2s\n",
 			"idle_close is not larger than idle_ping"},
 		{"[node]\nname = a\nnmae = b\n", "sauti.conf:3: unknown key 'nmae' in [node]"},
