@@ -75,4 +75,7 @@ void effect_send(struct engine *engine, struct session *session, Sauti__Frame *f
 	if (effect->frame.err != OK)
 		engine->nomem = true;
 	session->queued += effect->frame.size;
+	/* Batches stop long before: what goes on growing are answers to somebody who does not read.
+	 * The session ends at the end of its frame or tick, not in the middle of a step. */
+	session->flooded |= session->queued > LIMIT_SEND_QUEUE;
 }

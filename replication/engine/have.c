@@ -250,7 +250,7 @@ static bool take_cosigned(struct engine *engine, struct elog *log, const struct 
 
 static bool hear_state(struct engine *engine, struct session *session, const Sauti__LogState *state)
 {
-	struct elog *log = log_get(engine, bytes_str(state->origin));
+	struct elog *log = log_get(engine, bytes_str(state->origin), session->peer);
 	struct peer_log *pl = log == NULL ? NULL : session_log(engine, session, log);
 	struct checkpoint shown;
 	struct bytes text;

@@ -27,6 +27,7 @@
 enum {
 	RECENT_ROOTS = 16,              /* checkpoints of a log remembered for late cosignatures */
 	WINDOW = 8,                     /* batches a receiver lets be under way */
+	SESSION_READS = 4,              /* under way for one session */
 	SEND_HIGH = 1024 * 1024,        /* queued bytes above which nothing is read for a session */
 	APPEND_BYTES = 4 * 1024 * 1024, /* of one own commit */
 	DIALS_PER_TICK = 16,
@@ -68,6 +69,7 @@ struct commit {
 struct elog {
 	struct origin origin;
 	char node[LIMIT_NODE_NAME + 1];
+	char shown_by[LIMIT_NODE_NAME + 1]; /* the peer that named it, while nothing is proven */
 	size_t position;
 	bool own, directory, open, frozen;
 	bool key_known;
@@ -129,6 +131,8 @@ struct session {
 	enum { SESSION_HELLO, SESSION_ACTIVE, SESSION_CLOSING } state;
 	uint64_t since_ms, heard_ms, pinged_ms;
 	size_t queued;
+	unsigned reads;        /* under way for it */
+	bool flooded;          /* it does not read what is sent to it */
 	uint64_t have_due_ms;  /* 0: nothing to announce */
 	struct peer_log *logs; /* by position of the log */
 	size_t log_count;
@@ -183,8 +187,9 @@ void effect_send(struct engine *engine, struct session *session, Sauti__Frame *f
 
 /* log.c */
 struct elog *log_find(const struct engine *engine, struct bytes origin);
-/* Finds or makes; NULL (and no error) when it may not be made. */
-struct elog *log_get(struct engine *engine, struct bytes origin);
+/* Finds or makes; NULL (and no error) when it may not be made. shown_by: the peer that named it, ""
+ * when that was this node itself. */
+struct elog *log_get(struct engine *engine, struct bytes origin, const char *shown_by);
 void log_free(struct elog *log);
 enum err log_load(struct engine *engine, const struct log_head *head);
 /* Learns the log's key from its first entry; member NULL: not checked against a node key. */

@@ -90,22 +90,30 @@ static struct elog *log_make(struct engine *engine, const struct origin *origin,
 	return log;
 }
 
-static bool may_make(
-	const struct engine *engine, const struct origin_parts *parts, struct bytes origin)
+/* Epochs count against their node once they are proven. A peer that invents origins of somebody
+ * else's name uses up its own quota of unproven ones, not the other's. */
+static bool may_make(const struct engine *engine, const struct origin_parts *parts,
+	struct bytes origin, const char *shown_by)
 {
-	size_t epochs = 0;
+	size_t proven = 0, unproven = 0;
 
 	if (bytes_equal_str(origin, engine->opts.directory.text))
 		return true;
 	if (!bytes_equal_str(parts->network, engine->network) ||
 		bytes_equal_str(parts->node, "directory") || engine->log_count >= LIMIT_LOGS)
 		return false;
-	for (size_t i = 0; i < engine->log_count; i++)
-		epochs += bytes_equal_str(parts->node, engine->logs[i]->node);
-	return epochs < LIMIT_EPOCHS_PER_NODE;
+	for (size_t i = 0; i < engine->log_count; i++) {
+		const struct elog *log = engine->logs[i];
+
+		if (log->head.size == 0 && !log->own)
+			unproven += strcmp(log->shown_by, shown_by) == 0;
+		else
+			proven += bytes_equal_str(parts->node, log->node);
+	}
+	return proven < LIMIT_EPOCHS_PER_NODE && unproven < LIMIT_UNPROVEN_PER_PEER;
 }
 
-struct elog *log_get(struct engine *engine, struct bytes text)
+struct elog *log_get(struct engine *engine, struct bytes text, const char *shown_by)
 {
 	struct elog *log = log_find(engine, text);
 	struct origin origin;
@@ -113,9 +121,12 @@ struct elog *log_get(struct engine *engine, struct bytes text)
 
 	if (log != NULL)
 		return log;
-	if (origin_parse(text, &origin, &parts) != OK || !may_make(engine, &parts, text))
+	if (origin_parse(text, &origin, &parts) != OK || !may_make(engine, &parts, text, shown_by))
 		return NULL;
-	return log_make(engine, &origin, parts.node);
+	log = log_make(engine, &origin, parts.node);
+	if (log != NULL)
+		memcpy(log->shown_by, shown_by, strlen(shown_by));
+	return log;
 }
 
 void log_free(struct elog *log)
@@ -181,7 +192,7 @@ static void log_set_checkpoint(struct elog *log, const struct checkpoint *checkp
 
 enum err log_load(struct engine *engine, const struct log_head *head)
 {
-	struct elog *log = log_get(engine, bytes_str(head->origin.text));
+	struct elog *log = log_get(engine, bytes_str(head->origin.text), "");
 	struct checkpoint checkpoint;
 
 	if (log == NULL)

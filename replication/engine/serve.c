@@ -10,7 +10,8 @@ static bool may_send(
 	const struct session *session, const struct elog *log, const struct peer_log *pl)
 {
 	return session->state == SESSION_ACTIVE && pl->serving && !pl->reading &&
-	       pl->sent < pl->window && session->queued < SEND_HIGH && log->has_checkpoint &&
+	       pl->sent < pl->window && session->queued < SEND_HIGH &&
+	       session->reads < SESSION_READS && log->has_checkpoint &&
 	       pl->next < log->checkpoint.size;
 }
 
@@ -90,6 +91,7 @@ void serve_pump(struct engine *engine, struct session *session, struct elog *log
 	engine->reads[engine->read_count++] =
 		(struct read_ticket){effect->read.ticket, session->id, log->position, pl->stream};
 	pl->reading = true;
+	session->reads++;
 }
 
 /* After room came up in the session's queue: every stream gets its turn. */
@@ -185,6 +187,8 @@ void serve_read(struct engine *engine, struct event *event)
 		break;
 	}
 	session = session_find(engine, ticket.session);
+	if (session != NULL)
+		session->reads--;
 	if (session != NULL && session->state == SESSION_ACTIVE) {
 		struct elog *log = engine->logs[ticket.log];
 		struct peer_log *pl = session_log(engine, session, log);
@@ -194,7 +198,6 @@ void serve_read(struct engine *engine, struct event *event)
 			if (event->error == OK) {
 				send_batch(engine, session, log, pl, event->batch.entries,
 					&event->batch.proof);
-				serve_pump(engine, session, log);
 			} else {
 				pl->serving = false;
 				effect_notice(engine, NOTICE_ALARM,
@@ -202,6 +205,7 @@ void serve_read(struct engine *engine, struct event *event)
 					(unsigned long long)pl->next, err_text(event->error));
 			}
 		}
+		serve_session(engine, session);
 	}
 	entries_unref(event->batch.entries);
 	event->batch.entries = NULL;

@@ -348,6 +348,10 @@ void session_frame(struct engine *engine, const struct event *event)
 			err_message(&ctx, err));
 	else
 		dispatch(engine, session, frame);
+	if (session->flooded)
+		session_close(engine, session, NOTICE_WARNING,
+			"it does not read what is sent to it: %zu bytes are waiting",
+			session->queued);
 }
 
 static void session_check(struct engine *engine, struct session *session)
@@ -355,7 +359,11 @@ static void session_check(struct engine *engine, struct session *session)
 	const struct engine_timing *timing = &engine->opts.timing;
 	uint64_t silent = engine->now_ms - session->heard_ms;
 
-	if (session->state == SESSION_HELLO && silent >= timing->hello_timeout) {
+	if (session->flooded) {
+		session_close(engine, session, NOTICE_WARNING,
+			"it does not read what is sent to it: %zu bytes are waiting",
+			session->queued);
+	} else if (session->state == SESSION_HELLO && silent >= timing->hello_timeout) {
 		session_close(engine, session, NOTICE_WARNING, "no Hello");
 	} else if (session->state == SESSION_ACTIVE && silent >= timing->idle_close) {
 		session_close(engine, session, NOTICE_WARNING, "silent for %llu s",
@@ -412,6 +420,8 @@ static uint64_t session_due(const struct engine *engine, const struct session *s
 {
 	const struct engine_timing *timing = &engine->opts.timing;
 
+	if (session->flooded && session->state != SESSION_CLOSING)
+		return engine->now_ms;
 	switch (session->state) {
 	case SESSION_HELLO:
 		return session->heard_ms + timing->hello_timeout;

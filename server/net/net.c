@@ -21,7 +21,7 @@
 #include "base/text.h"
 #include "proto/frame.h"
 
-enum { READ_SIZE = 64 * 1024, FLUSH_MS = 3000, BACKLOG = 128 };
+enum { READ_SIZE = 64 * 1024, FLUSH_MS = 3000, STRANGER_MS = 60 * 1000, BACKLOG = 128 };
 
 enum conn_state { CONN_CONNECTING, CONN_SHAKING, CONN_UP, CONN_FLUSHING, CONN_CLOSING };
 
@@ -34,7 +34,7 @@ struct conn {
 	unsigned handles; /* open */
 	unsigned writes;  /* under way */
 	enum conn_state state;
-	bool outgoing, announced;
+	bool outgoing, announced, stranger;
 	char expected[LIMIT_NODE_NAME + 1];
 	char address[64];
 	char reason[256];
@@ -160,6 +160,14 @@ static void on_conn_closed(uv_handle_t *handle)
 	maybe_closed(net);
 }
 
+/* No stranger any more, or gone. */
+static void conn_proven(struct conn *conn)
+{
+	uv_timer_stop(&conn->timer);
+	conn->net->strangers -= conn->stranger;
+	conn->stranger = false;
+}
+
 /* Closes the handles and tells the owner, once. */
 static void conn_end(struct conn *conn, const char *reason)
 {
@@ -167,8 +175,7 @@ static void conn_end(struct conn *conn, const char *reason)
 
 	if (conn->state == CONN_CLOSING)
 		return;
-	if (!conn->outgoing && !conn->announced)
-		net->strangers--;
+	conn_proven(conn);
 	conn->state = CONN_CLOSING;
 	if (conn->reason[0] == '\0')
 		snprintf(conn->reason, sizeof(conn->reason), "%s", reason);
@@ -283,11 +290,14 @@ static void conn_up(struct conn *conn)
 		conn_flush(conn, reason);
 		return;
 	}
-	if (!conn->outgoing)
-		net->strangers--;
+	/* Who showed no certificate (to join) stays a stranger, and has a deadline for everything.
+	 */
+	if (conn->has_peer)
+		conn_proven(conn);
+	else
+		uv_timer_start(&conn->timer, on_deadline, STRANGER_MS, 0);
 	conn->announced = true;
 	conn->state = CONN_UP;
-	uv_timer_stop(&conn->timer);
 	net->opts.events.up(net->opts.arg, conn);
 }
 
@@ -379,6 +389,7 @@ static struct conn *conn_new(struct net *net, bool outgoing)
 	uv_timer_init(net->opts.loop, &conn->timer);
 	conn->tcp.data = conn->timer.data = conn->connect.data = conn;
 	conn->handles = 2;
+	conn->stranger = !outgoing;
 	conn->next = net->conns;
 	if (conn->next != NULL)
 		conn->next->prev = conn;
