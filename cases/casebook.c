@@ -759,19 +759,6 @@ enum err casebook_list(
 	return OK;
 }
 
-void casebook_case_json(const struct casebook_case *kase, struct buf *buf)
-{
-	char ref[2 * CASE_REF_SIZE + 1];
-
-	/* Code and dates are plain letters, digits and hyphens. */
-	case_ref_text(&kase->ref, ref);
-	buf_printf(buf,
-		"{\"case\":\"%s\",\"case_ref\":\"%s\",\"opened_on\":\"%s\","
-		"\"last_occurred_on\":\"%s\",\"events\":%u}",
-		kase->code, ref, kase->opened_on, kase->last_occurred_on,
-		(unsigned)kase->event_count);
-}
-
 size_t casebook_event_memory(const struct casebook *book)
 {
 	size_t chunks = (book->event_numbers + EVENTS_PER_CHUNK - 1) / EVENTS_PER_CHUNK;

@@ -141,9 +141,6 @@ size_t casebook_event_count(const struct casebook *book); /* committed */
  * cases) is the caller's, to be freed with mem_free; NULL when count is 0. ERR_NOMEM. */
 enum err casebook_list(
 	const struct casebook *book, const struct casebook_case ***ret, size_t *ret_count) MUST_USE;
-/* Appends {"case":..,"case_ref":..,"opened_on":..,"last_occurred_on":..,"events":n}. */
-void casebook_case_json(const struct casebook_case *kase, struct buf *buf);
-
 /* Bytes held for events and entries (not cases and keys): the figure behind the promise above. */
 size_t casebook_event_memory(const struct casebook *book);
 

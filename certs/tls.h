@@ -31,23 +31,23 @@ struct tls;
 
 /* Called once per connection with the verified chain's leaf. Returns OK to accept, or an error
  * whose text in ctx is the reason for the log. expired: a date check failed and nothing else. */
-typedef enum err (*tls_judge)(void *arg, const struct certificate_info *peer, bool expired,
-	struct errctx *ctx);
+typedef enum err (*tls_judge)(
+	void *arg, const struct certificate_info *peer, bool expired, struct errctx *ctx);
 
 struct tls_opts {
-	struct bytes key;     /* PKCS#8 DER; empty only for a joiner */
+	struct bytes key;      /* PKCS#8 DER; empty only for a joiner */
 	struct bytes chain[2]; /* node, issuing: DER; empty for a joiner */
-	struct bytes root;    /* DER; empty only for a joiner, who then accepts any server, has no key
-	                       * and speaks nothing but TLS_ALPN_JOIN */
-	const char *const *alpns; /* accepted as server, offered as client; NULL-terminated; a joiner's
-				   * is TLS_ALPN_JOIN alone */
-	tls_judge judge;      /* may be NULL: the chain decides; NULL for a joiner */
-	void *judge_arg;      /* outlives the context and its connections */
+	struct bytes root; /* DER; empty only for a joiner, who then accepts any server, has no key
+			    * and speaks nothing but TLS_ALPN_JOIN */
+	const char *const *alpns; /* accepted as server, offered as client; NULL-terminated; a
+				   * joiner's is TLS_ALPN_JOIN alone */
+	tls_judge judge;          /* may be NULL: the chain decides; NULL for a joiner */
+	void *judge_arg;          /* outlives the context and its connections */
 };
 /* Copies what it needs. ERR_INVALID for options that do not fit together (a key that is not the
  * certificate's, some certificates but not all), ERR_MALFORMED or ERR_LIMIT for a certificate. */
-enum err tls_context_new(const struct tls_opts *opts, struct tls_context **ret,
-	struct errctx *ctx) MUST_USE;
+enum err tls_context_new(
+	const struct tls_opts *opts, struct tls_context **ret, struct errctx *ctx) MUST_USE;
 void tls_context_free(struct tls_context *context); /* connections hold their own reference */
 
 enum tls_side { TLS_CLIENT, TLS_SERVER };
@@ -59,8 +59,8 @@ void tls_free(struct tls *tls);
  * taken, when over 2 * LIMIT_SEND_QUEUE would wait there. */
 enum err tls_feed(struct tls *tls, struct bytes wire) MUST_USE;
 
-/* Handshakes as far as it can, and appends decrypted bytes to plain. OK, ERR_AGAIN never: an OK with
- * nothing appended means more input is needed. ERR_CLOSED after the peer's close_notify;
+/* Handshakes as far as it can, and appends decrypted bytes to plain. OK, ERR_AGAIN never: an OK
+ * with nothing appended means more input is needed. ERR_CLOSED after the peer's close_notify;
  * ERR_UNTRUSTED when a side refused the other, the reason in ctx (a received TLS alert is named);
  * ERR_CRYPTO for a broken protocol. After these errors every step says the same again and only
  * tls_pull and tls_free are useful: the alert for the peer may be waiting. plain at its max with

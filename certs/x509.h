@@ -18,12 +18,13 @@ enum err tls_key_new(struct secret *ret) MUST_USE;
 enum err tls_key_spki(struct bytes key, struct buf *out, struct hash *ret_sha256) MUST_USE;
 
 /* now: seconds UTC; certificates are valid from one day before. DER is appended to out. */
-enum err root_certificate_make(const char *network, struct bytes root_key, uint64_t now,
-	struct buf *out) MUST_USE;
+enum err root_certificate_make(
+	const char *network, struct bytes root_key, uint64_t now, struct buf *out) MUST_USE;
 enum err issuing_certificate_make(const char *network, struct bytes issuing_spki,
 	struct bytes root_key, struct bytes root_certificate, uint64_t now,
 	struct buf *out) MUST_USE;
-/* name must be a valid node name, spki a P-256 SubjectPublicKeyInfo (ERR_INVALID, ERR_MALFORMED). */
+/* name must be a valid node name, spki a P-256 SubjectPublicKeyInfo (ERR_INVALID, ERR_MALFORMED).
+ */
 enum err node_certificate_make(const char *network, const char *name, struct bytes spki,
 	struct bytes issuing_key, struct bytes issuing_certificate, uint64_t now,
 	struct buf *out) MUST_USE;
@@ -35,13 +36,13 @@ struct certificate_info {
 	struct hash spki_sha256, sha256; /* of the SubjectPublicKeyInfo, of the whole DER */
 	uint64_t not_before, not_after;  /* seconds UTC */
 };
-enum err certificate_read(struct bytes der, struct certificate_info *ret,
-	struct errctx *ctx) MUST_USE;
+enum err certificate_read(
+	struct bytes der, struct certificate_info *ret, struct errctx *ctx) MUST_USE;
 
 /* PEM "CERTIFICATE" blocks, both ways; for files. */
 enum err certificate_pem(struct bytes der, struct buf *out) MUST_USE;
 /* The n-th certificate of a PEM text, DER appended; ERR_NOTFOUND past the last. */
-enum err certificate_from_pem(struct bytes pem, size_t n, struct buf *out,
-	struct errctx *ctx) MUST_USE;
+enum err certificate_from_pem(
+	struct bytes pem, size_t n, struct buf *out, struct errctx *ctx) MUST_USE;
 
 #endif

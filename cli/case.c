@@ -213,9 +213,9 @@ static enum err set_today(json_t *event)
 	gmtime_r(&now, &tm);
 	strftime(today, sizeof(today), "%Y-%m-%d", &tm);
 	return json_object_set_new(event, "occurred_on", json_string(today)) == 0 &&
-			json_object_set_new(event, "precision", json_string("D")) == 0
-		? OK
-		: ERR_NOMEM;
+			       json_object_set_new(event, "precision", json_string("D")) == 0
+		       ? OK
+		       : ERR_NOMEM;
 }
 
 static enum err run_open(struct cli *cli, const struct cli_args *args, struct errctx *ctx)

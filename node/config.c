@@ -6,8 +6,8 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "replication/engine/engine.h"
 #include "node/ini.h"
+#include "replication/engine/engine.h"
 
 #define ALPN_DEFAULT "sauti/1"
 #define ALPN_JOIN    "sauti-join/1"

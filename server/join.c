@@ -78,6 +78,20 @@ static void send_frame(struct join *join, const void *message)
 	buf_release(&frame);
 }
 
+/* Says the last word. The connection may go away under it, and the join with it. */
+static void finish(struct join *join, const Sauti__JoinReply *reply, const char *reason)
+{
+	if (busy == join)
+		busy = NULL;
+	join->working = true; /* keeps it for the next lines */
+	send_frame(join, reply);
+	join->working = false;
+	if (join->conn == NULL)
+		join_free(join);
+	else
+		conn_close(join->conn, reason);
+}
+
 /* The stranger learns that it was refused; the reason stands in our log. */
 static void refuse(struct join *join, enum err err)
 {
@@ -90,10 +104,7 @@ static void refuse(struct join *join, enum err err)
 	reply.error = (char *)(err == ERR_LOCKED ? "headquarters is locked; try again later"
 			       : err == ERR_BUSY ? "headquarters is busy with another; try again"
 						 : "refused; ask headquarters why");
-	send_frame(join, &reply);
-	if (busy == join)
-		busy = NULL;
-	conn_close(join->conn, "refused");
+	finish(join, &reply, "refused");
 }
 
 /* The directory as it stands at its checkpoint. */
@@ -244,10 +255,8 @@ static void reply_done(uv_work_t *work, int status)
 		reply.root_certificate = codec_binary(buf_bytes(&join->rt->root_certificate));
 		reply.checkpoint = codec_binary(buf_bytes(&join->note));
 		reply.n_entries = join->directory_count;
-		send_frame(join, &reply);
 		log_line(LOG_INFO, "'%s' joined from %s", join->name, conn_address(join->conn));
-		busy = NULL;
-		conn_close(join->conn, "joined");
+		finish(join, &reply, "joined");
 	}
 	buf_release(&certificate);
 }

@@ -56,8 +56,10 @@ struct runtime {
 	uint64_t next_session, next_ticket;
 	struct append_waiting *appends;
 	uint64_t started_ms;
-	uint16_t port;            /* listened on; 0: not */
-	char alarm[256];          /* the newest alarm; "" */
+	uint16_t port;   /* listened on; 0: not */
+	char alarm[256]; /* the newest alarm; "" */
+	uint64_t refused_minute;
+	unsigned refused;         /* strangers in that minute */
 	struct peer_state *peers; /* the last error of each configured peer */
 };
 

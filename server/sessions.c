@@ -9,6 +9,8 @@
 #include "server/join.h"
 #include "server/log.h"
 
+enum { REFUSED_LINES = 60 };
+
 struct session_data *session_data(const struct runtime *rt, struct session_id id)
 {
 	for (struct session_data *s = rt->sessions; s != NULL; s = s->next)
@@ -24,7 +26,10 @@ static void net_up(void *arg, struct conn *conn)
 	struct event event = {.type = EVENT_CONNECTED};
 
 	if (strcmp(conn_alpn(conn), TLS_ALPN_JOIN) == 0) {
-		join_up(rt, conn);
+		if (conn_outgoing(conn)) /* we never asked to join anybody */
+			conn_close(conn, "it wants to speak the join protocol");
+		else
+			join_up(rt, conn);
 		return;
 	}
 	session = mem_zalloc(sizeof(*session));
@@ -94,6 +99,22 @@ static void net_down(void *arg, struct conn *conn, const char *reason)
 	mem_free(session);
 }
 
+/* A scanner must not fill the disk: so many lines a minute, then how many were left out. */
+static void log_refused(struct runtime *rt, const char *address, const char *reason)
+{
+	uint64_t minute = uv_now(&rt->loop) / 60000;
+
+	if (minute != rt->refused_minute) {
+		if (rt->refused > REFUSED_LINES)
+			log_line(LOG_WARNING, "refused %u more in that minute",
+				rt->refused - REFUSED_LINES);
+		rt->refused_minute = minute;
+		rt->refused = 0;
+	}
+	if (++rt->refused <= REFUSED_LINES)
+		log_line(LOG_WARNING, "refused %s: %s", address, reason);
+}
+
 static void net_failed(void *arg, const char *name, const char *address, const char *reason)
 {
 	struct runtime *rt = arg;
@@ -102,7 +123,7 @@ static void net_failed(void *arg, const char *name, const char *address, const c
 	if (rt->stopping)
 		return;
 	if (peer == NULL) {
-		log_line(LOG_WARNING, "refused %s: %s", address, reason);
+		log_refused(rt, address, reason);
 		return;
 	}
 	/* Once for each new reason: an office without a link dials for days. */

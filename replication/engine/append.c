@@ -170,7 +170,7 @@ void append_request(struct engine *engine, struct event *event)
 
 void append_unlocked(struct engine *engine, const struct event *event)
 {
-	struct elog *log = log_get(engine, bytes_str(event->origin->text), "");
+	struct elog *log = log_get(engine, bytes_str(event->origin->text));
 
 	if (log == NULL || !log->own) {
 		effect_notice(engine, NOTICE_ALARM, "log '%s' is not this node's to write",

@@ -71,9 +71,18 @@ void effect_send(struct engine *engine, struct session *session, Sauti__Frame *f
 		return;
 	effect->session = session->id;
 	frame_write(&effect->frame, frame);
-	/* What the engine builds fits a frame: only memory can be lacking. */
-	if (effect->frame.err != OK)
-		engine->nomem = true;
+	if (effect->frame.err != OK) {
+		/* What the engine builds fits a frame; if ever not, no process ends for it. */
+		bool nomem = effect->frame.err == ERR_NOMEM;
+
+		engine->nomem |= nomem;
+		effect_clear(effect);
+		engine->out->count--;
+		if (!nomem)
+			effect_notice(engine, NOTICE_ALARM,
+				"a message for '%s' does not fit a frame: not sent", session->peer);
+		return;
+	}
 	session->queued += effect->frame.size;
 	/* Batches stop long before: what goes on growing are answers to somebody who does not read.
 	 * The session ends at the end of its frame or tick, not in the middle of a step. */

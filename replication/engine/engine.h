@@ -78,7 +78,7 @@ enum event_type {
 	EVENT_APPEND,       /* origin, entries (handed over), ticket. An empty log takes its
 			     * LogOpened first: ERR_INVALID for anything else */
 	EVENT_SIGNED,       /* origin, signature, or error */
-	EVENT_COSIGNED,     /* origin, line, cosigned (as in the effect), or error */
+	EVENT_COSIGNED,     /* origin, line; or error */
 	EVENT_WRITTEN,      /* write (handed over), with its result */
 	EVENT_READ,         /* read ticket, batch (handed over), or error */
 };

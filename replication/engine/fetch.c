@@ -4,13 +4,64 @@
  * makes is, by its consistency proof, a prefix of the stream's target: a checkpoint signed by the
  * log's own key. The target is pinned until it is reached, so that a busy log still gets cosigned.
  *
- * Failures: a bad proof or form is the provider's fault (closed, another is chosen); a LogOpened
- * that the directory's keys do not bear is the author's (the log is left alone for a while);
- * silence is a timeout (another provider); a failed write starts over from what is durable.
+ * Failures: a bad proof or form is the provider's fault (closed, remembered, another is chosen); a
+ * LogOpened that the directory's keys do not bear may be its author's doing or its provider's (this
+ * provider is left alone for a while); silence is a timeout (another provider); a failed write
+ * starts over from what is durable.
  */
 #include "replication/engine/internal.h"
 
-enum { AUTHOR_FAULT_MS = 10 * 60 * 1000 };
+enum { FAULT_MS = 10 * 60 * 1000, DOUBLINGS = 6, STALL_FACTOR = 8 };
+
+/* Who failed as provider of this log is asked again, but later each time. */
+static struct suspect *suspect_of(struct elog *log, const char *peer)
+{
+	for (size_t i = 0; i < SUSPECTS_MAX; i++)
+		if (strcmp(log->suspects[i].peer, peer) == 0)
+			return &log->suspects[i];
+	return NULL;
+}
+
+static struct suspect *suspect_make(struct elog *log, const char *peer)
+{
+	struct suspect *found = suspect_of(log, peer), *first = &log->suspects[0];
+
+	if (found != NULL)
+		return found;
+	for (size_t i = 1; i < SUSPECTS_MAX; i++)
+		if (log->suspects[i].last_until_ms < first->last_until_ms)
+			first = &log->suspects[i];
+	*first = (struct suspect){0};
+	memcpy(first->peer, peer, strlen(peer));
+	return first;
+}
+
+static uint64_t suspect_delay(struct suspect *suspect, uint64_t ms)
+{
+	unsigned doublings = suspect->failures < DOUBLINGS ? suspect->failures : DOUBLINGS;
+
+	suspect->failures++;
+	return ms << doublings;
+}
+
+/* It sent something wrong. */
+static void suspect_wrong(struct engine *engine, struct elog *log, const char *peer)
+{
+	struct suspect *suspect = suspect_make(log, peer);
+
+	suspect->never_until_ms = engine->now_ms + suspect_delay(suspect, FAULT_MS);
+	suspect->last_until_ms = suspect->never_until_ms;
+}
+
+/* It had something and sent nothing: it may be slow, and it may be the only one there is. */
+static void suspect_silent(struct engine *engine, struct elog *log, const char *peer)
+{
+	struct suspect *suspect = suspect_make(log, peer);
+	uint32_t timeout = engine->opts.timing.fetch_timeout;
+
+	suspect->never_until_ms = engine->now_ms + timeout;
+	suspect->last_until_ms = engine->now_ms + suspect_delay(suspect, timeout);
+}
 
 static void send_fetch(
 	struct engine *engine, const struct elog *log, uint64_t from, uint32_t window)
@@ -71,24 +122,39 @@ static bool is_author(const struct engine *engine, const struct elog *log, const
 	return member != NULL && member->role == ROLE_HQ;
 }
 
-/* 0: no provider. News count most, then being the author. */
-static int rank(struct engine *engine, const struct elog *log, struct session *session)
+/* 0: no provider. News count most, then being the author; who failed lately comes last. */
+static int rank(struct engine *engine, struct elog *log, const struct session *session)
 {
+	const struct suspect *suspect;
 	const struct peer_log *pl;
 
 	if (session->state != SESSION_ACTIVE || log->position >= session->log_count)
 		return 0;
 	pl = &session->logs[log->position];
-	if (pl->have_size == 0 || pl->failed_until_ms > engine->now_ms)
+	suspect = suspect_of(log, session->peer);
+	if (pl->have_size == 0 || (suspect != NULL && suspect->never_until_ms > engine->now_ms))
 		return 0;
-	return 1 + 4 * has_news(log, pl) + 2 * is_author(engine, log, session);
+	if (suspect != NULL && suspect->last_until_ms > engine->now_ms)
+		return 1;
+	return 2 + 4 * has_news(log, pl) + 2 * is_author(engine, log, session);
 }
 
 /* A provider in the middle of delivering is kept: nothing is fetched twice. */
-static bool keeps_provider(struct engine *engine, const struct elog *log)
+static bool keeps_provider(struct engine *engine, struct elog *log)
 {
-	return log->provider != NULL && rank(engine, log, log->provider) > 0 &&
-	       (log->pinned || has_news(log, &log->provider->logs[log->position]));
+	int r = log->provider == NULL ? 0 : rank(engine, log, log->provider);
+
+	return r > 0 &&
+	       (log->pinned || (r > 1 && has_news(log, &log->provider->logs[log->position])));
+}
+
+void fetch_heard(struct engine *engine, struct session *session, struct elog *log,
+	struct peer_log *pl, uint64_t size)
+{
+	/* From now on something is due from it. */
+	if (log->provider == session && !has_news(log, pl))
+		log->progress_ms = engine->now_ms;
+	pl->have_size = size;
 }
 
 void fetch_choose(struct engine *engine, struct elog *log)
@@ -117,6 +183,8 @@ void fetch_choose(struct engine *engine, struct elog *log)
 		return;
 	log->provider = best;
 	log->stream = ++engine->next_stream;
+	log->stream_from = log->head.size;
+	log->unwritten = 0;
 	log->pinned = false;
 	log->progress_ms = engine->now_ms;
 	send_fetch(engine, log, log->head.size, WINDOW);
@@ -130,7 +198,7 @@ struct claim {
 	struct checkpoint pin;
 	struct note_key key;
 	struct proof proof;
-	bool author_fault;
+	bool not_opened; /* its LogOpened is not what the directory vouches for */
 };
 
 static enum err claim_entries(const Sauti__Batch *batch, struct claim *claim, struct errctx *ctx)
@@ -170,7 +238,7 @@ static enum err claim_key(
 		return err_set(ctx, ERR_MALFORMED, "its LogOpened was not readable");
 	enum err err = log_learn_key(engine, claim->entries->entry[0], log, true, &claim->key, ctx);
 
-	claim->author_fault = err != OK;
+	claim->not_opened = err != OK && err != ERR_NOMEM;
 	return err;
 }
 
@@ -215,11 +283,45 @@ static enum err claim_judge(struct engine *engine, struct elog *log, const Sauti
 	if (batch->first != log->head.size)
 		return err_set(ctx, ERR_MALFORMED, "it begins at %llu, %llu was asked for",
 			(unsigned long long)batch->first, (unsigned long long)log->head.size);
+	if (log->unwritten >= WINDOW)
+		return err_set(ctx, ERR_LIMIT, "more batches at once than were asked for");
 	TRY(claim_entries(batch, claim, ctx));
 	TRY(claim_proof(batch, claim, ctx));
 	TRY(claim_key(engine, log, claim, ctx));
 	TRY(claim_target(log, batch, claim, ctx));
 	return claim_prove(log, claim, ctx);
+}
+
+/* Of a note only what counts is kept: its text and the log's own signature. Whoever passes it on
+ * can add any lines to it. */
+static void keep_note(
+	struct engine *engine, struct bytes data, const struct note_key *key, struct buf *out)
+{
+	struct note note;
+
+	buf_clear(out);
+	if (note_parse(data, &note, NULL) == OK) {
+		buf_put(out, note.text);
+		buf_put_str(out, "\n");
+		for (size_t i = 0; i < note.count; i++) {
+			const struct note_line *line = &note.lines[i];
+
+			if (line->id != key->id || !bytes_equal_str(line->name, key->name))
+				continue;
+			(void)!note_line_write(out, key, bytes_make(line->blob, line->blob_size));
+			break;
+		}
+	}
+	engine->nomem |= out->err != OK;
+}
+
+/* The provider kept its word to the end: it is as good as any. */
+static void reached(struct elog *log)
+{
+	struct suspect *suspect = suspect_of(log, log->provider->peer);
+
+	if (suspect != NULL)
+		*suspect = (struct suspect){0};
 }
 
 /* The batch is good: move on, and write it. */
@@ -241,9 +343,7 @@ static void claim_take(
 	if (claim->new_pin) {
 		log->pinned = true;
 		log->pin = claim->pin;
-		buf_clear(&log->pin_note);
-		buf_put(&log->pin_note, codec_bytes(batch->checkpoint));
-		engine->nomem |= log->pin_note.err != OK;
+		keep_note(engine, codec_bytes(batch->checkpoint), &log->key, &log->pin_note);
 		log_remember_root(log, &claim->pin);
 	}
 	write->first = log->head.size;
@@ -253,9 +353,11 @@ static void claim_take(
 		buf_put(&write->checkpoint, buf_bytes(&log->pin_note));
 		engine->nomem |= write->checkpoint.err != OK;
 		log->pinned = false;
+		reached(log);
 	}
 	log->writing++;
-	log->progress_ms = engine->now_ms;
+	log->unwritten++;
+	log->progress_ms = log->provider->batch_ms = engine->now_ms;
 	effect->write = write;
 }
 
@@ -278,16 +380,15 @@ void fetch_batch(struct engine *engine, struct session *session, const Sauti__Ba
 		claim_take(engine, log, batch, &claim);
 	} else if (err == ERR_NOMEM) {
 		engine->nomem = true;
-	} else if (err != OK && claim.author_fault) {
-		effect_notice(engine, NOTICE_WARNING, "log '%s' is not accepted: %.120s",
-			log->origin.text, err_message(&ctx, err));
-		log->retry_ms = engine->now_ms + AUTHOR_FAULT_MS;
+	} else if (err != OK && claim.not_opened) {
+		effect_notice(engine, NOTICE_WARNING,
+			"log '%s' is not accepted as '%s' gives it: %.100s", log->origin.text,
+			session->peer, err_message(&ctx, err));
+		suspect_wrong(engine, log, session->peer);
 		fetch_stop(engine, log, true);
+		fetch_choose(engine, log);
 	} else if (err != OK) {
-		struct peer_log *pl = session_log(engine, session, log);
-
-		if (pl != NULL)
-			pl->failed_until_ms = engine->now_ms + AUTHOR_FAULT_MS;
+		suspect_wrong(engine, log, session->peer);
 		session_close(engine, session, NOTICE_WARNING, "bad Batch of '%s': %.100s",
 			log->origin.text, err_message(&ctx, err));
 	}
@@ -296,41 +397,72 @@ void fetch_batch(struct engine *engine, struct session *session, const Sauti__Ba
 
 void fetch_written(struct engine *engine, struct elog *log, const struct store_write *write)
 {
-	/* With a checkpoint, the Held that follows acknowledges. */
-	if (write->checkpoint.size == 0)
+	/* With a checkpoint, the Held that follows acknowledges, if one does. */
+	if (write->checkpoint.size == 0 || !log->cosigning)
 		fetch_acknowledge(engine, log);
 	fetch_choose(engine, log);
 }
 
+/* When something must have come from the provider. One that is busy with other logs has longer. */
+static uint64_t stall_due(const struct engine *engine, const struct elog *log)
+{
+	uint64_t timeout = engine->opts.timing.fetch_timeout, last = log->progress_ms;
+	uint64_t end = last + STALL_FACTOR * timeout;
+
+	if (log->provider->batch_ms > last)
+		last = log->provider->batch_ms;
+	return last + timeout < end ? last + timeout : end;
+}
+
+/* When somebody may be asked (before others) again who has something that is missing here. */
+static uint64_t suspect_due(const struct engine *engine, const struct elog *log)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (size_t i = 0; i < SUSPECTS_MAX; i++) {
+		const struct suspect *suspect = &log->suspects[i];
+		const struct session *s;
+
+		if (suspect->last_until_ms <= engine->now_ms)
+			continue;
+		s = session_of(engine, suspect->peer);
+		if (s == NULL || log->position >= s->log_count ||
+			!has_news(log, &s->logs[log->position]))
+			continue;
+		uint64_t until = suspect->never_until_ms > engine->now_ms ? suspect->never_until_ms
+									  : suspect->last_until_ms;
+		due = until < due ? until : due;
+	}
+	return due;
+}
+
 static uint64_t fetch_due(const struct engine *engine, const struct elog *log)
 {
+	if (log->own || log->frozen)
+		return UINT64_MAX;
 	if (log->provider != NULL && log->position < log->provider->log_count &&
 		has_news(log, &log->provider->logs[log->position]))
-		return log->progress_ms + engine->opts.timing.fetch_timeout;
-	if (!log->own && log->retry_ms > engine->now_ms)
+		return stall_due(engine, log);
+	if (log->retry_ms > engine->now_ms)
 		return log->retry_ms;
-	return UINT64_MAX;
+	return suspect_due(engine, log);
+}
+
+static void fetch_check(struct engine *engine, struct elog *log)
+{
+	if (log->provider != NULL && fetch_due(engine, log) <= engine->now_ms) {
+		effect_notice(engine, NOTICE_INFO, "log '%s': '%s' sends nothing, asking another",
+			log->origin.text, log->provider->peer);
+		suspect_silent(engine, log, log->provider->peer);
+		fetch_stop(engine, log, true);
+	}
+	fetch_choose(engine, log);
 }
 
 void fetch_tick(struct engine *engine)
 {
-	for (size_t i = 0; i < engine->log_count; i++) {
-		struct elog *log = engine->logs[i];
-
-		if (log->provider != NULL && fetch_due(engine, log) <= engine->now_ms) {
-			struct peer_log *pl = session_log(engine, log->provider, log);
-
-			effect_notice(engine, NOTICE_INFO,
-				"log '%s': '%s' sends nothing, asking another", log->origin.text,
-				log->provider->peer);
-			if (pl != NULL)
-				pl->failed_until_ms =
-					engine->now_ms + engine->opts.timing.fetch_timeout;
-			fetch_stop(engine, log, true);
-		}
-		if (log->provider == NULL)
-			fetch_choose(engine, log);
-	}
+	for (size_t i = 0; i < engine->log_count; i++)
+		fetch_check(engine, engine->logs[i]);
 }
 
 uint64_t fetch_deadline(const struct engine *engine)

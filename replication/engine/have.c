@@ -124,7 +124,7 @@ static size_t fill_state(struct engine *engine, struct arena *arena, struct sess
 	pl->told_size = log->checkpoint.size;
 	if (cosigned)
 		pl->told_cosigned = log->cosigned_version;
-	return 512 + state->n_cosigned * 256;
+	return 256 + state->checkpoint.len + state->n_cosigned * 512;
 }
 
 static void send_have(struct engine *engine, struct session *session, Sauti__Have *have)
@@ -139,7 +139,8 @@ static void send_have(struct engine *engine, struct session *session, Sauti__Hav
 	have->n_logs = 0;
 }
 
-/* Everything that this peer does not know yet, in as many frames as it takes. */
+/* Everything that this peer does not know yet, in as many frames as it takes. What would pile up
+ * before a peer that does not read waits for a later round. */
 static void announce(struct engine *engine, struct session *session)
 {
 	Sauti__LogState *list[LIMIT_HAVE_LOGS];
@@ -156,6 +157,10 @@ static void announce(struct engine *engine, struct session *session)
 
 		if (pl == NULL)
 			break;
+		if (session->queued >= SEND_HIGH) {
+			due_by(session, engine->now_ms + engine->opts.timing.have_delay);
+			break;
+		}
 		if (!log->has_checkpoint || (pl->told_size >= log->checkpoint.size &&
 						    !sends_cosigned(session, log, pl)))
 			continue;
@@ -250,7 +255,7 @@ static bool take_cosigned(struct engine *engine, struct elog *log, const struct 
 
 static bool hear_state(struct engine *engine, struct session *session, const Sauti__LogState *state)
 {
-	struct elog *log = log_get(engine, bytes_str(state->origin), session->peer);
+	struct elog *log = log_heard(engine, session, bytes_str(state->origin));
 	struct peer_log *pl = log == NULL ? NULL : session_log(engine, session, log);
 	struct checkpoint shown;
 	struct bytes text;
@@ -268,6 +273,8 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 		err = err_set(&ctx, ERR_MALFORMED, "the checkpoint is of another log");
 	if (err == OK && (shown.size == 0 || shown.size > state->size))
 		err = err_set(&ctx, ERR_MALFORMED, "the checkpoint is larger than what is held");
+	if (err == OK && state->n_cosigned > LIMIT_NOTE_SIGNATURES)
+		err = err_set(&ctx, ERR_LIMIT, "%zu cosignatures", state->n_cosigned);
 	if (err != OK) {
 		session_close(engine, session, NOTICE_WARNING, "bad Have of '%s': %.100s",
 			log->origin.text, err_message(&ctx, err));
@@ -279,7 +286,7 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 		if (shown.size == log->checkpoint.size || shown.size > log->size)
 			log_remember_root(log, &shown);
 	}
-	pl->have_size = shown.size;
+	fetch_heard(engine, session, log, pl, shown.size);
 	if (log->has_checkpoint && sends_cosigned(session, log, pl))
 		due_by(session, engine->now_ms + engine->opts.timing.have_delay);
 	for (size_t i = 0; log->key_known && i < state->n_cosigned; i++) {
@@ -322,8 +329,9 @@ void have_held(struct engine *engine, struct session *session, const Sauti__Held
 			"a Held of '%s' whose cosignature does not verify", log->origin.text);
 		return;
 	}
-	if (held->cosigned->size > pl->have_size)
-		pl->have_size = held->cosigned->size;
+	/* It speaks of what we gave it; of more it would show a checkpoint, in a Have. */
+	if (held->cosigned->size > pl->have_size && held->cosigned->size <= log->checkpoint.size)
+		fetch_heard(engine, session, log, pl, held->cosigned->size);
 	if (log->has_checkpoint && sends_cosigned(session, log, pl))
 		due_by(session, engine->now_ms + engine->opts.timing.have_delay);
 	serve_acknowledge(engine, session, log, pl, held->cosigned->size);

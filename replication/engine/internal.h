@@ -31,6 +31,7 @@ enum {
 	SEND_HIGH = 1024 * 1024,        /* queued bytes above which nothing is read for a session */
 	APPEND_BYTES = 4 * 1024 * 1024, /* of one own commit */
 	DIALS_PER_TICK = 16,
+	SUSPECTS_MAX = 8,
 };
 
 struct recent_root {
@@ -45,6 +46,15 @@ struct cosigned {
 	struct hash root;
 	struct buf line;
 	bool unsaved;
+};
+
+/* A peer that failed as provider of one log. It outlives the peer's sessions: who reconnects does
+ * not begin anew. */
+struct suspect {
+	char peer[LIMIT_NODE_NAME + 1]; /* "": unused */
+	uint64_t never_until_ms;        /* not asked at all before */
+	uint64_t last_until_ms;         /* .. and until then only when nobody else has the log */
+	unsigned failures;
 };
 
 struct append {
@@ -69,7 +79,6 @@ struct commit {
 struct elog {
 	struct origin origin;
 	char node[LIMIT_NODE_NAME + 1];
-	char shown_by[LIMIT_NODE_NAME + 1]; /* the peer that named it, while nothing is proven */
 	size_t position;
 	bool own, directory, open, frozen;
 	bool key_known;
@@ -93,9 +102,15 @@ struct elog {
 	struct checkpoint cosign_of; /* while cosigning */
 	uint64_t save_due_ms;        /* cosignatures to the store; 0: none waiting */
 
+	/* While nothing of it is proven: whose word we have for it; NULL: nobody's any more. */
+	struct session *sponsor;
+
 	/* Receiving. */
 	struct session *provider;
 	uint32_t stream;
+	uint64_t stream_from; /* where the stream began */
+	unsigned unwritten;   /* its batches that are on their way to the disk */
+	struct suspect suspects[SUSPECTS_MAX];
 	bool pinned;
 	struct checkpoint pin;
 	struct buf pin_note;
@@ -112,10 +127,9 @@ struct peer_log {
 	uint64_t have_size; /* the checkpoint size the peer last showed */
 	uint64_t told_size; /* .. and that it was last shown */
 	uint64_t told_cosigned;
-	uint64_t failed_until_ms; /* as provider */
 
-	/* Serving this peer. */
-	bool serving, reading, send_note;
+	/* Serving this peer. One read at a time; stale: it is for a stream that was voided. */
+	bool serving, reading, stale, send_note;
 	uint32_t stream;
 	uint64_t next, target;
 	uint32_t window;
@@ -130,6 +144,7 @@ struct session {
 	bool outgoing;
 	enum { SESSION_HELLO, SESSION_ACTIVE, SESSION_CLOSING } state;
 	uint64_t since_ms, heard_ms, pinged_ms;
+	uint64_t batch_ms; /* the last good batch, of any log */
 	size_t queued;
 	unsigned reads;        /* under way for it */
 	bool flooded;          /* it does not read what is sent to it */
@@ -137,6 +152,7 @@ struct session {
 	struct peer_log *logs; /* by position of the log */
 	size_t log_count;
 	size_t pump_next; /* fairness between the streams of one session */
+	size_t sponsored; /* scratch of log.c */
 	struct session *next;
 };
 
@@ -151,7 +167,6 @@ struct read_ticket {
 	uint64_t ticket;
 	struct session_id session;
 	size_t log;
-	uint32_t stream;
 };
 
 struct engine {
@@ -187,9 +202,13 @@ void effect_send(struct engine *engine, struct session *session, Sauti__Frame *f
 
 /* log.c */
 struct elog *log_find(const struct engine *engine, struct bytes origin);
-/* Finds or makes; NULL (and no error) when it may not be made. shown_by: the peer that named it, ""
- * when that was this node itself. */
-struct elog *log_get(struct engine *engine, struct bytes origin, const char *shown_by);
+/* Finds or makes, for what the store or the keystore vouches for. NULL (and no error): it is no
+ * origin of this network. */
+struct elog *log_get(struct engine *engine, struct bytes origin);
+/* Finds or makes, on a peer's word; NULL (and no error) when it may not be made. */
+struct elog *log_heard(struct engine *engine, struct session *session, struct bytes origin);
+/* The session ends: what it vouched for is somebody else's word, or nobody's. */
+void log_sponsor_gone(struct engine *engine, struct elog *log, const struct session *session);
 void log_free(struct elog *log);
 enum err log_load(struct engine *engine, const struct log_head *head);
 /* Learns the log's key from its first entry; member NULL: not checked against a node key. */
@@ -241,6 +260,9 @@ void cosigned_text(struct buf *out, const struct elog *log, uint64_t size, const
 void fetch_choose(struct engine *engine, struct elog *log);
 void fetch_batch(struct engine *engine, struct session *session, const Sauti__Batch *batch);
 void fetch_written(struct engine *engine, struct elog *log, const struct store_write *write);
+/* The peer holds that much of the log. */
+void fetch_heard(struct engine *engine, struct session *session, struct elog *log,
+	struct peer_log *pl, uint64_t size);
 void fetch_acknowledge(struct engine *engine, struct elog *log);
 void fetch_stop(struct engine *engine, struct elog *log, bool tell);
 void fetch_tick(struct engine *engine);

@@ -37,6 +37,13 @@ static void index_put(struct engine *engine, const struct elog *log)
 	engine->index[slot] = log->position + 1;
 }
 
+static void index_all(struct engine *engine)
+{
+	memset(engine->index, 0, engine->index_size * sizeof(*engine->index));
+	for (size_t i = 0; i < engine->log_count; i++)
+		index_put(engine, engine->logs[i]);
+}
+
 static bool table_grow(struct engine *engine)
 {
 	size_t capacity = engine->log_capacity == 0 ? 16 : 2 * engine->log_capacity;
@@ -53,9 +60,27 @@ static bool table_grow(struct engine *engine)
 	engine->index = index;
 	engine->index_size = 2 * capacity;
 	engine->log_capacity = capacity;
-	for (size_t i = 0; i < engine->log_count; i++)
-		index_put(engine, engine->logs[i]);
+	index_all(engine);
 	return true;
+}
+
+static void log_init(struct engine *engine, struct elog *log, const struct origin *origin,
+	struct bytes node, size_t position)
+{
+	*log = (struct elog){.origin = *origin, .position = position};
+	memcpy(log->node, node.data, node.size);
+	compact_init(&log->stored);
+	compact_init(&log->head);
+	buf_init(&log->note, LIMIT_NOTE_SIZE);
+	buf_init(&log->pin_note, LIMIT_NOTE_SIZE);
+	log->queue_end = &log->queue;
+	if (strcmp(origin->text, engine->opts.directory.text) == 0) {
+		log->directory = true;
+		log->own = engine->opts.directory_own;
+		log->key_known = log_note_key(origin, &engine->opts.directory_key, &log->key) == OK;
+	} else {
+		log->own = strcmp(log->node, engine->node) == 0;
+	}
 }
 
 static struct elog *log_make(struct engine *engine, const struct origin *origin, struct bytes node)
@@ -70,69 +95,14 @@ static struct elog *log_make(struct engine *engine, const struct origin *origin,
 		engine->nomem = true;
 		return NULL;
 	}
-	log->origin = *origin;
-	memcpy(log->node, node.data, node.size);
-	log->position = engine->log_count;
-	compact_init(&log->stored);
-	compact_init(&log->head);
-	buf_init(&log->note, LIMIT_NOTE_SIZE);
-	buf_init(&log->pin_note, LIMIT_NOTE_SIZE);
-	log->queue_end = &log->queue;
-	if (strcmp(origin->text, engine->opts.directory.text) == 0) {
-		log->directory = true;
-		log->own = engine->opts.directory_own;
-		log->key_known = log_note_key(origin, &engine->opts.directory_key, &log->key) == OK;
-	} else {
-		log->own = strcmp(log->node, engine->node) == 0;
-	}
+	log_init(engine, log, origin, node, engine->log_count);
 	engine->logs[engine->log_count++] = log;
 	index_put(engine, log);
 	return log;
 }
 
-/* Epochs count against their node once they are proven. A peer that invents origins of somebody
- * else's name uses up its own quota of unproven ones, not the other's. */
-static bool may_make(const struct engine *engine, const struct origin_parts *parts,
-	struct bytes origin, const char *shown_by)
+static void log_release(struct elog *log)
 {
-	size_t proven = 0, unproven = 0;
-
-	if (bytes_equal_str(origin, engine->opts.directory.text))
-		return true;
-	if (!bytes_equal_str(parts->network, engine->network) ||
-		bytes_equal_str(parts->node, "directory") || engine->log_count >= LIMIT_LOGS)
-		return false;
-	for (size_t i = 0; i < engine->log_count; i++) {
-		const struct elog *log = engine->logs[i];
-
-		if (log->head.size == 0 && !log->own)
-			unproven += strcmp(log->shown_by, shown_by) == 0;
-		else
-			proven += bytes_equal_str(parts->node, log->node);
-	}
-	return proven < LIMIT_EPOCHS_PER_NODE && unproven < LIMIT_UNPROVEN_PER_PEER;
-}
-
-struct elog *log_get(struct engine *engine, struct bytes text, const char *shown_by)
-{
-	struct elog *log = log_find(engine, text);
-	struct origin origin;
-	struct origin_parts parts;
-
-	if (log != NULL)
-		return log;
-	if (origin_parse(text, &origin, &parts) != OK || !may_make(engine, &parts, text, shown_by))
-		return NULL;
-	log = log_make(engine, &origin, parts.node);
-	if (log != NULL)
-		memcpy(log->shown_by, shown_by, strlen(shown_by));
-	return log;
-}
-
-void log_free(struct elog *log)
-{
-	if (log == NULL)
-		return;
 	for (size_t i = 0; i < log->cosigned_count; i++)
 		buf_release(&log->cosigned[i].line);
 	mem_free(log->cosigned);
@@ -153,7 +123,164 @@ void log_free(struct elog *log)
 		mem_free(list);
 		list = next;
 	}
+}
+
+void log_free(struct elog *log)
+{
+	if (log == NULL)
+		return;
+	log_release(log);
 	mem_free(log);
+}
+
+struct elog *log_get(struct engine *engine, struct bytes text)
+{
+	struct elog *log = log_find(engine, text);
+	struct origin origin;
+	struct origin_parts parts;
+
+	if (log != NULL)
+		return log;
+	if (origin_parse(text, &origin, &parts) != OK ||
+		!bytes_equal_str(parts.network, engine->network) ||
+		(bytes_equal_str(parts.node, "directory") &&
+			!bytes_equal_str(text, engine->opts.directory.text)))
+		return NULL;
+	return log_make(engine, &origin, parts.node);
+}
+
+/*
+ * Origins on a peer's word. Nothing of such a log is proven until its LogOpened has come, so any
+ * peer can name as many as it likes, of any node. They have room as long as there is room; then the
+ * places of unproven logs are shared out evenly among those who vouch for them, and the author's
+ * own word goes before everybody else's. So nobody keeps a real log out by inventing others.
+ */
+static bool is_unproven(const struct elog *log)
+{
+	return !log->own && !log->directory && !log->key_known && log->head.size == 0;
+}
+
+static bool by_author(const struct elog *log, const struct session *session)
+{
+	return strcmp(log->node, session->peer) == 0;
+}
+
+/* Counts in session->sponsored the unproven logs of each; node "": of all nodes. */
+static void count_sponsored(struct engine *engine, struct bytes node)
+{
+	for (struct session *s = engine->sessions; s != NULL; s = s->next)
+		s->sponsored = 0;
+	for (size_t i = 0; i < engine->log_count; i++) {
+		const struct elog *log = engine->logs[i];
+
+		if (is_unproven(log) && log->sponsor != NULL &&
+			(node.size == 0 || bytes_equal_str(node, log->node)))
+			log->sponsor->sponsored++;
+	}
+}
+
+/* An unproven log that must make room for one more of `session`; NULL: none. */
+static struct elog *log_victim(
+	struct engine *engine, const struct session *session, struct bytes node, bool author)
+{
+	struct elog *victim = NULL;
+
+	count_sponsored(engine, node);
+	for (size_t i = 0; i < engine->log_count; i++) {
+		struct elog *log = engine->logs[i];
+
+		if (!is_unproven(log) || (node.size > 0 && !bytes_equal_str(node, log->node)))
+			continue;
+		if (log->sponsor == NULL)
+			return log;
+		if (log->sponsor == session || by_author(log, log->sponsor) ||
+			(!author && log->sponsor->sponsored <= session->sponsored + 1))
+			continue;
+		if (victim == NULL || log->sponsor->sponsored > victim->sponsor->sponsored)
+			victim = log;
+	}
+	return victim;
+}
+
+/* The place of a log that was never proven becomes another's. */
+static void log_replace(
+	struct engine *engine, struct elog *log, const struct origin *origin, struct bytes node)
+{
+	fetch_stop(engine, log, true);
+	for (struct session *s = engine->sessions; s != NULL; s = s->next) {
+		if (log->position >= s->log_count)
+			continue;
+		buf_release(&s->logs[log->position].note);
+		s->logs[log->position] = (struct peer_log){0};
+		buf_init(&s->logs[log->position].note, LIMIT_NOTE_SIZE);
+	}
+	log_release(log);
+	log_init(engine, log, origin, node, log->position);
+	index_all(engine);
+}
+
+static struct elog *log_make_heard(struct engine *engine, const struct session *session,
+	const struct origin *origin, struct bytes node)
+{
+	bool author = bytes_equal_str(node, session->peer);
+	size_t epochs = 0;
+
+	for (size_t i = 0; i < engine->log_count; i++)
+		epochs += bytes_equal_str(node, engine->logs[i]->node);
+	if (epochs < LIMIT_EPOCHS_PER_NODE && engine->log_count < LIMIT_LOGS)
+		return log_make(engine, origin, node);
+	struct elog *victim = log_victim(
+		engine, session, epochs < LIMIT_EPOCHS_PER_NODE ? BYTES_NONE : node, author);
+
+	if (victim != NULL)
+		log_replace(engine, victim, origin, node);
+	return victim;
+}
+
+static void log_sponsored_by(struct engine *engine, struct elog *log, struct session *session)
+{
+	if (!is_unproven(log) || log->sponsor == session)
+		return;
+	if (log->sponsor != NULL && !by_author(log, session)) {
+		if (by_author(log, log->sponsor))
+			return;
+		/* The word of the one who says less is worth more. */
+		count_sponsored(engine, BYTES_NONE);
+		if (log->sponsor->sponsored <= session->sponsored + 1)
+			return;
+	}
+	log->sponsor = session;
+}
+
+struct elog *log_heard(struct engine *engine, struct session *session, struct bytes text)
+{
+	struct elog *log = log_find(engine, text);
+	struct origin origin;
+	struct origin_parts parts;
+
+	if (log == NULL && (origin_parse(text, &origin, &parts) != OK ||
+				   !bytes_equal_str(parts.network, engine->network) ||
+				   bytes_equal_str(parts.node, engine->node)))
+		return NULL;
+	if (log == NULL && bytes_equal_str(parts.node, "directory"))
+		return log_get(engine, text);
+	if (log == NULL)
+		log = log_make_heard(engine, session, &origin, parts.node);
+	if (log != NULL)
+		log_sponsored_by(engine, log, session);
+	return log;
+}
+
+void log_sponsor_gone(struct engine *engine, struct elog *log, const struct session *session)
+{
+	if (log->sponsor != session)
+		return;
+	log->sponsor = NULL;
+	for (struct session *s = engine->sessions; s != NULL; s = s->next)
+		if (s->state == SESSION_ACTIVE && log->position < s->log_count &&
+			s->logs[log->position].have_size > 0 &&
+			(log->sponsor == NULL || by_author(log, s)))
+			log->sponsor = s;
 }
 
 enum err log_learn_key(struct engine *engine, struct bytes entry, struct elog *log, bool check,
@@ -192,7 +319,7 @@ static void log_set_checkpoint(struct elog *log, const struct checkpoint *checkp
 
 enum err log_load(struct engine *engine, const struct log_head *head)
 {
-	struct elog *log = log_get(engine, bytes_str(head->origin.text), "");
+	struct elog *log = log_get(engine, bytes_str(head->origin.text));
 	struct checkpoint checkpoint;
 
 	if (log == NULL)
@@ -250,13 +377,21 @@ static void freeze(struct engine *engine, struct elog *log, const char *what, co
 	append_fail_all(engine, log, ERR_FORK);
 }
 
+static bool contradicts(uint64_t size, const struct hash *root, const struct checkpoint *shown)
+{
+	return size == shown->size && !hash_equal(root, &shown->root);
+}
+
 bool log_agrees(
 	struct engine *engine, struct elog *log, const struct checkpoint *shown, const char *by)
 {
-	for (unsigned i = 0; i < RECENT_ROOTS; i++) {
-		if (log->recent[i].size != shown->size ||
-			hash_equal(&log->recent[i].root, &shown->root))
-			continue;
+	bool fork = log->has_checkpoint &&
+		    contradicts(log->checkpoint.size, &log->checkpoint.root, shown);
+
+	fork |= log->pinned && contradicts(log->pin.size, &log->pin.root, shown);
+	for (unsigned i = 0; i < RECENT_ROOTS; i++)
+		fork |= contradicts(log->recent[i].size, &log->recent[i].root, shown);
+	if (fork) {
 		freeze(engine, log, "two signed checkpoints of one size with different roots", by);
 		return false;
 	}
@@ -318,6 +453,8 @@ static void entries_written(
 	struct checkpoint checkpoint;
 
 	log->writing--;
+	if (write->first >= log->stream_from && log->unwritten > 0)
+		log->unwritten--;
 	if (write->result != OK) {
 		log->write_failed = true;
 		effect_notice(engine, NOTICE_ALARM,

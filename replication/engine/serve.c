@@ -89,7 +89,7 @@ void serve_pump(struct engine *engine, struct session *session, struct elog *log
 		.ticket = ++engine->next_ticket,
 	};
 	engine->reads[engine->read_count++] =
-		(struct read_ticket){effect->read.ticket, session->id, log->position, pl->stream};
+		(struct read_ticket){effect->read.ticket, session->id, log->position};
 	pl->reading = true;
 	session->reads++;
 }
@@ -136,7 +136,7 @@ void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fe
 	}
 	if (!pl->serving || fetch->stream != pl->stream) {
 		pl->serving = true;
-		pl->reading = false; /* a read for the old stream is dropped when it comes */
+		pl->stale = pl->reading; /* it is dropped when it comes; until then none begins */
 		pl->stream = fetch->stream;
 		pl->next = fetch->from;
 		pl->target = 0;
@@ -174,6 +174,23 @@ void serve_grew(struct engine *engine, struct elog *log, const struct store_writ
 	}
 }
 
+static void read_done(
+	struct engine *engine, struct session *session, struct elog *log, const struct event *event)
+{
+	struct peer_log *pl = &session->logs[log->position];
+	bool wanted = session->state == SESSION_ACTIVE && pl->serving && !pl->stale;
+
+	pl->reading = pl->stale = false;
+	if (wanted && event->error == OK) {
+		send_batch(engine, session, log, pl, event->batch.entries, &event->batch.proof);
+	} else if (wanted) {
+		pl->serving = false;
+		effect_notice(engine, NOTICE_ALARM, "log '%s': cannot read entry %llu: %s",
+			log->origin.text, (unsigned long long)pl->next, err_text(event->error));
+	}
+	serve_session(engine, session);
+}
+
 void serve_read(struct engine *engine, struct event *event)
 {
 	struct read_ticket ticket = {0};
@@ -187,25 +204,9 @@ void serve_read(struct engine *engine, struct event *event)
 		break;
 	}
 	session = session_find(engine, ticket.session);
-	if (session != NULL)
+	if (session != NULL) {
 		session->reads--;
-	if (session != NULL && session->state == SESSION_ACTIVE) {
-		struct elog *log = engine->logs[ticket.log];
-		struct peer_log *pl = session_log(engine, session, log);
-
-		if (pl != NULL && pl->serving && pl->reading && pl->stream == ticket.stream) {
-			pl->reading = false;
-			if (event->error == OK) {
-				send_batch(engine, session, log, pl, event->batch.entries,
-					&event->batch.proof);
-			} else {
-				pl->serving = false;
-				effect_notice(engine, NOTICE_ALARM,
-					"log '%s': cannot read entry %llu: %s", log->origin.text,
-					(unsigned long long)pl->next, err_text(event->error));
-			}
-		}
-		serve_session(engine, session);
+		read_done(engine, session, engine->logs[ticket.log], event);
 	}
 	entries_unref(event->batch.entries);
 	event->batch.entries = NULL;

@@ -110,6 +110,7 @@ static void session_let_go(struct engine *engine, struct session *session)
 	for (size_t i = 0; i < engine->log_count; i++) {
 		struct elog *log = engine->logs[i];
 
+		log_sponsor_gone(engine, log, session);
 		if (log->provider == session) {
 			fetch_stop(engine, log, false);
 			fetch_choose(engine, log);

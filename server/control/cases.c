@@ -98,7 +98,7 @@ void begin_append(struct control_request *request, const Sauti__CaseAppendReques
 	ask->dry_run = message->dry_run;
 	ask->now_ms = runtime_wall_ms();
 	ask->now_s = ask->now_ms / 1000;
-	snprintf(ask->officer, sizeof(ask->officer), "officer");
+	snprintf(ask->officer, sizeof(ask->officer), "%s", control_runtime(request)->node);
 	if (ask->lines.err != OK) {
 		control_fail(request, ask->lines.err, 0, err_text(ask->lines.err));
 		vault_request_free(ask);
@@ -198,6 +198,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 	} else if (done->type == VAULT_SEAL) {
 		done_seal(request, done);
 	} else if (done->type == VAULT_LOCK) {
+		/* An unlock that was under way when the lock came has ended before it. */
+		runtime_locked(control_runtime(request));
 		answer_json(request, json_pack("{s:b}", "locked", 1), true);
 	} else {
 		done_docs(request, done);

@@ -6,9 +6,9 @@
  *        +--- deadline, error, refusal, end of stream -----------+--> CLOSING (handles) -> freed
  *
  * Failures: a refused handshake leaves an alert for the peer in the TLS object, which is sent
- * before closing; a peer that stops reading is the engine's to notice; writes under way when a
- * handle is closed come back cancelled before its close callback, so the memory is freed in the
- * last of those.
+ * before closing; a peer that stops reading is the engine's to notice, and has a last cap here;
+ * writes under way when a handle is closed come back cancelled before its close callback, so the
+ * memory is freed in the last of those.
  */
 #include "server/net/net.h"
 
@@ -21,7 +21,13 @@
 #include "base/text.h"
 #include "proto/frame.h"
 
-enum { READ_SIZE = 64 * 1024, FLUSH_MS = 3000, STRANGER_MS = 60 * 1000, BACKLOG = 128 };
+enum {
+	READ_SIZE = 64 * 1024,
+	FLUSH_MS = 3000,
+	STRANGER_MS = 60 * 1000,
+	BACKLOG = 128,
+	WRITES_MAX = 16384, /* under way on one connection */
+};
 
 enum conn_state { CONN_CONNECTING, CONN_SHAKING, CONN_UP, CONN_FLUSHING, CONN_CLOSING };
 
@@ -220,9 +226,14 @@ static void on_written(uv_write_t *request, int status)
 /* Moves what TLS has for the wire into one write. */
 static enum err conn_drain(struct conn *conn, size_t size)
 {
-	struct write *write = mem_zalloc(sizeof(*write));
+	struct write *write;
 	enum err err;
 
+	/* TLS has answers of its own, which nobody counts who knows only messages. */
+	if (conn->writes >= WRITES_MAX ||
+		uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp) > 2 * LIMIT_SEND_QUEUE)
+		return ERR_LIMIT;
+	write = mem_zalloc(sizeof(*write));
 	if (write == NULL)
 		return ERR_NOMEM;
 	buf_init(&write->wire, 4 * LIMIT_FRAME_SIZE);
@@ -428,6 +439,34 @@ static void conn_start(struct conn *conn)
 		conn_step(conn);
 }
 
+static bool same_host(const struct conn *a, const struct conn *b)
+{
+	const char *end = strrchr(a->address, ':');
+	size_t size = end == NULL ? 0 : (size_t)(end - a->address) + 1;
+
+	return strncmp(a->address, b->address, size) == 0;
+}
+
+/* Whoever comes from where most come from, the oldest of them: who fills the room with idle
+ * connections drives out his own. */
+static struct conn *one_too_many(const struct net *net)
+{
+	struct conn *worst = NULL;
+	size_t most = 0;
+
+	for (struct conn *a = net->conns; a != NULL; a = a->next) {
+		size_t count = 0;
+
+		for (struct conn *b = net->conns; a->stranger && b != NULL; b = b->next)
+			count += b->stranger && same_host(a, b);
+		if (a->stranger && count >= most) {
+			most = count;
+			worst = a;
+		}
+	}
+	return worst;
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
 	struct net *net = server->data;
@@ -446,10 +485,9 @@ static void on_connection(uv_stream_t *server, int status)
 	}
 	if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&sa, &size) == 0)
 		show_address(&sa, conn->address, sizeof(conn->address));
+	conn_start(conn);
 	if (net->strangers > LIMIT_SESSIONS_UNPROVEN)
-		conn_end(conn, "too many strangers at once");
-	else
-		conn_start(conn);
+		conn_end(one_too_many(net), "too many strangers at once");
 }
 
 static void on_connect(uv_connect_t *connect, int status)

@@ -6,7 +6,7 @@
  *   heads         log u32be -> size u64be, and the newest signed checkpoint
  *   entries       {log u32be, index u64be} -> entry bytes, appended in order
  *   tiles         {log u32be, level u8, index u64be} -> up to 256 hashes
- *   cosignatures  {log u32be, cosigner name} -> size u64be, line
+ *   cosignatures  {log u32be, mirror node name} -> size u64be, root, line
  *   locators      {log u32be, locator[0:8], index u64be} -> nothing: sealed entries by locator
  *   invites       name -> Invite (headquarters)
  *

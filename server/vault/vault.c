@@ -18,13 +18,10 @@
 #include "server/vault/vault.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
+#include "node/files.h"
 #include "server/vault/internal.h"
 
 struct list {
@@ -123,68 +120,6 @@ static void list_remove(struct list *list, struct vault_request **link)
 
 /* --- unlocking and locking --- */
 
-static enum err keystore_errno(struct errctx *ctx, int error, const char *what, const char *path)
-{
-	enum err code = error == ENOENT                     ? ERR_NOTFOUND
-			: error == EACCES || error == EPERM ? ERR_DENIED
-			: error == ENOMEM                   ? ERR_NOMEM
-							    : ERR_IO;
-
-	return err_set(ctx, code, "%s '%s': %s", what, path, strerror(error));
-}
-
-static enum err keystore_check(int file, const char *path, struct errctx *ctx)
-{
-	struct stat st;
-
-	if (fstat(file, &st) != 0)
-		return keystore_errno(ctx, errno, "look at", path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(ctx, ERR_INVALID, "'%s' is no file", path);
-	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-		return err_set(ctx, ERR_DENIED,
-			"'%s' is open to others (mode %04o): it must be 0600", path,
-			(unsigned)st.st_mode & 07777);
-	return OK;
-}
-
-/* Up to one byte over the cap: keystore_open names a file that is too large. */
-static enum err keystore_read(int file, const char *path, struct buf *out, struct errctx *ctx)
-{
-	for (;;) {
-		size_t room = out->max - out->size;
-		ssize_t got;
-
-		if (room == 0)
-			return OK;
-		if (buf_reserve(out, room) == NULL)
-			return out->err;
-		got = read(file, out->data + out->size, room);
-		if (got == 0)
-			return OK;
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return keystore_errno(ctx, errno, "read", path);
-		out->size += (size_t)got;
-	}
-}
-
-/* Plain system calls: the file is small, and read by the vault's thread alone. */
-static enum err keystore_load(const char *path, struct buf *out, struct errctx *ctx)
-{
-	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	enum err err;
-
-	if (file < 0)
-		return keystore_errno(ctx, errno, "open", path);
-	err = keystore_check(file, path, ctx);
-	if (err == OK)
-		err = keystore_read(file, path, out, ctx);
-	close(file);
-	return err;
-}
-
 static enum err keys_open(const struct vault *vault, const struct vault_request *request,
 	struct node_keys *ret, struct errctx *ctx)
 {
@@ -192,7 +127,7 @@ static enum err keys_open(const struct vault *vault, const struct vault_request 
 	enum err err;
 
 	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
-	TRY(keystore_load(vault->opts.keystore, &file, ctx));
+	TRY(files_read_private(vault->opts.keystore, LIMIT_KEYSTORE_SIZE, &file, ctx));
 	err = keystore_open(buf_bytes(&file), secret_bytes(&request->passphrase), ret, ctx);
 	if (err == ERR_DENIED)
 		return err_set(

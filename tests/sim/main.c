@@ -29,6 +29,7 @@ static bool run(const char *program, uint64_t seed, bool trace, struct world *to
 	total->crashes += world.crashes;
 	total->cuts += world.cuts;
 	total->corrupted += world.corrupted;
+	total->forged += world.forged;
 	total->entries_sent += world.entries_sent;
 	total->entries_needed += world.entries_needed;
 	world_release(&world);
@@ -43,11 +44,13 @@ static int many(const char *program, uint64_t first, uint64_t count)
 	for (uint64_t i = 0; i < count; i++)
 		red += !run(program, first + i, false, &total);
 	printf("%llu seeds, %llu red; %llu steps, %llu frames, %llu crashes, %llu cuts, "
-	       "%llu frames changed on the way; %llu entries sent for %llu written\n",
+	       "%llu frames changed on the way, %llu by a hostile node; %llu entries sent for %llu "
+	       "written\n",
 		(unsigned long long)count, (unsigned long long)red, (unsigned long long)total.steps,
 		(unsigned long long)total.frames, (unsigned long long)total.crashes,
 		(unsigned long long)total.cuts, (unsigned long long)total.corrupted,
-		(unsigned long long)total.entries_sent, (unsigned long long)total.entries_needed);
+		(unsigned long long)total.forged, (unsigned long long)total.entries_sent,
+		(unsigned long long)total.entries_needed);
 	return red == 0 ? 0 : 1;
 }
 

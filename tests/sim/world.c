@@ -53,10 +53,12 @@ struct link_end {
 	bool open; /* its engine has not been told that it ended */
 	uint64_t life;
 	uint64_t free_at; /* when the last message sent from here has arrived */
+	struct stream streams[LOGS_MAX];
 };
 struct link {
 	struct link_end end[2]; /* 0 dialled */
 	bool dead, silent;      /* cut; cut without telling anybody */
+	bool duplicate;         /* an end closed it for another connection of the pair */
 	uint64_t latency_ms, bytes_per_ms;
 	struct link *next;
 };
@@ -310,6 +312,83 @@ static struct link *link_of(struct world *world, struct session_id id, size_t *r
 	return NULL;
 }
 
+/* What the checkers look at. */
+
+struct stream *world_streams(struct world *world, struct session_id session)
+{
+	size_t side;
+	struct link *link = link_of(world, session, &side);
+
+	return link == NULL ? NULL : link->end[side].streams;
+}
+
+static bool is_up(const struct link_end *end)
+{
+	return end->open && end->node->engine != NULL && end->life == end->node->life;
+}
+
+bool world_asked_elsewhere(
+	struct world *world, const struct node *node, struct session_id session, size_t log)
+{
+	for (struct link *l = world->links; l != NULL; l = l->next)
+		for (size_t side = 0; side < 2; side++) {
+			const struct link_end *end = &l->end[side];
+
+			if (end->node == node && is_up(end) &&
+				end->session.value != session.value && end->streams[log].asked)
+				return true;
+		}
+	return false;
+}
+
+static bool joins(const struct link *link, const struct node *a, const struct node *b)
+{
+	return (link->end[0].node == a && link->end[1].node == b) ||
+	       (link->end[0].node == b && link->end[1].node == a);
+}
+
+void world_closing(struct world *world, struct session_id session, bool duplicate)
+{
+	size_t side;
+	struct link *link = link_of(world, session, &side);
+	bool other = false;
+
+	if (link == NULL)
+		return;
+	for (size_t i = 0; i < LOGS_MAX; i++)
+		link->end[side].streams[i].asked = false;
+	if (!duplicate)
+		return;
+	link->duplicate = true;
+	for (struct link *l = world->links; l != NULL; l = l->next)
+		other |= l != link && !l->duplicate &&
+			 joins(l, link->end[0].node, link->end[1].node) &&
+			 (is_up(&l->end[0]) || is_up(&l->end[1]));
+	if (!other)
+		world_fail(world, "%s and %s give up their last connection as a duplicate",
+			link->end[side].node->name, link->end[1 - side].node->name);
+}
+
+unsigned world_connections(const struct world *world, const struct node *a, const struct node *b)
+{
+	unsigned count = 0;
+
+	for (const struct link *l = world->links; l != NULL; l = l->next)
+		count += !l->dead && joins(l, a, b) && is_up(&l->end[0]) && is_up(&l->end[1]);
+	return count;
+}
+
+bool world_reaches(const struct world *world, const struct node *a, const char *peer)
+{
+	for (const struct link *l = world->links; l != NULL; l = l->next)
+		for (size_t side = 0; side < 2; side++)
+			if (l->end[side].node == a && !l->dead &&
+				strcmp(l->end[1 - side].node->name, peer) == 0 &&
+				is_up(&l->end[0]) && is_up(&l->end[1]))
+				return true;
+	return false;
+}
+
 static void hang_up(struct world *world, struct link_end *end, uint64_t delay_ms)
 {
 	struct item *item = plan(world, delay_ms, ITEM_HANGUP, end->node);
@@ -349,7 +428,9 @@ static void do_send(struct world *world, struct node *node, struct effect *effec
 	item->session = to->session;
 	item->data = effect->frame;
 	buf_init(&effect->frame, 0);
-	if (world->faults && world->seed % 4 == 0 && chance(world, 3))
+	if (node == world->hostile && world->faults)
+		hostile_tamper(world, node, &item->data);
+	if (item->data.size > 0 && world->faults && world->seed % 4 == 0 && chance(world, 3))
 		corrupt(world, &item->data);
 	world->frames++;
 }
@@ -744,8 +825,10 @@ static void deliver(struct world *world, const struct item *item)
 	size_t side;
 	struct link *link = link_of(world, item->session, &side);
 
-	if (link == NULL || link->dead || !link->end[side].open)
+	if (link == NULL || link->dead || !link->end[side].open || item->data.size == 0)
 		return;
+	check_heard(world, item->node, item->session,
+		bytes_make(item->data.data + 4, item->data.size - 4));
 	step(world, item->node,
 		&(struct event){.type = EVENT_FRAME,
 			.session = item->session,
@@ -785,8 +868,12 @@ static void commit(struct world *world, struct node *node)
 static void read_done(struct world *world, const struct item *item)
 {
 	struct event event = {.type = EVENT_READ, .ticket = item->read.ticket};
+	struct store_read read = item->read;
 
-	disk_read(&item->node->disk, &item->read, &event.batch);
+	/* A store may give less than the caps allow: streams of many batches. */
+	if (world->seed % 6 == 5)
+		read.count_max = 1 + world_random(world, 4);
+	disk_read(&item->node->disk, &read, &event.batch);
 	step(world, item->node, &event);
 }
 
@@ -992,6 +1079,8 @@ static void begin(struct world *world, uint64_t seed, bool trace)
 		make_keys(world, &world->nodes[i]);
 		world->nodes[i].admitted = i == 0 || i + 1 < world->node_count || seed % 2 == 0;
 	}
+	if (seed % 7 == 3)
+		world->hostile = &world->nodes[world_random(world, world->node_count)];
 	genesis(world);
 	for (size_t i = 0; i < world->node_count; i++) {
 		struct node *node = &world->nodes[i];

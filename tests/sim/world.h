@@ -4,6 +4,7 @@
  * of check.h look at every effect. Same seed, same run, byte for byte.
  *
  *   world.c    the event queue, nodes, links, faults, workload
+ *   hostile.c  a hacked node: what its engine says is changed on its way out
  *   disk.c     a store that loses what was not synced
  *   check.c    what must never happen, and what must have happened in the end
  *   main.c     sim --seed N [--trace], sim --seeds FIRST COUNT
@@ -49,6 +50,17 @@ struct keys {
 
 struct link; /* one connection between two nodes */
 
+/* One log on one end of a connection, as the checkers saw it said. */
+struct stream {
+	bool asked; /* this end asked for the log, and did not end that */
+	/* Serving the other end: */
+	bool serving;
+	uint32_t number, window;
+	uint64_t next, target;
+	uint64_t ends[LIMIT_FETCH_WINDOW]; /* of the batches that are not acknowledged */
+	unsigned sent;
+};
+
 struct node {
 	size_t number;
 	char name[LIMIT_NODE_NAME + 1];
@@ -72,10 +84,11 @@ struct world {
 	bool cut[NODES_MAX][NODES_MAX]; /* partitioned from each other */
 	struct event_queue *queue;
 	struct link *links;
+	struct node *hostile; /* changes what its engine says; NULL: nobody does */
 	uint64_t next_session, next_ticket;
 	struct check *check;
 	char *failure; /* the first thing that must not happen */
-	uint64_t steps, frames, entries_sent, entries_needed, crashes, cuts, corrupted;
+	uint64_t steps, frames, entries_sent, entries_needed, crashes, cuts, corrupted, forged;
 };
 
 /* Runs one seed to its end. True when nothing was wrong; otherwise world->failure says what. */
@@ -87,10 +100,27 @@ void world_say(const struct world *world, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void world_fail(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What the checkers look at: the streams of one end by number of the log (check.c), NULL when the
+ * connection is gone; whether this node's other ends have asked for that log too; that an end was
+ * closed, as one of two connections of a pair or not; how many connections a pair has; whether a
+ * connection carries what is said on it, and to whom. */
+struct stream *world_streams(struct world *world, struct session_id session);
+bool world_asked_elsewhere(
+	struct world *world, const struct node *node, struct session_id session, size_t log);
+void world_closing(struct world *world, struct session_id session, bool duplicate);
+unsigned world_connections(const struct world *world, const struct node *a, const struct node *b);
+bool world_reaches(const struct world *world, const struct node *a, const char *peer);
+
+/* hostile.c: changes the frame, or makes it empty: nothing is sent. */
+void hostile_tamper(struct world *world, struct node *node, struct buf *frame);
+
 /* check.c */
 struct check *check_new(void);
 void check_free(struct check *check);
 void check_effect(struct world *world, struct node *node, const struct effect *effect);
+/* Before the engine hears it; may be anything. */
+void check_heard(
+	struct world *world, struct node *node, struct session_id session, struct bytes frame);
 void check_durable(struct world *world, struct node *node, const struct store_write *write);
 void check_acknowledged(struct world *world, struct node *node, uint64_t ticket, uint64_t index);
 void check_asked(struct world *world, struct node *node, uint64_t ticket,

@@ -76,7 +76,6 @@ static void notes_are_found_again(void **state)
 	struct part_info part = part_of(core, 2, true), side = part_of(health, 2, false);
 	struct casebook_event_info info;
 	char ref[2 * CASE_REF_SIZE + 1];
-	struct buf json;
 
 	assert_ptr_equal(health->owner, kase);
 	assert_false(casebook_find_event(book, &part.event_id, NULL));
@@ -105,12 +104,8 @@ static void notes_are_found_again(void **state)
 	assert_null(casebook_find(book, bytes_str("ZZ-HTI-7K3Q-3")));
 	assert_null(casebook_find(book, bytes_str("ffffffffffffffffffffffffffffffff")));
 	assert_null(casebook_find(book, BYTES_NONE));
-	buf_init(&json, 1000);
-	casebook_case_json(kase, &json);
-	assert_string_equal(buf_cstr(&json),
-		"{\"case\":\"ZZ-HTI-7K3Q-2\",\"case_ref\":\"00000000000000000000000000000001\","
-		"\"opened_on\":\"2024-01-02\",\"last_occurred_on\":\"2024-05-06\",\"events\":2}");
-	buf_release(&json);
+	assert_string_equal(kase->opened_on, "2024-01-02");
+	assert_string_equal(kase->last_occurred_on, "2024-05-06");
 	casebook_free(book);
 	casebook_free(NULL);
 }

@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/base/failing_alloc.h"
 #include "certs_test.h"
+#include "tests/unit/base/failing_alloc.h"
 
 static struct actor hq, haiti, kenya;
 

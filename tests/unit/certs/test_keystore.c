@@ -5,11 +5,11 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/base/failing_alloc.h"
 #include "certs/keystore.h"
 #include "certs/x509.h"
 #include "certs_test.h"
 #include "proto/stored.pb-c.h"
+#include "tests/unit/base/failing_alloc.h"
 
 #define ORIGIN NETWORK "/haiti/1-0123456789abcdef"
 

@@ -435,7 +435,7 @@ static void test_keystore_file(void **state)
 	assert_int_equal(truncate(f->keystore, LIMIT_KEYSTORE_SIZE), 0);
 	check_unlock(f, ERR_CORRUPT);
 	assert_int_equal(truncate(f->keystore, LIMIT_KEYSTORE_SIZE + 10), 0);
-	check_unlock(f, ERR_CORRUPT);
+	check_unlock(f, ERR_LIMIT);
 	assert_int_equal(unlink(f->keystore), 0);
 	check_unlock(f, ERR_NOTFOUND);
 	assert_int_equal(mkdir(f->keystore, 0700), 0);

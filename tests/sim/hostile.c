@@ -1,0 +1,164 @@
+/*
+ * A hacked node. Its keys and its place in the directory are good, its engine is the real one, but
+ * what the engine says is changed on its way out as long as there are faults: batches of others'
+ * logs swallowed, spoiled, or replaced by a forgery that is consistent with itself (its own tree,
+ * its own checkpoint, signed by the wrong key; its own LogOpened where a log begins), checkpoints
+ * of others made up, cosignatures forged. Nobody honest may store, pass on or cosign any of it, or
+ * blame anybody else for it; and everybody converges all the same.
+ */
+#include <assert.h>
+
+#include "proto/codec.h"
+#include "proto/frame.h"
+#include "proto/frame.pb-c.h"
+#include "tests/sim/world.h"
+
+struct forgery {
+	struct arena arena;
+	struct buf note, entry[8];
+	ProtobufCBinaryData list[8];
+};
+
+static void forge_note(const struct node *node, const char *origin, uint64_t size,
+	const struct hash *root, struct buf *out)
+{
+	struct checkpoint checkpoint = {.size = size, .root = *root};
+
+	snprintf(checkpoint.origin.text, sizeof(checkpoint.origin.text), "%s", origin);
+	enum err err = checkpoint_sign(out, &checkpoint, node->keys.log);
+
+	assert(err == OK);
+}
+
+static void forge_opened(const struct node *node, const char *origin, struct buf *out)
+{
+	struct log_opened opened = {.origin = origin,
+		.previous_origin = "",
+		.log_key = *signer_public(node->keys.log),
+		.opened_at = 1};
+	enum err err = log_opened_write(out, &opened, node->keys.node);
+
+	assert(err == OK);
+}
+
+/* Entries of its own, behind what the log has; tree and checkpoint fit them. */
+static void forge_batch(
+	struct world *world, struct node *node, Sauti__Batch *batch, struct forgery *forgery)
+{
+	struct origin origin;
+	struct disk_log *log;
+	struct compact compact;
+	struct hash leaf, root;
+	size_t count = 1 + world_random(world, 8);
+
+	snprintf(origin.text, sizeof(origin.text), "%s", batch->origin);
+	log = disk_find(&node->disk, &origin);
+	if (log == NULL || batch->first > log->size)
+		return;
+	compact_init(&compact);
+	for (uint64_t i = 0; i < batch->first; i++)
+		compact_append(&compact, &log->leaf[i]);
+	for (size_t i = 0; i < count; i++) {
+		struct buf *entry = &forgery->entry[i];
+
+		if (batch->first + i == 0)
+			forge_opened(node, batch->origin, entry);
+		else
+			buf_printf(entry, "forged %zu", i);
+		forgery->list[i] = codec_binary(buf_bytes(entry));
+		tree_leaf(buf_bytes(entry), &leaf);
+		compact_append(&compact, &leaf);
+	}
+	compact_root(&compact, &root);
+	forge_note(node, batch->origin, compact.size, &root, &forgery->note);
+	batch->n_entries = count;
+	batch->entries = forgery->list;
+	batch->n_proof = 0;
+	batch->checkpoint = codec_binary(buf_bytes(&forgery->note));
+}
+
+/* True: nothing is sent. */
+static bool tamper_batch(
+	struct world *world, struct node *node, Sauti__Batch *batch, struct forgery *forgery)
+{
+	if (strcmp(batch->origin, node->keys.origin.text) == 0 || world_random(world, 3) != 0)
+		return false;
+	world->forged++;
+	switch (world_random(world, 5)) {
+	case 0: /* silence */
+		return true;
+	case 1: /* a stream that was not asked for */
+		batch->stream--;
+		return false;
+	case 2: /* the target of somebody else's choice */
+		if (batch->checkpoint.len > 40)
+			batch->checkpoint.data[batch->checkpoint.len - 10] ^= 1;
+		return false;
+	case 3:
+		batch->first += 1 + world_random(world, 3);
+		return false;
+	default:
+		forge_batch(world, node, batch, forgery);
+		return false;
+	}
+}
+
+/* A larger checkpoint of somebody else's log, under the wrong key. */
+static void tamper_have(
+	struct world *world, struct node *node, Sauti__Have *have, struct forgery *forgery)
+{
+	Sauti__LogState *state = have->logs[world_random(world, have->n_logs)];
+	struct hash root;
+
+	if (strcmp(state->origin, node->keys.origin.text) == 0 || world_random(world, 20) != 0)
+		return;
+	world->forged++;
+	if (state->n_cosigned > 0 && world_random(world, 2) == 0) {
+		state->cosigned[0]->size++;
+		return;
+	}
+	memset(root.b, (int)world_random(world, 256), HASH_SIZE);
+	state->size += world_random(world, 3);
+	forge_note(node, state->origin, state->size, &root, &forgery->note);
+	state->checkpoint = codec_binary(buf_bytes(&forgery->note));
+}
+
+static void tamper_held(struct world *world, Sauti__Held *held)
+{
+	if (world_random(world, 20) != 0)
+		return;
+	world->forged++;
+	held->cosigned->size += 1 + world_random(world, 10);
+}
+
+void hostile_tamper(struct world *world, struct node *node, struct buf *frame)
+{
+	struct bytes body =
+		bytes_make(frame->data + FRAME_HEADER_SIZE, frame->size - FRAME_HEADER_SIZE);
+	struct forgery forgery;
+	Sauti__Frame *message;
+	bool swallowed = false;
+
+	arena_init(&forgery.arena, LIMIT_ARENA_SIZE);
+	buf_init(&forgery.note, LIMIT_NOTE_SIZE);
+	for (size_t i = 0; i < 8; i++)
+		buf_init(&forgery.entry[i], LIMIT_ENTRY_SIZE);
+	enum err err =
+		CODEC_UNPACK(frame, body, &scan_limits_strict, &forgery.arena, &message, NULL);
+
+	assert(err == OK);
+	if (message->body_case == SAUTI__FRAME__BODY_BATCH)
+		swallowed = tamper_batch(world, node, message->batch, &forgery);
+	else if (message->body_case == SAUTI__FRAME__BODY_HAVE)
+		tamper_have(world, node, message->have, &forgery);
+	else if (message->body_case == SAUTI__FRAME__BODY_HELD)
+		tamper_held(world, message->held);
+	buf_clear(frame);
+	if (!swallowed)
+		frame_write(frame, message);
+	assert(frame->err == OK);
+	for (size_t i = 0; i < 8; i++)
+		buf_release(&forgery.entry[i]);
+	buf_release(&forgery.note);
+	arena_release(&forgery.arena);
+}
