@@ -76,13 +76,18 @@ static void net_sent(void *arg, struct conn *conn, size_t size)
 			&(struct event){.type = EVENT_SENT, .session = session->id, .size = size});
 }
 
+static void net_failed(void *arg, const char *name, const char *address, const char *reason);
+
 static void net_down(void *arg, struct conn *conn, const char *reason)
 {
 	struct runtime *rt = arg;
 	struct session_data *session = conn_data(conn);
 
 	if (strcmp(conn_alpn(conn), TLS_ALPN_JOIN) == 0) {
-		join_down(rt, conn);
+		if (conn_outgoing(conn)) /* to the engine it never was more than a dial */
+			net_failed(arg, conn_peer(conn)->name, conn_address(conn), reason);
+		else
+			join_down(rt, conn);
 		return;
 	}
 	if (session == NULL)

@@ -60,6 +60,7 @@ struct check {
 	struct truth *truths[LOGS_MAX];
 	size_t truth_count;
 	struct asked asked[TICKETS_MAX];
+	struct origin forked; /* what the frame being heard contradicts; "": nothing */
 };
 
 struct check *check_new(void)
@@ -303,6 +304,38 @@ static void fetch_sent(struct world *world, const struct node *node, struct sess
 	streams[number].asked = fetch->window > 0;
 }
 
+/* A fork of the hostile node's log, shown to somebody who holds the other branch. */
+static void fork_heard(struct world *world, const struct node *node, const Sauti__Have *have)
+{
+	for (size_t i = 0; i < have->n_logs; i++) {
+		struct checkpoint shown;
+		struct engine_log held;
+		size_t position;
+
+		if (strcmp(have->logs[i]->origin, world->hostile->keys.origin.text) == 0 &&
+			checkpoint_peek(codec_bytes(have->logs[i]->checkpoint), &shown, NULL) ==
+				OK &&
+			engine_log_find(
+				node->engine, bytes_str(have->logs[i]->origin), &held, &position) &&
+			held.checkpoint_size == shown.size && !hash_equal(&held.root, &shown.root))
+			world->check->forked = held.origin;
+	}
+}
+
+void check_after(struct world *world, struct node *node)
+{
+	const struct origin *origin = &world->check->forked;
+	struct engine_log log;
+	size_t position;
+
+	if (origin->text[0] != '\0' &&
+		engine_log_find(node->engine, bytes_str(origin->text), &log, &position) &&
+		!log.frozen)
+		world_fail(
+			world, "%s was shown a fork of %s and goes on", node->name, origin->text);
+	world->check->forked.text[0] = '\0';
+}
+
 void check_heard(
 	struct world *world, struct node *node, struct session_id session, struct bytes frame)
 {
@@ -317,6 +350,9 @@ void check_heard(
 		arena_release(&arena);
 		return;
 	}
+	if (message->body_case == SAUTI__FRAME__BODY_HAVE && world->forks &&
+		!world_closed(world, session))
+		fork_heard(world, node, message->have);
 	if (message->body_case == SAUTI__FRAME__BODY_FETCH) {
 		const Sauti__Fetch *f = message->fetch;
 
@@ -422,7 +458,8 @@ static void check_notice(struct world *world, struct node *node, const struct ef
 {
 	const struct node *peer;
 
-	if (effect->notice == NOTICE_ALARM && strstr(effect->text, "cannot store") == NULL)
+	if (effect->notice == NOTICE_ALARM && strstr(effect->text, "cannot store") == NULL &&
+		!(world->forks && strstr(effect->text, world->hostile->keys.origin.text) != NULL))
 		world_fail(world, "%s raises an alarm among honest nodes: %s", node->name,
 			effect->text);
 	if (world->corrupted > 0 || node == world->hostile)
@@ -638,7 +675,8 @@ void check_end(struct world *world)
 {
 	log_converged(world, &world->nodes[0], &world->directory);
 	for (size_t i = 0; i < world->node_count; i++)
-		log_converged(world, &world->nodes[i], &world->nodes[i].keys.origin);
+		if (!world->forks || &world->nodes[i] != world->hostile)
+			log_converged(world, &world->nodes[i], &world->nodes[i].keys.origin);
 	for (size_t i = 0; i < world->node_count; i++)
 		check_restarted(world, &world->nodes[i]);
 	for (size_t i = 0; i < world->node_count; i++)

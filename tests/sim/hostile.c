@@ -4,7 +4,9 @@
  * logs swallowed, spoiled, or replaced by a forgery that is consistent with itself (its own tree,
  * its own checkpoint, signed by the wrong key; its own LogOpened where a log begins), checkpoints
  * of others made up, cosignatures forged. Nobody honest may store, pass on or cosign any of it, or
- * blame anybody else for it; and everybody converges all the same.
+ * blame anybody else for it; and everybody converges all the same. In some seeds it also shows
+ * second checkpoints of its own log, well signed: that log freezes where both are known, and is the
+ * only one that need not converge.
  */
 #include <assert.h>
 
@@ -103,16 +105,27 @@ static bool tamper_batch(
 	}
 }
 
-/* A larger checkpoint of somebody else's log, under the wrong key. */
+/* A larger checkpoint of somebody else's log, under the wrong key; a second one of the own log. */
 static void tamper_have(
 	struct world *world, struct node *node, Sauti__Have *have, struct forgery *forgery)
 {
 	Sauti__LogState *state = have->logs[world_random(world, have->n_logs)];
+	bool own = strcmp(state->origin, node->keys.origin.text) == 0;
+	struct checkpoint checkpoint;
 	struct hash root;
 
-	if (strcmp(state->origin, node->keys.origin.text) == 0 || world_random(world, 20) != 0)
+	if (own ? !world->forks || world_random(world, 5) != 0 : world_random(world, 20) != 0)
 		return;
 	world->forged++;
+	if (own) {
+		enum err err = checkpoint_peek(codec_bytes(state->checkpoint), &checkpoint, NULL);
+
+		assert(err == OK);
+		memset(root.b, 0xf0, HASH_SIZE);
+		forge_note(node, state->origin, checkpoint.size, &root, &forgery->note);
+		state->checkpoint = codec_binary(buf_bytes(&forgery->note));
+		return;
+	}
 	if (state->n_cosigned > 0 && world_random(world, 2) == 0) {
 		state->cosigned[0]->size++;
 		return;

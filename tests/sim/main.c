@@ -1,5 +1,5 @@
 /*
- * sim --seed N [--trace]       one seed; --trace tells the story in sentences
+ * sim --seed N [--quiet]       one seed, told in sentences
  * sim --seeds FIRST COUNT      many; prints the line that replays each red one
  */
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim --seed N [--trace] | sim --seeds FIRST COUNT\n");
+	fprintf(stderr, "usage: sim --seed N [--quiet] | sim --seeds FIRST COUNT\n");
 	return 2;
 }
 
@@ -18,7 +18,7 @@ static bool run(const char *program, uint64_t seed, bool trace, struct world *to
 	bool good = world_run(&world, seed, trace);
 
 	if (!good)
-		printf("RED seed %llu: %s\n  replay: %s --seed %llu --trace\n",
+		printf("RED seed %llu: %s\n  replay: %s --seed %llu\n",
 			(unsigned long long)seed, world.failure, program, (unsigned long long)seed);
 	else if (trace)
 		printf("seed %llu is green: %llu steps, %llu frames, %.0f s of simulated time\n",
@@ -57,13 +57,13 @@ static int many(const char *program, uint64_t first, uint64_t count)
 int main(int argc, char **argv)
 {
 	static struct world total;
-	bool trace = argc == 4 && strcmp(argv[3], "--trace") == 0;
+	bool quiet = argc == 4 && strcmp(argv[3], "--quiet") == 0;
 	int status = 2;
 
 	if (crypto_init() != OK)
 		return 1;
-	if ((argc == 3 || trace) && strcmp(argv[1], "--seed") == 0)
-		status = run(argv[0], strtoull(argv[2], NULL, 10), trace, &total) ? 0 : 1;
+	if ((argc == 3 || quiet) && strcmp(argv[1], "--seed") == 0)
+		status = run(argv[0], strtoull(argv[2], NULL, 10), !quiet, &total) ? 0 : 1;
 	else if (argc == 4 && strcmp(argv[1], "--seeds") == 0)
 		status = many(argv[0], strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
 	else

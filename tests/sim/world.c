@@ -50,7 +50,8 @@ struct event_queue {
 struct link_end {
 	struct node *node;
 	struct session_id session;
-	bool open; /* its engine has not been told that it ended */
+	bool open;   /* its engine has not been told that it ended */
+	bool closed; /* its engine closed it */
 	uint64_t life;
 	uint64_t free_at; /* when the last message sent from here has arrived */
 	struct stream streams[LOGS_MAX];
@@ -355,6 +356,7 @@ void world_closing(struct world *world, struct session_id session, bool duplicat
 
 	if (link == NULL)
 		return;
+	link->end[side].closed = true;
 	for (size_t i = 0; i < LOGS_MAX; i++)
 		link->end[side].streams[i].asked = false;
 	if (!duplicate)
@@ -367,6 +369,14 @@ void world_closing(struct world *world, struct session_id session, bool duplicat
 	if (!other)
 		world_fail(world, "%s and %s give up their last connection as a duplicate",
 			link->end[side].node->name, link->end[1 - side].node->name);
+}
+
+bool world_closed(struct world *world, struct session_id session)
+{
+	size_t side;
+	const struct link *link = link_of(world, session, &side);
+
+	return link == NULL || link->end[side].closed;
 }
 
 unsigned world_connections(const struct world *world, const struct node *a, const struct node *b)
@@ -833,6 +843,7 @@ static void deliver(struct world *world, const struct item *item)
 		&(struct event){.type = EVENT_FRAME,
 			.session = item->session,
 			.frame = bytes_make(item->data.data + 4, item->data.size - 4)});
+	check_after(world, item->node);
 }
 
 static void commit(struct world *world, struct node *node)
@@ -1081,6 +1092,7 @@ static void begin(struct world *world, uint64_t seed, bool trace)
 	}
 	if (seed % 7 == 3)
 		world->hostile = &world->nodes[world_random(world, world->node_count)];
+	world->forks = world->hostile != NULL && seed % 2 == 0;
 	genesis(world);
 	for (size_t i = 0; i < world->node_count; i++) {
 		struct node *node = &world->nodes[i];

@@ -7,7 +7,7 @@
  *   hostile.c  a hacked node: what its engine says is changed on its way out
  *   disk.c     a store that loses what was not synced
  *   check.c    what must never happen, and what must have happened in the end
- *   main.c     sim --seed N [--trace], sim --seeds FIRST COUNT
+ *   main.c     sim --seed N [--quiet], sim --seeds FIRST COUNT
  */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
@@ -85,6 +85,7 @@ struct world {
 	struct event_queue *queue;
 	struct link *links;
 	struct node *hostile; /* changes what its engine says; NULL: nobody does */
+	bool forks;           /* .. and signs second checkpoints of its own log */
 	uint64_t next_session, next_ticket;
 	struct check *check;
 	char *failure; /* the first thing that must not happen */
@@ -109,6 +110,7 @@ bool world_asked_elsewhere(
 	struct world *world, const struct node *node, struct session_id session, size_t log);
 void world_closing(struct world *world, struct session_id session, bool duplicate);
 unsigned world_connections(const struct world *world, const struct node *a, const struct node *b);
+bool world_closed(struct world *world, struct session_id session); /* by this end */
 bool world_reaches(const struct world *world, const struct node *a, const char *peer);
 
 /* hostile.c: changes the frame, or makes it empty: nothing is sent. */
@@ -118,9 +120,10 @@ void hostile_tamper(struct world *world, struct node *node, struct buf *frame);
 struct check *check_new(void);
 void check_free(struct check *check);
 void check_effect(struct world *world, struct node *node, const struct effect *effect);
-/* Before the engine hears it; may be anything. */
+/* Before and after the engine hears it; may be anything. */
 void check_heard(
 	struct world *world, struct node *node, struct session_id session, struct bytes frame);
+void check_after(struct world *world, struct node *node);
 void check_durable(struct world *world, struct node *node, const struct store_write *write);
 void check_acknowledged(struct world *world, struct node *node, uint64_t ticket, uint64_t index);
 void check_asked(struct world *world, struct node *node, uint64_t ticket,

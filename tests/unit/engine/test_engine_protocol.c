@@ -1058,7 +1058,7 @@ static void test_a_new_stream_voids_the_old(void **state)
 	assert_int_equal(rig->read_count, 1);
 	rig_hear_fetch(rig, s, &own.origin, 2, 6, 4);
 	assert_int_equal(rig->read_count, 1); /* one at a time */
-	rig_read(rig, &own, 10); /* for stream 1 */
+	rig_read(rig, &own, 10);              /* for stream 1 */
 	assert_int_equal(rig_count(rig, EFFECT_SEND), 0);
 	rig_read(rig, &own, 10);
 	frame = rig_sent(rig, s, BATCH, 0);
