@@ -16,7 +16,7 @@ enum { FAULT_MS = 10 * 60 * 1000, DOUBLINGS = 6, STALL_FACTOR = 8 };
 /* Who failed as provider of this log is asked again, but later each time. */
 static struct suspect *suspect_of(struct elog *log, const char *peer)
 {
-	for (size_t i = 0; i < SUSPECTS_MAX; i++)
+	for (size_t i = 0; log->suspected && i < SUSPECTS_MAX; i++)
 		if (strcmp(log->suspects[i].peer, peer) == 0)
 			return &log->suspects[i];
 	return NULL;
@@ -33,6 +33,7 @@ static struct suspect *suspect_make(struct elog *log, const char *peer)
 			first = &log->suspects[i];
 	*first = (struct suspect){0};
 	memcpy(first->peer, peer, strlen(peer));
+	log->suspected = true;
 	return first;
 }
 
@@ -419,7 +420,7 @@ static uint64_t suspect_due(const struct engine *engine, const struct elog *log)
 {
 	uint64_t due = UINT64_MAX;
 
-	for (size_t i = 0; i < SUSPECTS_MAX; i++) {
+	for (size_t i = 0; log->suspected && i < SUSPECTS_MAX; i++) {
 		const struct suspect *suspect = &log->suspects[i];
 		const struct session *s;
 
@@ -456,7 +457,8 @@ static void fetch_check(struct engine *engine, struct elog *log)
 		suspect_silent(engine, log, log->provider->peer);
 		fetch_stop(engine, log, true);
 	}
-	fetch_choose(engine, log);
+	if (log->provider == NULL || log->suspected)
+		fetch_choose(engine, log);
 }
 
 void fetch_tick(struct engine *engine)

@@ -111,6 +111,7 @@ struct elog {
 	uint64_t stream_from; /* where the stream began */
 	unsigned unwritten;   /* its batches that are on their way to the disk */
 	struct suspect suspects[SUSPECTS_MAX];
+	bool suspected; /* there are any */
 	bool pinned;
 	struct checkpoint pin;
 	struct buf pin_note;

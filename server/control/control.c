@@ -285,6 +285,7 @@ static void on_connection(uv_stream_t *stream, int status)
 static enum err listen_at(struct control_server *server, struct errctx *ctx)
 {
 	char directory[PATH_MAX];
+	struct stat st;
 	char *slash;
 	mode_t mask;
 	int code;
@@ -297,6 +298,8 @@ static enum err listen_at(struct control_server *server, struct errctx *ctx)
 	}
 	if (strlen(server->path) >= 108)
 		return err_set(ctx, ERR_LIMIT, "'%s' is too long for a socket", server->path);
+	if (lstat(server->path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return err_set(ctx, ERR_EXISTS, "'%s' is there and is no socket", server->path);
 	if (unlink(server->path) != 0 && errno != ENOENT)
 		return files_errno(ctx, errno, "replace socket", server->path);
 	uv_pipe_init(&server->rt->loop, &server->pipe, 0);

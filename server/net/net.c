@@ -23,7 +23,8 @@
 
 enum {
 	READ_SIZE = 64 * 1024,
-	FLUSH_MS = 3000,
+	FLUSH_MS = 3000,  /* without anything leaving */
+	FLUSHES_MAX = 20, /* times that, in all */
 	STRANGER_MS = 60 * 1000,
 	BACKLOG = 128,
 	WRITES_MAX = 16384, /* under way on one connection */
@@ -39,6 +40,8 @@ struct conn {
 	uv_connect_t connect;
 	unsigned handles; /* open */
 	unsigned writes;  /* under way */
+	size_t unsent;    /* while flushing, at the last look */
+	unsigned flushes; /* looks */
 	enum conn_state state;
 	bool outgoing, announced, stranger;
 	char expected[LIMIT_NODE_NAME + 1];
@@ -196,8 +199,16 @@ static void conn_end(struct conn *conn, const char *reason)
 static void on_deadline(uv_timer_t *timer)
 {
 	struct conn *conn = timer->data;
+	size_t unsent = uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
 
-	conn_end(conn, conn->state == CONN_FLUSHING ? conn->reason : "timed out");
+	if (conn->state != CONN_FLUSHING) {
+		conn_end(conn, "timed out");
+	} else if (!conn->stranger || unsent >= conn->unsent || ++conn->flushes == FLUSHES_MAX) {
+		conn_end(conn, conn->reason);
+	} else { /* a joiner's answer on a slow link; there are not many of those at once */
+		conn->unsent = unsent;
+		uv_timer_start(&conn->timer, on_deadline, FLUSH_MS, 0);
+	}
 }
 
 /* Writing. */
@@ -276,6 +287,7 @@ static void conn_flush(struct conn *conn, const char *reason)
 		return;
 	}
 	conn->state = CONN_FLUSHING;
+	conn->unsent = uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
 	uv_timer_start(&conn->timer, on_deadline, FLUSH_MS, 0);
 }
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 
@@ -279,6 +280,24 @@ class Strangers(Case):
             self.caf.start()
 
 
+class Crowd(Case):
+    """Its own headquarters: the log of one that refuses many is cut short for a minute."""
+
+    def test_idle_strangers_keep_nobody_out(self):
+        """More connections that say nothing than there is room for: members still get in at once."""
+        self.caf.stop()
+        idle = [socket.create_connection(("127.0.0.1", self.hq.port), 10) for _ in range(100)]
+        try:
+            self.caf.start()
+            # caf dials headquarters; a deadline of ten seconds would free the room by itself
+            wait_for("a session of caf",
+                     lambda: any(p["name"] == "hq" and p["connected"] for p in self.caf.json("status")["peers"]), 6)
+            self.assertIn("too many strangers", self.hq.log)
+        finally:
+            for s in idle:
+                s.close()
+
+
 class BadInput(Case):
     """One clear line, and the right exit code."""
 
@@ -526,6 +545,44 @@ class Work(Case):
     def test_stops_when_asked(self):
         self.assertEqual(self.cod.stop(), 0)
         self.cod.start()
+
+    def test_stops_in_the_middle(self):
+        """Asked to stop while it unlocks, records and verifies: it ends well, nothing acknowledged is lost."""
+        for number, delay in enumerate((0.0, 0.03, 0.1, 0.2)):
+            first, acknowledged = 30000 + 1000 * number, []
+
+            def unlock():
+                self.cod.sauti("unlock", "--passphrase-file", self.network.passphrase, check=False)
+
+            def record(first=first, acknowledged=acknowledged):
+                for n in range(first, first + 400, 2):
+                    if self.import_lines(self.cod, self.lines(2, n), check=False).returncode != 0:
+                        return
+                    acknowledged.append(n)
+
+            def verify():
+                for _ in range(20):
+                    if self.cod.sauti("log", "verify", check=False).returncode != 0:
+                        return
+
+            self.cod.stop()
+            self.cod.start(unlock=False)
+            for work in ((unlock,), (record, verify)):
+                threads = [threading.Thread(target=w) for w in work]
+                for t in threads:
+                    t.start()
+                if work[0] is record:
+                    wait_for("some work", lambda a=acknowledged: len(a) > 2)
+                time.sleep(delay)
+                self.assertEqual(self.cod.stop(), 0)
+                for t in threads:
+                    t.join()
+                self.cod.start()
+            codes = {c["code"] for c in self.cod.json("case", "list")}
+            for n in acknowledged:
+                self.assertIn(f"ZZ-T-{n}", codes)
+        self.assertTrue(all(r["ok"] for r in self.cod.json("log", "verify")))
+        self.assertEqual(self.cod.json("status")["alarms"], [])
 
 
 if __name__ == "__main__":

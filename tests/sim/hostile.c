@@ -3,10 +3,10 @@
  * what the engine says is changed on its way out as long as there are faults: batches of others'
  * logs swallowed, spoiled, or replaced by a forgery that is consistent with itself (its own tree,
  * its own checkpoint, signed by the wrong key; its own LogOpened where a log begins), checkpoints
- * of others made up, cosignatures forged. Nobody honest may store, pass on or cosign any of it, or
- * blame anybody else for it; and everybody converges all the same. In some seeds it also shows
- * second checkpoints of its own log, well signed: that log freezes where both are known, and is the
- * only one that need not converge.
+ * of others made up, cosignatures forged, or well signed over a tree that is not. Nobody honest may
+ * store, pass on or cosign any of it, or blame anybody else for it; and everybody converges all the
+ * same. In some seeds it also shows second checkpoints of its own log, well signed: that log
+ * freezes where both are known, and is the only one that need not converge.
  */
 #include <assert.h>
 
@@ -15,11 +15,20 @@
 #include "proto/frame.pb-c.h"
 #include "tests/sim/world.h"
 
+enum { MUTE_MS = 100 * 1000 };
+
 struct forgery {
 	struct arena arena;
 	struct buf note, entry[8];
 	ProtobufCBinaryData list[8];
 };
+
+/* Headquarters' own logs are two; nobody else has the directory before it gave it away. */
+static bool is_author(const struct world *world, const struct node *node, const char *origin)
+{
+	return strcmp(origin, node->keys.origin.text) == 0 ||
+	       (node->number == 0 && strcmp(origin, world->directory.text) == 0);
+}
 
 static void forge_note(const struct node *node, const char *origin, uint64_t size,
 	const struct hash *root, struct buf *out)
@@ -83,7 +92,14 @@ static void forge_batch(
 static bool tamper_batch(
 	struct world *world, struct node *node, Sauti__Batch *batch, struct forgery *forgery)
 {
-	if (strcmp(batch->origin, node->keys.origin.text) == 0 || world_random(world, 3) != 0)
+	if (is_author(world, node, batch->origin))
+		return false;
+	/* It goes on announcing and delivers nothing: whoever chose it must leave it. */
+	if (world->mute && world->now_ms > MUTE_MS) {
+		world->forged++;
+		return true;
+	}
+	if (world_random(world, 3) != 0)
 		return false;
 	world->forged++;
 	switch (world_random(world, 5)) {
@@ -110,11 +126,13 @@ static void tamper_have(
 	struct world *world, struct node *node, Sauti__Have *have, struct forgery *forgery)
 {
 	Sauti__LogState *state = have->logs[world_random(world, have->n_logs)];
-	bool own = strcmp(state->origin, node->keys.origin.text) == 0;
+	bool own = is_author(world, node, state->origin);
 	struct checkpoint checkpoint;
 	struct hash root;
 
-	if (own ? !world->forks || world_random(world, 5) != 0 : world_random(world, 20) != 0)
+	if (own ? !world->forks || strcmp(state->origin, world->directory.text) == 0 ||
+				world_random(world, 5) != 0
+		: world_random(world, 20) != 0)
 		return;
 	world->forged++;
 	if (own) {
@@ -136,12 +154,35 @@ static void tamper_have(
 	state->checkpoint = codec_binary(buf_bytes(&forgery->note));
 }
 
-static void tamper_held(struct world *world, Sauti__Held *held)
+/* Its own mirror key over a tree that is not: well signed, and a lie. Or a claim without one. */
+static void tamper_held(
+	struct world *world, struct node *node, Sauti__Held *held, struct forgery *forgery)
 {
+	struct checkpoint checkpoint;
+	struct buf text;
+	char name[NOTE_KEY_NAME_MAX + 1];
+
 	if (world_random(world, 20) != 0)
 		return;
 	world->forged++;
-	held->cosigned->size += 1 + world_random(world, 10);
+	held->cosigned->size += world_random(world, 10);
+	if (world_random(world, 3) == 0) {
+		held->cosigned->size++;
+		return;
+	}
+	checkpoint.size = held->cosigned->size;
+	memset(checkpoint.root.b, 0x55, HASH_SIZE);
+	memcpy(held->cosigned->root.data, checkpoint.root.b, HASH_SIZE);
+	snprintf(checkpoint.origin.text, sizeof(checkpoint.origin.text), "%s", held->origin);
+	snprintf(name, sizeof(name), "sim.example/mirror/%s", node->name);
+	buf_init(&text, LIMIT_NOTE_SIZE);
+	checkpoint_format(&text, &checkpoint);
+	enum err err = cosignature_sign(
+		&forgery->note, buf_bytes(&text), 1700000000, name, node->keys.mirror);
+
+	assert(err == OK);
+	buf_release(&text);
+	held->cosigned->line = codec_binary(buf_bytes(&forgery->note));
 }
 
 void hostile_tamper(struct world *world, struct node *node, struct buf *frame)
@@ -160,12 +201,13 @@ void hostile_tamper(struct world *world, struct node *node, struct buf *frame)
 		CODEC_UNPACK(frame, body, &scan_limits_strict, &forgery.arena, &message, NULL);
 
 	assert(err == OK);
+	/* Once faults have stopped, it is mute and no worse. */
 	if (message->body_case == SAUTI__FRAME__BODY_BATCH)
 		swallowed = tamper_batch(world, node, message->batch, &forgery);
-	else if (message->body_case == SAUTI__FRAME__BODY_HAVE)
+	else if (message->body_case == SAUTI__FRAME__BODY_HAVE && world->faults)
 		tamper_have(world, node, message->have, &forgery);
-	else if (message->body_case == SAUTI__FRAME__BODY_HELD)
-		tamper_held(world, message->held);
+	else if (message->body_case == SAUTI__FRAME__BODY_HELD && world->faults)
+		tamper_held(world, node, message->held, &forgery);
 	buf_clear(frame);
 	if (!swallowed)
 		frame_write(frame, message);

@@ -18,8 +18,8 @@ static bool run(const char *program, uint64_t seed, bool trace, struct world *to
 	bool good = world_run(&world, seed, trace);
 
 	if (!good)
-		printf("RED seed %llu: %s\n  replay: %s --seed %llu\n",
-			(unsigned long long)seed, world.failure, program, (unsigned long long)seed);
+		printf("RED seed %llu: %s\n  replay: %s --seed %llu\n", (unsigned long long)seed,
+			world.failure, program, (unsigned long long)seed);
 	else if (trace)
 		printf("seed %llu is green: %llu steps, %llu frames, %.0f s of simulated time\n",
 			(unsigned long long)seed, (unsigned long long)world.steps,

@@ -438,7 +438,7 @@ static void do_send(struct world *world, struct node *node, struct effect *effec
 	item->session = to->session;
 	item->data = effect->frame;
 	buf_init(&effect->frame, 0);
-	if (node == world->hostile && world->faults)
+	if (node == world->hostile && (world->faults || world->mute))
 		hostile_tamper(world, node, &item->data);
 	if (item->data.size > 0 && world->faults && world->seed % 4 == 0 && chance(world, 3))
 		corrupt(world, &item->data);
@@ -767,13 +767,18 @@ static void stop_faults(struct world *world)
 	world_say(world, "from now on nothing breaks");
 	world->faults = false;
 	memset(world->cut, 0, sizeof(world->cut));
-	/* A connection on which bytes were changed may hang: no honest node would be on it. */
-	for (struct link *l = world->links; l != NULL; l = l->next)
-		if (!l->dead && world->corrupted > 0) {
-			l->dead = true;
-			hang_up(world, &l->end[0], 1);
-			hang_up(world, &l->end[1], 1);
-		}
+	/* A connection on which bytes were changed or swallowed may hang: no honest node would be
+	 * on it, and who was hostile is honest from now on, or mute for ever. */
+	for (struct link *l = world->links; l != NULL; l = l->next) {
+		bool tampered =
+			l->end[0].node == world->hostile || l->end[1].node == world->hostile;
+
+		if (l->dead || (world->corrupted == 0 && (!tampered || world->mute)))
+			continue;
+		l->dead = true;
+		hang_up(world, &l->end[0], 1);
+		hang_up(world, &l->end[1], 1);
+	}
 }
 
 /* Items. */
@@ -880,7 +885,14 @@ static void read_done(struct world *world, const struct item *item)
 {
 	struct event event = {.type = EVENT_READ, .ticket = item->read.ticket};
 	struct store_read read = item->read;
+	const struct disk_log *log = disk_find(&item->node->disk, &read.origin);
 
+	if (log == NULL || read.first >= read.target || read.target > log->size) {
+		world_fail(world, "%s reads entries %llu to %llu of %s, which it has not",
+			item->node->name, (unsigned long long)read.first,
+			(unsigned long long)read.target, read.origin.text);
+		return;
+	}
 	/* A store may give less than the caps allow: streams of many batches. */
 	if (world->seed % 6 == 5)
 		read.count_max = 1 + world_random(world, 4);
@@ -1093,6 +1105,8 @@ static void begin(struct world *world, uint64_t seed, bool trace)
 	if (seed % 7 == 3)
 		world->hostile = &world->nodes[world_random(world, world->node_count)];
 	world->forks = world->hostile != NULL && seed % 2 == 0;
+	/* Where everybody reaches everybody else without it. */
+	world->mute = world->hostile != NULL && seed % 3 == 2;
 	genesis(world);
 	for (size_t i = 0; i < world->node_count; i++) {
 		struct node *node = &world->nodes[i];

@@ -86,6 +86,7 @@ struct world {
 	struct link *links;
 	struct node *hostile; /* changes what its engine says; NULL: nobody does */
 	bool forks;           /* .. and signs second checkpoints of its own log */
+	bool mute;            /* .. and in the end delivers nothing of others, for ever */
 	uint64_t next_session, next_ticket;
 	struct check *check;
 	char *failure; /* the first thing that must not happen */

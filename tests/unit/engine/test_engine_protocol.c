@@ -1010,6 +1010,42 @@ static void test_serving(void **state)
 	chain_release(&own);
 }
 
+/* The log grows while a stream is on its way: the target stays until it is reached. */
+static void test_the_target_is_kept(void **state)
+{
+	struct rig *rig = *state;
+	struct chain own;
+	struct session_id s = serving(rig, &own, 10, 4);
+	struct checkpoint checkpoint;
+	Sauti__Frame *frame;
+
+	rig_read(rig, &own, 4);
+	chain_grow(&own, 2);
+	rig_append(rig, &own, 10, 2);
+	rig_signed(rig, OK);
+	rig_written(rig, OK);
+	assert_null(rig_sent(rig, s, BATCH, 0));
+	assert_int_equal(rig->reads[0].target, 10);
+	rig_read(rig, &own, 3);
+	frame = rig_sent(rig, s, BATCH, 0);
+	assert_non_null(frame);
+	assert_int_equal(frame->batch->first, 4);
+	assert_int_equal(frame->batch->checkpoint.len, 0);
+	assert_int_equal(rig->reads[0].target, 10);
+	rig_read(rig, &own, 3);
+	frame = rig_sent(rig, s, BATCH, 0);
+	assert_int_equal(frame->batch->n_entries, 3);
+	assert_int_equal(frame->batch->n_proof, 0);
+	assert_int_equal(rig->reads[0].target, 12);
+	rig_read(rig, &own, 3);
+	frame = rig_sent(rig, s, BATCH, 0);
+	assert_int_equal(frame->batch->first, 10);
+	assert_int_equal(
+		checkpoint_peek(codec_bytes(frame->batch->checkpoint), &checkpoint, NULL), OK);
+	assert_int_equal(checkpoint.size, 12);
+	chain_release(&own);
+}
+
 static void test_never_more_than_the_window(void **state)
 {
 	struct rig *rig = *state;
@@ -1129,7 +1165,10 @@ static void test_live_entries_are_pushed(void **state)
 		rig_append(rig, &own, own.count - 1, 1);
 		rig_signed(rig, OK);
 		rig_written(rig, OK);
-		assert_int_equal(rig_sent(rig, s, BATCH, 0) != NULL, i < 3);
+		frame = rig_sent(rig, s, BATCH, 0);
+		assert_int_equal(frame != NULL, i < 3);
+		/* Each has a target of its own, acknowledged or not. */
+		assert_true(frame == NULL || frame->batch->checkpoint.len > 0);
 	}
 	rig_hear_fetch(rig, s, &own.origin, 1, 11, 4);
 	assert_int_equal(rig->read_count, 1);
@@ -1441,6 +1480,7 @@ int main(void)
 		TEST(test_entries_at_the_cap),
 		TEST(test_own_logs_are_not_fetched),
 		TEST(test_serving),
+		TEST(test_the_target_is_kept),
 		TEST(test_never_more_than_the_window),
 		TEST(test_a_new_stream_voids_the_old),
 		TEST(test_fetches_of_nothing),
