@@ -601,14 +601,13 @@ static void key_reserved(struct casebook *book, struct casebook_key *key)
 	book->reserved_keys = key;
 }
 
-enum err casebook_reserve(struct casebook *book, struct casebook_key *key,
+/* Takes the next number for a part that may be taken. */
+static enum err entry_reserve(struct casebook *book, struct casebook_key *key,
 	const struct part_info *part, uint64_t *ret_i, struct casebook_ticket *ret_ticket)
 {
 	struct casebook_at at = {.i = key->next_i, .log = book->options.own_log};
 	uint32_t event = 0;
 
-	TRY(check_part(key, part));
-	TRY(check_new(book, key, part));
 	if (at.i >= UINT32_MAX)
 		return ERR_LIMIT;
 	TRY(entries_reserve(book, key));
@@ -616,14 +615,47 @@ enum err casebook_reserve(struct casebook *book, struct casebook_key *key,
 	entry_put(key, event, &at);
 	key->next_i++;
 	key_reserved(book, key);
-	if (opens(key->owner, part)) {
-		case_opened(book, key->owner, part);
-		key->owner->opened_reserved = key->owner->code[0] != 0;
-	}
 	*ret_i = at.i;
 	*ret_ticket = (struct casebook_ticket){.key = key, .entry = key->entry_count - 1};
 	memcpy(ret_ticket->occurred_on, part->occurred_on, sizeof ret_ticket->occurred_on);
 	return OK;
+}
+
+enum err casebook_reserve(struct casebook *book, struct casebook_key *key,
+	const struct part_info *part, uint64_t *ret_i, struct casebook_ticket *ret_ticket)
+{
+	TRY(check_part(key, part));
+	TRY(check_new(book, key, part));
+	TRY(entry_reserve(book, key, part, ret_i, ret_ticket));
+	if (opens(key->owner, part)) {
+		case_opened(book, key->owner, part);
+		key->owner->opened_reserved = key->owner->code[0] != 0;
+	}
+	return OK;
+}
+
+bool casebook_in_own_log(
+	const struct casebook *book, const struct casebook_key *key, uint32_t event)
+{
+	if (key->next_i == 0) /* the rule: nothing of this key stands there yet */
+		return false;
+	for (uint32_t n = 0; n < key->entry_count; n++)
+		if (key->entries[n].event == event && key->entries[n].log == book->options.own_log)
+			return true;
+	return false;
+}
+
+enum err casebook_reserve_again(struct casebook *book, struct casebook_key *key,
+	const struct part_info *part, uint64_t *ret_i, struct casebook_ticket *ret_ticket)
+{
+	uint32_t at = event_lookup(book, &part->event_id);
+
+	TRY(check_part(key, part));
+	if (at == 0 || (event_at(book, at - 1)->groups & GROUP_BIT(part->group)) == 0)
+		return ERR_NOTFOUND;
+	if (casebook_in_own_log(book, key, at - 1))
+		return ERR_EXISTS;
+	return entry_reserve(book, key, part, ret_i, ret_ticket);
 }
 
 /* Once nothing is reserved, no key is remembered for it. */
@@ -657,18 +689,29 @@ void casebook_commit(struct casebook *book, const struct casebook_ticket *ticket
 		reserved_forget(book);
 }
 
+/* Another entry of the same part, of an older epoch: the part is known without this one. */
+static bool stands_elsewhere(const struct casebook_key *key, uint32_t event)
+{
+	for (uint32_t n = 0; n < key->entry_committed; n++)
+		if (key->entries[n].event == event)
+			return true;
+	return false;
+}
+
 static void entry_abort(struct casebook *book, struct casebook_key *key)
 {
 	struct casebook_entry *entry = &key->entries[--key->entry_count];
 	struct stored_event *event = event_at(book, entry->event);
 
+	key->next_i--;
+	book->reserved--;
+	if (event->committed && stands_elsewhere(key, entry->event))
+		return;
 	event->groups &= (group_set)~GROUP_BIT(key->group);
 	if (event->main == key->group)
 		event->main = GROUP_NONE;
 	if (event->groups == 0)
 		event_drop(book, entry->event);
-	key->next_i--;
-	book->reserved--;
 }
 
 void casebook_abort(struct casebook *book)

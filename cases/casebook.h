@@ -122,6 +122,14 @@ struct casebook_ticket {
 };
 enum err casebook_reserve(struct casebook *book, struct casebook_key *key,
 	const struct part_info *part, uint64_t *ret_i, struct casebook_ticket *ret_ticket) MUST_USE;
+/* The same for an entry of an older epoch of this node that is sealed again in the new one: the
+ * part is known, and stays known when the commit fails. ERR_EXISTS when it stands in the own log
+ * already; ERR_NOTFOUND when it is not known. */
+enum err casebook_reserve_again(struct casebook *book, struct casebook_key *key,
+	const struct part_info *part, uint64_t *ret_i, struct casebook_ticket *ret_ticket) MUST_USE;
+/* Does an entry of this event stand, or is one reserved, in the own log under this key? */
+bool casebook_in_own_log(
+	const struct casebook *book, const struct casebook_key *key, uint32_t event);
 /* The entry is durable at that index of the own log. All of one commit, in any order, before any of
  * the next one and before an abort. */
 void casebook_commit(struct casebook *book, const struct casebook_ticket *ticket, uint64_t index);

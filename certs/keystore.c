@@ -407,21 +407,21 @@ static enum err seal_master(
 
 /* After seal_master: the body binds the finished slots. */
 static enum err seal_body(
-	struct sealing *sealing, const struct secret *master, struct bytes plain, struct buf *out)
+	Sauti__Keystore *file, const struct secret *master, struct bytes plain, struct buf *out)
 {
 	CLEANUP(aead_key_wipe) struct aead_key key = {0};
 	CLEANUP(buf_release) struct buf aad = {0}, sealed;
 
 	buf_init(&sealed, CLEAR_MAX + AEAD_TAG_SIZE);
-	TRY(body_aad(&aad, &sealing->file));
+	TRY(body_aad(&aad, file));
 	memcpy(key.key, master->data, AEAD_KEY_SIZE);
-	memcpy(key.nonce, sealing->body_nonce, AEAD_NONCE_SIZE);
+	memcpy(key.nonce, file->nonce.data, AEAD_NONCE_SIZE);
 	if (buf_reserve(&sealed, plain.size + AEAD_TAG_SIZE) == NULL)
 		return sealed.err;
 	TRY(aead_seal(&key, buf_bytes(&aad), plain, sealed.data));
 	sealed.size = plain.size + AEAD_TAG_SIZE;
-	sealing->file.body = codec_binary(buf_bytes(&sealed));
-	codec_pack(out, &sealing->file);
+	file->body = codec_binary(buf_bytes(&sealed));
+	codec_pack(out, file);
 	return out->err;
 }
 
@@ -442,7 +442,7 @@ enum err keystore_seal(const struct node_keys *keys, const char *label, struct b
 	TRY(secret_random(&master, AEAD_KEY_SIZE));
 	TRY(sealing_init(&sealing, label, cost));
 	TRY(seal_master(&sealing, passphrase, &master));
-	return seal_body(&sealing, &master, buf_bytes(&plain), out);
+	return seal_body(&sealing.file, &master, buf_bytes(&plain), out);
 }
 
 /* ---- opening ---- */
@@ -522,35 +522,66 @@ static enum err open_body(const Sauti__Keystore *file, const struct secret *mast
 	return body_read(secret_bytes(&plain), ret, ctx);
 }
 
-static enum err open_slots(const Sauti__Keystore *file, struct bytes passphrase,
-	struct node_keys *ret, struct errctx *ctx)
+/* The master key, by the first slot that the passphrase opens. */
+static enum err find_master(const Sauti__Keystore *file, struct bytes passphrase,
+	struct secret *master, struct errctx *ctx)
 {
-	CLEANUP(secret_release) struct secret master = {0};
-
-	TRY(secret_init(&master, AEAD_KEY_SIZE));
 	for (size_t i = 0; i < file->n_slots; i++) {
-		enum err err = open_master(file, file->slots[i], passphrase, &master);
+		enum err err = open_master(file, file->slots[i], passphrase, master);
 
-		if (err == OK)
-			return open_body(file, &master, ret, ctx);
 		if (err != ERR_DECRYPT)
 			return err;
 	}
 	return err_set(ctx, ERR_DENIED, "no slot opens with this passphrase");
 }
 
+static enum err file_read(struct bytes file, struct bytes passphrase, struct arena *arena,
+	Sauti__Keystore **ret, struct errctx *ctx)
+{
+	TRY(passphrase_check(passphrase));
+	if (file.size > LIMIT_KEYSTORE_SIZE)
+		return err_set(ctx, ERR_CORRUPT, "%zu bytes are too many", file.size);
+	TRY(damaged(CODEC_UNPACK(keystore, file, &scan_limits_default, arena, ret, ctx)));
+	TRY(version_check((*ret)->version, &sauti__keystore__descriptor, file, ctx));
+	return file_check(*ret, ctx);
+}
+
 enum err keystore_open(
 	struct bytes file, struct bytes passphrase, struct node_keys *ret, struct errctx *ctx)
 {
 	CLEANUP(arena_release) struct arena arena;
+	CLEANUP(secret_release) struct secret master = {0};
 	Sauti__Keystore *message;
 
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	TRY(passphrase_check(passphrase));
-	if (file.size > LIMIT_KEYSTORE_SIZE)
-		return err_set(ctx, ERR_CORRUPT, "%zu bytes are too many", file.size);
-	TRY(damaged(CODEC_UNPACK(keystore, file, &scan_limits_default, &arena, &message, ctx)));
-	TRY(version_check(message->version, &sauti__keystore__descriptor, file, ctx));
-	TRY(file_check(message, ctx));
-	return open_slots(message, passphrase, ret, ctx);
+	TRY(file_read(file, passphrase, &arena, &message, ctx));
+	TRY(secret_init(&master, AEAD_KEY_SIZE));
+	TRY(find_master(message, passphrase, &master, ctx));
+	return open_body(message, &master, ret, ctx);
+}
+
+/* ---- sealing again ---- */
+
+enum err keystore_reseal(struct bytes file, struct bytes passphrase, const struct node_keys *keys,
+	struct buf *out, struct errctx *ctx)
+{
+	CLEANUP(arena_release) struct arena arena;
+	CLEANUP(secret_release) struct secret master = {0};
+	CLEANUP(buf_wipe) struct buf plain;
+	uint8_t nonce[AEAD_NONCE_SIZE];
+	Sauti__KeystoreBody body;
+	Sauti__Keystore *message;
+
+	buf_init(&plain, CLEAR_MAX);
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	body_view(keys, &body);
+	if (!body_ok(&body))
+		return ERR_INVALID;
+	TRY(file_read(file, passphrase, &arena, &message, ctx));
+	TRY(secret_init(&master, AEAD_KEY_SIZE));
+	TRY(find_master(message, passphrase, &master, ctx));
+	TRY(clear_pack(&plain, &body));
+	TRY(random_bytes(nonce, sizeof(nonce)));
+	message->nonce = codec_binary(BYTES_ARRAY(nonce));
+	return seal_body(message, &master, buf_bytes(&plain), out);
 }

@@ -82,4 +82,10 @@ enum err keystore_seal(const struct node_keys *keys, const char *label, struct b
 enum err keystore_open(struct bytes file, struct bytes passphrase, struct node_keys *ret,
 	struct errctx *ctx) MUST_USE;
 
+/* The same file with other keys in it: every slot stays and opens it as before, the master key too;
+ * the body gets a new nonce. passphrase must open a slot. Appends to out. Errors of keystore_open
+ * and keystore_seal. */
+enum err keystore_reseal(struct bytes file, struct bytes passphrase, const struct node_keys *keys,
+	struct buf *out, struct errctx *ctx) MUST_USE;
+
 #endif

@@ -6,6 +6,27 @@
 #include "cli/passphrase.h"
 #include "proto/codec.h"
 
+static void print_unlocked(const json_t *answer)
+{
+	struct output_buffer buffer;
+
+	printf("unlocked: %llu cases, %llu events\n",
+		(unsigned long long)output_number(answer, "cases"),
+		(unsigned long long)output_number(answer, "events"));
+	if (output_member(answer, "previous_log", &buffer)[0] != '\0') {
+		printf("a new log was opened: ");
+		output_text(stdout, output_member(answer, "log", &buffer), false);
+		printf("\nin place of ");
+		output_text(stdout, output_member(answer, "previous_log", &buffer), false);
+		putchar('\n');
+	}
+	if (!output_true(answer, "recording")) {
+		printf("nothing can be recorded: ");
+		output_text(stdout, output_member(answer, "message", &buffer), false);
+		printf("; see 'sauti status'\n");
+	}
+}
+
 static enum err run_unlock(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
@@ -17,6 +38,7 @@ static enum err run_unlock(struct cli *cli, const struct cli_args *args, struct 
 	TRY(passphrase_get(cli, args, "Passphrase of this node", false, &passphrase, ctx));
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_UNLOCK;
 	request.unlock = &unlock;
+	unlock.new_epoch = args_flag(args, "new-epoch");
 	unlock.passphrase = codec_binary(secret_bytes(&passphrase));
 	err = daemon_call(cli, &request, &answer, NULL, ctx);
 	secret_release(&passphrase);
@@ -25,9 +47,7 @@ static enum err run_unlock(struct cli *cli, const struct cli_args *args, struct 
 	if (cli->json)
 		output_json(answer);
 	else
-		printf("unlocked: %llu cases, %llu events\n",
-			(unsigned long long)output_number(answer, "cases"),
-			(unsigned long long)output_number(answer, "events"));
+		print_unlocked(answer);
 	return OK;
 }
 
@@ -48,12 +68,18 @@ static enum err run_lock(struct cli *cli, const struct cli_args *args, struct er
 	return OK;
 }
 
-static const struct cli_option unlock_options[] = {PASSPHRASE_OPTION, {0}};
+static const struct cli_option unlock_options[] = {
+	PASSPHRASE_OPTION,
+	{"new-epoch", NULL, "give the node's log up and open a new one", false},
+	{0},
+};
 
 const struct cli_command lock_commands[] = {
 	{"unlock", NULL, "", "open the node's keys: it can read and write cases",
 		"The passphrase opens a slot of the keystore. Until then the node replicates,\n"
-		"verifies and relays, and reads nothing.",
+		"verifies and relays, and reads nothing.\n"
+		"--new-epoch is for a log that cannot be continued because newer data of it is\n"
+		"lost or was written elsewhere: 'sauti status' says when.",
 		0, 0, unlock_options, run_unlock},
 	{"lock", NULL, "", "forget the node's keys until the next unlock", NULL, 0, 0, NULL,
 		run_lock},

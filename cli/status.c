@@ -104,6 +104,21 @@ static enum err print_peers(const json_t *peers)
 	return err;
 }
 
+/* What the guard found is said above as an alarm; here is what to do about it. */
+static void print_guard(const json_t *guard)
+{
+	struct output_buffer buffer;
+
+	if (output_member(guard, "todo", &buffer)[0] != '\0') {
+		printf("TO DO: ");
+		output_text(stdout, output_member(guard, "todo", &buffer), false);
+		putchar('\n');
+	}
+	if (output_true(guard, "resealing"))
+		printf("older entries are being sealed again: %llu so far\n",
+			(unsigned long long)output_number(guard, "resealed"));
+}
+
 static enum err print_status(const json_t *status)
 {
 	const json_t *logs = json_object_get(status, "logs");
@@ -118,6 +133,7 @@ static enum err print_status(const json_t *status)
 		output_text(stdout, json_is_string(alarm) ? json_string_value(alarm) : "?", false);
 		putchar('\n');
 	}
+	print_guard(json_object_get(status, "guard"));
 	print_line("node", status, "node");
 	print_line("network", status, "network");
 	print_line("role", status, "role");

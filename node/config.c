@@ -211,6 +211,7 @@ static const struct ini_key node_keys_table[] = {
 	{"name", set_node_name, AT(name), 0, 0},
 	{"network", set_network, AT(network), 0, 0},
 	{"directory", set_path, AT(directory), 0, 0},
+	{"guard", set_path, AT(guard), 0, 0},
 };
 static const struct ini_key seal_keys[] = {{"compression", set_switch, AT(compression), 0, 0}};
 static const struct ini_key listen_keys[] = {
@@ -342,6 +343,34 @@ static enum err check_whole(const struct node_config *config, struct errctx *ctx
 	return OK;
 }
 
+/* What is copied, restored or cloned with the data tells nothing about it. */
+static enum err check_guard(const struct node_config *config, struct errctx *ctx)
+{
+	size_t size = strlen(config->directory);
+
+	if (strncmp(config->guard, config->directory, size) == 0 &&
+		(config->guard[size] == '/' || config->guard[size] == '\0'))
+		return err_set(ctx, ERR_INVALID,
+			"%s: [node] guard = %s lies in the data directory; it must lie outside, "
+			"and outside of backups",
+			config->file, config->guard);
+	return OK;
+}
+
+/* "/var/lib/sauti" -> "/var/lib/sauti.guard" */
+static enum err default_guard(struct node_config *config, struct errctx *ctx)
+{
+	size_t size = strlen(config->directory);
+
+	while (size > 1 && config->directory[size - 1] == '/')
+		size--;
+	if (size + sizeof(".guard") > sizeof(config->guard))
+		return err_set(ctx, ERR_LIMIT, "path too long: %.100s..", config->directory);
+	memcpy(config->guard, config->directory, size);
+	strcpy(config->guard + size, ".guard");
+	return OK;
+}
+
 /* Relative paths start at the file's directory; the socket's at the data directory. */
 static enum err resolve_paths(struct node_config *config, struct errctx *ctx)
 {
@@ -352,6 +381,11 @@ static enum err resolve_paths(struct node_config *config, struct errctx *ctx)
 		strcpy(config->directory, parent);
 	else
 		TRY(files_join(parent, config->directory, config->directory, ctx));
+	if (config->guard[0] == '\0')
+		TRY(default_guard(config, ctx));
+	else
+		TRY(files_join(parent, config->guard, config->guard, ctx));
+	TRY(check_guard(config, ctx));
 	if (config->socket[0] == '\0')
 		strcpy(config->socket, "run/control.sock");
 	return files_join(config->directory, config->socket, config->socket, ctx);
@@ -411,10 +445,16 @@ static void write_timing(const struct node_config *config, struct buf *out)
 static void write_paths(const struct node_config *config, struct buf *out)
 {
 	char parent[PATH_MAX], socket[PATH_MAX];
+	struct node_config plain = *config;
 
 	parent_of(config->file, parent);
 	if (config->directory[0] != '\0' && strcmp(config->directory, parent) != 0)
 		buf_printf(out, "directory = %s\n", config->directory);
+	if (plain.directory[0] == '\0')
+		strcpy(plain.directory, parent);
+	if (config->guard[0] != '\0' &&
+		(default_guard(&plain, NULL) != OK || strcmp(plain.guard, config->guard) != 0))
+		buf_printf(out, "guard = %s\n", config->guard);
 	if (config->socket[0] == '\0')
 		return;
 	if (files_join(config->directory[0] != '\0' ? config->directory : parent,
@@ -460,6 +500,7 @@ enum err config_paths(const struct node_config *config, struct node_paths *ret, 
 	strcpy(paths.config, config->file);
 	if (config->socket[0] != '\0')
 		strcpy(paths.socket, config->socket);
+	strcpy(paths.guard, config->guard);
 	*ret = paths;
 	return OK;
 }

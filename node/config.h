@@ -40,6 +40,7 @@ struct node_config {
 	char name[LIMIT_NODE_NAME + 1];
 	char network[LIMIT_NETWORK_NAME + 1];         /* "": the genesis file says */
 	char directory[PATH_MAX];                     /* of the node's data */
+	char guard[PATH_MAX];                         /* directory of the guard, outside of it */
 	bool compression;                             /* of parts, before sealing */
 	char listen[LIMIT_ADDRESS + 1];               /* "": outbound only */
 	char alpn[CONFIG_ALPN_MAX][CONFIG_ALPN_SIZE]; /* "" past the last; at least one */

@@ -31,6 +31,7 @@ struct node_paths {
 	char store[PATH_MAX];    /* store/ */
 	char keyring[PATH_MAX];  /* keyring/ */
 	char socket[PATH_MAX];   /* run/control.sock */
+	char guard[PATH_MAX];    /* directory of the guard, of the configuration; "" otherwise */
 };
 /* ERR_LIMIT when a path would be too long; ERR_INVALID for an empty directory. */
 enum err files_paths(const char *directory, struct node_paths *ret, struct errctx *ctx) MUST_USE;

@@ -9,6 +9,7 @@
 #include "certs/keystore.h"
 #include "server/control/control.h"
 #include "server/internal.h"
+#include "server/log.h"
 
 enum { HANDSHAKE_MS = 10 * 1000 }; /* DESIGN 11: strangers */
 
@@ -91,12 +92,60 @@ static enum err load_identity(struct runtime *rt, struct errctx *ctx)
 	return err;
 }
 
+/* Says at once what the operator must know; status goes on saying it. */
+static void report_guard(const struct runtime *rt)
+{
+	const char *why = rt->guard_state.why;
+
+	switch (rt->guard_state.verdict) {
+	case GUARD_NEW:
+	case GUARD_SAME:
+		break;
+	case GUARD_ROLLED:
+		log_line(LOG_WARNING,
+			"guard: %s: they are fetched again; nothing is cosigned before", why);
+		break;
+	case GUARD_BEHIND:
+	case GUARD_STOPPED:
+		log_line(LOG_ALARM,
+			"guard: %s: nothing can be recorded until this is settled; see "
+			"'sauti status'",
+			why);
+		break;
+	case GUARD_OTHER:
+		log_line(LOG_ALARM,
+			"guard: %s: the old log is not continued; the next unlock opens "
+			"a new one",
+			why);
+		break;
+	}
+}
+
+static enum err open_guard(struct runtime *rt, struct errctx *ctx)
+{
+	const struct member *self = directory_find(rt->genesis.directory, bytes_str(rt->node));
+	struct guard_opts opts = {
+		.path = rt->paths.guard,
+		.network = rt->genesis.network,
+		.node = rt->node,
+		.directory = self != NULL && self->role == ROLE_HQ ? rt->genesis.origin.text : "",
+	};
+	struct errctx why = {""};
+
+	TRY(guard_open(&opts, &rt->guard, ctx));
+	TRY(guard_check(rt->guard, rt->store, &rt->guard_state.verdict, &why, ctx));
+	snprintf(rt->guard_state.why, sizeof(rt->guard_state.why), "%.*s", GUARD_WHY_MAX, why.text);
+	report_guard(rt);
+	return OK;
+}
+
 static void no_wake(void *arg) {}
 
 /* The first start after init or join: the directory comes from the genesis file, which was verified
  * when it was read. */
 static enum err import_genesis(struct runtime *rt, struct errctx *ctx)
 {
+	struct writer_opts opts = {rt->store, rt->guard, no_wake, NULL};
 	struct log_head head;
 	struct writer *writer;
 	struct store_write *write;
@@ -115,7 +164,7 @@ static enum err import_genesis(struct runtime *rt, struct errctx *ctx)
 	buf_put(&write->checkpoint, buf_bytes(&rt->genesis.note));
 	err = write->checkpoint.err;
 	if (err == OK)
-		err = writer_start(rt->store, no_wake, NULL, &writer, ctx);
+		err = writer_start(&opts, &writer, ctx);
 	if (err != OK) {
 		store_write_free(write);
 		return err;
@@ -178,6 +227,7 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 		.directory = rt->genesis.origin,
 		.directory_key = rt->genesis.key,
 		.directory_own = self != NULL && self->role == ROLE_HQ,
+		.cosigning_paused = rt->guard_state.verdict == GUARD_ROLLED,
 	};
 
 	timing(&rt->config.timing, &opts.timing);
@@ -221,6 +271,7 @@ static enum err start_threads(struct runtime *rt, struct errctx *ctx)
 {
 	struct vault_opts vault = {
 		.store = rt->store,
+		.guard = rt->guard,
 		.keystore = rt->paths.keystore,
 		.keyring = rt->paths.keyring,
 		.network = rt->genesis.network,
@@ -231,7 +282,9 @@ static enum err start_threads(struct runtime *rt, struct errctx *ctx)
 		.wake_arg = &rt->vault_async,
 	};
 
-	TRY(writer_start(rt->store, runtime_wake, &rt->writer_async, &rt->writer, ctx));
+	struct writer_opts writer = {rt->store, rt->guard, runtime_wake, &rt->writer_async};
+
+	TRY(writer_start(&writer, &rt->writer, ctx));
 	return vault_start(&vault, &rt->vault, ctx);
 }
 
@@ -265,6 +318,7 @@ enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 		.path = rt->paths.store, .network = rt->genesis.network, .node = rt->node};
 
 	TRY(store_open(&store, &rt->store, ctx));
+	TRY(open_guard(rt, ctx));
 	TRY(import_genesis(rt, ctx));
 	TRY(start_engine(rt, ctx));
 	TRY(start_threads(rt, ctx));

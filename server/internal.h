@@ -6,6 +6,7 @@
  *   effects.c   carrying the engine's effects out
  *   sessions.c  connections become sessions of the engine; who is let in
  *   own_log.c   appending, unlocking, locking
+ *   epoch.c     what the guard found, and what follows from it
  */
 #ifndef SERVER_INTERNAL_H
 #define SERVER_INTERNAL_H
@@ -39,6 +40,10 @@ void effect_perform(struct runtime *rt, struct effect *effect);
 void runtime_later(struct runtime *rt, const struct event *event);
 void runtime_out_of_memory(void) __attribute__((noreturn));
 void runtime_wake(void *async); /* any thread */
+
+/* epoch.c */
+void runtime_forked(struct runtime *rt, const char *text);
+void runtime_reseal(struct runtime *rt);
 
 /* sessions.c */
 extern const struct net_events session_events;

@@ -40,14 +40,29 @@ void runtime_append(
 }
 
 struct opening {
+	struct runtime *rt;
 	append_done done;
 	void *arg;
 };
+
+/* The node's own log is there and open. */
+static void opened(struct runtime *rt)
+{
+	if (rt->guard_state.verdict == GUARD_OTHER) {
+		log_line(LOG_INFO, "a new log is open: %s", rt->keys->log_origin);
+		rt->guard_state.verdict = GUARD_SAME;
+		rt->guard_state.why[0] = '\0';
+	}
+	rt->guard_state.resealed = 0;
+	runtime_reseal(rt);
+}
 
 static void on_opened(void *arg, enum err error, uint64_t index)
 {
 	struct opening *opening = arg;
 
+	if (error == OK && opening->rt->keys != NULL)
+		opened(opening->rt);
 	opening->done(opening->arg, error, index);
 	mem_free(opening);
 }
@@ -57,7 +72,7 @@ static enum err log_opened_entries(const struct runtime *rt, struct entries **re
 {
 	struct log_opened opened = {
 		.origin = rt->keys->log_origin,
-		.previous_origin = "",
+		.previous_origin = rt->keys->previous_origin,
 		.log_key = *signer_public(rt->keys->log),
 		.opened_at = runtime_wall_s(),
 	};
@@ -99,11 +114,20 @@ void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done d
 	}
 	rt->keys = keys;
 	log_line(LOG_INFO, "unlocked");
-	unlock_log(rt, keys->log_origin, keys->log);
-	if (keys->directory != NULL)
+	if (keys->directory != NULL && guard_directory_ok(rt->guard))
 		unlock_log(rt, keys->directory_origin, keys->directory);
+	else if (keys->directory != NULL)
+		log_line(LOG_ALARM, "the directory cannot be vouched for after this: it takes no "
+				    "new members");
+	if (!guard_state_writable(&rt->guard_state)) {
+		log_line(LOG_ALARM, "nothing can be recorded: %s", rt->guard_state.why);
+		done(arg, OK, 0);
+		return;
+	}
+	unlock_log(rt, keys->log_origin, keys->log);
 	if (engine_log_find(rt->engine, bytes_str(keys->log_origin), &log, &position) &&
 		log.size > 0) {
+		opened(rt);
 		done(arg, OK, 0);
 		return;
 	}
@@ -115,7 +139,7 @@ void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done d
 		done(arg, err, 0);
 		return;
 	}
-	*opening = (struct opening){done, arg};
+	*opening = (struct opening){rt, done, arg};
 	runtime_append(rt, keys->log_origin, entries, on_opened, opening);
 }
 

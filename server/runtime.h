@@ -29,6 +29,19 @@ struct append_waiting {
 	struct append_waiting *next;
 };
 
+/* What the guard found at the start, or since. */
+struct guard_state {
+	enum guard_verdict verdict;
+	char why[GUARD_WHY_MAX + 1]; /* in words; "" when all is well */
+	uint64_t resealed;           /* entries of older epochs sealed again, since the unlock */
+	uint64_t reseal_batch;       /* .. of the batch on its way */
+	bool resealing;
+};
+/* May this node's own log be written? */
+bool guard_state_writable(const struct guard_state *state);
+/* What the operator is to do, in plain words; "" for nothing. */
+const char *guard_state_todo(const struct guard_state *state);
+
 struct runtime {
 	uv_loop_t loop;
 	struct node_config config;
@@ -39,6 +52,8 @@ struct runtime {
 	struct tls_context *tls;
 	struct buf root_certificate, issuing_certificate, node_certificate; /* DER */
 	struct store *store;
+	struct guard *guard;
+	struct guard_state guard_state;
 	struct writer *writer;
 	struct engine *engine;
 	struct vault *vault;
@@ -77,6 +92,9 @@ void runtime_append(struct runtime *rt, const char *origin, struct entries *entr
 /* The node is unlocked: keys are taken. done(OK) once its log is open. */
 void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done done, void *arg);
 void runtime_locked(struct runtime *rt);
+/* The end of a batch of entries, for the vault that sealed it. */
+void runtime_tell_vault(struct runtime *rt, enum err error, uint64_t index);
+void runtime_resealed(struct runtime *rt, struct vault_request *done);
 /* Why the last dial of a configured peer failed; "" when it did not. */
 const char *runtime_peer_error(const struct runtime *rt, const char *peer);
 uint64_t runtime_wall_s(void);

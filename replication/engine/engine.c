@@ -80,6 +80,13 @@ static void tick(struct engine *engine)
 	have_tick(engine);
 }
 
+static void caught_up(struct engine *engine)
+{
+	engine->opts.cosigning_paused = false;
+	for (size_t i = 0; i < engine->log_count; i++)
+		have_cosign(engine, engine->logs[i]);
+}
+
 static void sent(struct engine *engine, const struct event *event)
 {
 	struct session *session = session_find(engine, event->session);
@@ -172,6 +179,9 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 		break;
 	case EVENT_READ:
 		serve_read(engine, event);
+		break;
+	case EVENT_CAUGHT_UP:
+		caught_up(engine);
 		break;
 	}
 	engine->out = NULL;

@@ -54,7 +54,9 @@ struct engine_opts {
 	const char *network, *node; /* copied */
 	struct origin directory;    /* the directory's log and key: the trust anchor */
 	struct ed25519_public directory_key;
-	bool directory_own; /* this node writes the directory (headquarters) */
+	bool directory_own;    /* this node writes the directory (headquarters) */
+	bool cosigning_paused; /* cosign nothing before EVENT_CAUGHT_UP: the store is behind what
+				* this node once held (DESIGN 10) */
 	struct engine_timing timing;
 	uint64_t seed; /* of the jitter */
 };
@@ -81,6 +83,7 @@ enum event_type {
 	EVENT_COSIGNED,     /* origin, line; or error */
 	EVENT_WRITTEN,      /* write (handed over), with its result */
 	EVENT_READ,         /* read ticket, batch (handed over), or error */
+	EVENT_CAUGHT_UP,    /* cosigning may begin again */
 };
 
 struct event {
@@ -116,6 +119,7 @@ enum effect_type {
 	EFFECT_APPENDED, /* ticket, error, index: of the first entry, durable */
 	EFFECT_HELD,     /* origin, peer, index: a mirror holds that size of an own log */
 	EFFECT_MEMBERS,  /* the directory grew: judge sessions and shows again */
+	EFFECT_FORKED,   /* origin, peer, text: an own log, another history of which was shown */
 	EFFECT_NOTICE,   /* notice level, text: for the program's log */
 };
 enum notice { NOTICE_DEBUG, NOTICE_INFO, NOTICE_WARNING, NOTICE_ALARM };

@@ -3,6 +3,8 @@
  * yet is kept as a name only, so that nothing is lost when the directory catches up; it is not
  * fetched until then.
  */
+#include <stdio.h>
+
 #include "replication/engine/internal.h"
 
 static size_t origin_slot(const struct engine *engine, struct bytes origin)
@@ -373,6 +375,15 @@ static void freeze(struct engine *engine, struct elog *log, const char *what, co
 	log->frozen = true;
 	effect_notice(engine, NOTICE_ALARM, "log '%s': %s, shown by '%s': it takes nothing new",
 		log->origin.text, what, by);
+	if (log->own) {
+		struct effect *effect = effect_add(engine, EFFECT_FORKED);
+
+		if (effect != NULL) {
+			effect->origin = log->origin;
+			snprintf(effect->peer, sizeof(effect->peer), "%s", by);
+			snprintf(effect->text, sizeof(effect->text), "%s, shown by '%s'", what, by);
+		}
+	}
 	fetch_stop(engine, log, true);
 	append_fail_all(engine, log, ERR_FORK);
 }

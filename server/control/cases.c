@@ -16,6 +16,21 @@ static struct vault_request *ask_vault(struct control_request *request, enum vau
 	return ask;
 }
 
+/* An officer gives the old log up. Only where it cannot be continued as it is. */
+static bool may_renew(struct control_request *request)
+{
+	const struct runtime *rt = control_runtime(request);
+
+	if (rt->keys != NULL)
+		control_fail(request, ERR_BUSY, 0, "the node is unlocked: lock it first");
+	else if (guard_state_writable(&rt->guard_state) && rt->guard_state.verdict != GUARD_OTHER)
+		control_fail(request, ERR_INVALID, 0,
+			"the node's log is in order: there is no need of a new one");
+	else
+		return true;
+	return false;
+}
+
 void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message)
 {
 	struct vault_request *ask;
@@ -25,7 +40,12 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 		control_fail(request, ERR_INVALID, 0, "an empty or too long passphrase");
 		return;
 	}
+	if (message->new_epoch && !may_renew(request))
+		return;
 	ask = ask_vault(request, VAULT_UNLOCK);
+	if (ask != NULL)
+		ask->renew = message->new_epoch ||
+			     control_runtime(request)->guard_state.verdict == GUARD_OTHER;
 	if (ask != NULL)
 		err = secret_copy(&ask->passphrase, codec_bytes(message->passphrase));
 	wipe(message->passphrase.data, message->passphrase.len);
@@ -42,7 +62,20 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 struct unlocked {
 	struct control_request *request;
 	uint64_t cases, events;
+	char previous[LIMIT_ORIGIN + 1]; /* a new log was opened in its place; "" */
 };
+
+static json_t *unlocked_json(const struct unlocked *unlocked)
+{
+	const struct runtime *rt = control_runtime(unlocked->request);
+
+	return json_pack("{s:b,s:I,s:I,s:s,s:o,s:b,s:o}", "locked", 0, "cases",
+		(json_int_t)unlocked->cases, "events", (json_int_t)unlocked->events, "log",
+		rt->keys == NULL ? "" : rt->keys->log_origin, "previous_log",
+		json_text_or_null(unlocked->previous), "recording",
+		guard_state_writable(&rt->guard_state), "message",
+		json_text_or_null(rt->guard_state.why));
+}
 
 static void on_unlocked(void *arg, enum err error, uint64_t index)
 {
@@ -52,11 +85,7 @@ static void on_unlocked(void *arg, enum err error, uint64_t index)
 		control_fail(unlocked->request, error, 0,
 			"unlocked, but the node's log could not be opened");
 	else
-		answer_json(unlocked->request,
-			json_pack("{s:b,s:I,s:I}", "locked", 0, "cases",
-				(json_int_t)unlocked->cases, "events",
-				(json_int_t)unlocked->events),
-			true);
+		answer_json(unlocked->request, unlocked_json(unlocked), true);
 	mem_free(unlocked);
 }
 
@@ -69,7 +98,11 @@ static void done_unlock(struct control_request *request, struct vault_request *d
 		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
 		return;
 	}
-	*unlocked = (struct unlocked){request, done->cases, done->events};
+	*unlocked = (struct unlocked){request, done->cases, done->events, ""};
+	if (keys != NULL)
+		memcpy(unlocked->previous, keys->previous_origin, sizeof(unlocked->previous));
+	if (done->renew)
+		control_runtime(request)->guard_state.verdict = GUARD_OTHER;
 	done->keys = NULL;
 	if (keys == NULL)
 		on_unlocked(unlocked, OK, 0);
@@ -87,9 +120,23 @@ void begin_lock(struct control_request *request)
 	vault_submit(control_runtime(request)->vault, ask);
 }
 
+/* The reason why nothing can be recorded at all is told before anything is read. */
+static bool may_record(struct control_request *request)
+{
+	const struct guard_state *state = &control_runtime(request)->guard_state;
+	char message[GUARD_WHY_MAX + 100];
+
+	if (guard_state_writable(state) || control_runtime(request)->keys == NULL)
+		return true;
+	snprintf(message, sizeof(message), "nothing can be recorded: %s; see 'sauti status'",
+		state->why);
+	control_fail(request, state->verdict == GUARD_STOPPED ? ERR_FORK : ERR_STALE, 0, message);
+	return false;
+}
+
 void begin_append(struct control_request *request, const Sauti__CaseAppendRequest *message)
 {
-	struct vault_request *ask = ask_vault(request, VAULT_SEAL);
+	struct vault_request *ask = may_record(request) ? ask_vault(request, VAULT_SEAL) : NULL;
 
 	if (ask == NULL)
 		return;
@@ -124,16 +171,8 @@ static void answer_appended(struct control_request *request, uint64_t added, uin
 static void on_appended(void *arg, enum err error, uint64_t index)
 {
 	struct appending *appending = arg;
-	struct runtime *rt = appending->rt;
-	struct vault_request *tell = NULL;
 
-	if (!rt->stopping) { /* else the vault has forgotten everything already */
-		tell = vault_request_new(error == OK ? VAULT_COMMITTED : VAULT_ABORTED, NULL);
-		if (tell == NULL)
-			runtime_out_of_memory();
-		tell->index = index;
-		vault_submit(rt->vault, tell);
-	}
+	runtime_tell_vault(appending->rt, error, index);
 	if (error == OK)
 		answer_appended(appending->request, appending->added, appending->known);
 	else
@@ -187,7 +226,9 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 {
 	struct control_request *request = done->arg;
 
-	if (request == NULL) {
+	if (request == NULL && done->type == VAULT_RESEAL) {
+		runtime_resealed(control_server_runtime(server), done);
+	} else if (request == NULL) {
 		if (done->result != OK)
 			log_line(LOG_ALARM, "vault: %s", err_message(&done->ctx, done->result));
 	} else if (done->result != OK) {

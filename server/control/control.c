@@ -125,6 +125,11 @@ struct runtime *control_runtime(struct control_request *request)
 	return request->rt;
 }
 
+struct runtime *control_server_runtime(struct control_server *server)
+{
+	return server->rt;
+}
+
 void control_item(struct control_request *request, struct bytes json)
 {
 	Sauti__ControlResponse response = SAUTI__CONTROL_RESPONSE__INIT;

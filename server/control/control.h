@@ -22,6 +22,7 @@ void control_server_free(struct control_server *server);
  * long as they need; it outlives the client. */
 struct control_request;
 struct runtime *control_runtime(struct control_request *request);
+struct runtime *control_server_runtime(struct control_server *server);
 /* One response more; json may be NULL. The last one frees the request. */
 void control_item(struct control_request *request, struct bytes json);
 void control_end(struct control_request *request, struct bytes json);

@@ -74,6 +74,16 @@ static json_t *peers_json(const struct runtime *rt)
 	return list;
 }
 
+static json_t *guard_json(const struct runtime *rt)
+{
+	const struct guard_state *state = &rt->guard_state;
+
+	return json_pack("{s:s,s:o,s:o,s:b,s:b,s:I}", "verdict", guard_verdict_name(state->verdict),
+		"message", json_text_or_null(state->why), "todo",
+		json_text_or_null(guard_state_todo(state)), "writable", guard_state_writable(state),
+		"resealing", state->resealing, "resealed", (json_int_t)state->resealed);
+}
+
 static void begin_status(struct control_request *request)
 {
 	struct runtime *rt = control_runtime(request);
@@ -82,17 +92,19 @@ static void begin_status(struct control_request *request)
 	json_t *alarms = json_array();
 	size_t members = 0;
 
+	if (rt->guard_state.why[0] != '\0')
+		json_array_append_new(alarms, json_string(rt->guard_state.why));
 	if (rt->alarm[0] != '\0')
 		json_array_append_new(alarms, json_string(rt->alarm));
 	while (directory_at(directory, members) != NULL)
 		members++;
 	answer_json(request,
-		json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:I,s:s,s:i,s:i}", "node", rt->node,
-			"network", rt->genesis.network, "role",
+		json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:I,s:s,s:i,s:i}", "node",
+			rt->node, "network", rt->genesis.network, "role",
 			role_name(self == NULL ? ROLE_UNKNOWN : self->role), "locked",
 			rt->keys == NULL, "directory_size", (json_int_t)directory_size(directory),
 			"members", (json_int_t)members, "logs", logs_json(rt), "peers",
-			peers_json(rt), "alarms", alarms, "uptime_s",
+			peers_json(rt), "alarms", alarms, "guard", guard_json(rt), "uptime_s",
 			(json_int_t)((uv_now(&rt->loop) - rt->started_ms) / 1000), "version",
 			SAUTI_VERSION, "format", FORMAT_VERSION, "port", (int)rt->port),
 		true);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "proto/codec.h"
 #include "proto/entry.pb-c.h"
 #include "server/store/internal.h"
@@ -536,6 +537,49 @@ enum err store_locate(struct store *store, const struct origin *origin, const ui
 			err_set(ctx, err, "the index of locators is not consistent");
 	}
 	return read_finish(&txn, err, origin, ctx);
+}
+
+/* Roots and marks. */
+
+enum err store_root(struct store *store, const struct origin *origin, uint64_t size,
+	uint64_t *ret_size, struct hash *ret_root, struct errctx *ctx)
+{
+	struct store_tiles tiles;
+	struct tile_reader reader = {{store_tiles_read, &tiles}, size};
+	struct tree_source tree = tile_reader_tree(&reader);
+	struct log_row row = {0};
+	struct txn txn;
+	enum err err;
+
+	txn_begin(&txn, store->env, TXN_READ);
+	err = store_row(&txn, origin, &row, ctx);
+	if (err == OK && size > 0 && row.size >= size) {
+		tiles = (struct store_tiles){&txn, row.number};
+		err = tree_root(&tree, size, ret_root);
+		if (err != OK)
+			err_set(ctx, err, "its tiles are not whole");
+	}
+	err = read_finish(&txn, err, origin, ctx);
+	if (err == OK)
+		*ret_size = row.size;
+	return err;
+}
+
+enum err store_marks(struct store *store, struct store_marks *ret, struct errctx *ctx)
+{
+	struct store_marks marks = {0};
+	struct bytes value;
+	struct txn txn;
+
+	txn_begin(&txn, store->env, TXN_READ);
+	if (txn_get(&txn, DB_META, bytes_str("commits"), &value) && value.size == 8)
+		marks.commits = get_u64be(value.data);
+	marks.guarded = txn_get(&txn, DB_META, bytes_str("guarded"), &value);
+	if (txn_get(&txn, DB_META, bytes_str("backup"), &value))
+		text_escape(value, marks.backup, sizeof(marks.backup));
+	TRY(txn_finish(&txn, ctx));
+	*ret = marks;
+	return OK;
 }
 
 /* Invites. */

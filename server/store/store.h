@@ -53,6 +53,20 @@ enum { STORE_LOCATE_SCAN = 4096 };
 enum err store_locate(struct store *store, const struct origin *origin, const uint8_t locator[16],
 	uint64_t *ret, size_t max, size_t *ret_count, struct errctx *ctx) MUST_USE;
 
+/* How many entries a log has and, when it has at least `size` (>= 1), its root at that size, from
+ * tiles. ERR_NOTFOUND; ERR_CORRUPT when tiles are missing. */
+enum err store_root(struct store *store, const struct origin *origin, uint64_t size,
+	uint64_t *ret_size, struct hash *ret_root, struct errctx *ctx) MUST_USE;
+
+/* What the store says of its own life. */
+enum { STORE_MARK_MAX = 128 };
+struct store_marks {
+	uint64_t commits;            /* commit number: one more with each commit of the writer */
+	bool guarded;                /* it has been under a guard (guard.h) */
+	char backup[STORE_MARK_MAX]; /* "": not a restored backup; else which, in words */
+};
+enum err store_marks(struct store *store, struct store_marks *ret, struct errctx *ctx) MUST_USE;
+
 /* Re-hashes every entry from the disk, recomputes every tile from that and compares it with the
  * stored one, and the root with the checkpoint's (its signature is the caller's business). Reads in
  * slices of at most 1024 entries: no long transaction; what is appended meanwhile is left out.

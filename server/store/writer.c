@@ -6,10 +6,12 @@
  *writes before it in the group; one that does not fit fails alone, before anything is put
  *	3. entries, tiles, head, cosignature of each; the locators of all, sorted, at the end
  *	4. the commit number, one commit with a sync
- *	5. all of the group goes to `done`, wake
+ *	5. the guard, with a sync
+ *	6. all of the group goes to `done`, wake
  *
  * What fails in 3 or 4 (disk, map, memory) fails the group: nothing of it happened. The thread goes
- * on with the next group.
+ * on with the next group. What fails in 5 fails the group though it happened, and all after it:
+ * nobody was told, and the next start takes the store as one commit ahead of its guard.
  */
 #include "server/store/writer.h"
 
@@ -22,6 +24,8 @@
 #include "server/store/internal.h"
 
 enum { GROUP_WRITES = 4096, GROUP_BYTES = 16 * 1024 * 1024 };
+/* Checkpoints of own logs in one group. The engine has one commit of a log on its way at a time. */
+enum { GUARD_CHECKPOINTS = 16 };
 
 struct list {
 	struct store_write *first, **last;
@@ -34,9 +38,7 @@ struct locators {
 };
 
 struct writer {
-	struct store *store;
-	void (*wake)(void *arg);
-	void *arg;
+	struct writer_opts opts;
 	pthread_t thread;
 	bool joined;
 
@@ -47,6 +49,8 @@ struct writer {
 	bool stopping;
 
 	/* The thread's own. */
+	bool guarded;    /* the store says that it is under a guard */
+	enum err broken; /* the guard could not be written */
 	struct arena arena;
 	struct locators locators;
 	uint8_t tile[TILE_SIZE];
@@ -299,7 +303,8 @@ static void write_put(struct writer *writer, struct txn *txn, struct log_row *ro
 		cosignature_put(txn, row->number, write);
 }
 
-static void commit_count(struct txn *txn)
+/* Returns the number. */
+static uint64_t commit_count(struct txn *txn)
 {
 	struct bytes key = bytes_str("commits"), value;
 	uint64_t commits = 0;
@@ -309,6 +314,44 @@ static void commit_count(struct txn *txn)
 		commits = get_u64be(value.data);
 	put_u64be(next, commits + 1);
 	txn_put(txn, DB_META, key, BYTES_ARRAY(next));
+	return commits + 1;
+}
+
+/* A store says for ever that it has been under a guard; and no longer that it is a backup, once a
+ * new epoch has begun. */
+static void marks_put(struct writer *writer, struct txn *txn, const struct list *group)
+{
+	static const uint8_t yes[] = {1};
+
+	if (!writer->guarded)
+		txn_put(txn, DB_META, bytes_str("guarded"), BYTES_ARRAY(yes));
+	for (const struct store_write *write = group->first; write != NULL; write = write->next)
+		if (write->result == OK && write->entries != NULL &&
+			guard_opens(writer->opts.guard, write->origin.text))
+			txn_delete(txn, DB_META, bytes_str("backup"));
+}
+
+/* After the commit, before anybody hears of it. */
+static enum err guard_follow(
+	struct writer *writer, const struct list *group, uint64_t commit, struct errctx *ctx)
+{
+	struct checkpoint checkpoints[GUARD_CHECKPOINTS];
+	struct guard_commit follow = {.commit = commit, .checkpoints = checkpoints};
+
+	for (const struct store_write *write = group->first; write != NULL; write = write->next) {
+		if (write->result != OK || write->checkpoint.size == 0 ||
+			!guard_minds(writer->opts.guard, write->origin.text))
+			continue;
+		/* Of one log the last counts. */
+		if (follow.count > 0 &&
+			strcmp(checkpoints[follow.count - 1].origin.text, write->origin.text) == 0)
+			follow.count--;
+		assert(follow.count < GUARD_CHECKPOINTS);
+		TRY(checkpoint_peek(
+			buf_bytes(&write->checkpoint), &checkpoints[follow.count], ctx));
+		follow.count++;
+	}
+	return guard_committed(writer->opts.guard, &follow, ctx);
 }
 
 /* Groups. */
@@ -361,21 +404,31 @@ static void group_fail(
 static void group_write(struct writer *writer, struct list *group, struct errctx *failure)
 {
 	struct errctx said = {""};
+	uint64_t commit = 0;
 	struct txn txn;
 	enum err err;
-	size_t good;
 
 	for (struct store_write *write = group->first; write != NULL; write = write->next)
 		write->result = OK;
+	if (writer->broken != OK) {
+		err_set(&said, writer->broken, "the guard could not be written: start again");
+		group_fail(group, writer->broken, &said, failure);
+		return;
+	}
 	writer->locators.count = 0;
-	txn_begin(&txn, writer->store->env, TXN_WRITE);
-	good = group_put(writer, &txn, group, failure);
-	if (good > 0) {
+	txn_begin(&txn, writer->opts.store->env, TXN_WRITE);
+	if (group_put(writer, &txn, group, failure) > 0) {
 		locators_put(&txn, &writer->locators);
-		commit_count(&txn);
+		if (writer->opts.guard != NULL)
+			marks_put(writer, &txn, group);
+		commit = commit_count(&txn);
 	}
 	/* With nothing put there is nothing to commit: LMDB writes no page then. */
 	err = txn_finish(&txn, &said);
+	if (err == OK && commit > 0 && writer->opts.guard != NULL) {
+		writer->guarded = true;
+		err = writer->broken = guard_follow(writer, group, commit, &said);
+	}
 	if (err != OK)
 		group_fail(group, err, &said, failure);
 }
@@ -426,24 +479,21 @@ static void *writer_main(void *arg)
 		pthread_mutex_lock(&writer->mutex);
 		group_give(writer, &group, &failure);
 		pthread_mutex_unlock(&writer->mutex);
-		writer->wake(writer->arg);
+		writer->opts.wake(writer->opts.wake_arg);
 		pthread_mutex_lock(&writer->mutex);
 	}
 	pthread_mutex_unlock(&writer->mutex);
 	return NULL;
 }
 
-enum err writer_start(struct store *store, void (*wake)(void *arg), void *arg, struct writer **ret,
-	struct errctx *ctx)
+enum err writer_start(const struct writer_opts *opts, struct writer **ret, struct errctx *ctx)
 {
 	struct writer *writer = mem_zalloc(sizeof(*writer));
 	int rc;
 
 	if (writer == NULL)
 		return ERR_NOMEM;
-	writer->store = store;
-	writer->wake = wake;
-	writer->arg = arg;
+	writer->opts = *opts;
 	list_init(&writer->queue);
 	list_init(&writer->done);
 	arena_init(&writer->arena, LIMIT_ARENA_SIZE);

@@ -1,7 +1,10 @@
 /*
  * writer: the one thread that owns LMDB write transactions. Group commit: it takes everything that
  * is queued (to a cap), writes entries, tiles, heads and cosignatures in one transaction, commits
- * with a sync, and reports each write back. Idle, it commits the first write at once.
+ * with a sync, has the guard follow (synced too), and only then reports each write back. Idle, it
+ * commits the first write at once. No commit starts before the guard of the one before is on the
+ * disk; when the guard cannot be written, everything from then on fails: only a new start finds out
+ * what the disk has.
  *
  * submit may be called from any thread; done writes are collected by the loop thread: `wake` is
  * called from the writer thread after each commit (uv_async_send), then writer_done drains.
@@ -9,12 +12,19 @@
 #ifndef SERVER_STORE_WRITER_H
 #define SERVER_STORE_WRITER_H
 
+#include "server/store/guard.h"
 #include "server/store/store.h"
 
 struct writer;
 
-enum err writer_start(struct store *store, void (*wake)(void *arg), void *arg, struct writer **ret,
-	struct errctx *ctx) MUST_USE;
+struct writer_opts {
+	struct store *store; /* borrowed */
+	struct guard *guard; /* borrowed; NULL: none, for logs that nobody signs here */
+	void (*wake)(void *arg);
+	void *wake_arg;
+};
+enum err writer_start(
+	const struct writer_opts *opts, struct writer **ret, struct errctx *ctx) MUST_USE;
 /* Takes the write. Never blocks; the caller bounds what it submits. */
 void writer_submit(struct writer *writer, struct store_write *write);
 /* All writes finished since the last call, in order, linked by next, result set; NULL: none. The

@@ -151,7 +151,7 @@ static enum err sealing_init(struct sealing *s, size_t count)
 	return OK;
 }
 
-static enum err seal_part(struct book *book, const struct plan_part *part,
+static enum err seal_part(struct book *book, const struct plan_part *part, bool again,
 	struct casebook_ticket *ret_ticket, struct buf *out)
 {
 	struct seal_position position = {.origin = book->logs[BOOK_OWN_LOG].hash};
@@ -162,19 +162,21 @@ static enum err seal_part(struct book *book, const struct plan_part *part,
 
 	assert(key != NULL);
 	TRY(pool_draw(&book->pool, random, sizeof(random)));
-	TRY(casebook_reserve(book->cases, key, &part->info, &position.index, ret_ticket));
+	err = (again ? casebook_reserve_again : casebook_reserve)(
+		book->cases, key, &part->info, &position.index, ret_ticket);
+	TRY(err);
 	err = seal_write(
 		book->sealer, &key->seal, &position, &options, buf_bytes(&part->packed), out);
 	wipe(random, sizeof(random));
 	return err;
 }
 
-static enum err seal_parts(struct book *book, const struct plan *plan, struct sealing *s,
-	uint32_t *ret_line, struct errctx *ctx)
+static enum err seal_parts(struct book *book, const struct plan *plan, bool again,
+	struct sealing *s, uint32_t *ret_line, struct errctx *ctx)
 {
 	for (size_t i = 0; i < plan->part_count; i++) {
 		const struct plan_part *part = &plan->parts[i];
-		enum err err = seal_part(book, part, &s->tickets[i], &s->sealed);
+		enum err err = seal_part(book, part, again, &s->tickets[i], &s->sealed);
 
 		if (err == ERR_LIMIT || err == ERR_EXISTS || err == ERR_INVALID)
 			*ret_line = part->line;
@@ -217,10 +219,10 @@ static enum err shuffle(struct pool *pool, uint32_t *order, size_t count)
 	return OK;
 }
 
-static enum err seal_all(struct book *book, const struct plan *plan, struct sealing *s,
+static enum err seal_all(struct book *book, const struct plan *plan, bool again, struct sealing *s,
 	uint32_t *ret_line, struct errctx *ctx)
 {
-	TRY(seal_parts(book, plan, s, ret_line, ctx));
+	TRY(seal_parts(book, plan, again, s, ret_line, ctx));
 	TRY(shuffle(&book->pool, s->order, plan->part_count));
 	for (size_t i = 0; i < plan->part_count; i++) {
 		uint32_t part = s->order[i];
@@ -250,23 +252,37 @@ static enum err make_batch(
 	return OK;
 }
 
-enum err batch_seal(struct book *book, struct plan *plan, struct batch *ret,
-	struct entries **ret_entries, uint32_t *ret_line, struct errctx *ctx)
+static enum err seal_plan_parts(struct book *book, const struct plan *plan, bool again,
+	struct batch *ret, struct entries **ret_entries, uint32_t *ret_line, struct errctx *ctx)
 {
 	struct sealing s;
 	enum err err;
 
 	assert(plan->part_count > 0 && casebook_reserved(book->cases) == 0);
-	TRY(keys_prepare(book, plan, ctx));
 	err = sealing_init(&s, plan->part_count);
 	if (err == OK)
-		err = seal_all(book, plan, &s, ret_line, ctx);
+		err = seal_all(book, plan, again, &s, ret_line, ctx);
 	if (err == OK)
 		err = make_batch(&s, plan->part_count, ret, ret_entries);
 	if (err != OK)
 		casebook_abort(book->cases);
 	sealing_release(&s);
 	return err;
+}
+
+enum err batch_seal(struct book *book, struct plan *plan, struct batch *ret,
+	struct entries **ret_entries, uint32_t *ret_line, struct errctx *ctx)
+{
+	TRY(keys_prepare(book, plan, ctx));
+	return seal_plan_parts(book, plan, false, ret, ret_entries, ret_line, ctx);
+}
+
+enum err batch_seal_again(struct book *book, struct plan *plan, struct batch *ret,
+	struct entries **ret_entries, struct errctx *ctx)
+{
+	uint32_t line;
+
+	return seal_plan_parts(book, plan, true, ret, ret_entries, &line, ctx);
 }
 
 void batch_commit(struct book *book, const struct batch *batch, uint64_t index)

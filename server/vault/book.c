@@ -168,6 +168,26 @@ static enum err probe_key(
 	return OK;
 }
 
+/* How much of an older epoch stands at a mirror: the largest size that one has cosigned, if what it
+ * cosigned is what we have. */
+static enum err kept_find(
+	struct book *book, const struct log_head *head, uint64_t *ret, struct errctx *ctx)
+{
+	for (size_t i = 0; i < head->cosignature_count; i++) {
+		const struct store_cosignature *c = &head->cosignatures[i];
+		struct hash root;
+		uint64_t size;
+
+		if (c->size <= *ret || c->size > head->size || c->line.size < HASH_SIZE ||
+			strcmp(c->cosigner, book->opts.node) == 0)
+			continue;
+		TRY(store_root(book->opts.store, &head->origin, c->size, &size, &root, ctx));
+		if (memcmp(root.b, c->line.data, HASH_SIZE) == 0)
+			*ret = c->size;
+	}
+	return OK;
+}
+
 static enum err probe_log(struct book *book, uint16_t log, struct errctx *ctx)
 {
 	const struct origin *origin = &book->logs[log].origin;
@@ -175,6 +195,8 @@ static enum err probe_log(struct book *book, uint16_t log, struct errctx *ctx)
 	enum err err;
 
 	err = store_head(book->opts.store, origin, &head, ctx);
+	if (err == OK && log != BOOK_OWN_LOG)
+		err = kept_find(book, &head, &book->logs[log].kept, ctx);
 	log_head_release(&head);
 	if (err == ERR_NOTFOUND) {
 		*ctx = (struct errctx){""};
@@ -191,8 +213,32 @@ static enum err probe_log(struct book *book, uint16_t log, struct errctx *ctx)
 	return OK;
 }
 
+/* Every log of this node that the store has, also those in which no key was used first. */
+static enum err logs_find(struct book *book, struct errctx *ctx)
+{
+	struct log_head *heads = NULL;
+	size_t count = 0;
+	enum err err;
+
+	TRY(store_heads(book->opts.store, &heads, &count, ctx));
+	err = OK;
+	for (size_t i = 0; i < count; i++) {
+		struct origin_parts parts;
+
+		if (err == OK &&
+			origin_parse(bytes_str(heads[i].origin.text), NULL, &parts) == OK &&
+			bytes_equal_str(parts.network, book->opts.network) &&
+			bytes_equal_str(parts.node, book->opts.node))
+			err = log_add(book, heads[i].origin.text, ctx);
+		log_head_release(&heads[i]);
+	}
+	mem_free(heads);
+	return err;
+}
+
 static enum err rebuild(struct book *book, struct errctx *ctx)
 {
+	TRY(logs_find(book, ctx));
 	TRY(keyring_each(book->opts.keyring, load_key, book, ctx));
 	for (uint16_t log = 0; log < book->log_count; log++) {
 		enum err err = probe_log(book, log, ctx);

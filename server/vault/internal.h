@@ -5,6 +5,7 @@
  *   plan.c    lines -> checked parts; changes nothing
  *   batch.c   checked parts -> new keys, reserved numbers, sealed entries; and their end
  *   show.c    opened events -> documents
+ *   epoch.c   a new log in place of one that is never signed again
  */
 #ifndef SERVER_VAULT_INTERNAL_H
 #define SERVER_VAULT_INTERNAL_H
@@ -31,6 +32,7 @@ void pool_wipe(struct pool *pool);
 struct book_log {
 	struct origin origin;
 	struct hash hash; /* O */
+	uint64_t kept;    /* of an older one: so many entries are known to stand at a mirror */
 };
 enum { BOOK_OWN_LOG = 0 };
 
@@ -104,6 +106,9 @@ struct plan {
 	uint32_t ids_made;
 };
 void plan_release(struct plan *plan); /* wipes; zeroed ones are fine */
+/* Takes the packed part over, also on failure. */
+enum err plan_add_part(
+	struct plan *plan, const struct part_info *info, struct buf *packed) MUST_USE;
 /* Reads request->lines; sets request->line and ctx on failure. Changes nothing in the book but its
  * pool and scratch. On OK the caller owns *ret. */
 enum err plan_make(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
@@ -118,7 +123,26 @@ void batch_release(struct batch *batch);
  * reserved; keys may stay. *ret_line is set where the error is about a line. The plan has parts. */
 enum err batch_seal(struct book *book, struct plan *plan, struct batch *ret,
 	struct entries **ret_entries, uint32_t *ret_line, struct errctx *ctx) MUST_USE;
+/* The same of parts that stand in older epochs of this node. */
+enum err batch_seal_again(struct book *book, struct plan *plan, struct batch *ret,
+	struct entries **ret_entries, struct errctx *ctx) MUST_USE;
 void batch_commit(struct book *book, const struct batch *batch, uint64_t index);
+
+/* Before the book is opened: settles which log is written. Where the keystore's is never signed
+ * again, a new origin and key are made, written to the guard and then to the keystore, in that
+ * order; an interrupted attempt is finished. `file` is the keystore as read; keys are changed.
+ * *ret_previous is the epoch before when the log has not begun yet, or "". */
+struct epoch_opts {
+	const struct vault_opts *vault;
+	struct bytes file, passphrase;
+	bool renew;
+};
+enum err epoch_settle(const struct epoch_opts *opts, struct node_keys *keys,
+	char ret_previous[LIMIT_ORIGIN + 1], struct errctx *ctx) MUST_USE;
+/* The next entries of older epochs that are to be sealed again, as batch_seal; no parts in
+ * ret_plan: nothing is left. *ret_unread counts entries that cannot be opened. */
+enum err epoch_plan(struct book *book, struct plan *ret_plan, uint64_t *ret_unread,
+	struct errctx *ctx) MUST_USE;
 
 enum err show_case(struct book *book, struct vault_request *request) MUST_USE;
 enum err show_list(struct book *book, struct vault_request *request) MUST_USE;

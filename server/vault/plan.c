@@ -346,6 +346,21 @@ static enum err find_target(const struct planner *p, const struct event *event,
 	return OK;
 }
 
+enum err plan_add_part(struct plan *plan, const struct part_info *info, struct buf *packed)
+{
+	void *array = plan->parts;
+	enum err err = array_reserve(
+		&array, &plan->part_capacity, plan->part_count, 1, sizeof(*plan->parts));
+
+	if (err != OK) {
+		buf_wipe(packed);
+		return err;
+	}
+	plan->parts = array;
+	plan->parts[plan->part_count++] = (struct plan_part){.info = *info, .packed = *packed};
+	return OK;
+}
+
 static enum err add_parts(struct planner *p, struct event_parts *parts, struct plan_item *item)
 {
 	struct plan *plan = p->plan;

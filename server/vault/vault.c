@@ -121,14 +121,12 @@ static void list_remove(struct list *list, struct vault_request **link)
 /* --- unlocking and locking --- */
 
 static enum err keys_open(const struct vault *vault, const struct vault_request *request,
-	struct node_keys *ret, struct errctx *ctx)
+	struct buf *file, struct node_keys *ret, struct errctx *ctx)
 {
-	CLEANUP(buf_release) struct buf file;
 	enum err err;
 
-	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
-	TRY(files_read_private(vault->opts.keystore, LIMIT_KEYSTORE_SIZE, &file, ctx));
-	err = keystore_open(buf_bytes(&file), secret_bytes(&request->passphrase), ret, ctx);
+	TRY(files_read_private(vault->opts.keystore, LIMIT_KEYSTORE_SIZE, file, ctx));
+	err = keystore_open(buf_bytes(file), secret_bytes(&request->passphrase), ret, ctx);
 	if (err == ERR_DENIED)
 		return err_set(
 			ctx, err, "the passphrase opens no slot of '%s'", vault->opts.keystore);
@@ -162,8 +160,8 @@ static enum err keys_hand_out(struct node_keys *keys, struct vault_keys **ret, s
 	return OK;
 }
 
-static enum err unlock_first(
-	struct vault *vault, struct node_keys *keys, struct vault_request *request)
+static enum err unlock_first(struct vault *vault, struct bytes file, struct node_keys *keys,
+	struct vault_request *request)
 {
 	const struct vault_opts *opts = &vault->opts;
 	struct book_opts book_opts = {
@@ -174,13 +172,19 @@ static enum err unlock_first(
 		.compression = opts->compression,
 		.stop = &vault->stopping,
 	};
+	struct epoch_opts epoch = {opts, file, secret_bytes(&request->passphrase), request->renew};
+	char previous[LIMIT_ORIGIN + 1];
 	struct vault_keys *handed = NULL;
 	enum err err;
 
 	if (vault->keyring == NULL)
 		TRY(keyring_open(opts->keyring, &vault->keyring, &request->ctx));
 	book_opts.keyring = vault->keyring;
+	err = epoch_settle(&epoch, keys, previous, &request->ctx);
+	if (err != OK)
+		return err_wrap(&request->ctx, err, "open a new log");
 	TRY(keys_hand_out(keys, &handed, &request->ctx));
+	memcpy(handed->previous_origin, previous, sizeof(previous));
 	err = book_open(&book_opts, keys, &vault->book, &request->ctx);
 	if (err != OK)
 		vault_keys_free(handed);
@@ -191,11 +195,13 @@ static enum err unlock_first(
 
 static enum err unlock(struct vault *vault, struct vault_request *request)
 {
+	CLEANUP(buf_release) struct buf file;
 	struct node_keys keys = {0};
 	enum err err;
 
-	TRY(keys_open(vault, request, &keys, &request->ctx));
-	err = vault->book != NULL ? OK : unlock_first(vault, &keys, request);
+	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
+	TRY(keys_open(vault, request, &file, &keys, &request->ctx));
+	err = vault->book != NULL ? OK : unlock_first(vault, buf_bytes(&file), &keys, request);
 	node_keys_release(&keys);
 	if (err != OK)
 		return err;
@@ -242,6 +248,26 @@ static enum err seal(struct vault *vault, struct vault_request *request)
 	return err;
 }
 
+/* The next part of what older epochs have and the new one does not. */
+static enum err reseal(struct vault *vault, struct vault_request *request)
+{
+	const char *origin = vault->book->logs[BOOK_OWN_LOG].origin.text;
+	struct plan plan;
+	enum err err;
+
+	assert(!vault->on_way);
+	memcpy(request->log_origin, origin, strlen(origin) + 1);
+	TRY(epoch_plan(vault->book, &plan, &request->known, &request->ctx));
+	request->added = plan.part_count;
+	err = plan.part_count == 0 ? OK
+				   : batch_seal_again(vault->book, &plan, &vault->batch,
+					     &request->entries, &request->ctx);
+	vault->on_way = err == OK && plan.part_count > 0;
+	plan_release(&plan);
+	pool_wipe(&vault->book->pool);
+	return err;
+}
+
 static enum err end_batch(struct vault *vault, struct vault_request *request)
 {
 	if (!vault->on_way)
@@ -271,15 +297,17 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_ABORTED:
 		return end_batch(vault, request);
 	case VAULT_SEAL:
+	case VAULT_RESEAL:
 	case VAULT_SHOW:
 	case VAULT_LIST:
 		break;
 	}
 	if (vault->book == NULL)
 		return ERR_LOCKED;
-	return request->type == VAULT_SEAL   ? seal(vault, request)
-	       : request->type == VAULT_SHOW ? show_case(vault->book, request)
-					     : show_list(vault->book, request);
+	return request->type == VAULT_SEAL     ? seal(vault, request)
+	       : request->type == VAULT_RESEAL ? reseal(vault, request)
+	       : request->type == VAULT_SHOW   ? show_case(vault->book, request)
+					       : show_list(vault->book, request);
 }
 
 static void finish(struct vault_request *request, enum err result)
@@ -302,7 +330,8 @@ static bool waits(const struct vault *vault, const struct vault_request *request
 		return true;
 	if (type == VAULT_UNLOCK)
 		return vault->book == NULL;
-	return type == VAULT_SEAL && !request->dry_run && vault->book != NULL;
+	return vault->book != NULL &&
+	       (type == VAULT_RESEAL || (type == VAULT_SEAL && !request->dry_run));
 }
 
 /* The first request that can be answered now; NULL: none. Behind an UNLOCK that waits everything

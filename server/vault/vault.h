@@ -9,6 +9,10 @@
  * short transactions; it never writes logs: sealed entries go back to the loop, which has the
  * engine append them, and tells the vault how that ended.
  *
+ * UNLOCK of a node whose log is never signed again (`renew`) opens a new epoch first: its origin
+ * goes into the guard, then with a key of its own into the keystore; what the old log has and no
+ * mirror is known to hold is sealed again by RESEAL, until it gives no more entries.
+ *
  *   SEAL -> entries -> engine -> durable -> COMMITTED      one batch at a time is on its way: a
  *                                 failed  -> ABORTED       SEAL behind it waits for its end
  *
@@ -33,6 +37,7 @@ struct vault;
 
 struct vault_opts {
 	struct store *store;  /* borrowed, outlives the vault */
+	struct guard *guard;  /* borrowed; NULL: none, no epoch is ever renewed */
 	const char *keystore; /* path of the file, read at unlock; copied */
 	const char *keyring;  /* path of the environment; copied */
 	const char *network, *node,
@@ -48,6 +53,8 @@ enum vault_type {
 	VAULT_SEAL,   /* lines, dry_run -> entries (NULL when nothing is new), added, known; line */
 	VAULT_COMMITTED, /* index of the first entry */
 	VAULT_ABORTED,
+	VAULT_RESEAL, /* -> entries (NULL: nothing is left), added, known (left out: not readable)
+		       */
 	VAULT_SHOW, /* name -> docs: one as of LIST with "left_out" (entries and events that cannot
 		     * be read), then one per event, as event_write; events */
 	VAULT_LIST, /* -> docs: one {"case_ref","code","opened_on","last_on","events"} per case;
@@ -59,6 +66,7 @@ struct vault_keys {
 	struct signer *node, *log, *directory; /* directory NULL but at headquarters */
 	struct secret issuing_key;             /* size 0 but at headquarters */
 	char log_origin[LIMIT_ORIGIN + 1];
+	char previous_origin[LIMIT_ORIGIN + 1]; /* the epoch before, when this one is new; or "" */
 	char directory_origin[LIMIT_ORIGIN + 1];
 };
 void vault_keys_free(struct vault_keys *keys); /* wipes; NULL is fine */
@@ -75,6 +83,7 @@ struct vault_request {
 	struct secret passphrase; /* released by the vault when used */
 	struct buf lines;         /* JSON lines; wiped by the vault */
 	bool dry_run;
+	bool renew;             /* UNLOCK: the own log is never signed again */
 	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
 	char officer[65];       /* recorded_by where it is absent */
 	char name[LIMIT_NODE_NAME + 100]; /* of a case: code or reference */

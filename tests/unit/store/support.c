@@ -52,7 +52,9 @@ void bench_open(struct bench *bench, size_t map_size)
 		fail_msg("%s", ctx.text);
 	bench->woken = eventfd(0, EFD_CLOEXEC);
 	assert_true(bench->woken >= 0);
-	assert_ok(writer_start(bench->store, on_wake, bench, &bench->writer, &ctx));
+	struct writer_opts writer = {bench->store, NULL, on_wake, bench};
+
+	assert_ok(writer_start(&writer, &bench->writer, &ctx));
 }
 
 void bench_close(struct bench *bench)
