@@ -216,6 +216,21 @@ static void timing(const struct config_timing *from, struct engine_timing *to)
 #undef TAKE
 }
 
+/* Which log the engine takes for this node's own. */
+static void own_log(const struct runtime *rt, struct engine_opts *opts)
+{
+	struct guard_record record;
+	const struct guard_log *own =
+		guard_get(rt->guard, &record) ? guard_record_own(&record) : NULL;
+
+	if (rt->guard_state.verdict == GUARD_BEHIND || rt->guard_state.verdict == GUARD_OTHER) {
+		opts->own = OWN_NONE;
+	} else if (own != NULL) {
+		opts->own = OWN_LOG;
+		opts->own_log = own->origin;
+	}
+}
+
 static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 {
 	const struct member *self = directory_find(rt->genesis.directory, bytes_str(rt->node));
@@ -226,10 +241,13 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 		.node = rt->node,
 		.directory = rt->genesis.origin,
 		.directory_key = rt->genesis.key,
-		.directory_own = self != NULL && self->role == ROLE_HQ,
-		.cosigning_paused = rt->guard_state.verdict == GUARD_ROLLED,
+		.directory_own =
+			self != NULL && self->role == ROLE_HQ && guard_directory_ok(rt->guard),
+		.cosigning_paused = rt->guard_state.verdict == GUARD_ROLLED ||
+				    rt->guard_state.verdict == GUARD_BEHIND,
 	};
 
+	own_log(rt, &opts);
 	timing(&rt->config.timing, &opts.timing);
 	TRY(random_bytes((uint8_t *)&opts.seed, sizeof(opts.seed)));
 	TRY(engine_new(&opts, &rt->engine));

@@ -15,47 +15,133 @@ bool guard_state_writable(const struct guard_state *state)
 
 const char *guard_state_todo(const struct guard_state *state)
 {
+	static const char rolled[] =
+		"Nothing to do: the missing entries are fetched from other nodes. Until then this "
+		"node confirms nothing to them.";
+	static const char behind[] =
+		"The node shows cases and records nothing until the missing entries are back: it "
+		"fetches them from the nodes that hold them. If older data was put back by "
+		"mistake: "
+		"stop the node, put the newer data back, start it. If nobody has the newer data: "
+		"'sauti lock', then 'sauti unlock --new-epoch' opens a new log.";
+	static const char stopped[] =
+		"The node shows cases and records nothing. Somebody wrote to its log elsewhere: a "
+		"copy of its data that runs on another machine, or somebody with its keys. Find "
+		"out "
+		"which. Then 'sauti lock' and 'sauti unlock --new-epoch' open a new log.";
+	static const char other[] =
+		"Unlock the node: it opens a new log, and seals again what only the old one has.";
+	static const char returned[] =
+		"Entries of this node's older log came back from other nodes: 'sauti lock' and "
+		"'sauti unlock' to read them.";
+
 	switch (state->verdict) {
+	case GUARD_ROLLED:
+		return rolled;
+	case GUARD_BEHIND:
+		return behind;
+	case GUARD_STOPPED:
+		return stopped;
+	case GUARD_OTHER:
+		return other;
 	case GUARD_NEW:
 	case GUARD_SAME:
-		return "";
-	case GUARD_ROLLED:
-		return "Nothing to do: the missing entries are fetched from other nodes. Until "
-		       "then "
-		       "this node confirms nothing to them.";
-	case GUARD_BEHIND:
-		return "The node replicates and shows cases, and records nothing. If older data "
-		       "was "
-		       "put back by mistake: stop the node, put the newer data back, start it. If "
-		       "the newer data is lost: 'sauti lock', then 'sauti unlock --new-epoch' "
-		       "opens "
-		       "a new log; entries of the old one that other nodes hold stay with them.";
-	case GUARD_STOPPED:
-		return "The node replicates and shows cases, and records nothing. Somebody wrote "
-		       "to "
-		       "its log elsewhere: a copy of its data that runs on another machine, or "
-		       "somebody with its keys. Find out which. Then 'sauti lock' and 'sauti "
-		       "unlock "
-		       "--new-epoch' open a new log.";
-	case GUARD_OTHER:
-		return "Unlock the node: it opens a new log, and seals again what only the old one "
-		       "has.";
+		break;
 	}
-	return "";
+	return state->returned > 0 ? returned : "";
 }
 
-void runtime_forked(struct runtime *rt, const char *text)
+void runtime_forked(struct runtime *rt, const char *origin, const char *text)
 {
+	struct guard_record record;
+	const struct guard_log *own =
+		guard_get(rt->guard, &record) ? guard_record_own(&record) : NULL;
 	struct errctx ctx = {""};
 
-	/* Of the older epochs of a node that knows better already, this says nothing new. */
-	if (rt->guard_state.verdict == GUARD_BEHIND || rt->guard_state.verdict == GUARD_OTHER)
+	/* The directory's history is told by the notice alone. */
+	if (own == NULL || strcmp(own->origin.text, origin) != 0 ||
+		!guard_state_writable(&rt->guard_state) || rt->guard_state.verdict == GUARD_OTHER)
 		return;
 	rt->guard_state.verdict = GUARD_STOPPED;
 	snprintf(rt->guard_state.why, sizeof(rt->guard_state.why), "%.*s", GUARD_WHY_MAX, text);
 	/* One small write, once in the life of a log: the loop may wait for it. */
 	if (guard_stop(rt->guard, rt->guard_state.why, &ctx) != OK)
 		log_line(LOG_ALARM, "%s", ctx.text);
+}
+
+/* Nothing is missing any more of what this node signed. Whatever the vault knows of its cases is
+ * older than the log: it is read anew at the next unlock. */
+static void recovered(struct runtime *rt, const struct guard_record *record)
+{
+	struct vault_request *ask;
+
+	log_line(LOG_INFO, "guard: all entries of this node's log are back");
+	if (rt->keys != NULL) {
+		ask = vault_request_new(VAULT_LOCK, NULL);
+		if (ask == NULL)
+			runtime_out_of_memory();
+		runtime_locked(rt);
+		vault_submit(rt->vault, ask);
+		log_line(LOG_WARNING, "locked: unlock again to record");
+	}
+	for (size_t i = 0; i < record->log_count; i++)
+		runtime_step(
+			rt, &(struct event){.type = EVENT_OWN, .origin = &record->logs[i].origin});
+}
+
+/* As many commits again as the guard remembers: what was missing of other logs has been fetched, or
+ * is on its way in order. */
+static bool caught_up(
+	struct runtime *rt, enum guard_verdict verdict, const struct guard_record *record)
+{
+	struct store_usage usage;
+
+	return verdict == GUARD_SAME ||
+	       (verdict == GUARD_ROLLED && store_usage(rt->store, &usage) == OK &&
+		       usage.commits >= record->commit);
+}
+
+void runtime_entries_returned(struct runtime *rt, const struct store_write *write)
+{
+	struct origin_parts parts;
+	struct engine_log log;
+	size_t position;
+
+	if (write->entries == NULL || write->result != OK || rt->keys == NULL ||
+		origin_parse(bytes_str(write->origin.text), NULL, &parts) != OK ||
+		!bytes_equal_str(parts.node, rt->node) ||
+		!engine_log_find(rt->engine, bytes_str(write->origin.text), &log, &position) ||
+		log.own)
+		return;
+	rt->guard_state.returned += write->entries->count;
+}
+
+void runtime_guard_written(struct runtime *rt)
+{
+	struct guard_state *state = &rt->guard_state;
+	struct errctx why = {""}, ctx = {""};
+	struct guard_record record;
+	enum guard_verdict verdict, before = state->verdict;
+
+	if (before != GUARD_BEHIND && before != GUARD_ROLLED)
+		return;
+	if (guard_recheck(rt->guard, rt->store, &verdict, &why, &ctx) != OK) {
+		log_line(LOG_ALARM, "guard: %s", ctx.text);
+		return;
+	}
+	guard_get(rt->guard, &record);
+	if (caught_up(rt, verdict, &record)) {
+		verdict = GUARD_SAME;
+		why.text[0] = '\0';
+	}
+	state->verdict = verdict;
+	snprintf(state->why, sizeof(state->why), "%.*s", GUARD_WHY_MAX, why.text);
+	if (before == GUARD_BEHIND && verdict != GUARD_BEHIND)
+		recovered(rt, &record);
+	if (verdict == GUARD_SAME) {
+		log_line(LOG_INFO, "guard: the store has caught up");
+		runtime_step(rt, &(struct event){.type = EVENT_CAUGHT_UP});
+	}
 }
 
 void runtime_tell_vault(struct runtime *rt, enum err error, uint64_t index)

@@ -42,7 +42,10 @@ void runtime_out_of_memory(void) __attribute__((noreturn));
 void runtime_wake(void *async); /* any thread */
 
 /* epoch.c */
-void runtime_forked(struct runtime *rt, const char *text);
+void runtime_forked(struct runtime *rt, const char *origin, const char *text);
+/* Entries of an older epoch of this node, which the vault does not know yet. */
+void runtime_entries_returned(struct runtime *rt, const struct store_write *write);
+void runtime_guard_written(struct runtime *rt); /* after each drain of the writer */
 void runtime_reseal(struct runtime *rt);
 
 /* sessions.c */

@@ -53,7 +53,7 @@ static void opened(struct runtime *rt)
 		rt->guard_state.verdict = GUARD_SAME;
 		rt->guard_state.why[0] = '\0';
 	}
-	rt->guard_state.resealed = 0;
+	rt->guard_state.resealed = rt->guard_state.returned = 0;
 	runtime_reseal(rt);
 }
 

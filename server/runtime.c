@@ -129,22 +129,6 @@ static void on_tidy(uv_timer_t *timer)
 	store_tidy(rt->store);
 }
 
-/* A store with fewer commits than its guard remembers has as many again: what was missing of other
- * logs has been fetched, or is on its way in order. */
-static void guard_catch_up(struct runtime *rt)
-{
-	struct guard_record record;
-	struct store_usage usage;
-
-	if (!guard_get(rt->guard, &record) || store_usage(rt->store, &usage) != OK ||
-		usage.commits < record.commit)
-		return;
-	rt->guard_state.verdict = GUARD_SAME;
-	rt->guard_state.why[0] = '\0';
-	log_line(LOG_INFO, "guard: the store has caught up");
-	runtime_step(rt, &(struct event){.type = EVENT_CAUGHT_UP});
-}
-
 static void on_written(uv_async_t *async)
 {
 	struct runtime *rt = async->data;
@@ -157,11 +141,11 @@ static void on_written(uv_async_t *async)
 		struct store_write *next = write->next;
 
 		write->next = NULL;
+		runtime_entries_returned(rt, write);
 		runtime_step(rt, &(struct event){.type = EVENT_WRITTEN, .write = write});
 		write = next;
 	}
-	if (rt->guard_state.verdict == GUARD_ROLLED)
-		guard_catch_up(rt);
+	runtime_guard_written(rt);
 }
 
 static void on_vault(uv_async_t *async)

@@ -34,6 +34,7 @@ struct guard_state {
 	enum guard_verdict verdict;
 	char why[GUARD_WHY_MAX + 1]; /* in words; "" when all is well */
 	uint64_t resealed;           /* entries of older epochs sealed again, since the unlock */
+	uint64_t returned;           /* entries of older epochs fetched, since the unlock */
 	uint64_t reseal_batch;       /* .. of the batch on its way */
 	bool resealing;
 };

@@ -172,6 +172,10 @@ void append_unlocked(struct engine *engine, const struct event *event)
 {
 	struct elog *log = log_get(engine, bytes_str(event->origin->text));
 
+	if (log != NULL && !log->own && !log->directory && strcmp(log->node, engine->node) == 0)
+		log_own(engine, bytes_str(log->origin.text));
+	else if (log != NULL && log->own && !log->directory && engine->opts.own != OWN_LOG)
+		log_own(engine, bytes_str(log->origin.text));
 	if (log == NULL || !log->own) {
 		effect_notice(engine, NOTICE_ALARM, "log '%s' is not this node's to write",
 			event->origin->text);

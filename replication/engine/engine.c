@@ -183,6 +183,9 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 	case EVENT_CAUGHT_UP:
 		caught_up(engine);
 		break;
+	case EVENT_OWN:
+		log_own(engine, bytes_str(event->origin->text));
+		break;
 	}
 	engine->out = NULL;
 	return engine->nomem ? ERR_NOMEM : OK;

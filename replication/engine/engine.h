@@ -54,7 +54,12 @@ struct engine_opts {
 	const char *network, *node; /* copied */
 	struct origin directory;    /* the directory's log and key: the trust anchor */
 	struct ed25519_public directory_key;
-	bool directory_own;    /* this node writes the directory (headquarters) */
+	bool directory_own; /* this node writes the directory (headquarters) */
+	/* The log that this node writes; its other epochs are fetched like anybody's. OWN_ANY: none
+	 * is known yet, whichever it unlocks. OWN_NONE: what the store has of it is not all that
+	 * was signed (DESIGN 10): it too is fetched, and nothing is written before EVENT_OWN. */
+	enum { OWN_ANY, OWN_LOG, OWN_NONE } own;
+	struct origin own_log;
 	bool cosigning_paused; /* cosign nothing before EVENT_CAUGHT_UP: the store is behind what
 				* this node once held (DESIGN 10) */
 	struct engine_timing timing;
@@ -75,7 +80,8 @@ enum event_type {
 	EVENT_DISCONNECTED, /* session; all its effects are void from here on */
 	EVENT_FRAME,        /* session, frame: one message, without its length */
 	EVENT_SENT,         /* session, size: bytes of EFFECT_SEND that left the queue */
-	EVENT_UNLOCKED,     /* origin, key: this own log may be appended to and signed */
+	EVENT_UNLOCKED,     /* origin, key: this own log may be appended to and signed; an epoch
+			     * that is new takes the place of the one before */
 	EVENT_LOCKED,       /* no own log may */
 	EVENT_APPEND,       /* origin, entries (handed over), ticket. An empty log takes its
 			     * LogOpened first: ERR_INVALID for anything else */
@@ -84,6 +90,7 @@ enum event_type {
 	EVENT_WRITTEN,      /* write (handed over), with its result */
 	EVENT_READ,         /* read ticket, batch (handed over), or error */
 	EVENT_CAUGHT_UP,    /* cosigning may begin again */
+	EVENT_OWN, /* origin: this log, or the directory, is whole again: this node's own */
 };
 
 struct event {

@@ -342,8 +342,9 @@ void have_cosign(struct engine *engine, struct elog *log)
 {
 	struct cosigned *mine = have_cosigned_of(log, engine->node);
 
-	if (engine->opts.cosigning_paused || log->own || log->cosigning || !log->has_checkpoint ||
-		log->frozen || (mine != NULL && mine->size >= log->checkpoint.size))
+	if (engine->opts.cosigning_paused || log_is_ours(engine, log) || log->cosigning ||
+		!log->has_checkpoint || log->frozen ||
+		(mine != NULL && mine->size >= log->checkpoint.size))
 		return;
 	struct effect *effect = effect_add(engine, EFFECT_COSIGN);
 

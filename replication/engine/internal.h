@@ -81,6 +81,7 @@ struct elog {
 	char node[LIMIT_NODE_NAME + 1];
 	size_t position;
 	bool own, directory, open, frozen;
+	bool beyond; /* frozen because more of it was shown than this node, its author, has */
 	bool key_known;
 	struct note_key key;
 
@@ -203,6 +204,10 @@ void effect_send(struct engine *engine, struct session *session, Sauti__Frame *f
 
 /* log.c */
 struct elog *log_find(const struct engine *engine, struct bytes origin);
+/* This log of this node, or the directory, is written here from now on; other epochs are not. */
+void log_own(struct engine *engine, struct bytes origin);
+/* Of this node, of whatever epoch: it never cosigns those. */
+bool log_is_ours(const struct engine *engine, const struct elog *log);
 /* Finds or makes, for what the store or the keystore vouches for. NULL (and no error): it is no
  * origin of this network. */
 struct elog *log_get(struct engine *engine, struct bytes origin);

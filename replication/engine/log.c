@@ -81,7 +81,47 @@ static void log_init(struct engine *engine, struct elog *log, const struct origi
 		log->own = engine->opts.directory_own;
 		log->key_known = log_note_key(origin, &engine->opts.directory_key, &log->key) == OK;
 	} else {
-		log->own = strcmp(log->node, engine->node) == 0;
+		log->own = strcmp(log->node, engine->node) == 0 &&
+			   (engine->opts.own == OWN_ANY ||
+				   (engine->opts.own == OWN_LOG &&
+					   strcmp(engine->opts.own_log.text, origin->text) == 0));
+	}
+}
+
+bool log_is_ours(const struct engine *engine, const struct elog *log)
+{
+	return log->own || strcmp(log->node, engine->node) == 0;
+}
+
+/* The author's own word was the only reason against what others show: now it is a log to fetch. */
+static void log_disown(struct engine *engine, struct elog *log)
+{
+	log->own = log->open = false;
+	if (log->beyond)
+		log->frozen = log->beyond = false;
+	append_fail_all(engine, log, ERR_STALE);
+	fetch_choose(engine, log);
+}
+
+void log_own(struct engine *engine, struct bytes origin)
+{
+	struct elog *log = log_get(engine, origin);
+
+	if (log == NULL)
+		return;
+	if (log->directory) {
+		engine->opts.directory_own = true;
+	} else {
+		engine->opts.own = OWN_LOG;
+		engine->opts.own_log = log->origin;
+	}
+	fetch_stop(engine, log, true);
+	log->own = true;
+	for (size_t i = 0; i < engine->log_count && !log->directory; i++) {
+		struct elog *other = engine->logs[i];
+
+		if (other != log && !other->directory && strcmp(other->node, engine->node) == 0)
+			log_disown(engine, other);
 	}
 }
 
@@ -260,9 +300,10 @@ struct elog *log_heard(struct engine *engine, struct session *session, struct by
 	struct origin origin;
 	struct origin_parts parts;
 
-	if (log == NULL && (origin_parse(text, &origin, &parts) != OK ||
-				   !bytes_equal_str(parts.network, engine->network) ||
-				   bytes_equal_str(parts.node, engine->node)))
+	if (log == NULL &&
+		(origin_parse(text, &origin, &parts) != OK ||
+			!bytes_equal_str(parts.network, engine->network) ||
+			(bytes_equal_str(parts.node, engine->node) && engine->opts.own == OWN_ANY)))
 		return NULL;
 	if (log == NULL && bytes_equal_str(parts.node, "directory"))
 		return log_get(engine, text);
@@ -409,6 +450,7 @@ bool log_agrees(
 	/* Under way but signed counts: a commit's checkpoint is never sent before it is durable, so
 	 * a larger one of our own was signed by somebody else with our key, or by our own past. */
 	if (log->own && shown->size > log->size) {
+		log->beyond = !log->frozen;
 		freeze(engine, log, "a checkpoint of our own beyond what we hold", by);
 		return false;
 	}
@@ -490,7 +532,7 @@ static void entries_written(
 		log->retry_ms = engine->now_ms + engine->opts.timing.retry_delay;
 		fetch_stop(engine, log, true);
 	}
-	if (log->own)
+	if (log->own && log->commit.state == COMMIT_WRITING)
 		append_written(engine, log, write);
 	if (write->result == OK) {
 		log_grew(engine, log, write);

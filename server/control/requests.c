@@ -78,10 +78,11 @@ static json_t *guard_json(const struct runtime *rt)
 {
 	const struct guard_state *state = &rt->guard_state;
 
-	return json_pack("{s:s,s:o,s:o,s:b,s:b,s:I}", "verdict", guard_verdict_name(state->verdict),
-		"message", json_text_or_null(state->why), "todo",
-		json_text_or_null(guard_state_todo(state)), "writable", guard_state_writable(state),
-		"resealing", state->resealing, "resealed", (json_int_t)state->resealed);
+	return json_pack("{s:s,s:o,s:o,s:b,s:b,s:I,s:I}", "verdict",
+		guard_verdict_name(state->verdict), "message", json_text_or_null(state->why),
+		"todo", json_text_or_null(guard_state_todo(state)), "writable",
+		guard_state_writable(state), "resealing", state->resealing, "resealed",
+		(json_int_t)state->resealed, "returned", (json_int_t)state->returned);
 }
 
 static void begin_status(struct control_request *request)

@@ -383,10 +383,9 @@ static enum err log_facts(struct store *store, const struct origin *origin, uint
 	return OK;
 }
 
-static enum err facts_collect(
-	struct guard *guard, struct store *store, struct guard_facts *ret, struct errctx *ctx)
+static enum err facts_collect(const struct guard_record *record, struct store *store,
+	struct guard_facts *ret, struct errctx *ctx)
 {
-	struct guard_record *record = &guard->record;
 	struct store_marks marks;
 	struct hash root;
 	uint64_t size = 0;
@@ -466,23 +465,52 @@ bool guard_directory_ok(const struct guard *guard)
 	return guard->directory_ok;
 }
 
+/* What the store has is what the guard remembers from here on. */
+static enum err take_over(
+	struct guard *guard, struct store *store, uint64_t commit, struct errctx *ctx)
+{
+	struct checkpoint checkpoints[ADOPT_MAX];
+	struct guard_commit taken = {.commit = commit, .checkpoints = checkpoints};
+
+	TRY(own_checkpoints(guard, store, checkpoints, &taken.count, ctx));
+	return guard_committed(guard, &taken, ctx);
+}
+
 enum err guard_check(struct guard *guard, struct store *store, enum guard_verdict *ret,
 	struct errctx *ret_why, struct errctx *ctx)
 {
-	struct checkpoint checkpoints[ADOPT_MAX];
-	struct guard_commit commit = {.checkpoints = checkpoints};
 	struct guard_facts facts;
 	enum guard_verdict verdict;
 
-	TRY(facts_collect(guard, store, &facts, ctx));
+	TRY(facts_collect(&guard->record, store, &facts, ctx));
 	verdict = guard_judge(guard->valid ? &guard->record : NULL, &facts, ret_why);
 	guard->directory_ok = directory_judge(guard, &facts, verdict);
-	if (verdict == GUARD_NEW || verdict == GUARD_SAME || verdict == GUARD_ROLLED) {
-		commit.commit = facts.commit;
-		TRY(own_checkpoints(guard, store, checkpoints, &commit.count, ctx));
-		TRY(guard_committed(guard, &commit, ctx));
-	} else if (verdict == GUARD_OTHER) {
+	if (verdict == GUARD_NEW || verdict == GUARD_SAME || verdict == GUARD_ROLLED)
+		TRY(take_over(guard, store, facts.commit, ctx));
+	else if (verdict == GUARD_OTHER)
 		TRY(guard_renew(guard, ret_why->text, ctx));
+	*ret = verdict;
+	return OK;
+}
+
+enum err guard_recheck(struct guard *guard, struct store *store, enum guard_verdict *ret,
+	struct errctx *ret_why, struct errctx *ctx)
+{
+	struct guard_record record;
+	struct guard_facts facts;
+	enum guard_verdict verdict;
+
+	/* The record first: the store may only be ahead of it then. Its commits were judged at the
+	 * start; what runs since then is this process's own. */
+	if (!guard_get(guard, &record))
+		return ERR_INVALID;
+	TRY(facts_collect(&record, store, &facts, ctx));
+	if (facts.commit > record.commit)
+		facts.commit = record.commit;
+	verdict = guard_judge(&record, &facts, ret_why);
+	if (verdict == GUARD_SAME || verdict == GUARD_ROLLED) {
+		TRY(take_over(guard, store, record.commit, ctx));
+		guard->directory_ok = true;
 	}
 	*ret = verdict;
 	return OK;

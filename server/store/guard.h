@@ -34,6 +34,11 @@ void guard_close(struct guard *guard); /* NULL is fine */
 enum err guard_check(struct guard *guard, struct store *store, enum guard_verdict *ret,
 	struct errctx *ret_why, struct errctx *ctx) MUST_USE;
 
+/* While entries of own logs are fetched back: judges again. BEHIND, or another verdict, which is
+ * taken over as above; the writer may be running. */
+enum err guard_recheck(struct guard *guard, struct store *store, enum guard_verdict *ret,
+	struct errctx *ret_why, struct errctx *ctx) MUST_USE;
+
 /* Since the check: may the directory's log be continued? Only where the guard vouches for it. */
 bool guard_directory_ok(const struct guard *guard);
 

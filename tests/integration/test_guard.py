@@ -1,0 +1,325 @@
+#!/usr/bin/env python3
+"""Old data put back, copied data, a lost guard: real nodes. test_guard.py BUILD [unittest args]
+
+Each test records events, brings the store into a state that a careless hand could make, and wants
+the node to say so, to sign nothing twice, and to lose no event.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+from network import Network, wait_for  # noqa: E402
+
+BUILD = Path()
+CONFIG = """
+[replication]
+have_delay = 20ms
+cosignature_delay = 200ms
+dial_retry_min = 50ms
+dial_retry_max = 200ms
+"""
+
+
+class Guarded(unittest.TestCase):
+    """Headquarters and one office, each test with a network of its own."""
+
+    def setUp(self):
+        self.place = tempfile.TemporaryDirectory(prefix="sauti-guard-")
+        self.addCleanup(self.place.cleanup)
+        self.net = Network(self.place.name, BUILD, "guard.example")
+        self.addCleanup(self.net.stop)
+        self.hq = self.net.init()
+        self.hq.configure(CONFIG)
+        self.hq.start()
+        self.office = self.net.join("haiti", "HTI", config=CONFIG)
+        self.office.start()
+
+    def record(self, count, node=None):
+        """Opens a case with some contacts; its code and the notes written."""
+        node = node or self.office
+        code = node.json("case", "open")["code"]
+        notes = [f"lorem {code} {i}" for i in range(count)]
+        lines = "".join(json.dumps({"type": "CONTACT", "channel": "PHONE", "direction": "OUT",
+                                    "result": "REACHED", "note": note}) + "\n" for note in notes)
+        node.sauti("case", "add", code, "--from", "-", stdin=lines)
+        return code, notes
+
+    def shows(self, node, code, notes):
+        """The case is there, each event once."""
+        events = node.json("case", "show", code)["events"]
+        self.assertEqual(sorted(e["note"] for e in events if "note" in e), sorted(notes))
+
+    def snapshot(self, node, name):
+        """A copy of a stopped node's store."""
+        to = Path(self.place.name) / f"snapshot-{name}"
+        shutil.copytree(node.dir / "store", to)
+        return to
+
+    def put_back(self, node, copy):
+        """A stopped node gets that store."""
+        shutil.rmtree(node.dir / "store")
+        shutil.copytree(copy, node.dir / "store")
+
+    def guard(self, node):
+        return node.json("status")["guard"]
+
+    def whole(self, *nodes):
+        """log verify is content, and so are the peers."""
+        for node in nodes:
+            for log in node.json("log", "verify"):
+                self.assertTrue(log["ok"], log)
+
+
+class Starts(Guarded):
+    def test_nothing_happened(self):
+        code, notes = self.record(3)
+        for _ in range(3):
+            self.office.kill()
+            self.office.start()
+            guard = self.guard(self.office)
+            self.assertEqual((guard["verdict"], guard["message"]), ("same", None))
+            self.record(1)
+        self.shows(self.office, code, notes)
+        self.assertEqual(len([o for o in self.office.logs() if "/haiti/" in o]), 1)
+
+    def test_old_store_put_back(self):
+        """Read-only with a reason, until the right data is back."""
+        first = self.record(3)
+        self.net.settle()
+        self.office.stop()
+        old = self.snapshot(self.office, "old")
+        self.office.start()
+        second = self.record(3)
+        self.net.settle()
+        self.hq.stop()  # nobody to fetch from
+        self.office.stop()
+        newest = self.snapshot(self.office, "newest")
+        self.put_back(self.office, old)
+        self.office.start()
+        guard = self.guard(self.office)
+        self.assertEqual(guard["verdict"], "behind")
+        self.assertIn("entries", guard["message"])
+        self.assertIn("--new-epoch", guard["todo"])
+        refused = self.office.sauti("case", "open", check=False)
+        self.assertEqual(refused.returncode, 1, refused)
+        self.assertIn("nothing can be recorded", refused.stderr)
+        self.shows(self.office, *first)
+        text = self.office.sauti("status").stdout
+        self.assertIn("ALARM", text)
+        self.assertIn("TO DO", text)
+        self.office.stop()
+        self.put_back(self.office, newest)
+        self.office.start()
+        self.assertEqual(self.guard(self.office)["verdict"], "same")
+        third = self.record(1)
+        self.hq.start()
+        self.net.settle()
+        for code, notes in (first, second, third):
+            self.shows(self.office, code, notes)
+        self.whole(self.office, self.hq)
+
+    def test_own_entries_fetched_back(self):
+        """What a mirror holds of the own log comes back by itself, and the log goes on."""
+        first = self.record(3)
+        self.net.settle()
+        self.office.stop()
+        old = self.snapshot(self.office, "old")
+        self.office.start()
+        second = self.record(3)
+        self.net.settle()
+        origin = self.office.own()["origin"]
+        self.office.stop()
+        self.put_back(self.office, old)
+        self.office.start(unlock=False)
+        wait_for("the own entries", lambda: self.guard(self.office)["verdict"] == "same")
+        self.office.unlock()
+        third = self.record(2)
+        self.assertEqual(self.office.own()["origin"], origin)
+        self.net.settle()
+        for code, notes in (first, second, third):
+            self.shows(self.office, code, notes)
+        self.whole(self.office, self.hq)
+        self.office.kill()
+        self.office.start()
+        self.assertEqual(self.guard(self.office)["verdict"], "same")
+
+    def test_new_epoch_by_the_officer(self):
+        first = self.record(3)
+        self.net.settle()
+        self.office.stop()
+        old = self.snapshot(self.office, "old")
+        self.office.start()
+        lost = self.record(2)
+        self.net.settle()
+        self.hq.stop()
+        self.office.stop()
+        self.put_back(self.office, old)
+        self.office.start()
+        before = [o for o in self.office.logs() if "/haiti/" in o][0]
+        self.office.sauti("lock")
+        wrong = self.office.sauti("unlock", "--new-epoch", "--passphrase-file", "/dev/null", check=False)
+        self.assertNotEqual(wrong.returncode, 0)
+        answer = self.office.json("unlock", "--new-epoch", "--passphrase-file", self.net.passphrase)
+        self.assertEqual(answer["previous_log"], before)
+        self.assertNotEqual(answer["log"], before)
+        self.assertTrue(answer["recording"])
+        self.assertEqual(self.guard(self.office)["verdict"], "same")
+        second = self.record(2)
+        # Headquarters takes the new log, and gives back what the office lost of the old one.
+        self.hq.start()
+        wait_for("the new log at headquarters",
+                 lambda: self.hq.logs().get(answer["log"], {}).get("size", 0) ==
+                 self.office.logs()[answer["log"]]["size"])
+        wait_for("the old log at the office",
+                 lambda: self.office.logs()[before]["size"] == self.hq.logs()[before]["size"])
+        self.assertIn("came back", self.guard(self.office)["todo"])
+        self.office.sauti("lock")
+        self.office.unlock()
+        for code, notes in (first, lost, second):
+            self.shows(self.office, code, notes)
+        # It survives restarts, and is not opened twice.
+        self.office.kill()
+        self.office.start()
+        self.assertEqual(self.guard(self.office)["verdict"], "same")
+        again = self.office.sauti("unlock", "--new-epoch", "--passphrase-file", self.net.passphrase,
+                                  check=False)
+        self.assertNotEqual(again.returncode, 0)
+        self.record(1)
+        self.assertEqual(self.office.own()["origin"], answer["log"])
+        self.whole(self.office, self.hq)
+
+    def test_in_order_needs_no_new_epoch(self):
+        self.office.sauti("lock")
+        refused = self.office.sauti("unlock", "--new-epoch", "--passphrase-file",
+                                    self.net.passphrase, check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("in order", refused.stderr)
+
+    def test_guard_lost(self):
+        first = self.record(3)
+        self.net.settle()
+        # Events that nobody else holds yet: they must be sealed again.
+        self.hq.stop()
+        only_here = self.record(5)
+        self.office.stop()
+        shutil.rmtree(f"{self.office.dir}.guard")
+        self.office.start(unlock=False)
+        guard = self.guard(self.office)
+        self.assertEqual(guard["verdict"], "other")
+        self.assertIn("missing", guard["message"])
+        # Locked commits do not make it forget: another start says the same.
+        self.office.kill()
+        self.office.start(unlock=False)
+        self.assertEqual(self.guard(self.office)["verdict"], "other")
+        old = [o for o in self.office.logs() if "/haiti/" in o][0]
+        answer = self.office.unlock()
+        self.assertEqual(answer["previous_log"], old)
+        wait_for("sealing again", lambda: not self.guard(self.office)["resealing"])
+        # CASE_OPENED (one part) and five contacts of two parts. Of what headquarters held as
+        # much is sealed again as it is not known here that it does.
+        resealed = self.guard(self.office)["resealed"]
+        self.assertIn(resealed, (11, 18))
+        new = self.office.logs()[answer["log"]]
+        self.assertEqual(new["size"], resealed + 1)
+        for code, notes in (first, only_here):
+            self.shows(self.office, code, notes)
+        third = self.record(1)
+        self.hq.start()
+        wait_for("the new log at headquarters",
+                 lambda: self.hq.logs().get(answer["log"], {}).get("size") ==
+                 self.office.logs()[answer["log"]]["size"])
+        # Unlocking again seals nothing again.
+        size = self.office.logs()[answer["log"]]["size"]
+        self.office.kill()
+        self.office.start()
+        wait_for("sealing again", lambda: not self.guard(self.office)["resealing"])
+        self.assertEqual(self.office.logs()[answer["log"]]["size"], size)
+        for code, notes in (first, only_here, third):
+            self.shows(self.office, code, notes)
+        self.whole(self.office, self.hq)
+
+    def test_copy_on_another_machine(self):
+        """A copied data directory with its keys, started beside the first: it never signs the old log."""
+        first = self.record(3)
+        self.net.settle()
+        self.office.stop()
+        shutil.copytree(self.office.dir, Path(self.place.name) / "copy")
+        self.office.start()
+        second = self.record(1)
+        self.office.stop()
+        original = self.office.dir
+        self.office.dir = Path(self.place.name) / "copy"
+        self.office.start(unlock=False)
+        self.assertEqual(self.guard(self.office)["verdict"], "other")
+        answer = self.office.unlock()
+        self.assertTrue(answer["previous_log"])
+        self.shows(self.office, *first)
+        self.record(1)
+        self.office.stop()
+        self.office.dir = original
+        self.office.start()
+        self.assertEqual(self.guard(self.office)["verdict"], "same")
+        self.shows(self.office, *second)
+        self.record(1)
+        self.whole(self.office, self.hq)
+
+    def test_interrupted_opening(self):
+        """Killed between any two steps, the opening of a new log ends with one new log."""
+        first = self.record(4)
+        self.hq.stop()
+        self.office.stop()
+        guard = Path(f"{self.office.dir}.guard")
+        shutil.rmtree(guard)
+        self.office.start(unlock=False)
+        self.office.stop()
+        # After the guard, before the keystore.
+        keystore = (self.office.dir / "keys/keystore").read_bytes()
+        store = self.snapshot(self.office, "opening")
+        self.office.start(unlock=False)
+        origin = self.office.unlock()["log"]
+        self.office.kill()
+        (self.office.dir / "keys/keystore").write_bytes(keystore)
+        self.put_back(self.office, store)
+        self.office.start(unlock=False)
+        verdict = self.guard(self.office)["verdict"]
+        self.assertIn(verdict, ("behind", "other"))
+        self.office.kill()
+        shutil.rmtree(guard)
+        self.office.start(unlock=False)
+        again = self.office.unlock()
+        self.assertNotEqual(again["log"], origin)
+        self.shows(self.office, *first)
+
+    def test_two_daemons(self):
+        # Another data directory with this node's guard: refused, named.
+        copy = Path(self.place.name) / "copy"
+        shutil.copytree(self.office.dir, copy, ignore=shutil.ignore_patterns("control.sock"))
+        with open(copy / "sauti.conf", encoding="utf-8") as f:
+            text = f.read().replace("[node]\n", f"[node]\nguard = {self.office.dir}.guard\n", 1)
+        (copy / "sauti.conf").write_text(text, encoding="utf-8")
+        done = subprocess.run([BUILD / "sautid", "--dir", copy], capture_output=True, text=True,
+                              timeout=30, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another process is using guard", done.stderr)
+
+    def test_guard_of_another_node(self):
+        self.office.stop()
+        shutil.rmtree(f"{self.office.dir}.guard")
+        self.hq.stop()
+        shutil.copytree(f"{self.hq.dir}.guard", f"{self.office.dir}.guard")
+        done = subprocess.run([BUILD / "sautid", "--dir", self.office.dir], capture_output=True,
+                              text=True, timeout=30, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("belongs to node 'hq'", done.stderr)
+
+
+if __name__ == "__main__":
+    BUILD = Path(sys.argv.pop(1)).resolve()
+    unittest.main()
