@@ -52,9 +52,18 @@ void bench_open(struct bench *bench, size_t map_size)
 		fail_msg("%s", ctx.text);
 	bench->woken = eventfd(0, EFD_CLOEXEC);
 	assert_true(bench->woken >= 0);
-	struct writer_opts writer = {bench->store, NULL, on_wake, bench};
+	bench_writer(bench, NULL);
+}
 
-	assert_ok(writer_start(&writer, &bench->writer, &ctx));
+void bench_writer(struct bench *bench, struct guard *guard)
+{
+	struct writer_opts opts = {bench->store, guard, on_wake, bench};
+	struct errctx ctx = {""};
+
+	if (bench->writer != NULL)
+		writer_stop(bench->writer);
+	writer_free(bench->writer);
+	assert_ok(writer_start(&opts, &bench->writer, &ctx));
 }
 
 void bench_close(struct bench *bench)

@@ -40,6 +40,8 @@ struct bench {
 int bench_setup(void **state);
 int bench_teardown(void **state);
 void bench_open(struct bench *bench, size_t map_size);
+/* Another writer in place of the one there is, with a guard. */
+void bench_writer(struct bench *bench, struct guard *guard);
 void bench_close(struct bench *bench);
 void bench_reopen(struct bench *bench);
 /* Waits until `count` submitted writes have come back, in a list. */

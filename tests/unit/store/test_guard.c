@@ -1,0 +1,393 @@
+/* The guard file, and the writer that has it follow. */
+#include "tests/unit/store/support.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+struct fixture {
+	struct bench *bench;
+	struct guard *guard;
+	char directory[300], file[320];
+};
+
+static struct guard_opts guard_opts_of(struct fixture *f, const char *node)
+{
+	return (struct guard_opts){
+		.path = f->directory, .network = NETWORK, .node = node, .directory = ""};
+}
+
+static enum err try_open(struct fixture *f, const char *node, const char *says)
+{
+	struct guard_opts opts = guard_opts_of(f, node);
+	struct errctx ctx = {""};
+	enum err err = guard_open(&opts, &f->guard, &ctx);
+
+	if (strstr(ctx.text, says) == NULL)
+		fail_msg("'%s' does not say '%s'", ctx.text, says);
+	return err;
+}
+
+/* The store under its guard, as a start does it. */
+static enum guard_verdict begin(struct fixture *f)
+{
+	struct errctx ctx = {""}, why = {""};
+	enum guard_verdict verdict = GUARD_OTHER;
+
+	assert_ok(try_open(f, NODE, ""));
+	if (guard_check(f->guard, f->bench->store, &verdict, &why, &ctx) != OK)
+		fail_msg("%s", ctx.text);
+	bench_writer(f->bench, f->guard);
+	return verdict;
+}
+
+static void end(struct fixture *f)
+{
+	bench_close(f->bench);
+	guard_close(f->guard);
+	f->guard = NULL;
+	bench_open(f->bench, f->bench->map_size);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	void *bench;
+
+	assert_non_null(f);
+	bench_setup(&bench);
+	f->bench = bench;
+	snprintf(f->directory, sizeof(f->directory), "%s/guard", f->bench->place.directory);
+	snprintf(f->file, sizeof(f->file), "%s/guard", f->directory);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	void *bench = f->bench;
+	int rc;
+
+	writer_stop(f->bench->writer);
+	rc = bench_teardown(&bench);
+	guard_close(f->guard);
+	free(f);
+	return rc;
+}
+
+static void file_read(struct fixture *f, uint8_t ret[GUARD_SLOTS * GUARD_SLOT_SIZE])
+{
+	FILE *file = fopen(f->file, "r");
+
+	assert_non_null(file);
+	assert_int_equal(
+		fread(ret, 1, GUARD_SLOTS * GUARD_SLOT_SIZE, file), GUARD_SLOTS * GUARD_SLOT_SIZE);
+	fclose(file);
+}
+
+static void file_write(struct fixture *f, const uint8_t *bytes, size_t at, size_t size)
+{
+	int fd = open(f->file, O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, bytes, size, (off_t)at), size);
+	close(fd);
+}
+
+/* The slot that counts. */
+static unsigned newest_slot(const uint8_t *bytes)
+{
+	struct guard_record a, b;
+
+	if (guard_record_read(bytes_make(bytes, GUARD_SLOT_SIZE), &a) != OK)
+		return 1;
+	if (guard_record_read(bytes_make(bytes + GUARD_SLOT_SIZE, GUARD_SLOT_SIZE), &b) != OK)
+		return 0;
+	return b.sequence > a.sequence;
+}
+
+static void test_follows(void **state)
+{
+	struct fixture *f = *state;
+	struct guard_record record;
+	struct tlog log;
+
+	tlog_init(&log, 1);
+	assert_int_equal(begin(f), GUARD_NEW);
+	for (size_t i = 1; i <= 5; i++) {
+		tlog_append(f->bench, &log, 3);
+		assert_true(guard_get(f->guard, &record));
+		assert_int_equal(record.commit, bench_commits(f->bench));
+		assert_int_equal(record.log_count, 1);
+		assert_string_equal(record.logs[0].origin.text, log.origin.text);
+		assert_int_equal(record.logs[0].size, 3 * i);
+		assert_memory_equal(record.logs[0].root.b, log.roots[3 * i].b, HASH_SIZE);
+	}
+	end(f);
+	assert_int_equal(begin(f), GUARD_SAME);
+	tlog_append(f->bench, &log, 1);
+	end(f);
+	assert_int_equal(begin(f), GUARD_SAME);
+	tlog_check(f->bench, &log);
+	tlog_release(&log);
+}
+
+/* The commit is there and the guard did not follow: a power cut between the two. */
+static void test_one_commit_ahead(void **state)
+{
+	uint8_t before[GUARD_SLOTS * GUARD_SLOT_SIZE], after[sizeof(before)];
+	struct fixture *f = *state;
+	struct tlog log;
+
+	tlog_init(&log, 1);
+	assert_int_equal(begin(f), GUARD_NEW);
+	tlog_append(f->bench, &log, 3);
+	for (unsigned round = 0; round < 4; round++) {
+		unsigned slot;
+
+		file_read(f, before);
+		tlog_append(f->bench, &log, 2);
+		file_read(f, after);
+		slot = newest_slot(after);
+		assert_int_not_equal(slot, newest_slot(before));
+		end(f);
+		/* The other slot was not touched. The new one: not written at all, half of it, or
+		 * with zeros: each time the older one counts. */
+		assert_memory_equal(before + (1 - slot) * GUARD_SLOT_SIZE,
+			after + (1 - slot) * GUARD_SLOT_SIZE, GUARD_SLOT_SIZE);
+		if (round == 0)
+			file_write(f, before, 0, sizeof(before));
+		else if (round == 1)
+			file_write(f, before + slot * GUARD_SLOT_SIZE, slot * GUARD_SLOT_SIZE, 512);
+		else
+			file_write(f, (const uint8_t[512]){0},
+				slot * GUARD_SLOT_SIZE + (round - 2) * 3584, 512);
+		assert_int_equal(begin(f), GUARD_SAME);
+	}
+	tlog_check(f->bench, &log);
+	tlog_release(&log);
+}
+
+static void test_two_commits_ahead(void **state)
+{
+	uint8_t before[GUARD_SLOTS * GUARD_SLOT_SIZE];
+	struct fixture *f = *state;
+	struct tlog log;
+
+	tlog_init(&log, 1);
+	assert_int_equal(begin(f), GUARD_NEW);
+	tlog_append(f->bench, &log, 3);
+	file_read(f, before);
+	tlog_append(f->bench, &log, 2);
+	tlog_append(f->bench, &log, 2);
+	end(f);
+	file_write(f, before, 0, sizeof(before));
+	assert_int_equal(begin(f), GUARD_OTHER);
+	end(f);
+	/* It is not forgotten, although the numbers agree again. */
+	assert_int_equal(begin(f), GUARD_OTHER);
+	tlog_release(&log);
+}
+
+static void test_guard_lost(void **state)
+{
+	struct fixture *f = *state;
+	struct tlog log;
+
+	tlog_init(&log, 1);
+	assert_int_equal(begin(f), GUARD_NEW);
+	end(f);
+	/* Nothing was ever committed under it: it may go. */
+	assert_int_equal(unlink(f->file), 0);
+	assert_int_equal(begin(f), GUARD_NEW);
+	tlog_append(f->bench, &log, 1);
+	end(f);
+	assert_int_equal(unlink(f->file), 0);
+	assert_int_equal(begin(f), GUARD_OTHER);
+	/* Commits of others go on, and change nothing about that. */
+	end(f);
+	assert_int_equal(begin(f), GUARD_OTHER);
+	tlog_release(&log);
+}
+
+/* Somebody else writes to it: whatever is committed is not acknowledged, and nothing after it is
+ * even committed. The next start goes on: nothing was lost. */
+static void test_written_by_another(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t bytes[GUARD_SLOTS * GUARD_SLOT_SIZE];
+	struct tlog log;
+	uint64_t commits;
+
+	tlog_init(&log, 1);
+	assert_int_equal(begin(f), GUARD_NEW);
+	tlog_append(f->bench, &log, 2);
+	file_read(f, bytes);
+	bytes[newest_slot(bytes) * GUARD_SLOT_SIZE + 100] ^= 1;
+	file_write(f, bytes, 0, sizeof(bytes));
+	assert_int_equal(bench_write(f->bench, tlog_write(&log, 2)), ERR_FORK);
+	assert_non_null(strstr(f->bench->ctx.text, "somebody else"));
+	commits = bench_commits(f->bench);
+	assert_int_equal(bench_write(f->bench, tlog_write(&log, 2)), ERR_FORK);
+	assert_int_equal(bench_commits(f->bench), commits);
+	tlog_release(&log);
+}
+
+static void test_whose(void **state)
+{
+	struct fixture *f = *state;
+	struct guard *first;
+	struct tlog log;
+
+	tlog_init(&log, 1);
+	begin(f);
+	first = f->guard;
+	assert_int_equal(try_open(f, NODE, "another process is using guard"), ERR_BUSY);
+	f->guard = first;
+	tlog_append(f->bench, &log, 1);
+	end(f);
+	assert_int_equal(try_open(f, "congo", "belongs to node 'haiti'"), ERR_INVALID);
+	f->guard = NULL;
+	tlog_release(&log);
+}
+
+static void test_no_place_for_it(void **state)
+{
+	struct fixture *f = *state;
+	FILE *file = fopen(f->directory, "w");
+
+	assert_non_null(file);
+	fclose(file);
+	assert_int_equal(try_open(f, NODE, f->directory), ERR_IO);
+	f->guard = NULL;
+	assert_int_equal(unlink(f->directory), 0);
+}
+
+/* A new log takes the place of the old one in one commit; an older epoch never comes back. */
+static void test_next(void **state)
+{
+	struct fixture *f = *state;
+	struct guard_record record;
+	struct tlog old, new;
+
+	tlog_init(&old, 1);
+	tlog_init(&new, 2);
+	begin(f);
+	tlog_append(f->bench, &old, 2);
+	assert_ok(guard_next(f->guard, &old.origin, &new.origin, bench_commits(f->bench), NULL));
+	assert_true(guard_opens(f->guard, new.origin.text));
+	end(f);
+	assert_int_equal(begin(f), GUARD_OTHER);
+	/* Entries of the old log that come back from elsewhere. */
+	tlog_append(f->bench, &old, 1);
+	assert_true(guard_opens(f->guard, new.origin.text));
+	tlog_append(f->bench, &new, 1);
+	assert_false(guard_opens(f->guard, new.origin.text));
+	guard_get(f->guard, &record);
+	assert_string_equal(guard_record_own(&record)->origin.text, new.origin.text);
+	assert_false(record.renew);
+	tlog_append(f->bench, &old, 1);
+	guard_get(f->guard, &record);
+	assert_int_equal(record.log_count, 1);
+	assert_string_equal(guard_record_own(&record)->origin.text, new.origin.text);
+	end(f);
+	assert_int_equal(begin(f), GUARD_SAME);
+	tlog_release(&old);
+	tlog_release(&new);
+}
+
+/* The first entry of the new log is durable, the guard did not follow: it has begun all the same.
+ */
+static void test_next_one_ahead(void **state)
+{
+	uint8_t before[GUARD_SLOTS * GUARD_SLOT_SIZE];
+	struct fixture *f = *state;
+	struct guard_record record;
+	struct tlog old, new;
+
+	tlog_init(&old, 1);
+	tlog_init(&new, 2);
+	begin(f);
+	tlog_append(f->bench, &old, 2);
+	assert_ok(guard_next(f->guard, &old.origin, &new.origin, bench_commits(f->bench), NULL));
+	file_read(f, before);
+	tlog_append(f->bench, &new, 1);
+	end(f);
+	file_write(f, before, 0, sizeof(before));
+	assert_int_equal(begin(f), GUARD_SAME);
+	guard_get(f->guard, &record);
+	assert_string_equal(guard_record_own(&record)->origin.text, new.origin.text);
+	assert_string_equal(record.next.text, "");
+	tlog_release(&old);
+	tlog_release(&new);
+}
+
+static void test_stop(void **state)
+{
+	struct fixture *f = *state;
+	struct tlog log;
+
+	tlog_init(&log, 1);
+	begin(f);
+	tlog_append(f->bench, &log, 2);
+	assert_ok(guard_stop(f->guard, "shown by 'cleo'", NULL));
+	assert_ok(guard_stop(f->guard, "again", NULL));
+	end(f);
+	assert_int_equal(begin(f), GUARD_STOPPED);
+	tlog_release(&log);
+}
+
+/* Entries that were lost come back: judged again, the log is whole. */
+static void test_recheck(void **state)
+{
+	struct fixture *f = *state;
+	struct errctx why, ctx = {""};
+	enum guard_verdict verdict;
+	struct guard_record record;
+	struct store_write *write;
+	struct tlog log;
+
+	tlog_init(&log, 1);
+	begin(f);
+	tlog_append(f->bench, &log, 2);
+	/* As if ten had been signed. */
+	write = tlog_write(&log, 8);
+	guard_get(f->guard, &record);
+	struct checkpoint ten = {.origin = log.origin, .size = 10, .root = log.roots[10]};
+	struct guard_commit commit = {.commit = record.commit, .checkpoints = &ten, .count = 1};
+
+	assert_ok(guard_committed(f->guard, &commit, NULL));
+	end(f);
+	assert_int_equal(begin(f), GUARD_BEHIND);
+	assert_ok(guard_recheck(f->guard, f->bench->store, &verdict, &why, &ctx));
+	assert_int_equal(verdict, GUARD_BEHIND);
+	assert_ok(bench_write(f->bench, write));
+	assert_ok(guard_recheck(f->guard, f->bench->store, &verdict, &why, &ctx));
+	assert_int_equal(verdict, GUARD_SAME);
+	tlog_release(&log);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_follows),
+		TEST(test_one_commit_ahead),
+		TEST(test_two_commits_ahead),
+		TEST(test_guard_lost),
+		TEST(test_written_by_another),
+		TEST(test_whose),
+		TEST(test_no_place_for_it),
+		TEST(test_next),
+		TEST(test_next_one_ahead),
+		TEST(test_stop),
+		TEST(test_recheck),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
