@@ -138,6 +138,40 @@ static void noted_twice_counts_once(void **state)
 	casebook_free(book);
 }
 
+/* An event of an older epoch, sealed again in the new one. */
+static void sealed_again(void **state)
+{
+	struct casebook *book = book_make();
+	struct casebook_key *core = key_of(book, 1, GROUP_CORE);
+	struct casebook_at old = {4, 99, OTHER_LOG};
+	struct part_info part = part_of(core, 1, true);
+	struct casebook_event_info info;
+	struct casebook_ticket ticket;
+	uint64_t i;
+
+	assert_int_equal(casebook_reserve_again(book, core, &part, &i, &ticket), ERR_NOTFOUND);
+	assert_ok(casebook_note(book, core, &old, &part));
+	assert_int_equal(casebook_reserve(book, core, &part, &i, &ticket), ERR_EXISTS);
+	assert_false(casebook_in_own_log(book, core, core->entries[0].event));
+	assert_ok(casebook_reserve_again(book, core, &part, &i, &ticket));
+	assert_int_equal(i, 0);
+	assert_int_equal(casebook_reserve_again(book, core, &part, &i, &ticket), ERR_EXISTS);
+	/* A commit that fails takes the number back, and not what the older epoch has. */
+	casebook_abort(book);
+	assert_int_equal(core->next_i, 0);
+	assert_int_equal(core->entry_count, 1);
+	assert_true(casebook_find_event(book, &part.event_id, &info));
+	assert_true(info.committed);
+	assert_int_equal(info.target.groups, GROUP_BIT(GROUP_CORE));
+	assert_int_equal(casebook_event_count(book), 1);
+	assert_ok(casebook_reserve_again(book, core, &part, &i, &ticket));
+	casebook_commit(book, &ticket, 7);
+	assert_true(casebook_in_own_log(book, core, core->entries[0].event));
+	assert_int_equal(core->next_i, 1);
+	assert_int_equal(casebook_event_count(book), 1);
+	casebook_free(book);
+}
+
 static void wrong_notes_are_refused(void **state)
 {
 	struct casebook *book = book_make();
@@ -391,6 +425,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(notes_are_found_again),
 		cmocka_unit_test(noted_twice_counts_once),
+		cmocka_unit_test(sealed_again),
 		cmocka_unit_test(wrong_notes_are_refused),
 		cmocka_unit_test(keys),
 		cmocka_unit_test(reserved_then_committed),

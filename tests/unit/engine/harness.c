@@ -744,7 +744,10 @@ void rig_fetch_all(
 			.target = size,
 			.note = true});
 	rig_written(rig, OK);
-	rig_signed(rig, OK);
+	/* A node does not cosign its own logs, of whatever epoch. */
+	if (strncmp(chain->origin.text, NETWORK "/ben/", strlen(NETWORK "/ben/")) != 0)
+		rig_signed(rig, OK);
+	assert_int_equal(rig->sign_count, 0);
 	assert_true(rig_log(rig, &chain->origin, &log));
 	assert_int_equal(log.size, size);
 }

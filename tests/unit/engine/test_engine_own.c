@@ -487,6 +487,111 @@ static void test_own_checkpoint_beyond_what_is_held(void **state)
 	chain_release(&own);
 }
 
+static bool is_own(const struct rig *rig, const struct origin *origin)
+{
+	struct engine_log log;
+
+	assert_true(rig_log(rig, origin, &log));
+	return log.own;
+}
+
+/* A store that is behind what was signed: the own log is fetched from those who hold it, nothing is
+ * written, and nothing others show is taken for a fork. Then it goes on. */
+static void test_own_entries_fetched_back(void **state)
+{
+	struct rig *rig = *state;
+	struct chain own;
+	struct session_id s;
+	struct engine_log log;
+	uint64_t t;
+
+	rig_own_log(rig, &own, 3);
+	chain_grow(&own, 10);
+	rig->opts.own = OWN_NONE;
+	rig_restart(rig);
+	rig_load_directory(rig);
+	rig_load(rig, &own, 3, 3, ACTORS);
+	rig_start(rig);
+	assert_false(is_own(rig, &own.origin));
+	s = rig_session(rig, ANNA);
+	rig_fetch_all(rig, s, &own, 8);
+	assert_true(rig_log(rig, &own.origin, &log));
+	assert_int_equal(log.size, 8);
+	assert_false(log.frozen);
+	/* An append has nowhere to go, and the author does not cosign itself. */
+	t = rig_append(rig, &own, 8, 1);
+	is_answered(rig, 0, t, ERR_NOTFOUND, 0);
+	rig_step(rig, &(struct event){.type = EVENT_OWN, .origin = &own.origin});
+	assert_true(is_own(rig, &own.origin));
+	rig_unlock(rig);
+	t = rig_append(rig, &own, 8, 2);
+	rig_signed(rig, OK);
+	rig_written(rig, OK);
+	is_answered(rig, 0, t, OK, 8);
+	chain_release(&own);
+}
+
+/* After a new epoch the old one is fetched like anybody's, also what this node never had of it. */
+static void test_older_epoch_is_a_log_like_any_other(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id s = rig_session(rig, ANNA);
+	struct chain own, next;
+	struct origin origin;
+	struct engine_log log;
+	struct event unlocked = {.type = EVENT_UNLOCKED, .origin = &origin};
+
+	rig_own_log(rig, &own, 3);
+	chain_grow(&own, 10);
+	rig_hear_have(rig, s, &own, 8);
+	is_frozen(rig, &own.origin);
+	assert_non_null(rig_effect(rig, EFFECT_FORKED, 0));
+	rig_step(rig, &(struct event){.type = EVENT_LOCKED});
+
+	assert_int_equal(
+		origin_make(bytes_str(NETWORK), bytes_str("ben"), 2, (uint8_t[8]){9}, &origin), OK);
+	unlocked.key = signer_public(rig->actor[BEN].log);
+	rig_step(rig, &unlocked);
+	assert_true(is_own(rig, &origin));
+	assert_false(is_own(rig, &own.origin));
+	assert_true(rig_log(rig, &own.origin, &log));
+	assert_false(log.frozen);
+	chain_init(&next, &origin, rig->actor[BEN].log);
+	chain_add_opened(&next, rig->actor[BEN].node);
+	rig_append(rig, &next, 0, 1);
+	rig_signed(rig, OK);
+	rig_written(rig, OK);
+	assert_int_equal(rig_count(rig, EFFECT_APPENDED), 1);
+	rig_fetch_all(rig, s, &own, 8);
+	assert_true(rig_log(rig, &own.origin, &log));
+	assert_int_equal(log.size, 8);
+	chain_release(&own);
+	chain_release(&next);
+}
+
+/* A store that is behind in others' logs cosigns nothing until it is told that it is not. */
+static void test_cosigning_paused(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id s;
+	struct chain chain;
+
+	rig_chain(rig, CLEO, &chain, 6);
+	rig->opts.cosigning_paused = true;
+	rig_restart(rig);
+	rig_load_directory(rig);
+	rig_load(rig, &chain, 3, 3, ACTORS);
+	rig_start(rig);
+	assert_int_equal(rig_count(rig, EFFECT_COSIGN), 0);
+	s = rig_session(rig, CLEO);
+	rig_hear_have(rig, s, &chain, 3);
+	assert_int_equal(rig_count(rig, EFFECT_COSIGN), 0);
+	rig_step(rig, &(struct event){.type = EVENT_CAUGHT_UP});
+	assert_int_equal(rig_count(rig, EFFECT_COSIGN), 1);
+	assert_string_equal(rig_effect(rig, EFFECT_COSIGN, 0)->origin.text, chain.origin.text);
+	chain_release(&chain);
+}
+
 static void test_own_checkpoint_that_differs(void **state)
 {
 	struct rig *rig = *state;
@@ -834,6 +939,9 @@ int main(void)
 		TEST(test_forked_target),
 		TEST(test_fork_while_writing),
 		TEST(test_own_checkpoint_beyond_what_is_held),
+		TEST(test_own_entries_fetched_back),
+		TEST(test_older_epoch_is_a_log_like_any_other),
+		TEST(test_cosigning_paused),
 		TEST(test_own_checkpoint_that_differs),
 		TEST(test_held),
 		TEST(test_held_with_a_bad_signature),
