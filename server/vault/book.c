@@ -41,7 +41,7 @@ void pool_wipe(struct pool *pool)
 static enum err log_add(struct book *book, const char *text, struct errctx *ctx)
 {
 	struct origin_parts parts;
-	struct book_log log;
+	struct book_log log = {.kept = 0};
 
 	for (uint16_t i = 0; i < book->log_count; i++)
 		if (strcmp(book->logs[i].origin.text, text) == 0)
