@@ -714,6 +714,14 @@ static void entry_abort(struct casebook *book, struct casebook_key *key)
 		event_drop(book, entry->event);
 }
 
+static void code_forget(struct casebook *book, struct casebook_case *kase)
+{
+	case_unlink_code(book, kase);
+	wipe(kase->code, sizeof kase->code);
+	wipe(kase->opened_on, sizeof kase->opened_on);
+	kase->opened_reserved = false;
+}
+
 void casebook_abort(struct casebook *book)
 {
 	for (struct casebook_key *key = book->reserved_keys; key != NULL;
@@ -722,15 +730,31 @@ void casebook_abort(struct casebook *book)
 
 		while (key->entry_count > key->entry_committed)
 			entry_abort(book, key);
-		if (kase->opened_reserved) {
-			case_unlink_code(book, kase);
-			wipe(kase->code, sizeof kase->code);
-			wipe(kase->opened_on, sizeof kase->opened_on);
-			kase->opened_reserved = false;
-		}
+		if (kase->opened_reserved)
+			code_forget(book, kase);
 	}
 	assert(book->reserved == 0);
 	reserved_forget(book);
+}
+
+void casebook_take_back(struct casebook *book, const struct casebook_ticket *tickets, size_t count)
+{
+	while (count > 0) {
+		struct casebook_key *key = tickets[--count].key;
+		struct casebook_case *kase = key->owner;
+		const struct stored_event *event =
+			event_at(book, key->entries[tickets[count].entry].event);
+		bool opened = kase->opened_reserved && event->type == EVENT_CASE_OPENED &&
+			      event->main == key->group;
+
+		assert(tickets[count].entry == key->entry_count - 1 &&
+			key->entry_count > key->entry_committed);
+		entry_abort(book, key);
+		if (opened)
+			code_forget(book, kase);
+	}
+	if (book->reserved == 0)
+		reserved_forget(book);
 }
 
 size_t casebook_reserved(const struct casebook *book)

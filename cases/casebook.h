@@ -135,6 +135,8 @@ bool casebook_in_own_log(
 void casebook_commit(struct casebook *book, const struct casebook_ticket *ticket, uint64_t index);
 /* Takes back everything that is reserved and not committed. */
 void casebook_abort(struct casebook *book);
+/* Takes back the newest reservations alone: these, in the order in which they were made. */
+void casebook_take_back(struct casebook *book, const struct casebook_ticket *tickets, size_t count);
 /* A new epoch: from now on the node writes the log of that number; every key counts i there, from
  * what is noted of it. Nothing may be reserved. */
 void casebook_set_own_log(struct casebook *book, uint16_t log);

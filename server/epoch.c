@@ -7,6 +7,9 @@
 #include "server/internal.h"
 #include "server/log.h"
 
+/* Nobody shows more of any log for so long: nothing is missing that could be had. */
+enum { CAUGHT_UP_MS = 60 * 1000 };
+
 bool guard_state_writable(const struct guard_state *state)
 {
 	/* OTHER: what the unlocked node has is the new log. */
@@ -101,6 +104,12 @@ static bool caught_up(
 		       usage.commits >= record->commit);
 }
 
+static void all_there(struct runtime *rt)
+{
+	log_line(LOG_INFO, "guard: the store has caught up");
+	runtime_step(rt, &(struct event){.type = EVENT_CAUGHT_UP});
+}
+
 void runtime_entries_returned(struct runtime *rt, const struct store_write *write)
 {
 	struct origin_parts parts;
@@ -138,23 +147,18 @@ void runtime_guard_written(struct runtime *rt)
 	snprintf(state->why, sizeof(state->why), "%.*s", GUARD_WHY_MAX, why.text);
 	if (before == GUARD_BEHIND && verdict != GUARD_BEHIND)
 		recovered(rt, &record);
-	if (verdict == GUARD_SAME) {
-		log_line(LOG_INFO, "guard: the store has caught up");
-		runtime_step(rt, &(struct event){.type = EVENT_CAUGHT_UP});
-	}
+	if (verdict == GUARD_SAME)
+		all_there(rt);
 }
 
-void runtime_tell_vault(struct runtime *rt, enum err error, uint64_t index)
+void runtime_guard_tidy(struct runtime *rt)
 {
-	struct vault_request *tell;
-
-	if (rt->stopping) /* the vault has forgotten everything already */
+	if (rt->guard_state.verdict != GUARD_ROLLED || !engine_caught_up(rt->engine, CAUGHT_UP_MS))
 		return;
-	tell = vault_request_new(error == OK ? VAULT_COMMITTED : VAULT_ABORTED, NULL);
-	if (tell == NULL)
-		runtime_out_of_memory();
-	tell->index = index;
-	vault_submit(rt->vault, tell);
+	writer_caught_up(rt->writer);
+	rt->guard_state.verdict = GUARD_SAME;
+	rt->guard_state.why[0] = '\0';
+	all_there(rt);
 }
 
 /* ---- sealing again ---- */
@@ -173,7 +177,7 @@ static void on_reseal_appended(void *arg, enum err error, uint64_t index)
 {
 	struct runtime *rt = arg;
 
-	runtime_tell_vault(rt, error, index);
+	runtime_tell_vault(rt, rt->guard_state.reseal_batch, error, index);
 	if (error != OK || rt->stopping) {
 		rt->guard_state.resealing = false;
 		if (!rt->stopping)
@@ -182,7 +186,7 @@ static void on_reseal_appended(void *arg, enum err error, uint64_t index)
 				err_text(error));
 		return;
 	}
-	rt->guard_state.resealed += rt->guard_state.reseal_batch;
+	rt->guard_state.resealed += rt->guard_state.reseal_count;
 	runtime_reseal(rt);
 }
 
@@ -203,7 +207,8 @@ void runtime_resealed(struct runtime *rt, struct vault_request *done)
 				(unsigned long long)done->known);
 		return;
 	}
-	rt->guard_state.reseal_batch = done->added;
+	rt->guard_state.reseal_count = done->added;
+	rt->guard_state.reseal_batch = (struct sealed_batch){done->batch, done->wave};
 	done->entries = NULL;
 	runtime_append(rt, done->log_origin, entries, on_reseal_appended, rt);
 }

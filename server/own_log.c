@@ -39,6 +39,30 @@ void runtime_append(
 	runtime_step(rt, &event);
 }
 
+bool runtime_may_append(const struct runtime *rt, struct sealed_batch batch)
+{
+	return rt->failed_wave != batch.wave;
+}
+
+void runtime_tell_vault(
+	struct runtime *rt, struct sealed_batch batch, enum err error, uint64_t index)
+{
+	struct vault_request *tell;
+
+	if (error != OK && runtime_may_append(rt, batch)) {
+		rt->failed_wave = batch.wave;
+		rt->failed_wave_error = error;
+	}
+	if (rt->stopping) /* the vault has forgotten everything already */
+		return;
+	tell = vault_request_new(error == OK ? VAULT_COMMITTED : VAULT_ABORTED, NULL);
+	if (tell == NULL)
+		runtime_out_of_memory();
+	tell->batch = batch.batch;
+	tell->index = index;
+	vault_submit(rt->vault, tell);
+}
+
 struct opening {
 	struct runtime *rt;
 	append_done done;

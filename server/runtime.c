@@ -127,6 +127,7 @@ static void on_tidy(uv_timer_t *timer)
 	struct runtime *rt = timer->data;
 
 	store_tidy(rt->store);
+	runtime_guard_tidy(rt);
 }
 
 static void on_written(uv_async_t *async)

@@ -29,13 +29,19 @@ struct append_waiting {
 	struct append_waiting *next;
 };
 
+/* Entries that the vault sealed together. */
+struct sealed_batch {
+	uint64_t batch, wave;
+};
+
 /* What the guard found at the start, or since. */
 struct guard_state {
 	enum guard_verdict verdict;
 	char why[GUARD_WHY_MAX + 1]; /* in words; "" when all is well */
 	uint64_t resealed;           /* entries of older epochs sealed again, since the unlock */
 	uint64_t returned;           /* entries of older epochs fetched, since the unlock */
-	uint64_t reseal_batch;       /* .. of the batch on its way */
+	uint64_t reseal_count;       /* .. of the batch on its way */
+	struct sealed_batch reseal_batch;
 	bool resealing;
 };
 /* May this node's own log be written? */
@@ -71,6 +77,8 @@ struct runtime {
 	struct session_data *sessions;
 	uint64_t next_session, next_ticket;
 	struct append_waiting *appends;
+	uint64_t failed_wave; /* of batches of the vault */
+	enum err failed_wave_error;
 	uint64_t started_ms;
 	uint16_t port;   /* listened on; 0: not */
 	char alarm[256]; /* the newest alarm; "" */
@@ -94,7 +102,10 @@ void runtime_append(struct runtime *rt, const char *origin, struct entries *entr
 void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done done, void *arg);
 void runtime_locked(struct runtime *rt);
 /* The end of a batch of entries, for the vault that sealed it. */
-void runtime_tell_vault(struct runtime *rt, enum err error, uint64_t index);
+void runtime_tell_vault(
+	struct runtime *rt, struct sealed_batch batch, enum err error, uint64_t index);
+/* False: a batch before it, of the same wave, has failed: it must fail too. */
+bool runtime_may_append(const struct runtime *rt, struct sealed_batch batch);
 void runtime_resealed(struct runtime *rt, struct vault_request *done);
 /* Why the last dial of a configured peer failed; "" when it did not. */
 const char *runtime_peer_error(const struct runtime *rt, const char *peer);

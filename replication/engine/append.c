@@ -5,7 +5,8 @@
  *   NONE --appends wait--> SIGNING --EVENT_SIGNED--> WRITING --EVENT_WRITTEN--> NONE
  *
  * A checkpoint is signed over what the commit will make, and leaves the process only after the
- * commit is durable. A failed or refused commit fails all of its appends and changes nothing.
+ * commit is durable. A failed or refused commit fails all of its appends and all that wait behind
+ * it, and changes nothing.
  */
 #include "replication/engine/internal.h"
 
@@ -208,6 +209,7 @@ void append_locked(struct engine *engine)
 	}
 }
 
+/* What waits behind it was made to follow it (numbers under keys, DESIGN 8): it fails too. */
 static void commit_fail(struct engine *engine, struct elog *log, enum err error)
 {
 	struct append *appends = log->commit.appends;
@@ -215,7 +217,7 @@ static void commit_fail(struct engine *engine, struct elog *log, enum err error)
 	log->commit.appends = NULL;
 	commit_clear(&log->commit);
 	fail_list(engine, appends, error);
-	pump(engine, log);
+	append_fail_all(engine, log, error);
 }
 
 void append_signed(struct engine *engine, const struct event *event)

@@ -266,6 +266,21 @@ void engine_cosigned_at(
 	snprintf(ret->node, sizeof(ret->node), "%s", c->node);
 }
 
+bool engine_caught_up(const struct engine *engine, uint64_t connected_ms)
+{
+	bool somebody = false;
+
+	for (const struct session *s = engine->sessions; s != NULL; s = s->next) {
+		if (s->state != SESSION_ACTIVE)
+			continue;
+		somebody |= engine->now_ms - s->since_ms >= connected_ms;
+		for (size_t i = 0; i < s->log_count; i++)
+			if (s->logs[i].have_size > engine->logs[i]->checkpoint.size)
+				return false;
+	}
+	return somebody;
+}
+
 size_t engine_peer_count(const struct engine *engine)
 {
 	return engine->peer_count;

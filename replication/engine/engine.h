@@ -60,8 +60,9 @@ struct engine_opts {
 	 * was signed (DESIGN 10): it too is fetched, and nothing is written before EVENT_OWN. */
 	enum { OWN_ANY, OWN_LOG, OWN_NONE } own;
 	struct origin own_log;
-	bool cosigning_paused; /* cosign nothing before EVENT_CAUGHT_UP: the store is behind what
-				* this node once held (DESIGN 10) */
+	bool cosigning_paused; /* the store is behind what this node once held (DESIGN 10): before
+				* EVENT_CAUGHT_UP a log is cosigned only when somebody connected
+				* shows it and nobody shows more of it than is held */
 	struct engine_timing timing;
 	uint64_t seed; /* of the jitter */
 };
@@ -187,6 +188,10 @@ struct engine_cosigned {
 };
 void engine_cosigned_at(
 	const struct engine *engine, size_t log, size_t position, struct engine_cosigned *ret);
+
+/* Somebody has been connected for that long, and nobody connected shows more of any log than is
+ * held. */
+bool engine_caught_up(const struct engine *engine, uint64_t connected_ms);
 
 struct engine_peer {
 	char name[LIMIT_NODE_NAME + 1];

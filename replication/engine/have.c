@@ -300,6 +300,8 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 			return false;
 		}
 	}
+	if (engine->opts.cosigning_paused)
+		have_cosign(engine, log);
 	fetch_choose(engine, log);
 	return true;
 }
@@ -338,12 +340,24 @@ void have_held(struct engine *engine, struct session *session, const Sauti__Held
 	fetch_choose(engine, log);
 }
 
+/* What was once held and cosigned of it may be more than what is held now: ask around first. */
+static bool shown_whole(const struct engine *engine, const struct elog *log)
+{
+	uint64_t most = 0;
+
+	for (const struct session *s = engine->sessions; s != NULL; s = s->next)
+		if (s->state == SESSION_ACTIVE && log->position < s->log_count &&
+			s->logs[log->position].have_size > most)
+			most = s->logs[log->position].have_size;
+	return most > 0 && most <= log->checkpoint.size;
+}
+
 void have_cosign(struct engine *engine, struct elog *log)
 {
 	struct cosigned *mine = have_cosigned_of(log, engine->node);
 
-	if (engine->opts.cosigning_paused || log_is_ours(engine, log) || log->cosigning ||
-		!log->has_checkpoint || log->frozen ||
+	if (log_is_ours(engine, log) || log->cosigning || !log->has_checkpoint || log->frozen ||
+		(engine->opts.cosigning_paused && !shown_whole(engine, log)) ||
 		(mine != NULL && mine->size >= log->checkpoint.size))
 		return;
 	struct effect *effect = effect_add(engine, EFFECT_COSIGN);

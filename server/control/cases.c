@@ -158,6 +158,7 @@ struct appending {
 	struct control_request *request;
 	struct runtime *rt;
 	uint64_t added, known;
+	struct sealed_batch batch;
 };
 
 static void answer_appended(struct control_request *request, uint64_t added, uint64_t known)
@@ -172,7 +173,7 @@ static void on_appended(void *arg, enum err error, uint64_t index)
 {
 	struct appending *appending = arg;
 
-	runtime_tell_vault(appending->rt, error, index);
+	runtime_tell_vault(appending->rt, appending->batch, error, index);
 	if (error == OK)
 		answer_appended(appending->request, appending->added, appending->known);
 	else
@@ -192,10 +193,14 @@ static void done_seal(struct control_request *request, struct vault_request *don
 	appending = mem_zalloc(sizeof(*appending));
 	if (appending == NULL)
 		runtime_out_of_memory();
-	*appending =
-		(struct appending){request, control_runtime(request), done->added, done->known};
+	*appending = (struct appending){request, control_runtime(request), done->added, done->known,
+		{done->batch, done->wave}};
 	struct entries *entries = done->entries;
 
+	if (!runtime_may_append(appending->rt, appending->batch)) {
+		on_appended(appending, appending->rt->failed_wave_error, 0);
+		return;
+	}
 	done->entries = NULL;
 	runtime_append(appending->rt, done->log_origin, entries, on_appended, appending);
 }

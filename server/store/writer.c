@@ -46,7 +46,7 @@ struct writer {
 	pthread_cond_t queued_or_stopping;
 	struct list queue, done;
 	struct errctx failure; /* of the first failed write in done */
-	bool stopping;
+	bool stopping, caught_up;
 
 	/* The thread's own. */
 	bool guarded;    /* the store says that it is under a guard */
@@ -303,8 +303,23 @@ static void write_put(struct writer *writer, struct txn *txn, struct log_row *ro
 		cosignature_put(txn, row->number, write);
 }
 
+/* Never below the guard's number once all that it stands for is there again. */
+static uint64_t commits_known(struct writer *writer, uint64_t commits)
+{
+	struct guard_record record;
+	bool caught_up;
+
+	pthread_mutex_lock(&writer->mutex);
+	caught_up = writer->caught_up;
+	writer->caught_up = false;
+	pthread_mutex_unlock(&writer->mutex);
+	if (caught_up && guard_get(writer->opts.guard, &record) && record.commit > commits)
+		return record.commit;
+	return commits;
+}
+
 /* Returns the number. */
-static uint64_t commit_count(struct txn *txn)
+static uint64_t commit_count(struct writer *writer, struct txn *txn)
 {
 	struct bytes key = bytes_str("commits"), value;
 	uint64_t commits = 0;
@@ -312,6 +327,8 @@ static uint64_t commit_count(struct txn *txn)
 
 	if (txn_get(txn, DB_META, key, &value) && value.size == sizeof(next))
 		commits = get_u64be(value.data);
+	if (writer->opts.guard != NULL)
+		commits = commits_known(writer, commits);
 	put_u64be(next, commits + 1);
 	txn_put(txn, DB_META, key, BYTES_ARRAY(next));
 	return commits + 1;
@@ -421,7 +438,7 @@ static void group_write(struct writer *writer, struct list *group, struct errctx
 		locators_put(&txn, &writer->locators);
 		if (writer->opts.guard != NULL)
 			marks_put(writer, &txn, group);
-		commit = commit_count(&txn);
+		commit = commit_count(writer, &txn);
 	}
 	/* With nothing put there is nothing to commit: LMDB writes no page then. */
 	err = txn_finish(&txn, &said);
@@ -533,6 +550,13 @@ struct store_write *writer_done(struct writer *writer, struct errctx *ctx)
 	writer->failure = (struct errctx){""};
 	pthread_mutex_unlock(&writer->mutex);
 	return done;
+}
+
+void writer_caught_up(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->mutex);
+	writer->caught_up = true;
+	pthread_mutex_unlock(&writer->mutex);
 }
 
 void writer_stop(struct writer *writer)

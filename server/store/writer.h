@@ -32,6 +32,9 @@ void writer_submit(struct writer *writer, struct store_write *write);
  * in ctx), and none happened. A write whose `first` is not the log's size fails alone, with
  * ERR_INVALID. */
 struct store_write *writer_done(struct writer *writer, struct errctx *ctx);
+/* The store has what its guard remembers of more commits than it counts (GUARD_ROLLED): its number
+ * goes on behind the guard's with the next commit. Any thread. */
+void writer_caught_up(struct writer *writer);
 /* Finishes what is queued, joins the thread; then writer_done still gives the rest. */
 void writer_stop(struct writer *writer);
 void writer_free(struct writer *writer); /* after stop; NULL is fine */

@@ -6,7 +6,7 @@
  *	2. for each part the next number under its key is reserved, and the part is sealed there
  *	3. the entries are shuffled: which belong together does not show in their order
  *
- * What fails after 2 has begun takes every reservation back. Keys that were made stay: they are
+ * What fails after 2 has begun takes its own reservations back. Keys that were made stay: they are
  * used when the lines come again. (If memory runs out between keyring and casebook, the casebook
  * misses a key until the next unlock; a second one of the same generation is made then, and both
  * are read.)
@@ -122,7 +122,8 @@ static enum err keys_prepare(struct book *book, struct plan *plan, struct errctx
 /* --- sealing --- */
 
 struct sealing {
-	struct casebook_ticket *tickets; /* by part */
+	struct casebook_ticket *tickets; /* by part, in the order reserved */
+	size_t reserved;                 /* of them */
 	size_t *ends;                    /* by part, in `sealed` */
 	uint32_t *order;                 /* order[position] is a part */
 	struct bytes *views;             /* by position */
@@ -151,8 +152,8 @@ static enum err sealing_init(struct sealing *s, size_t count)
 	return OK;
 }
 
-static enum err seal_part(struct book *book, const struct plan_part *part, bool again,
-	struct casebook_ticket *ret_ticket, struct buf *out)
+static enum err seal_part(
+	struct book *book, const struct plan_part *part, bool again, struct sealing *s)
 {
 	struct seal_position position = {.origin = book->logs[BOOK_OWN_LOG].hash};
 	struct casebook_key *key = find_key(book, &part->info);
@@ -163,10 +164,11 @@ static enum err seal_part(struct book *book, const struct plan_part *part, bool 
 	assert(key != NULL);
 	TRY(pool_draw(&book->pool, random, sizeof(random)));
 	err = (again ? casebook_reserve_again : casebook_reserve)(
-		book->cases, key, &part->info, &position.index, ret_ticket);
+		book->cases, key, &part->info, &position.index, &s->tickets[s->reserved]);
 	TRY(err);
-	err = seal_write(
-		book->sealer, &key->seal, &position, &options, buf_bytes(&part->packed), out);
+	s->reserved++;
+	err = seal_write(book->sealer, &key->seal, &position, &options, buf_bytes(&part->packed),
+		&s->sealed);
 	wipe(random, sizeof(random));
 	return err;
 }
@@ -176,7 +178,7 @@ static enum err seal_parts(struct book *book, const struct plan *plan, bool agai
 {
 	for (size_t i = 0; i < plan->part_count; i++) {
 		const struct plan_part *part = &plan->parts[i];
-		enum err err = seal_part(book, part, again, &s->tickets[i], &s->sealed);
+		enum err err = seal_part(book, part, again, s);
 
 		if (err == ERR_LIMIT || err == ERR_EXISTS || err == ERR_INVALID)
 			*ret_line = part->line;
@@ -248,7 +250,8 @@ static enum err make_batch(
 	}
 	for (size_t i = 0; i < count; i++)
 		tickets[i] = s->tickets[s->order[i]];
-	*ret = (struct batch){tickets, count};
+	ret->tickets = tickets;
+	ret->count = count;
 	return OK;
 }
 
@@ -258,14 +261,14 @@ static enum err seal_plan_parts(struct book *book, const struct plan *plan, bool
 	struct sealing s;
 	enum err err;
 
-	assert(plan->part_count > 0 && casebook_reserved(book->cases) == 0);
+	assert(plan->part_count > 0);
 	err = sealing_init(&s, plan->part_count);
 	if (err == OK)
 		err = seal_all(book, plan, again, &s, ret_line, ctx);
 	if (err == OK)
 		err = make_batch(&s, plan->part_count, ret, ret_entries);
 	if (err != OK)
-		casebook_abort(book->cases);
+		casebook_take_back(book->cases, s.tickets, s.reserved);
 	sealing_release(&s);
 	return err;
 }
@@ -296,5 +299,6 @@ void batch_release(struct batch *batch)
 	if (batch->tickets != NULL)
 		wipe(batch->tickets, batch->count * sizeof(*batch->tickets));
 	mem_free(batch->tickets);
-	*batch = (struct batch){0};
+	batch->tickets = NULL;
+	batch->count = 0;
 }

@@ -101,6 +101,7 @@ struct plan {
 	struct plan_part *parts;
 	size_t part_count, part_capacity;
 	uint64_t known; /* events left out because they are there already */
+	bool on_way;    /* .. some of them reserved, and not durable yet */
 	size_t opened;  /* cases */
 	struct plan_map map;
 	uint32_t ids_made;
@@ -115,12 +116,17 @@ enum err plan_make(struct book *book, struct vault_request *request, struct plan
 
 /* Entries on their way to the log: reserved, sealed, not durable yet. */
 struct batch {
+	struct batch *next;
+	uint64_t number;
+	enum { BATCH_ON_WAY, BATCH_COMMITTED, BATCH_ABORTED } state;
+	uint64_t index;
 	struct casebook_ticket *tickets; /* one for each entry, in the order of the entries */
 	size_t count;
 };
 void batch_release(struct batch *batch);
-/* Makes and stores the keys that are missing, reserves, seals, shuffles. On failure nothing is
- * reserved; keys may stay. *ret_line is set where the error is about a line. The plan has parts. */
+/* Makes and stores the keys that are missing, reserves, seals, shuffles. On failure nothing of it
+ * stays reserved; keys may stay. *ret_line is set where the error is about a line. The plan has
+ * parts. */
 enum err batch_seal(struct book *book, struct plan *plan, struct batch *ret,
 	struct entries **ret_entries, uint32_t *ret_line, struct errctx *ctx) MUST_USE;
 /* The same of parts that stand in older epochs of this node. */

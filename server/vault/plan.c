@@ -141,14 +141,16 @@ static enum err check_known(const struct planner *p, const struct event *event, 
 	uint32_t item;
 
 	*ret_known = true;
-	if (!event->has.event_id)
+	if (!event->has.event_id) {
 		*ret_known = false;
-	else if (casebook_find_event(p->book->cases, &event->id, &info))
+	} else if (casebook_find_event(p->book->cases, &event->id, &info)) {
 		ref = &info.kase->ref;
-	else if (plan_map_find(&p->plan->map, TAG_EVENT, BYTES_ARRAY(event->id.b), &item))
+		p->plan->on_way |= !info.committed;
+	} else if (plan_map_find(&p->plan->map, TAG_EVENT, BYTES_ARRAY(event->id.b), &item)) {
 		ref = &p->plan->items[item].ref;
-	else
+	} else {
 		*ret_known = false;
+	}
 	if (*ret_known && event->has.case_ref &&
 		memcmp(ref->b, event->case_ref.b, CASE_REF_SIZE) != 0)
 		return other_case(p);

@@ -6,11 +6,11 @@
  *	COMMITTED   its entries have their places
  *	LOCK        the book is gone
  *
- * One batch is on its way at a time. Until its end a further SEAL stays in the queue and lets all
- * others pass.
+ * Batches go out in waves (vault.h). Their ends may come in any order; they count in the order of
+ * the batches, since a number that is taken back takes back all behind it.
  *
- * LOCK does not wait for a batch on its way: locking in an emergency must not depend on a disk. The
- * book goes at once, its reservations with it; but nobody knows then whether these entries will
+ * LOCK does not wait for batches on their way: locking in an emergency must not depend on a disk.
+ *The book goes at once, its reservations with it; but nobody knows then whether these entries will
  * stand in the log, and a book rebuilt too early would give their numbers away again. So the next
  * UNLOCK waits for the end of the batch (and all behind it wait with it), and finds in the log what
  * became durable. The loop reports that end in any case, locked or not.
@@ -42,8 +42,12 @@ struct vault {
 	/* The thread's own. */
 	struct keyring *keyring; /* from the first unlock on, locked or not */
 	struct book *book;       /* NULL: locked */
-	bool on_way;             /* a batch was handed out and its end is not known */
-	struct batch batch;      /* empty when the node was locked meanwhile */
+	/* Batches that were handed out, oldest first, until they and all before them have ended.
+	 * Without tickets when the node was locked meanwhile. */
+	struct batch *on_way, **on_way_end;
+	size_t on_way_count;
+	bool wave_ended; /* one of them has ended: the next wave waits */
+	uint64_t wave, batches;
 };
 
 /* --- requests --- */
@@ -214,19 +218,44 @@ static void lock(struct vault *vault)
 {
 	book_close(vault->book);
 	vault->book = NULL;
-	batch_release(&vault->batch); /* its tickets point into the book; on_way stays */
+	for (struct batch *batch = vault->on_way; batch != NULL; batch = batch->next)
+		batch_release(batch); /* tickets point into the book; that it is on its way stays */
 }
 
 /* --- sealing --- */
 
+static enum err batch_start(struct vault *vault, struct vault_request *request, struct plan *plan)
+{
+	struct batch *batch = mem_zalloc(sizeof(*batch));
+	enum err err;
+
+	if (batch == NULL)
+		return ERR_NOMEM;
+	err = request->type == VAULT_RESEAL
+		      ? batch_seal_again(vault->book, plan, batch, &request->entries, &request->ctx)
+		      : batch_seal(vault->book, plan, batch, &request->entries, &request->line,
+				&request->ctx);
+	if (err != OK) {
+		mem_free(batch);
+		return err;
+	}
+	if (vault->on_way == NULL)
+		vault->wave++;
+	batch->number = request->batch = ++vault->batches;
+	request->wave = vault->wave;
+	*vault->on_way_end = batch;
+	vault->on_way_end = &batch->next;
+	vault->on_way_count++;
+	return OK;
+}
+
+/* ERR_AGAIN: all of it is known, and not all of that durable yet. */
 static enum err seal_plan(struct vault *vault, struct vault_request *request, struct plan *plan)
 {
-	if (!request->dry_run && plan->item_count > 0) {
-		assert(!vault->on_way);
-		TRY(batch_seal(vault->book, plan, &vault->batch, &request->entries, &request->line,
-			&request->ctx));
-		vault->on_way = true;
-	}
+	if (!request->dry_run && plan->item_count > 0)
+		TRY(batch_start(vault, request, plan));
+	else if (!request->dry_run && plan->on_way)
+		return ERR_AGAIN;
 	request->added = plan->item_count;
 	request->known = plan->known;
 	return OK;
@@ -255,31 +284,65 @@ static enum err reseal(struct vault *vault, struct vault_request *request)
 	struct plan plan;
 	enum err err;
 
-	assert(!vault->on_way);
 	memcpy(request->log_origin, origin, strlen(origin) + 1);
 	TRY(epoch_plan(vault->book, &plan, &request->known, &request->ctx));
 	request->added = plan.part_count;
-	err = plan.part_count == 0 ? OK
-				   : batch_seal_again(vault->book, &plan, &vault->batch,
-					     &request->entries, &request->ctx);
-	vault->on_way = err == OK && plan.part_count > 0;
+	err = plan.part_count == 0 ? OK : batch_start(vault, request, &plan);
 	plan_release(&plan);
 	pool_wipe(&vault->book->pool);
 	return err;
 }
 
+/* --- ends of batches --- */
+
+static void on_way_shift(struct vault *vault)
+{
+	struct batch *batch = vault->on_way;
+
+	vault->on_way = batch->next;
+	if (vault->on_way == NULL)
+		vault->on_way_end = &vault->on_way;
+	vault->on_way_count--;
+	batch_release(batch);
+	mem_free(batch);
+}
+
+/* Those at the front that have ended. The loop lets nothing of a wave be committed behind what was
+ * aborted. */
+static void on_way_settle(struct vault *vault)
+{
+	bool aborted = false;
+
+	while (vault->on_way != NULL && vault->on_way->state != BATCH_ON_WAY) {
+		struct batch *batch = vault->on_way;
+
+		assert(!aborted || batch->state == BATCH_ABORTED);
+		if (batch->state == BATCH_ABORTED && !aborted && vault->book != NULL)
+			casebook_abort(vault->book->cases);
+		else if (batch->state == BATCH_COMMITTED && batch->count > 0)
+			batch_commit(vault->book, batch, batch->index);
+		aborted |= batch->state == BATCH_ABORTED;
+		on_way_shift(vault);
+	}
+	/* What was reserved behind an abort is gone: its tickets say nothing any more. */
+	for (struct batch *batch = vault->on_way; aborted && batch != NULL; batch = batch->next)
+		batch_release(batch);
+	if (vault->on_way == NULL)
+		vault->wave_ended = false;
+}
+
 static enum err end_batch(struct vault *vault, struct vault_request *request)
 {
-	if (!vault->on_way)
-		return err_set(&request->ctx, ERR_INVALID, "no batch is on its way");
-	if (vault->book != NULL && vault->batch.count > 0) {
-		if (request->type == VAULT_COMMITTED)
-			batch_commit(vault->book, &vault->batch, request->index);
-		else
-			casebook_abort(vault->book->cases);
-	}
-	batch_release(&vault->batch);
-	vault->on_way = false;
+	struct batch *batch = vault->on_way;
+
+	while (batch != NULL && (batch->number != request->batch || batch->state != BATCH_ON_WAY))
+		batch = batch->next;
+	if (batch == NULL)
+		return err_set(&request->ctx, ERR_INVALID, "no such batch is on its way");
+	batch->state = request->type == VAULT_COMMITTED ? BATCH_COMMITTED : BATCH_ABORTED;
+	batch->index = request->index;
+	vault->wave_ended = true;
+	on_way_settle(vault);
 	return OK;
 }
 
@@ -319,17 +382,19 @@ static void finish(struct vault_request *request, enum err result)
 	buf_wipe(&request->lines);
 }
 
-/* Must it wait for the end of the batch on its way? */
+/* Must it wait for the end of the batches on their way? */
 static bool waits(const struct vault *vault, const struct vault_request *request, bool behind)
 {
 	enum vault_type type = request->type;
 
-	if (!vault->on_way || type == VAULT_COMMITTED || type == VAULT_ABORTED)
+	if (vault->on_way == NULL || type == VAULT_COMMITTED || type == VAULT_ABORTED)
 		return false;
-	if (behind)
+	if (behind || request->held)
 		return true;
 	if (type == VAULT_UNLOCK)
 		return vault->book == NULL;
+	if (!vault->wave_ended && vault->on_way_count < VAULT_WAVE_MAX && type != VAULT_RESEAL)
+		return false;
 	return vault->book != NULL &&
 	       (type == VAULT_RESEAL || (type == VAULT_SEAL && !request->dry_run));
 }
@@ -377,13 +442,31 @@ static void cancel_queued(struct vault *vault)
 	pthread_mutex_unlock(&vault->mutex);
 }
 
+/* Back to the front of the queue, until nothing is on its way. */
+static void hold(struct vault *vault, struct vault_request *request)
+{
+	request->held = true;
+	pthread_mutex_lock(&vault->mutex);
+	request->next = vault->queue.first;
+	if (vault->queue.first == NULL)
+		vault->queue.last = &request->next;
+	vault->queue.first = request;
+	pthread_mutex_unlock(&vault->mutex);
+}
+
 static void *vault_main(void *arg)
 {
 	struct vault *vault = arg;
 	struct vault_request *request;
 
 	while ((request = next_request(vault)) != NULL) {
-		finish(request, answer(vault, request));
+		enum err err = answer(vault, request);
+
+		if (err == ERR_AGAIN) {
+			hold(vault, request);
+			continue;
+		}
+		finish(request, err);
 		pthread_mutex_lock(&vault->mutex);
 		list_add(&vault->done, request);
 		pthread_mutex_unlock(&vault->mutex);
@@ -419,6 +502,7 @@ enum err vault_start(const struct vault_opts *opts, struct vault **ret, struct e
 		return ERR_NOMEM;
 	list_init(&vault->queue);
 	list_init(&vault->done);
+	vault->on_way_end = &vault->on_way;
 	atomic_init(&vault->stopping, false);
 	/* Default attributes: these two cannot fail on Linux. */
 	rc = pthread_mutex_init(&vault->mutex, NULL);
@@ -491,6 +575,8 @@ void vault_free(struct vault *vault)
 		list_remove(&vault->done, &vault->done.first);
 		vault_request_free(request);
 	}
+	while (vault->on_way != NULL)
+		on_way_shift(vault);
 	keyring_close(vault->keyring);
 	for (size_t i = 0; i < sizeof(vault->strings) / sizeof(*vault->strings); i++)
 		mem_free(vault->strings[i]);

@@ -13,11 +13,17 @@
  * goes into the guard, then with a key of its own into the keystore; what the old log has and no
  * mirror is known to hold is sealed again by RESEAL, until it gives no more entries.
  *
- *   SEAL -> entries -> engine -> durable -> COMMITTED      one batch at a time is on its way: a
- *                                 failed  -> ABORTED       SEAL behind it waits for its end
+ *   SEAL -> entries -> engine -> durable -> COMMITTED
+ *                                 failed  -> ABORTED
  *
- * Every SEAL that was answered with entries is followed by exactly one COMMITTED or ABORTED, also
- * when the node was locked meanwhile: an UNLOCK waits for it. All others pass a SEAL that waits.
+ * SEALs go out in waves: as long as none of a wave has ended, more may follow, up to
+ * VAULT_WAVE_MAX, so that the engine has something to commit together; then the next wave waits for
+ * the ends of all. The loop appends the batches of a wave in order, and once one has failed none
+ * behind it: their numbers would leave a gap (DESIGN 8).
+ *
+ * Every SEAL that was answered with entries is followed by exactly one COMMITTED or ABORTED with
+ * its batch, also when the node was locked meanwhile: an UNLOCK waits for them. All others pass a
+ * SEAL that waits.
  *
  * New case keys are durable in the keyring before the first entry sealed under them leaves.
  *
@@ -51,8 +57,8 @@ enum vault_type {
 	VAULT_UNLOCK, /* passphrase -> keys (NULL: was unlocked already); cases, events */
 	VAULT_LOCK,   /* forgets everything */
 	VAULT_SEAL,   /* lines, dry_run -> entries (NULL when nothing is new), added, known; line */
-	VAULT_COMMITTED, /* index of the first entry */
-	VAULT_ABORTED,
+	VAULT_COMMITTED, /* batch, index of the first entry */
+	VAULT_ABORTED,   /* batch */
 	VAULT_RESEAL, /* -> entries (NULL: nothing is left), added, known (left out: not readable)
 		       */
 	VAULT_SHOW, /* name -> docs: one as of LIST with "left_out" (entries and events that cannot
@@ -62,6 +68,7 @@ enum vault_type {
 };
 
 /* What the loop needs while the node is unlocked; owned by whoever holds it. */
+enum { VAULT_WAVE_MAX = 64 };
 struct vault_keys {
 	struct signer *node, *log, *directory; /* directory NULL but at headquarters */
 	struct secret issuing_key;             /* size 0 but at headquarters */
@@ -88,6 +95,8 @@ struct vault_request {
 	char officer[65];       /* recorded_by where it is absent */
 	char name[LIMIT_NODE_NAME + 100]; /* of a case: code or reference */
 	uint64_t index;
+	uint64_t batch,
+		wave; /* out of SEAL and RESEAL with entries; batch: into COMMITTED, ABORTED */
 	/* out */
 	enum err result;
 	struct errctx ctx;
@@ -99,6 +108,7 @@ struct vault_request {
 	struct vault_doc *docs;
 	char log_origin[LIMIT_ORIGIN + 1]; /* of SEAL: the log the entries are sealed for */
 	struct vault_request *next;
+	bool held; /* the vault's own */
 };
 struct vault_request *vault_request_new(enum vault_type type, void *arg); /* NULL: no memory */
 void vault_request_free(struct vault_request *request); /* wipes and frees all it holds */

@@ -162,10 +162,11 @@ static struct vault_request *seal(struct fixture *f, const char *lines)
 	return request;
 }
 
-static void end_batch(struct fixture *f, enum vault_type type, uint64_t index)
+static void end_batch(struct fixture *f, enum vault_type type, uint64_t batch, uint64_t index)
 {
 	struct vault_request *request = request_new(type);
 
+	request->batch = batch;
 	request->index = index;
 	assert_ok(ask_simple(f, request));
 }
@@ -186,7 +187,8 @@ static void append_commit(struct fixture *f, struct vault_request *sealed)
 {
 	assert_non_null(sealed->entries);
 	assert_string_equal(sealed->log_origin, f->log.origin.text);
-	end_batch(f, VAULT_COMMITTED, append(f, sealed->entries->entry, sealed->entries->count));
+	end_batch(f, VAULT_COMMITTED, sealed->batch,
+		append(f, sealed->entries->entry, sealed->entries->count));
 	vault_request_free(sealed);
 }
 
@@ -625,8 +627,8 @@ static void test_abort(void **state)
 	count = request->entries->count;
 	assert_int_equal(count, 1 + 4 + 1);
 	locators_of(request->entries, first);
+	end_batch(f, VAULT_ABORTED, request->batch, 0);
 	vault_request_free(request);
-	end_batch(f, VAULT_ABORTED, 0);
 
 	request = show(f, "ZZ-ONE");
 	assert_int_equal(request->result, ERR_NOTFOUND);
@@ -800,50 +802,127 @@ static void test_correction(void **state)
 	vault_request_free(request);
 }
 
-static void test_queue(void **state)
+/* Waves: what is asked for while a batch is on its way goes out too, until one has ended. */
+static void test_wave(void **state)
 {
 	struct fixture *f = *state;
-	struct vault_request *first, *second, *third;
+	struct vault_request *first, *second, *third, *fourth, *known;
 	uint64_t index;
 
 	unlock(f);
-	first = seal(f, OPEN_1);
-	second = submit(f, seal_request(PERSON_1, false));
-	third = submit(f, seal_request(PERSON_1 CONTACT_1, false));
+	record(f, OPEN_1);
+	first = seal(f, OPEN_2);
+	second = seal(f, PERSON_1);
+	assert_int_equal(first->wave, second->wave);
+	assert_int_not_equal(first->batch, second->batch);
+	/* All of it is known, and none of it durable: the answer waits. */
+	known = submit(f, seal_request(OPEN_2 PERSON_1, false));
 	/* All others pass. */
 	assert_ok(ask_simple(f, request_new(VAULT_LIST)));
 	assert_ok(ask_simple(f, seal_request(PERSON_1, true)));
 	assert_ok(ask_simple(f, unlock_request(PASSPHRASE)));
-	assert_null(find_done(f, second));
-	index = append(f, first->entries->entry, first->entries->count);
-	vault_request_free(first);
-	end_batch(f, VAULT_COMMITTED, index);
-	wait_for(f, second);
-	assert_ok(second->result);
-	assert_ok(ask_simple(f, request_new(VAULT_LIST)));
-	assert_null(find_done(f, third));
-	append_commit(f, second);
-	wait_for(f, third);
-	assert_ok(third->result);
+	third = seal(f, PERSON_1 CONTACT_1); /* one known, one new: behind the others */
 	assert_int_equal(third->known, 1);
 	assert_int_equal(third->added, 1);
+	index = append(f, first->entries->entry, first->entries->count);
+	end_batch(f, VAULT_COMMITTED, first->batch, index);
+	fourth = submit(f, seal_request(CONTACT_1, false));
+	assert_ok(ask_simple(f, request_new(VAULT_LIST)));
+	assert_null(find_done(f, fourth));
+	assert_null(find_done(f, known));
+	append_commit(f, second);
+	assert_ok(ask_simple(f, request_new(VAULT_LIST)));
+	assert_null(find_done(f, known));
 	append_commit(f, third);
+	wait_for(f, known);
+	assert_ok(known->result);
+	assert_int_equal(known->known, 2);
+	wait_for(f, fourth);
+	assert_ok(fourth->result);
+	assert_int_not_equal(fourth->wave, first->wave);
+	append_commit(f, fourth);
+	vault_request_free(first);
+	vault_request_free(known);
 	check_locators_unique(f);
+}
+
+static void test_wave_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *sealed[VAULT_WAVE_MAX], *more;
+
+	unlock(f);
+	record(f, OPEN_1);
+	for (size_t i = 0; i < VAULT_WAVE_MAX; i++)
+		sealed[i] = seal(f, CONTACT_1);
+	more = submit(f, seal_request(CONTACT_1, false));
+	assert_ok(ask_simple(f, request_new(VAULT_LIST)));
+	assert_null(find_done(f, more));
+	for (size_t i = 0; i < VAULT_WAVE_MAX; i++)
+		append_commit(f, sealed[i]);
+	wait_for(f, more);
+	append_commit(f, more);
+	check_locators_unique(f);
+}
+
+/* Ends in any order, as a lock or a fork makes them: each aborted one takes those behind it along.
+ */
+static void test_wave_fails(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *sealed[3], *request;
+	char *text;
+
+	unlock(f);
+	record(f, OPEN_1);
+	for (size_t i = 0; i < 3; i++)
+		sealed[i] = seal(f, CONTACT_1);
+	/* The first is being written while the others are refused. */
+	end_batch(f, VAULT_ABORTED, sealed[1]->batch, 0);
+	end_batch(f, VAULT_ABORTED, sealed[2]->batch, 0);
+	append_commit(f, sealed[0]);
+	request = show(f, "ZZ-ONE");
+	assert_int_equal(request->events, 2);
+	vault_request_free(request);
+	vault_request_free(sealed[1]);
+	vault_request_free(sealed[2]);
+
+	for (size_t i = 0; i < 3; i++)
+		sealed[i] = seal(f, CONTACT_1);
+	for (size_t i = 0; i < 3; i++) {
+		end_batch(f, VAULT_ABORTED, sealed[i]->batch, 0);
+		vault_request_free(sealed[i]);
+	}
+	/* One that cannot be sealed leaves those before it alone. */
+	sealed[0] = seal(f, CONTACT_1);
+	check_refused(f, OPEN_2 OPEN_2 "{\"type\":\"CONTACT\"}", ERR_INVALID, 3, "case_ref");
+	sealed[1] = seal(f, OPEN_2);
+	append_commit(f, sealed[0]);
+	append_commit(f, sealed[1]);
+	record(f, CONTACT_1);
+	check_locators_unique(f);
+	text = book_text(f);
+	lock(f);
+	unlock(f);
+	free(text);
+	request = show(f, "ZZ-ONE");
+	assert_int_equal(request->events, 4);
+	vault_request_free(request);
 }
 
 /* Locked while a batch is on its way; then unlocked, before its end is known. */
 static void lock_under_way(struct fixture *f, bool commit)
 {
-	struct vault_request *sealed = seal(f, CONTACT_1), *waiting, *opened, *list;
+	struct vault_request *sealed = seal(f, CONTACT_1), *behind = seal(f, CONTACT_1);
+	struct vault_request *opened, *list;
 	struct entries *entries = entries_ref(sealed->entries);
 	uint64_t index = 0;
 
-	vault_request_free(sealed);
-	waiting = submit(f, seal_request(CONTACT_1, false));
+	/* What waits in the engine is refused at once. */
+	end_batch(f, VAULT_ABORTED, behind->batch, 0);
+	vault_request_free(behind);
 	lock(f);
-	wait_for(f, waiting);
-	assert_int_equal(waiting->result, ERR_LOCKED);
-	vault_request_free(waiting);
+	assert_int_equal(ask_simple(f, seal_request(CONTACT_1, false)), ERR_LOCKED);
 	assert_int_equal(ask_simple(f, request_new(VAULT_LIST)), ERR_LOCKED);
 	opened = submit(f, unlock_request(PASSPHRASE));
 	list = submit(f, request_new(VAULT_LIST));
@@ -852,7 +931,8 @@ static void lock_under_way(struct fixture *f, bool commit)
 	collect(f);
 	assert_null(find_done(f, opened));
 	assert_null(find_done(f, list));
-	end_batch(f, commit ? VAULT_COMMITTED : VAULT_ABORTED, index);
+	end_batch(f, commit ? VAULT_COMMITTED : VAULT_ABORTED, sealed->batch, index);
+	vault_request_free(sealed);
 	wait_for(f, opened);
 	assert_ok(opened->result);
 	assert_non_null(opened->keys);
@@ -918,7 +998,7 @@ static void test_damaged(void **state)
 	memcpy(copy, damaged.data, damaged.size);
 	copy[damaged.size - 1] ^= 1; /* of the sealed body */
 	damaged.data = copy;
-	end_batch(f, VAULT_COMMITTED, append(f, &damaged, 1));
+	end_batch(f, VAULT_COMMITTED, request->batch, append(f, &damaged, 1));
 	vault_request_free(request);
 	free(copy);
 	for (int i = 0; i < 2; i++) {
@@ -1060,7 +1140,7 @@ static void test_renew(void **state)
 	/* A commit that fails changes nothing; then all of it, once. */
 	request = reseal(f);
 	assert_int_equal(request->entries->count, parts);
-	end_batch(f, VAULT_ABORTED, 0);
+	end_batch(f, VAULT_ABORTED, request->batch, 0);
 	vault_request_free(request);
 	request = reseal(f);
 	assert_int_equal(request->added, parts);
@@ -1344,7 +1424,9 @@ int main(void)
 		TEST(test_no_country),
 		TEST(test_dry_run),
 		TEST(test_correction),
-		TEST(test_queue),
+		TEST(test_wave),
+		TEST(test_wave_is_bounded),
+		TEST(test_wave_fails),
 		TEST(test_lock_under_way),
 		TEST(test_stop),
 		TEST(test_damaged),
