@@ -1,7 +1,8 @@
 /*
  * writer: the one thread that owns LMDB write transactions. Group commit: it takes everything that
  * is queued (to a cap), writes entries, tiles, heads and cosignatures in one transaction, commits
- * with a sync, and reports each write back. Idle, it commits the first write at once.
+ * with a sync, and reports each write back. Idle, it commits the first write at once. With it runs
+ * the indexer, which is woken by commits (indexer.h).
  *
  * submit may be called from any thread; done writes are collected by the loop thread: `wake` is
  * called from the writer thread after each commit (uv_async_send), then writer_done drains.
@@ -22,6 +23,9 @@ void writer_submit(struct writer *writer, struct store_write *write);
  * in ctx), and none happened. A write whose `first` is not the log's size fails alone, with
  * ERR_INVALID. */
 struct store_write *writer_done(struct writer *writer, struct errctx *ctx);
+/* OK, or why the indexer's last pass did not go through; it is tried again. From the loop thread.
+ */
+enum err writer_index_failure(struct writer *writer, struct errctx *ctx);
 /* Finishes what is queued, joins the thread; then writer_done still gives the rest. */
 void writer_stop(struct writer *writer);
 void writer_free(struct writer *writer); /* after stop; NULL is fine */
