@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -19,11 +20,20 @@
 /* A cache line for each reader, two for the head: LMDB's own default of 126 is chosen to fit. */
 enum { READERS_SIZE = 64 * (ENV_READERS + 2) };
 
+/* Who writes next. LMDB's own mutex goes to whoever is quickest, which may be the thread that has
+ * just given it back, again and again. */
+struct turns {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	uint64_t next, serving; /* numbers as in a bakery */
+};
+
 struct env {
 	char *path;
 	MDB_env *mdb;
 	size_t map_size;
 	int directory, lock; /* file descriptors, or -1 */
+	struct turns turns;
 	MDB_dbi dbi[ENV_DATABASES];
 	bool opened[ENV_DATABASES];
 };
@@ -180,6 +190,41 @@ static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
 	return OK;
 }
 
+/* Default attributes: these cannot fail on Linux. */
+static void turns_init(struct turns *turns)
+{
+	int rc = pthread_mutex_init(&turns->mutex, NULL);
+
+	assert(rc == 0);
+	rc = pthread_cond_init(&turns->changed, NULL);
+	assert(rc == 0);
+}
+
+static void turns_release(struct turns *turns)
+{
+	pthread_cond_destroy(&turns->changed);
+	pthread_mutex_destroy(&turns->mutex);
+}
+
+static void turns_take(struct turns *turns)
+{
+	uint64_t number;
+
+	pthread_mutex_lock(&turns->mutex);
+	number = turns->next++;
+	while (turns->serving != number)
+		pthread_cond_wait(&turns->changed, &turns->mutex);
+	pthread_mutex_unlock(&turns->mutex);
+}
+
+static void turns_give(struct turns *turns)
+{
+	pthread_mutex_lock(&turns->mutex);
+	turns->serving++;
+	pthread_cond_broadcast(&turns->changed);
+	pthread_mutex_unlock(&turns->mutex);
+}
+
 enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *ctx)
 {
 	struct env *env = mem_zalloc(sizeof(*env));
@@ -187,6 +232,7 @@ enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *
 
 	if (env == NULL)
 		return ERR_NOMEM;
+	turns_init(&env->turns);
 	env->directory = env->lock = -1;
 	env->path = mem_strdup(opts->path);
 	if (env->path == NULL) {
@@ -214,6 +260,7 @@ void env_close(struct env *env)
 		close(env->lock);
 	if (env->directory >= 0)
 		close(env->directory);
+	turns_release(&env->turns);
 	mem_free(env->path);
 	mem_free(env);
 }
@@ -260,6 +307,8 @@ void txn_begin(struct txn *txn, struct env *env, enum txn_kind kind)
 	int rc;
 
 	*txn = (struct txn){.env = env, .kind = kind};
+	if (kind == TXN_WRITE)
+		turns_take(&env->turns);
 	rc = mdb_txn_begin(env->mdb, NULL, flags, &txn->mdb);
 	if (rc != MDB_SUCCESS) {
 		txn->mdb = NULL;
@@ -280,6 +329,8 @@ enum err txn_finish(struct txn *txn, struct errctx *ctx)
 	} else if (mdb != NULL) {
 		mdb_txn_abort(mdb);
 	}
+	if (txn->kind == TXN_WRITE)
+		turns_give(&txn->env->turns);
 	if (txn->err != OK && ctx != NULL)
 		*ctx = txn->ctx;
 	return txn->err;
@@ -381,6 +432,76 @@ void txn_delete(struct txn *txn, unsigned slot, struct bytes key)
 		txn_error(txn, rc, "delete");
 }
 
+static MDB_cursor *cursor_open(struct txn *txn, unsigned slot)
+{
+	MDB_cursor *cursor;
+	int rc;
+
+	if (txn->err != OK)
+		return NULL;
+	rc = mdb_cursor_open(txn->mdb, txn->env->dbi[slot], &cursor);
+	if (rc == MDB_SUCCESS)
+		return cursor;
+	txn_error(txn, rc, "open cursor");
+	return NULL;
+}
+
+size_t txn_delete_some(struct txn *txn, unsigned slot, struct bytes prefix, size_t max)
+{
+	MDB_cursor *cursor = cursor_open(txn, slot);
+	size_t count = 0;
+	int rc = MDB_SUCCESS;
+
+	for (; cursor != NULL && count < max; count++) {
+		MDB_val key = to_val(prefix), value;
+
+		rc = mdb_cursor_get(
+			cursor, &key, &value, prefix.size == 0 ? MDB_FIRST : MDB_SET_RANGE);
+		if (rc == MDB_SUCCESS &&
+			(key.mv_size < prefix.size ||
+				memcmp(key.mv_data, prefix.data, prefix.size) != 0))
+			rc = MDB_NOTFOUND;
+		if (rc == MDB_SUCCESS)
+			rc = mdb_cursor_del(cursor, 0);
+		if (rc != MDB_SUCCESS)
+			break;
+	}
+	if (cursor != NULL)
+		mdb_cursor_close(cursor);
+	if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
+		txn_error(txn, rc, "delete");
+	return count;
+}
+
+void append_begin(struct append *append, struct txn *txn, unsigned slot)
+{
+	*append = (struct append){txn, cursor_open(txn, slot), true};
+}
+
+void append_put(struct append *append, struct bytes key, struct bytes value)
+{
+	MDB_val k = to_val(key), v = to_val(value);
+	int rc = MDB_KEYEXIST;
+
+	if (append->txn->err != OK)
+		return;
+	if (append->last)
+		rc = mdb_cursor_put(append->mdb, &k, &v, MDB_APPEND);
+	if (rc == MDB_KEYEXIST) {
+		append->last = false;
+		rc = mdb_cursor_put(append->mdb, &k, &v, 0);
+	}
+	if (rc != MDB_SUCCESS)
+		txn_error(append->txn, rc, "write");
+}
+
+void append_end(struct append *append)
+{
+	if (append->mdb != NULL)
+		mdb_cursor_close(append->mdb);
+	append->mdb = NULL;
+}
+
 static bool stat_read(struct txn *txn, MDB_dbi dbi, MDB_stat *ret)
 {
 	int rc;
@@ -434,25 +555,27 @@ static bool range_move(struct range *range, MDB_val *key, MDB_cursor_op op)
 		       memcmp(range->key.data, range->prefix, range->prefix_size) == 0);
 }
 
+void range_open(struct range *range, struct txn *txn, unsigned slot)
+{
+	*range = (struct range){.txn = txn, .mdb = cursor_open(txn, slot)};
+}
+
+bool range_seek(struct range *range, struct bytes start, size_t prefix_size)
+{
+	MDB_val key = to_val(start);
+
+	assert(prefix_size <= start.size && prefix_size <= RANGE_PREFIX_MAX);
+	range->prefix_size = prefix_size;
+	if (prefix_size > 0)
+		memcpy(range->prefix, start.data, prefix_size);
+	return range_move(range, &key, start.size == 0 ? MDB_FIRST : MDB_SET_RANGE);
+}
+
 bool range_first(
 	struct range *range, struct txn *txn, unsigned slot, struct bytes start, size_t prefix_size)
 {
-	MDB_val key = to_val(start);
-	int rc;
-
-	assert(prefix_size <= start.size && prefix_size <= RANGE_PREFIX_MAX);
-	*range = (struct range){.txn = txn, .prefix_size = prefix_size};
-	if (prefix_size > 0)
-		memcpy(range->prefix, start.data, prefix_size);
-	if (txn->err != OK)
-		return false;
-	rc = mdb_cursor_open(txn->mdb, txn->env->dbi[slot], &range->mdb);
-	if (rc != MDB_SUCCESS) {
-		range->mdb = NULL;
-		txn_error(txn, rc, "open cursor");
-		return false;
-	}
-	return range_move(range, &key, start.size == 0 ? MDB_FIRST : MDB_SET_RANGE);
+	range_open(range, txn, slot);
+	return range_seek(range, start, prefix_size);
 }
 
 bool range_next(struct range *range)

@@ -9,7 +9,7 @@
  *
  * Opened with MDB_NOTLS, without WRITEMAP, NOSYNC or DUPSORT. Read transactions may run in any
  * thread, one thread each, and are short. A write transaction begins and ends in one thread;
- * others wait at txn_begin. Every commit is synced.
+ * others wait at txn_begin, and get their turn in the order they came. Every commit is synced.
  *
  * Errors: ERR_BUSY (another process has it; all reader slots taken), ERR_DENIED, ERR_FULL (disk or
  * map), ERR_CORRUPT, ERR_VERSION (not a file of this LMDB), ERR_NOMEM, ERR_IO (also: an earlier
@@ -72,8 +72,30 @@ void txn_put(struct txn *txn, unsigned slot, struct bytes key, struct bytes valu
 /* False when the key is there already (nothing is written), or on an error. */
 bool txn_add(struct txn *txn, unsigned slot, struct bytes key, struct bytes value);
 void txn_delete(struct txn *txn, unsigned slot, struct bytes key); /* missing is fine */
-uint64_t txn_count(struct txn *txn, unsigned slot);                /* of items */
-uint64_t txn_used_bytes(struct txn *txn); /* of all pages of all open databases */
+/* Deletes items whose keys begin with the prefix (empty: any), in order, at most `max`; how many.
+ */
+size_t txn_delete_some(struct txn *txn, unsigned slot, struct bytes prefix, size_t max);
+/*
+ * Puts in order of their keys. As long as they follow the last key of the database, pages are
+ * filled to the brim and nothing is searched; from the first that does not they are ordinary puts.
+ * Nothing else may write into the database meanwhile.
+ *
+ *	append_begin(&append, txn, slot);
+ *	for (..)
+ *		append_put(&append, key, value);
+ *	append_end(&append);
+ */
+struct append {
+	struct txn *txn;
+	MDB_cursor *mdb;
+	bool last; /* so far every key was */
+};
+void append_begin(struct append *append, struct txn *txn, unsigned slot);
+void append_put(struct append *append, struct bytes key, struct bytes value);
+void append_end(struct append *append); /* before txn_finish */
+
+uint64_t txn_count(struct txn *txn, unsigned slot); /* of items */
+uint64_t txn_used_bytes(struct txn *txn);           /* of all pages of all open databases */
 
 /*
  * Items in the order of their keys, from `start` on, as long as the key begins with the first
@@ -81,6 +103,9 @@ uint64_t txn_used_bytes(struct txn *txn); /* of all pages of all open databases 
  *
  *	for (bool more = range_first(..); more; more = range_next(&range))
  *	range_end(&range);
+ *
+ * range_seek begins again elsewhere, on a range that range_open has opened: one cursor serves for
+ * many.
  */
 enum { RANGE_PREFIX_MAX = 16 };
 struct range {
@@ -92,6 +117,8 @@ struct range {
 };
 bool range_first(struct range *range, struct txn *txn, unsigned slot, struct bytes start,
 	size_t prefix_size);
+void range_open(struct range *range, struct txn *txn, unsigned slot);
+bool range_seek(struct range *range, struct bytes start, size_t prefix_size);
 bool range_next(struct range *range);
 void range_end(struct range *range); /* before txn_finish */
 

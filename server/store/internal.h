@@ -26,15 +26,18 @@ enum {
 };
 _Static_assert((int)DB_COUNT <= (int)ENV_DATABASES, "every database needs a slot");
 
-enum { LOCATOR_SIZE = 16, LOCATOR_PREFIX_SIZE = 8 };
+enum { LOCATOR_SIZE = 16 };
+
+struct index;
 
 struct store {
 	struct env *env;
+	struct index *index; /* of locators: index.h */
 };
 
 /* A key of fixed shape. */
 struct store_key {
-	uint8_t b[20];
+	uint8_t b[28];
 	uint8_t size;
 };
 
@@ -67,16 +70,6 @@ static inline struct store_key tile_key(uint32_t log, struct tile_id id)
 	put_u32be(key.b, log);
 	key.b[4] = (uint8_t)id.level;
 	put_u64be(key.b + 5, id.index);
-	return key;
-}
-
-static inline struct store_key locator_key(uint32_t log, const uint8_t *locator, uint64_t index)
-{
-	struct store_key key = {.size = 20};
-
-	put_u32be(key.b, log);
-	memcpy(key.b + 4, locator, LOCATOR_PREFIX_SIZE);
-	put_u64be(key.b + 12, index);
 	return key;
 }
 

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "proto/codec.h"
 #include "proto/entry.pb-c.h"
+#include "server/store/indexer.h"
 #include "server/store/internal.h"
 
 /* Address space, not disk: reserved once, so that the map never has to grow under readers. */
@@ -69,7 +70,9 @@ enum err store_open(const struct store_opts *opts, struct store **ret, struct er
 		return ERR_NOMEM;
 	if (env_opts.map_size == 0)
 		env_opts.map_size = MAP_SIZE_DEFAULT;
-	err = env_open(&env_opts, &store->env, ctx);
+	err = index_new(&store->index);
+	if (err == OK)
+		err = env_open(&env_opts, &store->env, ctx);
 	if (err == OK)
 		err = databases_open(store->env, opts, ctx);
 	if (err != OK) {
@@ -85,6 +88,7 @@ void store_close(struct store *store)
 	if (store == NULL)
 		return;
 	env_close(store->env);
+	index_free(store->index);
 	mem_free(store);
 }
 
@@ -489,54 +493,72 @@ static enum err locator_matches(struct txn *txn, struct arena *arena, struct sto
 	return OK;
 }
 
-static enum err locate(struct txn *txn, const struct log_row *row, const uint8_t locator[16],
-	uint64_t *ret, size_t max, size_t *ret_count)
-{
-	struct store_key key = locator_key(row->number, locator, 0);
-	size_t count = 0, scanned = 0;
+struct location {
+	struct txn *txn;
+	uint32_t log;
+	const uint8_t *locator;
 	struct arena arena;
-	struct range range;
-	enum err err = OK;
+	size_t scanned;
+	uint64_t *ret;
+	size_t max, count;
+	struct errctx *ctx;
+};
 
-	arena_init(&arena, LIMIT_ARENA_SIZE);
-	for (bool more = range_first(
-		     &range, txn, DB_LOCATORS, store_key_bytes(&key), 4 + LOCATOR_PREFIX_SIZE);
-		more && err == OK && count < max && scanned < STORE_LOCATE_SCAN;
-		more = range_next(&range), scanned++) {
-		bool match = false;
-		uint64_t index;
+static enum err location_add(void *arg, uint64_t index, bool *more)
+{
+	struct location *location = arg;
+	bool match = false;
+	enum err err;
 
-		if (range.key.size != key.size) {
-			err = ERR_CORRUPT;
-			break;
-		}
-		index = get_u64be(range.key.data + 4 + LOCATOR_PREFIX_SIZE);
-		err = locator_matches(txn, &arena, entry_key(row->number, index), locator, &match);
-		if (err == OK && match)
-			ret[count++] = index;
+	err = locator_matches(location->txn, &location->arena, entry_key(location->log, index),
+		location->locator, &match);
+	if (err == ERR_CORRUPT)
+		err_set(location->ctx, err,
+			"its index of locators names entry %" PRIu64 ", which is missing", index);
+	TRY(err);
+	if (match)
+		location->ret[location->count++] = index;
+	*more = location->count < location->max && ++location->scanned < STORE_LOCATE_SCAN;
+	return OK;
+}
+
+static enum err locate(struct store *store, const struct origin *origin, const uint8_t locator[16],
+	uint64_t *ret, size_t max, size_t *ret_count, struct errctx *ctx)
+{
+	struct txn txn;
+	struct location location = {
+		.txn = &txn, .locator = locator, .ret = ret, .max = max, .ctx = ctx};
+	struct index_query query = {
+		.prefix = get_u64be(locator), .found = location_add, .arg = &location};
+	struct log_row row;
+	enum err err;
+
+	arena_init(&location.arena, LIMIT_ARENA_SIZE);
+	txn_begin(&txn, store->env, TXN_READ);
+	err = store_row(&txn, origin, &row, ctx);
+	if (err == OK && max > 0) {
+		query.log = location.log = row.number;
+		query.size = row.size;
+		err = index_search(store->index, &txn, &query, ctx);
 	}
-	range_end(&range);
-	arena_release(&arena);
-	if (err == OK && txn->err == OK)
-		*ret_count = count;
+	err = read_finish(&txn, err, origin, ctx);
+	arena_release(&location.arena);
+	if (err == OK)
+		*ret_count = location.count;
 	return err;
 }
 
 enum err store_locate(struct store *store, const struct origin *origin, const uint8_t locator[16],
 	uint64_t *ret, size_t max, size_t *ret_count, struct errctx *ctx)
 {
-	struct log_row row;
-	struct txn txn;
-	enum err err;
+	enum err err = locate(store, origin, locator, ret, max, ret_count, ctx);
 
-	txn_begin(&txn, store->env, TXN_READ);
-	err = store_row(&txn, origin, &row, ctx);
-	if (err == OK) {
-		err = locate(&txn, &row, locator, ret, max, ret_count);
-		if (err == ERR_CORRUPT)
-			err_set(ctx, err, "the index of locators is not consistent");
-	}
-	return read_finish(&txn, err, origin, ctx);
+	if (err != ERR_AGAIN)
+		return err;
+	/* So much is not in the index yet that looking through it would take as long as making it:
+	 * after an upgrade or a repair. */
+	TRY(store_index_run(store, NULL, ctx));
+	return locate(store, origin, locator, ret, max, ret_count, ctx);
 }
 
 /* Roots and marks. */

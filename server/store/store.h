@@ -7,7 +7,8 @@
  *   entries       {log u32be, index u64be} -> entry bytes, appended in order
  *   tiles         {log u32be, level u8, index u64be} -> up to 256 hashes
  *   cosignatures  {log u32be, mirror node name} -> size u64be, root, line
- *   locators      {log u32be, locator[0:8], index u64be} -> nothing: sealed entries by locator
+ *   locators      {log u32be} -> how far the index of sealed entries by locator is, and
+ *                 {log u32be, level u8, run u64be, item} -> items of a run (runs.h)
  *   invites       name -> Invite (headquarters)
  *
  * Big sparse map, MDB_NOTLS, no WRITEMAP, NOSYNC or DUPSORT. Reads may come from any thread: each
@@ -48,7 +49,10 @@ enum err store_entry(struct store *store, const struct origin *origin, uint64_t 
 	struct buf *out, struct errctx *ctx) MUST_USE;
 /* The indices of entries with that locator, oldest first, at most `max`; *ret_count may be 0. The
  * index knows 8 bytes of 16: of entries that share these, the oldest STORE_LOCATE_SCAN are looked
- * at (only an author who knows the locator can make more than a few). ERR_NOTFOUND: no such log. */
+ * at (only an author who knows the locator can make more than a few). ERR_NOTFOUND: no such log.
+ * The index is made by a thread of its own some time after the commit (indexer.h); entries behind
+ * its end are found too. When there are too many of these to look through (after an upgrade or a
+ * repair) the call makes the index first, and fails as that does. */
 enum { STORE_LOCATE_SCAN = 4096 };
 enum err store_locate(struct store *store, const struct origin *origin, const uint8_t locator[16],
 	uint64_t *ret, size_t max, size_t *ret_count, struct errctx *ctx) MUST_USE;

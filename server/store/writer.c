@@ -4,7 +4,7 @@
  *	1. the thread takes what is queued, at most GROUP_WRITES or GROUP_BYTES
  *	2. each write is checked against the store as the transaction sees it, thus behind the
  *writes before it in the group; one that does not fit fails alone, before anything is put
- *	3. entries, tiles, head, cosignature of each; the locators of all, sorted, at the end
+ *	3. entries, tiles, head, cosignature of each; entries go to the end of their log
  *	4. the commit number, one commit with a sync
  *	5. the guard, with a sync
  *	6. all of the group goes to `done`, wake
@@ -18,9 +18,9 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdlib.h>
 
 #include "base/alloc.h"
+#include "server/store/indexer.h"
 #include "server/store/internal.h"
 
 enum { GROUP_WRITES = 4096, GROUP_BYTES = 16 * 1024 * 1024 };
@@ -31,14 +31,9 @@ struct list {
 	struct store_write *first, **last;
 };
 
-/* Keys of the index of locators that one group adds. */
-struct locators {
-	struct store_key *keys;
-	size_t count, capacity;
-};
-
 struct writer {
 	struct writer_opts opts;
+	struct indexer *indexer;
 	pthread_t thread;
 	bool joined;
 
@@ -51,8 +46,6 @@ struct writer {
 	/* The thread's own. */
 	bool guarded;    /* the store says that it is under a guard */
 	enum err broken; /* the guard could not be written */
-	struct arena arena;
-	struct locators locators;
 	uint8_t tile[TILE_SIZE];
 };
 
@@ -185,63 +178,23 @@ static enum err tile_put_write(void *arg, struct tile_id id, struct bytes hashes
 	return put->stored.txn->err;
 }
 
-static enum err locators_add(struct locators *locators, const struct store_key *key)
-{
-	size_t capacity = locators->capacity > 0 ? 2 * locators->capacity : 256;
-	struct store_key *keys;
-
-	if (locators->count == locators->capacity) {
-		if (capacity > SIZE_MAX / sizeof(*keys))
-			return ERR_NOMEM;
-		keys = mem_resize(locators->keys, capacity * sizeof(*keys));
-		if (keys == NULL)
-			return ERR_NOMEM;
-		locators->keys = keys;
-		locators->capacity = capacity;
-	}
-	locators->keys[locators->count++] = *key;
-	return OK;
-}
-
-static int locators_compare(const void *a, const void *b)
-{
-	const struct store_key *left = a, *right = b;
-
-	return memcmp(left->b, right->b, sizeof(left->b));
-}
-
-/* Locators are random: in order, each page of the index is touched once. */
-static void locators_put(struct txn *txn, struct locators *locators)
-{
-	if (locators->count == 0)
-		return;
-	qsort(locators->keys, locators->count, sizeof(*locators->keys), locators_compare);
-	for (size_t i = 0; i < locators->count; i++)
-		txn_put(txn, DB_LOCATORS, store_key_bytes(&locators->keys[i]), BYTES_NONE);
-}
-
 static void entries_put(struct writer *writer, struct txn *txn, const struct log_row *row,
 	const struct entries *entries)
 {
 	struct tile_put put = {{txn, row->number}, writer->tile};
 	struct tile_source source = {tile_put_read, &put};
 	struct tile_sink sink = {tile_put_write, &put};
-	enum err err = OK;
+	struct append append;
+	enum err err;
 
-	for (size_t i = 0; i < entries->count && err == OK; i++) {
+	append_begin(&append, txn, DB_ENTRIES);
+	for (size_t i = 0; i < entries->count; i++) {
 		struct store_key key = entry_key(row->number, row->size + i);
-		uint8_t locator[LOCATOR_SIZE];
-		bool found = false;
 
-		txn_put(txn, DB_ENTRIES, store_key_bytes(&key), entries->entry[i]);
-		err = store_locator(&writer->arena, entries->entry[i], &found, locator);
-		if (err == OK && found) {
-			key = locator_key(row->number, locator, row->size + i);
-			err = locators_add(&writer->locators, &key);
-		}
+		append_put(&append, store_key_bytes(&key), entries->entry[i]);
 	}
-	if (err == OK)
-		err = tiles_extend(&source, row->size, entries->leaf, entries->count, &sink);
+	append_end(&append);
+	err = tiles_extend(&source, row->size, entries->leaf, entries->count, &sink);
 	if (err != OK)
 		txn_fail(txn, err, "add entries: %s", err_text(err));
 }
@@ -294,8 +247,9 @@ static void write_put(struct writer *writer, struct txn *txn, struct log_row *ro
 		txn_put(txn, DB_LOGS, bytes_str(write->origin.text), store_key_bytes(&key));
 	if (write->entries != NULL)
 		entries_put(writer, txn, row, write->entries);
-	/* The view of the old checkpoint went with the first put. */
-	if (!new &&store_row(txn, &write->origin, &fresh, NULL) == OK)
+	/* The view of the old checkpoint, if it stays, went with the first put. */
+	if (!new && write->checkpoint.size == 0 &&
+		store_row(txn, &write->origin, &fresh, NULL) == OK)
 		row->checkpoint = fresh.checkpoint;
 	if (new || write->entries != NULL || write->checkpoint.size > 0)
 		head_put(txn, row, write);
@@ -432,10 +386,8 @@ static void group_write(struct writer *writer, struct list *group, struct errctx
 		group_fail(group, writer->broken, &said, failure);
 		return;
 	}
-	writer->locators.count = 0;
 	txn_begin(&txn, writer->opts.store->env, TXN_WRITE);
 	if (group_put(writer, &txn, group, failure) > 0) {
-		locators_put(&txn, &writer->locators);
 		if (writer->opts.guard != NULL)
 			marks_put(writer, &txn, group);
 		commit = commit_count(writer, &txn);
@@ -497,6 +449,7 @@ static void *writer_main(void *arg)
 		group_give(writer, &group, &failure);
 		pthread_mutex_unlock(&writer->mutex);
 		writer->opts.wake(writer->opts.wake_arg);
+		indexer_wake(writer->indexer);
 		pthread_mutex_lock(&writer->mutex);
 	}
 	pthread_mutex_unlock(&writer->mutex);
@@ -506,6 +459,7 @@ static void *writer_main(void *arg)
 enum err writer_start(const struct writer_opts *opts, struct writer **ret, struct errctx *ctx)
 {
 	struct writer *writer = mem_zalloc(sizeof(*writer));
+	enum err err;
 	int rc;
 
 	if (writer == NULL)
@@ -513,20 +467,28 @@ enum err writer_start(const struct writer_opts *opts, struct writer **ret, struc
 	writer->opts = *opts;
 	list_init(&writer->queue);
 	list_init(&writer->done);
-	arena_init(&writer->arena, LIMIT_ARENA_SIZE);
 	/* Default attributes: these two cannot fail on Linux. */
 	rc = pthread_mutex_init(&writer->mutex, NULL);
 	assert(rc == 0);
 	rc = pthread_cond_init(&writer->queued_or_stopping, NULL);
 	assert(rc == 0);
+	writer->joined = true;
+	err = indexer_start(opts->store, &writer->indexer, ctx);
+	if (err != OK)
+		goto fail;
 	rc = pthread_create(&writer->thread, NULL, writer_main, writer);
 	if (rc != 0) {
-		writer->joined = true;
-		writer_free(writer);
-		return err_set(ctx, ERR_NOMEM, "start the writer thread: %s", strerror(rc));
+		err = err_set(ctx, ERR_NOMEM, "start the writer thread: %s", strerror(rc));
+		goto fail;
 	}
+	writer->joined = false;
 	*ret = writer;
 	return OK;
+fail:
+	indexer_stop(writer->indexer);
+	writer->indexer = NULL;
+	writer_free(writer);
+	return err;
 }
 
 void writer_submit(struct writer *writer, struct store_write *write)
@@ -572,6 +534,13 @@ void writer_stop(struct writer *writer)
 	rc = pthread_join(writer->thread, NULL);
 	assert(rc == 0);
 	writer->joined = true;
+	indexer_stop(writer->indexer);
+	writer->indexer = NULL;
+}
+
+enum err writer_index_failure(struct writer *writer, struct errctx *ctx)
+{
+	return writer->indexer != NULL ? indexer_failure(writer->indexer, ctx) : OK;
 }
 
 void writer_free(struct writer *writer)
@@ -583,7 +552,5 @@ void writer_free(struct writer *writer)
 		store_write_free(list_shift(&writer->done));
 	pthread_cond_destroy(&writer->queued_or_stopping);
 	pthread_mutex_destroy(&writer->mutex);
-	arena_release(&writer->arena);
-	mem_free(writer->locators.keys);
 	mem_free(writer);
 }

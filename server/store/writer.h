@@ -4,7 +4,7 @@
  * with a sync, has the guard follow (synced too), and only then reports each write back. Idle, it
  * commits the first write at once. No commit starts before the guard of the one before is on the
  * disk; when the guard cannot be written, everything from then on fails: only a new start finds out
- * what the disk has.
+ * what the disk has. With it runs the indexer, which is woken by commits (indexer.h).
  *
  * submit may be called from any thread; done writes are collected by the loop thread: `wake` is
  * called from the writer thread after each commit (uv_async_send), then writer_done drains.
@@ -35,6 +35,9 @@ struct store_write *writer_done(struct writer *writer, struct errctx *ctx);
 /* The store has what its guard remembers of more commits than it counts (GUARD_ROLLED): its number
  * goes on behind the guard's with the next commit. Any thread. */
 void writer_caught_up(struct writer *writer);
+/* OK, or why the indexer's last pass did not go through; it is tried again. From the loop thread.
+ */
+enum err writer_index_failure(struct writer *writer, struct errctx *ctx);
 /* Finishes what is queued, joins the thread; then writer_done still gives the rest. */
 void writer_stop(struct writer *writer);
 void writer_free(struct writer *writer); /* after stop; NULL is fine */

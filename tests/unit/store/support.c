@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -380,4 +381,39 @@ void alloc_fail_after(size_t after)
 bool alloc_failed(void)
 {
 	return atomic_load(&allocation_failed);
+}
+
+static _Atomic size_t syncs_left = SIZE_MAX, syncs;
+static _Atomic bool sync_has_failed;
+
+/* Stands before that of the C library: LMDB calls this one. */
+int fdatasync(int fd)
+{
+	size_t left = atomic_load(&syncs_left);
+
+	atomic_fetch_add(&syncs, 1);
+	if (left == 0) {
+		atomic_store(&sync_has_failed, true);
+		errno = EIO;
+		return -1;
+	}
+	if (left != SIZE_MAX)
+		atomic_store(&syncs_left, left - 1);
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+void sync_fail_after(size_t after)
+{
+	atomic_store(&sync_has_failed, false);
+	atomic_store(&syncs_left, after);
+}
+
+bool sync_failed(void)
+{
+	return atomic_load(&sync_has_failed);
+}
+
+size_t sync_count(void)
+{
+	return atomic_exchange(&syncs, 0);
 }

@@ -86,4 +86,9 @@ void tlog_check(struct bench *bench, const struct tlog *log);
 void alloc_fail_after(size_t after);
 bool alloc_failed(void); /* since then */
 
+/* Fails the syncs of data from `after` on with EIO, and thus LMDB's commits; SIZE_MAX: none. */
+void sync_fail_after(size_t after);
+bool sync_failed(void);  /* since then */
+size_t sync_count(void); /* since the last call */
+
 #endif
