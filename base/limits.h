@@ -49,6 +49,10 @@
 #define LIMIT_CASES          200000
 #define LIMIT_CASE_EVENTS    10000
 
+/* Exports. */
+#define LIMIT_EXPORT_UNSYNCED (32 * 1024 * 1024) /* written and not synced: then it is */
+#define LIMIT_EXPORT_FILES    512                /* .. and how many files */
+
 /* Surfaces. */
 #define LIMIT_CONTROL_REQUEST   (1024 * 1024)
 #define LIMIT_CONTROL_RESPONSE  (1024 * 1024) /* one response frame; a reply may have many */

@@ -45,7 +45,8 @@ static enum err collect(void *arg, struct bytes json, struct errctx *ctx)
 	return json_array_append_new(array, document) == 0 ? OK : ERR_NOMEM;
 }
 
-static enum err call(const struct cli *cli, const Sauti__ControlRequest *request, json_t *array,
+static enum err call(const struct cli *cli, const Sauti__ControlRequest *request,
+	enum err (*each)(void *arg, struct bytes json, struct errctx *ctx), void *arg,
 	uint32_t *ret_line, struct errctx *ctx)
 {
 	struct node_config config;
@@ -56,9 +57,16 @@ static enum err call(const struct cli *cli, const Sauti__ControlRequest *request
 	err = control_connect(config.socket, &control, ctx);
 	config_release(&config);
 	if (err == OK)
-		err = control_call(control, request, collect, array, ret_line, ctx);
+		err = control_call(control, request, each, arg, ret_line, ctx);
 	control_close(control);
 	return err;
+}
+
+enum err daemon_each(const struct cli *cli, const Sauti__ControlRequest *request,
+	enum err (*each)(void *arg, struct bytes json, struct errctx *ctx), void *arg,
+	struct errctx *ctx)
+{
+	return call(cli, request, each, arg, NULL, ctx);
 }
 
 enum err daemon_list(const struct cli *cli, const Sauti__ControlRequest *request, json_t **ret,
@@ -68,7 +76,7 @@ enum err daemon_list(const struct cli *cli, const Sauti__ControlRequest *request
 
 	if (array == NULL)
 		return ERR_NOMEM;
-	TRY(call(cli, request, array, NULL, ctx));
+	TRY(call(cli, request, collect, array, NULL, ctx));
 	*ret = json_incref(array);
 	return OK;
 }
@@ -80,7 +88,7 @@ enum err daemon_call(const struct cli *cli, const Sauti__ControlRequest *request
 
 	if (array == NULL)
 		return ERR_NOMEM;
-	TRY(call(cli, request, array, ret_line, ctx));
+	TRY(call(cli, request, collect, array, ret_line, ctx));
 	*ret = json_array_size(array) == 0 ? json_object() : json_incref(json_array_get(array, 0));
 	return *ret == NULL ? ERR_NOMEM : OK;
 }

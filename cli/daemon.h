@@ -25,6 +25,12 @@ enum err daemon_list(const struct cli *cli, const Sauti__ControlRequest *request
 enum err daemon_call(const struct cli *cli, const Sauti__ControlRequest *request, json_t **ret,
 	uint32_t *ret_line, struct errctx *ctx) MUST_USE;
 
+/* Each document as it comes, to `each`, whose first error ends it. An error of the daemon's comes
+ * after the documents before it. */
+enum err daemon_each(const struct cli *cli, const Sauti__ControlRequest *request,
+	enum err (*each)(void *arg, struct bytes json, struct errctx *ctx), void *arg,
+	struct errctx *ctx) MUST_USE;
+
 /* struct for CLEANUP */
 void daemon_json_release(json_t **json);
 

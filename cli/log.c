@@ -1,7 +1,10 @@
-/* sauti log list | show | verify */
+/* sauti log list | show | verify | export */
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/text.h"
+#include "cli/args.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
 
@@ -172,6 +175,127 @@ static enum err run_verify(struct cli *cli, const struct cli_args *args, struct 
 	return OK;
 }
 
+/* ---- export ---- */
+
+struct export_answer {
+	const struct cli *cli;
+	json_t *logs; /* the documents of those that are done */
+	bool progress_shown;
+};
+
+static void progress_clear(struct export_answer *answer)
+{
+	if (answer->progress_shown)
+		fputs("\r\033[K", stderr);
+	answer->progress_shown = false;
+}
+
+static void progress_show(struct export_answer *answer, const json_t *item)
+{
+	struct output_buffer origin;
+
+	if (answer->cli->json || !isatty(STDERR_FILENO))
+		return;
+	progress_clear(answer);
+	output_text(stderr, output_member(item, "origin", &origin), false);
+	fprintf(stderr, "  %llu of %llu entries",
+		(unsigned long long)output_number(item, "entries"),
+		(unsigned long long)output_number(item, "of"));
+	answer->progress_shown = true;
+}
+
+static void print_exported(const struct cli *cli, const json_t *log)
+{
+	struct output_buffer origin, message, size;
+	unsigned long long files = (unsigned long long)output_number(log, "files_written");
+
+	printf("%s  ", output_true(log, "ok") ? "ok " : "BAD");
+	output_text(stdout, output_member(log, "origin", &origin), false);
+	if (!output_true(log, "ok")) {
+		if (json_is_integer(json_object_get(log, "bad_index")))
+			printf("  first bad entry %llu",
+				(unsigned long long)output_number(log, "bad_index"));
+		printf("  ");
+		output_text(stdout, output_member(log, "message", &message), false);
+		putchar('\n');
+		return;
+	}
+	printf("  %s entries, %llu cosignatures, ", output_member(log, "size", &size),
+		(unsigned long long)output_number(log, "cosignatures"));
+	if (files == 0)
+		puts("nothing new");
+	else
+		printf("%llu files written, %llu bytes\n", files,
+			(unsigned long long)output_number(log, "bytes_written"));
+	if (output_number(log, "cosignatures_bad") > 0)
+		cli_note(cli,
+			"%s: %llu cosignatures did not verify and were left out: see 'sauti "
+			"log verify'",
+			output_member(log, "origin", &origin),
+			(unsigned long long)output_number(log, "cosignatures_bad"));
+}
+
+static enum err on_exported(void *arg, struct bytes json, struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *item = NULL;
+	struct export_answer *answer = arg;
+
+	TRY(output_parse(json, &item, ctx));
+	if (json_object_get(item, "ok") == NULL) {
+		progress_show(answer, item);
+		return OK;
+	}
+	progress_clear(answer);
+	if (!answer->cli->json)
+		print_exported(answer->cli, item);
+	return json_array_append(answer->logs, item) == 0 ? OK : ERR_NOMEM;
+}
+
+/* The daemon stands in another directory than its user. */
+static enum err make_absolute(const char *path, char ret[PATH_MAX], struct errctx *ctx)
+{
+	char here[PATH_MAX] = "/";
+
+	if (path[0] != '/' && getcwd(here, sizeof(here)) == NULL)
+		return files_errno(ctx, errno, "find", "the current directory");
+	return files_join(here, path, ret, ctx);
+}
+
+static enum err run_export(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__LogExportRequest export = SAUTI__LOG_EXPORT_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *logs = json_array();
+	struct export_answer answer = {cli, logs, false};
+	char *origins[ARGS_MAX], directory[PATH_MAX];
+	enum err err;
+
+	if (logs == NULL)
+		return ERR_NOMEM;
+	if (args_at(args, 0)[0] == '\0')
+		return cli_usage(cli, ctx, "DIR is empty");
+	TRY(make_absolute(args_at(args, 0), directory, ctx));
+	while (args_at(args, 1 + export.n_origins) != NULL) {
+		origins[export.n_origins] = (char *)args_at(args, 1 + export.n_origins);
+		export.n_origins++;
+	}
+	export.directory = directory;
+	export.origins = origins;
+	export.compare = args_flag(args, "compare");
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LOG_EXPORT;
+	request.log_export = &export;
+	err = daemon_each(cli, &request, on_exported, &answer, ctx);
+	progress_clear(&answer);
+	if (cli->json && (err == OK || json_array_size(logs) > 0))
+		output_json(logs);
+	return err;
+}
+
+static const struct cli_option export_options[] = {
+	{"compare", NULL, "compare every file that is there, and write again what differs", false},
+	{0},
+};
+
 static const struct cli_option show_options[] = {
 	{"index", "N", "show the entry with that index too", false},
 	{0},
@@ -185,5 +309,10 @@ const struct cli_command log_commands[] = {
 	{"log", "verify", "[LOG]", "hash every entry again and check all signatures",
 		"Without LOG, every log. Exit code 4 when one does not verify.", 0, 1, NULL,
 		run_verify},
+	{"log", "export", "DIR [LOG...]", "write logs as static files (C2SP tlog-tiles)",
+		"Into DIR/LOG/, one directory per log; without LOG, every log. DIR is new, empty, "
+		"or\n"
+		"has earlier exports, which are continued: only what is new is written.",
+		1, ARGS_MAX, export_options, run_export},
 	{0},
 };

@@ -21,10 +21,11 @@ void begin_lock(struct control_request *request);
 void begin_append(struct control_request *request, const Sauti__CaseAppendRequest *message);
 void begin_show(struct control_request *request, enum vault_type type, const char *name);
 
-/* logs.c */
+/* logs.c; export.c */
 void begin_log_list(struct control_request *request);
 void begin_log_show(struct control_request *request, const Sauti__LogShowRequest *message);
 void begin_log_verify(struct control_request *request, const Sauti__LogVerifyRequest *message);
+void begin_log_export(struct control_request *request, const Sauti__LogExportRequest *message);
 json_t *logs_json(const struct runtime *rt);
 
 /* nodes.c */

@@ -141,6 +141,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_VERIFY:
 		begin_log_verify(request, message->log_verify);
 		break;
+	case SAUTI__CONTROL_REQUEST__BODY_LOG_EXPORT:
+		begin_log_export(request, message->log_export);
+		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_LIST:
 		begin_node_list(request, message->node_list);
 		break;

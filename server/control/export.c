@@ -1,0 +1,330 @@
+/*
+ * Exporting logs. The loop takes a picture of one log (its newest checkpoint, the keys and
+ * cosignatures that go with it), a worker writes it out, and so on through the list. Meanwhile a
+ * timer tells the client how far it is. A client that goes away does not stop an export; the end of
+ * the node does, and the next export goes on from there.
+ */
+#include "server/export/export.h"
+#include "base/alloc.h"
+#include "server/control/internal.h"
+#include "server/log.h"
+
+enum { PROGRESS_MS = 300 };
+
+struct export_work {
+	uv_work_t work;
+	uv_timer_t timer;
+	struct control_request *request;
+	struct runtime *rt;
+	char directory[PATH_MAX];
+	bool compare;
+	size_t *positions; /* of the logs to export */
+	size_t count, next;
+	bool opening; /* the worker is at the destination itself */
+	bool ended;   /* the last answer was given */
+
+	struct destination *destination;
+	struct export_opts opts;
+	struct buf note, lines; /* what opts borrows */
+	struct export_cosignature *cosignatures;
+	struct export_result exported;
+	uint64_t done, of;
+
+	enum err result;
+	struct errctx ctx;
+	size_t failed;
+	enum err first_error;
+	struct errctx first_ctx;
+};
+
+static void work_free(uv_handle_t *timer)
+{
+	struct export_work *w = timer->data;
+
+	destination_close(w->destination);
+	buf_release(&w->note);
+	buf_release(&w->lines);
+	mem_free(w->cosignatures);
+	mem_free(w->positions);
+	mem_free(w);
+}
+
+static void work_close(struct export_work *w)
+{
+	w->ended = true;
+	uv_close((uv_handle_t *)&w->timer, work_free);
+}
+
+static void work_fail(struct export_work *w, enum err err, const char *message)
+{
+	control_fail(w->request, err, 0, message);
+	work_close(w);
+}
+
+static void on_progress(uv_timer_t *timer)
+{
+	struct export_work *w = timer->data;
+
+	if (w->of > 0)
+		answer_json(w->request,
+			json_pack("{s:s,s:I,s:I}", "origin", w->opts.origin.text, "entries",
+				(json_int_t)__atomic_load_n(&w->done, __ATOMIC_RELAXED), "of",
+				(json_int_t)w->of),
+			false);
+}
+
+/* ---- the picture of one log ---- */
+
+/* The cosignatures of exactly this checkpoint by nodes that the directory lists. */
+static enum err take_cosignatures(struct export_work *w, size_t position, struct engine_log *log)
+{
+	const struct directory *directory = engine_directory(w->rt->engine);
+	size_t used = 0;
+
+	buf_clear(&w->lines);
+	mem_free(w->cosignatures);
+	w->opts.cosignatures = w->cosignatures = NULL;
+	w->opts.cosignature_count = 0;
+	if (log->cosigned == 0)
+		return OK;
+	w->cosignatures = mem_array(log->cosigned, sizeof(*w->cosignatures));
+	/* Reserved whole: the lines are views into it. */
+	if (w->cosignatures == NULL || buf_reserve(&w->lines, LIMIT_NOTE_SIZE) == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < log->cosigned; i++) {
+		struct export_cosignature *c = &w->cosignatures[used];
+		struct engine_cosigned cosigned;
+		const struct member *m;
+
+		engine_cosigned_at(w->rt->engine, position, i, &cosigned);
+		m = directory_find(directory, bytes_str(cosigned.node));
+		if (m == NULL || cosigned.size != log->checkpoint_size ||
+			!hash_equal(&cosigned.root, &log->root) ||
+			mirror_note_key(bytes_str(w->rt->genesis.network), bytes_str(cosigned.node),
+				&m->mirror, &c->key) != OK ||
+			w->lines.size + cosigned.line.size > LIMIT_NOTE_SIZE)
+			continue;
+		c->line = bytes_make(w->lines.data + w->lines.size, cosigned.line.size);
+		buf_put(&w->lines, cosigned.line);
+		used++;
+	}
+	w->opts.cosignatures = w->cosignatures;
+	w->opts.cosignature_count = used;
+	return w->lines.err;
+}
+
+static enum err take_picture(struct export_work *w, size_t position)
+{
+	struct engine_log log;
+
+	engine_log_at(w->rt->engine, position, &log);
+	w->exported = (struct export_result){0};
+	w->ctx.text[0] = '\0';
+	w->of = 0;
+	w->opts = (struct export_opts){
+		.store = w->rt->store,
+		.destination = w->destination,
+		.origin = log.origin,
+		.compare = w->compare,
+		.stop = &w->rt->stopping,
+		.done = &w->done,
+	};
+	if (!engine_log_key(w->rt->engine, position, &w->opts.key))
+		return err_set(&w->ctx, ERR_NOTFOUND, "the log's key is not known yet");
+	buf_clear(&w->note);
+	buf_put(&w->note, log.checkpoint);
+	TRY(w->note.err);
+	w->opts.note = buf_bytes(&w->note);
+	TRY(take_cosignatures(w, position, &log));
+	w->of = log.checkpoint_size;
+	return OK;
+}
+
+/* ---- one log after the other ---- */
+
+static json_t *exported_json(const struct export_work *w)
+{
+	const struct export_result *e = &w->exported;
+	json_t *json = json_pack("{s:s,s:b}", "origin", w->opts.origin.text, "ok", w->result == OK);
+	struct buf key;
+
+	if (w->result != OK) {
+		json_object_set_new(json, "error", json_string(err_name(w->result)));
+		json_object_set_new(json, "message", json_string(err_message(&w->ctx, w->result)));
+		if (w->result == ERR_CORRUPT)
+			json_object_set_new(
+				json, "bad_index", json_integer((json_int_t)e->bad_index));
+		return json;
+	}
+	buf_init(&key, 2 * NOTE_KEY_NAME_MAX);
+	note_key_format(&key, &w->opts.key);
+	json_object_set_new(json, "size", json_integer((json_int_t)e->checkpoint.size));
+	json_object_set_new(json, "root", json_hash(&e->checkpoint.root));
+	json_object_set_new(json, "key", json_string(buf_cstr(&key)));
+	json_object_set_new(json, "cosignatures", json_integer((json_int_t)e->cosignatures));
+	if (e->cosignatures_bad > 0)
+		json_object_set_new(
+			json, "cosignatures_bad", json_integer((json_int_t)e->cosignatures_bad));
+	json_object_set_new(json, "files_written", json_integer((json_int_t)e->files_written));
+	json_object_set_new(json, "bytes_written", json_integer((json_int_t)e->bytes_written));
+	buf_release(&key);
+	return json;
+}
+
+static void report(struct export_work *w)
+{
+	if (w->result != OK && w->failed++ == 0) {
+		w->first_error = w->result;
+		w->first_ctx = w->ctx;
+	}
+	if (w->result == ERR_CORRUPT || w->result == ERR_FORK)
+		log_line(LOG_ALARM, "export: %s", err_message(&w->ctx, w->result));
+	answer_json(w->request, exported_json(w), false);
+	w->next++;
+}
+
+static void export_next(struct export_work *w);
+
+static void export_run(uv_work_t *work)
+{
+	struct export_work *w = work->data;
+
+	if (w->opening)
+		w->result = destination_open(
+			w->directory, w->rt->paths.directory, &w->destination, &w->ctx);
+	else
+		w->result = export_log(&w->opts, &w->exported, &w->ctx);
+}
+
+static void export_done(uv_work_t *work, int status)
+{
+	struct export_work *w = work->data;
+	bool opening = w->opening;
+
+	uv_timer_stop(&w->timer);
+	if (status != 0)
+		w->result = ERR_CANCELED;
+	if (w->rt->stopping || w->result == ERR_CANCELED)
+		work_fail(w, ERR_CANCELED, "the node stops: the same export goes on from here");
+	else if (opening && w->result != OK)
+		work_fail(w, w->result, err_message(&w->ctx, w->result));
+	else if (!opening)
+		report(w);
+	if (!w->ended)
+		export_next(w);
+}
+
+static void queue_work(struct export_work *w, bool opening)
+{
+	w->opening = opening;
+	if (uv_queue_work(&w->rt->loop, &w->work, export_run, export_done) != 0)
+		work_fail(w, ERR_NOMEM, "no worker");
+	else if (!opening)
+		uv_timer_start(&w->timer, on_progress, PROGRESS_MS, PROGRESS_MS);
+}
+
+static void work_end(struct export_work *w)
+{
+	struct errctx ctx = {""};
+
+	if (w->failed == 0) {
+		control_end(w->request, BYTES_NONE);
+		work_close(w);
+		return;
+	}
+	err_set(&ctx, w->first_error, "%s", err_message(&w->first_ctx, w->first_error));
+	if (w->count > 1)
+		err_wrap(&ctx, w->first_error, "%zu of %zu logs were not exported", w->failed,
+			w->count);
+	work_fail(w, w->first_error, ctx.text);
+}
+
+static void export_next(struct export_work *w)
+{
+	while (w->next < w->count) {
+		w->done = 0;
+		w->result = take_picture(w, w->positions[w->next]);
+		if (w->result == OK) {
+			queue_work(w, false);
+			return;
+		}
+		report(w);
+	}
+	work_end(w);
+}
+
+/* ---- the request ---- */
+
+/* Every log that has something to export. */
+static void choose_all(struct export_work *w)
+{
+	for (size_t i = 0; i < engine_log_count(w->rt->engine); i++) {
+		struct engine_log log;
+
+		engine_log_at(w->rt->engine, i, &log);
+		if (log.checkpoint_size > 0)
+			w->positions[w->count++] = i;
+	}
+}
+
+static enum err choose(struct export_work *w, const Sauti__LogExportRequest *message)
+{
+	for (size_t i = 0; i < message->n_origins; i++) {
+		struct bytes origin = bytes_str(message->origins[i]);
+		struct engine_log log;
+		size_t position;
+		bool twice = false;
+
+		if (!engine_log_find(w->rt->engine, origin, &log, &position))
+			return err_set(&w->ctx, ERR_NOTFOUND,
+				"no log of the origin '%s' is held here", message->origins[i]);
+		if (log.checkpoint_size == 0)
+			return err_set(&w->ctx, ERR_NOTFOUND,
+				"log '%s' has no signed checkpoint yet", log.origin.text);
+		for (size_t k = 0; k < w->count; k++)
+			twice |= w->positions[k] == position;
+		if (!twice)
+			w->positions[w->count++] = position;
+	}
+	return OK;
+}
+
+static enum err prepare(struct export_work *w, const Sauti__LogExportRequest *message)
+{
+	size_t logs = engine_log_count(w->rt->engine);
+
+	if (message->directory[0] == '\0' || strlen(message->directory) >= sizeof(w->directory))
+		return err_set(&w->ctx, ERR_INVALID, "no directory of a possible length");
+	strcpy(w->directory, message->directory);
+	w->compare = message->compare;
+	w->positions = mem_array(logs == 0 ? 1 : logs, sizeof(*w->positions));
+	if (w->positions == NULL)
+		return ERR_NOMEM;
+	if (message->n_origins > 0)
+		return choose(w, message);
+	choose_all(w);
+	return OK;
+}
+
+void begin_log_export(struct control_request *request, const Sauti__LogExportRequest *message)
+{
+	struct export_work *w = mem_zalloc(sizeof(*w));
+	enum err err;
+
+	if (w == NULL) {
+		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
+		return;
+	}
+	w->work.data = w;
+	w->request = request;
+	w->rt = control_runtime(request);
+	uv_timer_init(&w->rt->loop, &w->timer);
+	w->timer.data = w;
+	buf_init(&w->note, LIMIT_NOTE_SIZE);
+	buf_init(&w->lines, LIMIT_NOTE_SIZE);
+	err = prepare(w, message);
+	if (err == OK)
+		queue_work(w, true);
+	else
+		work_fail(w, err, err_message(&w->ctx, err));
+}

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Exports checked by golang.org/x/mod, which nobody here wrote: what is right is accepted, what was
+changed is refused. test_go.py [EXPORT VKEY...]
+
+Without arguments: the committed export of tests/vectors. Skips, exit 77, when Go or the package is
+missing: apt install golang-go golang-golang-x-mod-dev (81 MB to fetch, 465 MB installed), which
+scripts/packages leaves out for its size."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VECTORS = HERE.parent / "vectors"
+MODULE = Path("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog")
+sys.path.insert(0, str(VECTORS))
+
+if shutil.which("go") is None or not MODULE.is_dir():
+    print("skipped: go or golang.org/x/mod is missing: "
+          "apt install golang-go golang-golang-x-mod-dev (465 MB)")
+    sys.exit(77)
+
+import read_export as reader  # noqa: E402
+
+
+def build(scratch):
+    """The verifier, built outside the tree, offline."""
+    program = scratch / "verify_export"
+    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode",
+                   "GOCACHE": str(scratch / "cache"), "GOFLAGS": "", "CGO_ENABLED": "0"}
+    subprocess.run(["go", "build", "-o", program, "main.go"], cwd=HERE / "verify_export", check=True,
+                   env=environment)
+    return program
+
+
+def vkey(root, origin):
+    """As the log's first entry names it; read_export has its own test of that."""
+    log = reader.Log(root, origin)
+    log.load()
+    key = reader.Key(origin, reader.NOTE, reader.parse_opened(log.entries[0])[1])
+    return f"{key.name}+{key.id.hex()}+" + \
+        reader.base64.b64encode(bytes([key.kind]) + key.public).decode()
+
+
+def verify(program, root, origin, key):
+    return subprocess.run([program, root / origin, key], capture_output=True, text=True, check=False)
+
+
+def accepted(program, root):
+    for path in sorted(root.glob("*/*/*/checkpoint")):
+        origin = path.parent.relative_to(root).as_posix()
+        done = verify(program, root, origin, vkey(root, origin))
+        print(f"{origin}: {done.stdout.strip() or done.stderr.strip()}")
+        if done.returncode != 0:
+            sys.exit(f"refused: {origin}")
+
+
+def refused(program, root, scratch):
+    """A changed byte in any file that counts."""
+    origin = "ovra.example/haiti/1-00112233445566aa"
+    key = vkey(root, origin)
+    for name in ("checkpoint", "tile/0/000", "tile/0/001.p/4", "tile/1/000.p/1", "tile/entries/000",
+                 "tile/entries/001.p/4"):
+        copy = scratch / "copy"
+        shutil.copytree(root, copy)
+        path = copy / origin / name
+        data = bytearray(path.read_bytes())
+        data[len(data) // 3] ^= 1
+        path.write_bytes(data)
+        done = verify(program, copy, origin, key)
+        print(f"{name} changed: {done.stderr.strip()}")
+        if done.returncode != 1:
+            sys.exit(f"accepted: {name} changed")
+        shutil.rmtree(copy)
+    if verify(program, root, origin, vkey(root, "ovra.example/directory/1-ddddddddddddddaa")).returncode != 1:
+        sys.exit("accepted: another log's key")
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="sauti-go-") as name:
+        scratch = Path(name)
+        program = build(scratch)
+        if len(sys.argv) > 1:
+            for key in sys.argv[2:]:
+                done = verify(program, Path(sys.argv[1]), key.split("+")[0], key)
+                print(done.stdout.strip() or done.stderr.strip())
+                if done.returncode != 0:
+                    sys.exit(1)
+            return
+        accepted(program, VECTORS / "export")
+        refused(program, VECTORS / "export", scratch)
+
+
+if __name__ == "__main__":
+    main()
