@@ -45,7 +45,7 @@ void runtime_wake(void *async); /* any thread */
 void runtime_forked(struct runtime *rt, const char *origin, const char *text);
 /* Entries of an older epoch of this node, which the vault does not know yet. */
 void runtime_entries_returned(struct runtime *rt, const struct store_write *write);
-void runtime_guard_tidy(struct runtime *rt); /* every minute */
+void runtime_guard_tidy(struct runtime *rt);    /* every minute */
 void runtime_guard_written(struct runtime *rt); /* after each drain of the writer */
 void runtime_reseal(struct runtime *rt);
 
