@@ -223,11 +223,10 @@ enum err backup_make(const struct backup_opts *opts, struct manifest *ret, struc
 	TRY(place_free(&make, ctx));
 	TRY(room_check(&make, ctx));
 	err = partial_make(&make, ctx);
-	if (err == OK) {
+	if (err == OK)
 		err = make_run(&make, ctx);
-		if (err != OK)
-			err = make_undo(&make, err, ctx);
-	}
+	if (err != OK && make.lock >= 0)
+		err = make_undo(&make, err, ctx);
 	if (make.lock >= 0)
 		close(make.lock);
 	TRY(err);

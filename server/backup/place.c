@@ -49,6 +49,14 @@ enum err place_sync_all(const char *path, struct errctx *ctx)
 	return place_sync(path, ctx);
 }
 
+/* Still the directory of that name? Whoever had the lock may have removed it before we got it. */
+static bool same_directory(const char *path, const struct stat *st)
+{
+	struct stat now;
+
+	return stat(path, &now) == 0 && now.st_dev == st->st_dev && now.st_ino == st->st_ino;
+}
+
 enum err place_lock(const char *path, int *ret_fd, struct errctx *ctx)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -63,10 +71,11 @@ enum err place_lock(const char *path, int *ret_fd, struct errctx *ctx)
 		err = err_set(ctx, ERR_DENIED, "'%s' belongs to another user (%u)", path,
 			(unsigned)st.st_uid);
 	else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		err = errno == EWOULDBLOCK
-			      ? err_set(ctx, ERR_BUSY,
-					"another backup or restore is at work in '%s'", path)
-			      : files_errno(ctx, errno, "lock", path);
+		err = errno == EWOULDBLOCK ? ERR_BUSY : files_errno(ctx, errno, "lock", path);
+	else if (!same_directory(path, &st))
+		err = ERR_BUSY;
+	if (err == ERR_BUSY)
+		err_set(ctx, err, "another backup or restore is at work in '%s'", path);
 	if (err != OK) {
 		close(fd);
 		return err;

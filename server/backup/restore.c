@@ -47,7 +47,7 @@ struct restore {
 	bool has_moved;
 	char other[256]; /* the first name that is none of ours; "" */
 	char found[256]; /* names of moved, for a message */
-	int lock;
+	int lock;        /* on the target */
 };
 
 void restore_result_release(struct restore_result *result)
@@ -305,17 +305,11 @@ static enum err manifest_restore(
 
 static enum err staging_make(struct restore *restore, struct file_owner *owner, struct errctx *ctx)
 {
-	TRY(files_mkdir(restore->result->to, ctx));
 	TRY(place_owner(restore->result->to, owner, ctx));
-	if (restore->staged) {
-		TRY(place_lock(restore->staging, &restore->lock, ctx));
+	if (restore->staged)
 		TRY(place_clear(restore->staging, ctx));
-		close(restore->lock);
-		restore->lock = -1;
-	}
 	if (mkdir(restore->staging, 0700) != 0)
 		return files_errno(ctx, errno, "make directory", restore->staging);
-	TRY(place_lock(restore->staging, &restore->lock, ctx));
 	return place_fill(restore->staging, owner, ctx);
 }
 
@@ -382,18 +376,36 @@ static enum err restore_undo(const struct restore *restore, enum err err, struct
 		err_message(&why, err), restore->staging);
 }
 
+/* Ours alone from here on, and looked at once more: another restore may have been at it. */
+static enum err target_take(struct restore *restore, struct errctx *ctx)
+{
+	bool existed = restore->exists, had_moved = restore->has_moved;
+
+	TRY(files_mkdir(restore->result->to, ctx));
+	TRY(place_lock(restore->result->to, &restore->lock, ctx));
+	restore->has_keys = restore->staged = restore->has_moved = false;
+	restore->other[0] = restore->found[0] = '\0';
+	TRY(target_read(restore, ctx));
+	restore->exists = existed;
+	TRY(target_judge(restore, ctx));
+	if (restore->has_moved == had_moved)
+		return OK;
+	return err_set(ctx, ERR_BUSY, "'%s' has just been changed by another program",
+		restore->result->to);
+}
+
 static enum err restore_write(struct restore *restore, struct errctx *ctx)
 {
 	enum err err;
 
+	TRY(target_take(restore, ctx));
 	if (restore->has_moved) {
-		TRY(place_lock(restore->staging, &restore->lock, ctx));
 		restore->result->finished = true;
 		return staging_move(restore, ctx);
 	}
 	err = staging_fill(restore, ctx);
 	if (err != OK)
-		return err == ERR_BUSY ? err : restore_undo(restore, err, ctx);
+		return restore_undo(restore, err, ctx);
 	/* From the first move on nothing is taken back: the same command goes on. */
 	return staging_move(restore, ctx);
 }

@@ -161,6 +161,11 @@ static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
 	int rc, dead;
 
 	env->map_size = map_size + (page - map_size % page) % page;
+	/* LMDB would begin a new one in an empty file, with EBADF. */
+	if (env->read_only && faccessat(env->directory, "data.mdb", R_OK, 0) != 0)
+		return env_error(env, errno, "open data.mdb", ctx);
+	if (env->read_only && env_file_bytes(env) == 0)
+		return err_set(ctx, ERR_CORRUPT, "data.mdb is empty");
 	rc = mdb_env_create(&env->mdb);
 	if (rc != MDB_SUCCESS) {
 		env->mdb = NULL;

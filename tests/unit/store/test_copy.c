@@ -279,7 +279,9 @@ static void test_read_only(void **state)
 
 	target_open(&empty, &bench->place, "empty");
 	close(empty.fd);
-	assert_int_not_equal(open_read_only(empty.directory, NODE, &ctx), OK);
+	assert_int_equal(open_read_only(empty.directory, NODE, &ctx), ERR_CORRUPT);
+	assert_int_equal(unlink(empty.path), 0);
+	assert_int_equal(open_read_only(empty.directory, NODE, &ctx), ERR_NOTFOUND);
 	target_open(&garbage, &bench->place, "garbage");
 	for (unsigned i = 0; i < 64; i++)
 		assert_int_equal(write(garbage.fd, "0123456789abcdef", 16), 16);
