@@ -74,9 +74,9 @@ static void print_backup(const json_t *backup)
 		output_member(backup, "node", &b[1]), output_member(backup, "network", &b[2]),
 		output_member(backup, "created", &b[3]),
 		(unsigned long long)output_number(backup, "commits"));
-	printf("  %zu logs, %llu entries, %llu bytes; every entry was hashed again and every "
+	printf("  %llu logs, %llu entries, %llu bytes; every entry was hashed again and every "
 	       "signature checked\n",
-		json_array_size(json_object_get(backup, "logs")),
+		(unsigned long long)output_number(backup, "log_count"),
 		(unsigned long long)output_number(backup, "entries"),
 		(unsigned long long)output_number(backup, "bytes"));
 	puts("  No keys are in it: without keys/ of this machine, or a copy of it kept by hand, "

@@ -16,13 +16,12 @@
 #include "server/backup/internal.h"
 #include "server/backup/offline.h"
 
-enum { LINE_MAX_SIZE = 8192, POLL_MS = 200 };
+enum { LINE_MAX_SIZE = 8192, POLL_MS = 200, HOLD_FD = 3 };
 
 struct child {
+	const struct child_opts *opts;
 	pid_t pid;
 	int fd;
-	const char *directory;
-	const struct backup_watch *watch;
 	struct buf line;
 	enum err err; /* what it said */
 	struct errctx said;
@@ -44,16 +43,21 @@ static int spawn_attributes(posix_spawnattr_t *attr)
 	return rc != 0 ? rc : posix_spawnattr_setsigdefault(attr, &all);
 }
 
-static int spawn_files(posix_spawn_file_actions_t *files, int fd)
+static int spawn_files(posix_spawn_file_actions_t *files, int fd, int hold)
 {
 	int rc = posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDONLY, 0);
 
 	if (rc == 0)
 		rc = posix_spawn_file_actions_adddup2(files, fd, 1);
-	return rc != 0 ? rc : posix_spawn_file_actions_adddup2(files, fd, 2);
+	if (rc == 0)
+		rc = posix_spawn_file_actions_adddup2(files, fd, 2);
+	/* The copy has no close-on-exec, also when the number is the same. */
+	if (rc == 0 && hold >= 0)
+		rc = posix_spawn_file_actions_adddup2(files, hold, HOLD_FD);
+	return rc;
 }
 
-static int spawn(char *const *argv, int fd, pid_t *ret)
+static int spawn(char *const *argv, int fd, int hold, pid_t *ret)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -63,7 +67,7 @@ static int spawn(char *const *argv, int fd, pid_t *ret)
 		return rc;
 	rc = posix_spawnattr_init(&attr);
 	if (rc == 0) {
-		rc = spawn_files(&files, fd);
+		rc = spawn_files(&files, fd, hold);
 		if (rc == 0)
 			rc = spawn_attributes(&attr);
 		if (rc == 0)
@@ -100,7 +104,7 @@ static void progress_take(const struct child *child, const json_t *progress)
 	const char *step = json_string_value(json_object_get(progress, "step"));
 
 	if (step != NULL)
-		watch_tell(child->watch, strcmp(step, "verify") == 0 ? "verify" : "hash",
+		watch_tell(child->opts->watch, strcmp(step, "verify") == 0 ? "verify" : "hash",
 			(uint64_t)json_integer_value(json_object_get(progress, "done")),
 			(uint64_t)json_integer_value(json_object_get(progress, "total")));
 }
@@ -138,7 +142,7 @@ static enum err child_listen(struct child *child, struct errctx *ctx)
 		uint8_t bytes[4096];
 		ssize_t n;
 
-		TRY(watch_poll(child->watch, ctx));
+		TRY(watch_poll(child->opts->watch, ctx));
 		if (poll(&poll_fd, 1, POLL_MS) <= 0)
 			continue;
 		n = read(child->fd, bytes, sizeof(bytes));
@@ -167,18 +171,18 @@ static enum err child_judge(const struct child *child, int status, struct errctx
 		return err_set(ctx, ERR_CORRUPT,
 			"'%s/%s' ended the process that was reading it (%s): it is damaged, or its "
 			"medium does not give it back",
-			child->directory, manifest_path(MANIFEST_STORE), strsignal(number));
+			child->opts->directory, manifest_path(MANIFEST_STORE), strsignal(number));
 	default:
-		TRY(watch_poll(child->watch, ctx)); /* the same key that ended it */
+		TRY(watch_poll(child->opts->watch, ctx)); /* the same key that ended it */
 		return err_set(ctx, ERR_IO, "the process that was reading '%s' was ended: %s",
-			child->directory, strsignal(number));
+			child->opts->directory, strsignal(number));
 	}
 	if (WEXITSTATUS(status) == 0)
 		return OK;
 	if (child->err == OK)
 		return err_set(ctx, ERR_IO,
 			"the process that was reading '%s' ended with status %d and no word",
-			child->directory, WEXITSTATUS(status));
+			child->opts->directory, WEXITSTATUS(status));
 	return err_set(ctx, child->err, "%s", child->said.text);
 }
 
@@ -195,21 +199,20 @@ static enum err child_finish(struct child *child, struct errctx *ctx)
 	return err != OK ? err : child_judge(child, status, ctx);
 }
 
-enum err child_run(const char *mode, const char *directory, const char *const more[CHILD_MORE],
-	const struct backup_watch *watch, struct errctx *ctx)
+enum err child_run(const struct child_opts *opts, struct errctx *ctx)
 {
 	enum { FIXED = 5 };
 	char *argv[FIXED + CHILD_MORE + 1] = {
-		"sautid", (char *)mode, (char *)directory, "--json", "--progress"};
-	struct child child = {.directory = directory, .watch = watch};
+		"sautid", (char *)opts->mode, (char *)opts->directory, "--json", "--progress"};
+	struct child child = {.opts = opts};
 	int ends[2], rc;
 	enum err err;
 
-	for (size_t i = 0; more != NULL && i < CHILD_MORE; i++)
-		argv[FIXED + i] = (char *)more[i];
+	for (size_t i = 0; i < CHILD_MORE; i++)
+		argv[FIXED + i] = (char *)opts->more[i];
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return err_set(ctx, ERR_IO, "make a pipe: %s", strerror(errno));
-	rc = spawn(argv, ends[1], &child.pid);
+	rc = spawn(argv, ends[1], opts->hold, &child.pid);
 	close(ends[1]);
 	if (rc != 0) {
 		close(ends[0]);

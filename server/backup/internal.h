@@ -76,11 +76,16 @@ enum err backup_manifest(
 /* The mark of the store in a backup: "haiti at 2026-11-26T14:00:00Z". */
 void backup_mark(const struct manifest *manifest, char *ret, size_t size);
 
-/* child.c: runs this program again, as `sautid MODE DIRECTORY` (offline.h), and is told of its
- * progress. Its error is returned; its death is ERR_CORRUPT. more: up to CHILD_MORE arguments, the
- * rest NULL; may itself be NULL. */
+/* child.c: runs this program again, as `sautid MODE DIRECTORY MORE..` (offline.h), and is told of
+ * its progress. Its error is returned; its death is ERR_CORRUPT. It is killed when this thread's
+ * process ends, and until it has ended it keeps `hold`, a descriptor with a lock, open. */
 enum { CHILD_MORE = 4 };
-enum err child_run(const char *mode, const char *directory, const char *const more[CHILD_MORE],
-	const struct backup_watch *watch, struct errctx *ctx) MUST_USE;
+struct child_opts {
+	const char *mode, *directory;
+	const char *more[CHILD_MORE]; /* the rest NULL */
+	int hold;                     /* -1: nothing */
+	const struct backup_watch *watch;
+};
+enum err child_run(const struct child_opts *opts, struct errctx *ctx) MUST_USE;
 
 #endif

@@ -181,7 +181,13 @@ static enum err copy_of_file(
 static enum err make_run(struct make *make, struct errctx *ctx)
 {
 	const struct node_paths *paths = make->opts->paths;
-	const char *more[CHILD_MORE] = {"--name", make->opts->node, "--created", make->created};
+	struct child_opts child = {
+		.mode = OFFLINE_COMPLETE,
+		.directory = make->partial,
+		.more = {"--name", make->opts->node, "--created", make->created},
+		.hold = make->lock,
+		.watch = &make->opts->watch,
+	};
 
 	/* Before the copy: what is recorded from now on may not be in it. */
 	snprintf(make->created, sizeof(make->created), "%llu", (unsigned long long)time(NULL));
@@ -190,7 +196,7 @@ static enum err make_run(struct make *make, struct errctx *ctx)
 	TRY(copy_of_file(make, paths->chain, MANIFEST_CHAIN, ctx));
 	TRY(copy_of_file(make, paths->root, MANIFEST_ROOT, ctx));
 	TRY(copy_of_file(make, paths->genesis, MANIFEST_GENESIS, ctx));
-	TRY(child_run(OFFLINE_COMPLETE, make->partial, more, &make->opts->watch, ctx));
+	TRY(child_run(&child, ctx));
 	TRY(watch_poll(&make->opts->watch, ctx));
 	if (rename(make->partial, make->to) != 0)
 		return files_errno(ctx, errno, "rename to", make->to);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -168,6 +169,9 @@ static enum err do_backup(const struct offline_opts *opts, struct errctx *ctx)
 		err = config_paths(&config, &paths, ctx);
 	if (err == OK)
 		err = genesis_load(paths.genesis, &genesis, ctx);
+	if (err == OK && !files_exist(paths.store))
+		err = err_set(ctx, ERR_NOTFOUND, "there is no store in '%s' to make a backup of",
+			paths.directory);
 	if (err == OK) {
 		struct store_opts store_opts = {
 			.path = paths.store, .network = genesis.network, .node = config.name};
@@ -195,6 +199,9 @@ static enum err do_child(const struct offline_opts *opts, struct errctx *ctx)
 	struct complete_opts complete = {opts->place, opts->name, opts->created_s, watch};
 	enum err err;
 
+	/* Run by another, whose work is void when it ends: the next one may begin at once. */
+	if (opts->progress)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (opts->mode == OFFLINE_DO_COMPLETE)
 		err = backup_complete(&complete, &manifest, ctx);
 	else

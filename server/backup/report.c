@@ -36,8 +36,11 @@ static json_t *root_json(const struct manifest_log *log)
 
 static json_t *logs_json(const struct manifest *manifest)
 {
-	json_t *list = json_array();
+	json_t *list;
 
+	if (manifest->log_count > REPORT_LOGS)
+		return json_null();
+	list = json_array();
 	for (size_t i = 0; i < manifest->log_count; i++) {
 		const struct manifest_log *log = &manifest->logs[i];
 
@@ -57,10 +60,10 @@ json_t *report_json(const char *key, const char *path, const struct manifest *ma
 	/* A path that is not UTF-8 is no JSON string: it is left out. */
 	json_t *place = json_string(path);
 
-	return json_pack("{s:o,s:s,s:s,s:s,s:I,s:i,s:I,s:I,s:o}", key,
+	return json_pack("{s:o,s:s,s:s,s:s,s:I,s:i,s:I,s:I,s:I,s:o}", key,
 		place != NULL ? place : json_null(), "node", manifest->node, "network",
 		manifest->network, "created", created, "commits", (json_int_t)manifest->commits,
 		"store_format", (int)manifest->store_format, "entries",
 		(json_int_t)report_entries(manifest), "bytes", (json_int_t)report_bytes(manifest),
-		"logs", logs_json(manifest));
+		"log_count", (json_int_t)manifest->log_count, "logs", logs_json(manifest));
 }

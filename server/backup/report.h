@@ -7,7 +7,10 @@
 #include "server/backup/backup.h"
 
 /* {"<key>": path, "node":, "network":, "created":, "commits":, "store_format":, "entries":,
- * "bytes":, "logs": [..]}; NULL when memory is short. */
+ * "bytes":, "log_count":, "logs": [..]}; NULL when memory is short. More than REPORT_LOGS logs
+ * would not fit into an answer over the control socket: then "logs" is null, and BACKUP lists them.
+ */
+enum { REPORT_LOGS = 2000 };
 json_t *report_json(const char *key, const char *path, const struct manifest *manifest);
 uint64_t report_entries(const struct manifest *manifest);
 uint64_t report_bytes(const struct manifest *manifest); /* of all files */

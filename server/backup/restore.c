@@ -313,6 +313,19 @@ static enum err staging_make(struct restore *restore, struct file_owner *owner, 
 	return place_fill(restore->staging, owner, ctx);
 }
 
+/* In a child, which reads only: it need not hold the lock. */
+static enum err verify_at(const struct restore *restore, const char *directory, struct errctx *ctx)
+{
+	struct child_opts child = {
+		.mode = OFFLINE_VERIFY,
+		.directory = directory,
+		.hold = -1,
+		.watch = &restore->opts->watch,
+	};
+
+	return child_run(&child, ctx);
+}
+
 static enum err staging_fill(struct restore *restore, struct errctx *ctx)
 {
 	struct file_owner owner;
@@ -327,7 +340,7 @@ static enum err staging_fill(struct restore *restore, struct errctx *ctx)
 	if (err == OK)
 		err = place_sync(restore->result->to, ctx);
 	if (err == OK)
-		err = child_run(OFFLINE_VERIFY, restore->staging, NULL, &restore->opts->watch, ctx);
+		err = verify_at(restore, restore->staging, ctx);
 	return err;
 }
 
@@ -422,7 +435,7 @@ static enum err restore_run(struct restore *restore, struct errctx *ctx)
 		TRY(resume_check(restore, ctx));
 	if (restore->opts->keep_keys)
 		TRY(keys_check(restore, ctx));
-	TRY(child_run(OFFLINE_VERIFY, result->from, NULL, &restore->opts->watch, ctx));
+	TRY(verify_at(restore, result->from, ctx));
 	if (!restore->has_moved)
 		TRY(room_check(restore, ctx));
 	config_check(restore);

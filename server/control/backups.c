@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "server/backup/report.h"
 #include "server/control/internal.h"
 #include "server/log.h"
@@ -69,16 +70,20 @@ static void backup_run(uv_work_t *work)
 static void backup_done(uv_work_t *work, int status)
 {
 	struct backup_work *w = work->data;
+	char shown[512];
 
 	w->rt->backing_up = false;
 	if (status != 0)
 		w->result = ERR_CANCELED;
 	if (w->result == OK) {
 		log_line(LOG_INFO, "backup: commit %llu is in '%s'",
-			(unsigned long long)w->manifest.commits, w->to);
+			(unsigned long long)w->manifest.commits,
+			text_escape(bytes_str(w->to), shown, sizeof(shown)));
 		answer_json(w->request, report_json("backup", w->to, &w->manifest), true);
 	} else {
-		log_line(LOG_WARNING, "backup: %s", err_message(&w->ctx, w->result));
+		log_line(LOG_WARNING, "backup: %s",
+			text_escape(
+				bytes_str(err_message(&w->ctx, w->result)), shown, sizeof(shown)));
 		control_fail(w->request, w->result, 0, err_message(&w->ctx, w->result));
 	}
 	uv_close((uv_handle_t *)&w->timer, work_closed);

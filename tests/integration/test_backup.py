@@ -209,6 +209,24 @@ class Making(Case):
                          {o: s[0] for o, s in sizes(self.caf).items()})
         self.assertEqual(answer["entries"], sum(log["size"] for log in answer["logs"]))
 
+    def test_locked(self):
+        """It takes no key to make one."""
+        self.caf.sauti("lock")
+        try:
+            self.caf.sauti("backup", self.path("backup"))
+        finally:
+            self.caf.unlock()
+
+    def test_progress(self):
+        """On a terminal; in JSON there is none."""
+        done = subprocess.run(["script", "-qec", f"{BUILD}/sauti --dir {self.root}/progress restore "
+                               f"{self.root}/backup", "/dev/null"], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, check=False)
+        self.addCleanup(lambda: shutil.rmtree(self.root / "progress"))
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("restored '", done.stdout)
+        self.assertRegex(done.stdout, r"(copying|reading again|hashing every entry): \d+ %")
+
     def test_while_importing(self):
         """Consistent while the office works: each backup is whole, and none goes back."""
         done = []
@@ -278,6 +296,10 @@ class Making(Case):
 
     def test_not_running(self):
         backup = self.path("backup")
+        done = subprocess.run([BUILD / "sautid", "--dir", self.root / "nobody", "--backup", backup],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("sauti.conf", done.stderr)
         done = subprocess.run([BUILD / "sautid", "--dir", self.caf.dir, "--backup", backup],
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 1)
