@@ -219,6 +219,50 @@ void sha256_leaf(uint8_t prefix, struct bytes data, struct hash *ret)
 	sha256_parts(parts, 2, ret);
 }
 
+struct sha256_stream {
+	EVP_MD_CTX *md;
+};
+
+enum err sha256_stream_new(struct sha256_stream **ret)
+{
+	struct sha256_stream *stream = mem_zalloc(sizeof(*stream));
+
+	if (stream == NULL)
+		return ERR_NOMEM;
+	stream->md = EVP_MD_CTX_new();
+	if (!md_start(stream->md)) {
+		sha256_stream_free(stream);
+		ERR_clear_error();
+		return ERR_NOMEM;
+	}
+	*ret = stream;
+	return OK;
+}
+
+void sha256_stream_put(struct sha256_stream *stream, struct bytes data)
+{
+	bool ok = md_put(stream->md, data);
+
+	assert(ok);
+	(void)ok;
+}
+
+void sha256_stream_finish(struct sha256_stream *stream, struct hash *ret)
+{
+	bool ok = md_finish(stream->md, ret) && md_start(stream->md);
+
+	assert(ok);
+	(void)ok;
+}
+
+void sha256_stream_free(struct sha256_stream *stream)
+{
+	if (stream == NULL)
+		return;
+	EVP_MD_CTX_free(stream->md);
+	mem_free(stream);
+}
+
 /* ---- HMAC and HKDF ---- */
 
 /* A key made ready for HMAC: padded with zeros to a block, or hashed when it is longer. */

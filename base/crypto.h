@@ -56,6 +56,14 @@ void sha256_node(
 /* SHA-256(prefix || data): a leaf. */
 void sha256_leaf(uint8_t prefix, struct bytes data, struct hash *ret);
 
+/* SHA-256 of what comes in pieces: files that do not fit in memory. One thread at a time. new:
+ * ERR_NOMEM. finish gives the hash of all that was put since new or the last finish. */
+struct sha256_stream;
+enum err sha256_stream_new(struct sha256_stream **ret) MUST_USE;
+void sha256_stream_put(struct sha256_stream *stream, struct bytes data);
+void sha256_stream_finish(struct sha256_stream *stream, struct hash *ret);
+void sha256_stream_free(struct sha256_stream *stream); /* NULL is fine */
+
 /* HMAC-SHA-256 (RFC 2104) over the concatenation of parts. Keys of any length; note that HMAC
  * zero-extends short keys, so check exact lengths of keys and salts before. */
 enum err hmac_sha256(

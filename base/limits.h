@@ -65,4 +65,8 @@
 #define LIMIT_INVITES           256
 #define LIMIT_DIRECTORY_RECORDS 65536
 
+/* Backups. */
+#define LIMIT_BACKUP_MANIFEST (1024 * 1024)         /* LIMIT_LOGS lines fit */
+#define LIMIT_BACKUP_STORE    ((UINT64_C(1) << 44)) /* bytes of the store's file in one */
+
 #endif

@@ -3,22 +3,33 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "cases/json_memory.h"
+#include "server/backup/offline.h"
 #include "server/log.h"
 #include "server/runtime.h"
 
 static const char help[] =
 	"usage: sautid [--config FILE | --dir DIR] [--debug]\n"
+	"       sautid [--config FILE | --dir DIR] [--json] --backup TO\n"
+	"       sautid [--json] --verify-backup FROM\n"
+	"       sautid [--dir DIR] [--json] [--keep-keys] [--dry-run] --restore FROM\n"
 	"\n"
-	"Runs a node in the foreground until SIGINT or SIGTERM.\n"
+	"Runs a node in the foreground until SIGINT or SIGTERM; or makes a backup of one that\n"
+	"does not run, verifies a backup, or restores one into DIR.\n"
 	"\n"
 	"  --config FILE  the configuration; default: sauti.conf in the node's directory\n"
 	"  --dir DIR      the node's directory; default: $SAUTI_DIR or /var/lib/sauti\n"
 	"  --debug        say more\n"
+	"  --backup TO    into a new directory ('sauti backup' does it while the node runs)\n"
+	"  --verify-backup FROM, --restore FROM\n"
+	"  --keep-keys    DIR holds keys/ of that node: restore the rest around them\n"
+	"  --dry-run      check everything, write nothing\n"
+	"  --json         print JSON\n"
 	"  --version, --help\n"
 	"\n"
 	"Messages go to standard error. Exit status: 0 stopped as asked, 1 failed, 2 usage,\n"
@@ -71,6 +82,93 @@ static int run(const char *config)
 	return 0;
 }
 
+/* As `sauti restore` runs us under its own name, messages come under that. */
+static int run_offline(const struct offline_opts *opts, const char *program)
+{
+	const char *slash = strrchr(program, '/');
+	struct errctx ctx = {""};
+	enum err err = crypto_init();
+
+	if (err == OK) {
+		err = offline_run(opts, &ctx);
+		crypto_release();
+	}
+	if (err == OK)
+		return 0;
+	offline_error(opts, slash != NULL ? slash + 1 : program, err, &ctx);
+	return exit_status(err);
+}
+
+enum {
+	OPTION_BACKUP = 256,
+	OPTION_COMPLETE,
+	OPTION_VERIFY,
+	OPTION_RESTORE,
+	OPTION_NAME,
+	OPTION_CREATED,
+	OPTION_DRY_RUN,
+	OPTION_KEEP_KEYS,
+	OPTION_JSON,
+	OPTION_PROGRESS,
+};
+
+/* False: it is none of these. */
+static bool offline_option(int c, struct offline_opts *opts)
+{
+	switch (c) {
+	case OPTION_BACKUP:
+		opts->mode = OFFLINE_DO_BACKUP;
+		break;
+	case OPTION_COMPLETE:
+		opts->mode = OFFLINE_DO_COMPLETE;
+		break;
+	case OPTION_VERIFY:
+		opts->mode = OFFLINE_DO_VERIFY;
+		break;
+	case OPTION_RESTORE:
+		opts->mode = OFFLINE_DO_RESTORE;
+		break;
+	case OPTION_NAME:
+		opts->name = optarg;
+		return true;
+	case OPTION_CREATED:
+		opts->created_s = strtoull(optarg, NULL, 10);
+		return true;
+	case OPTION_DRY_RUN:
+		opts->dry_run = true;
+		return true;
+	case OPTION_KEEP_KEYS:
+		opts->keep_keys = true;
+		return true;
+	case OPTION_JSON:
+		opts->json = true;
+		return true;
+	case OPTION_PROGRESS:
+		opts->progress = true;
+		return true;
+	default:
+		return false;
+	}
+	opts->place = optarg;
+	return true;
+}
+
+/* What does not go together is a mistake that might cost data. */
+static const char *offline_wrong(const struct offline_opts *opts, const char *config)
+{
+	bool restore = opts->mode == OFFLINE_DO_RESTORE;
+
+	if ((opts->dry_run || opts->keep_keys) && !restore)
+		return "--dry-run and --keep-keys are for --restore";
+	if (opts->json && opts->mode == OFFLINE_NO)
+		return "--json is for --backup, --verify-backup and --restore";
+	if (restore && config != NULL)
+		return "--restore takes --dir, not --config: a backup brings its own sauti.conf";
+	if ((opts->mode == OFFLINE_DO_COMPLETE) != (opts->name != NULL))
+		return "--name and --complete-backup go together";
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -79,9 +177,20 @@ int main(int argc, char **argv)
 		{"debug", no_argument, NULL, 'v'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
+		{"backup", required_argument, NULL, OPTION_BACKUP},
+		{"complete-backup", required_argument, NULL, OPTION_COMPLETE},
+		{"verify-backup", required_argument, NULL, OPTION_VERIFY},
+		{"restore", required_argument, NULL, OPTION_RESTORE},
+		{"name", required_argument, NULL, OPTION_NAME},
+		{"created", required_argument, NULL, OPTION_CREATED},
+		{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+		{"keep-keys", no_argument, NULL, OPTION_KEEP_KEYS},
+		{"json", no_argument, NULL, OPTION_JSON},
+		{"progress", no_argument, NULL, OPTION_PROGRESS},
 		{NULL, 0, NULL, 0},
 	};
-	const char *config = NULL, *dir = getenv("SAUTI_DIR");
+	const char *config = NULL, *dir = getenv("SAUTI_DIR"), *wrong;
+	struct offline_opts offline = {.mode = OFFLINE_NO};
 	char path[PATH_MAX];
 	int c;
 
@@ -105,6 +214,8 @@ int main(int argc, char **argv)
 			fputs(help, stdout);
 			return 0;
 		default:
+			if (offline_option(c, &offline))
+				break;
 			fputs("sautid: see sautid --help\n", stderr);
 			return EXIT_USAGE;
 		}
@@ -114,9 +225,17 @@ int main(int argc, char **argv)
 			argv[optind]);
 		return EXIT_USAGE;
 	}
+	wrong = offline_wrong(&offline, config);
+	if (wrong != NULL) {
+		fprintf(stderr, "sautid: %s; see sautid --help\n", wrong);
+		return EXIT_USAGE;
+	}
+	dir = dir == NULL ? "/var/lib/sauti" : dir;
 	if (config == NULL) {
-		snprintf(path, sizeof(path), "%s/sauti.conf", dir == NULL ? "/var/lib/sauti" : dir);
+		snprintf(path, sizeof(path), "%s/sauti.conf", dir);
 		config = path;
 	}
-	return run(config);
+	offline.config = config;
+	offline.dir = dir;
+	return offline.mode == OFFLINE_NO ? run(config) : run_offline(&offline, argv[0]);
 }

@@ -74,6 +74,7 @@ struct runtime {
 	size_t pending_first, pending_count, pending_capacity;
 	struct buf pending_line; /* the cosignature lines among them */
 	bool stepping, stopping, closed_net, closed_control;
+	bool backing_up; /* one backup at a time */
 	struct session_data *sessions;
 	uint64_t next_session, next_ticket;
 	struct append_waiting *appends;

@@ -28,6 +28,9 @@ void begin_log_verify(struct control_request *request, const Sauti__LogVerifyReq
 void begin_log_export(struct control_request *request, const Sauti__LogExportRequest *message);
 json_t *logs_json(const struct runtime *rt);
 
+/* backups.c */
+void begin_backup(struct control_request *request, const Sauti__BackupRequest *message);
+
 /* nodes.c */
 void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message);
 void begin_invite(struct control_request *request, const Sauti__NodeInviteRequest *message);

@@ -150,6 +150,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_INVITE:
 		begin_invite(request, message->node_invite);
 		break;
+	case SAUTI__CONTROL_REQUEST__BODY_BACKUP:
+		begin_backup(request, message->backup);
+		break;
 	default:
 		control_fail(request, ERR_UNSUPPORTED, 0, "this node does not know that request");
 		break;

@@ -32,6 +32,7 @@ struct env {
 	char *path;
 	MDB_env *mdb;
 	size_t map_size;
+	bool read_only;
 	int directory, lock; /* file descriptors, or -1 */
 	struct turns turns;
 	MDB_dbi dbi[ENV_DATABASES];
@@ -118,10 +119,10 @@ static enum err env_error(const struct env *env, int rc, const char *what, struc
 /* The name of a directory must be as durable as what is in it. */
 static enum err directory_open(struct env *env, struct errctx *ctx)
 {
-	bool made = mkdir(env->path, 0700) == 0;
+	bool made = !env->read_only && mkdir(env->path, 0700) == 0;
 	int parent, failed = 0;
 
-	if (!made && errno != EEXIST)
+	if (!made && !env->read_only && errno != EEXIST)
 		return env_error(env, errno, "make directory", ctx);
 	env->directory = open(env->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (env->directory < 0)
@@ -166,9 +167,15 @@ static enum err readers_reserve(struct env *env, struct errctx *ctx)
 static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	unsigned flags = MDB_NOTLS | (env->read_only ? MDB_RDONLY | MDB_NOLOCK : 0);
 	int rc, dead;
 
 	env->map_size = map_size + (page - map_size % page) % page;
+	/* LMDB would begin a new one in an empty file, with EBADF. */
+	if (env->read_only && faccessat(env->directory, "data.mdb", R_OK, 0) != 0)
+		return env_error(env, errno, "open data.mdb", ctx);
+	if (env->read_only && env_file_bytes(env) == 0)
+		return err_set(ctx, ERR_CORRUPT, "data.mdb is empty");
 	rc = mdb_env_create(&env->mdb);
 	if (rc != MDB_SUCCESS) {
 		env->mdb = NULL;
@@ -180,12 +187,12 @@ static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
 	if (rc == MDB_SUCCESS)
 		rc = mdb_env_set_maxreaders(env->mdb, ENV_READERS);
 	if (rc == MDB_SUCCESS)
-		rc = mdb_env_open(env->mdb, env->path, MDB_NOTLS, 0600);
-	if (rc == MDB_SUCCESS)
+		rc = mdb_env_open(env->mdb, env->path, flags, 0600);
+	if (rc == MDB_SUCCESS && !env->read_only)
 		rc = mdb_reader_check(env->mdb, &dead);
 	if (rc != MDB_SUCCESS)
 		return env_error(env, rc, "map", ctx);
-	if (fsync(env->directory) != 0)
+	if (!env->read_only && fsync(env->directory) != 0)
 		return env_error(env, errno, "sync directory", ctx);
 	return OK;
 }
@@ -225,6 +232,15 @@ static void turns_give(struct turns *turns)
 	pthread_mutex_unlock(&turns->mutex);
 }
 
+/* What keeps two writers apart, and is not touched in a file that nobody writes. */
+static enum err locks_take(struct env *env, struct errctx *ctx)
+{
+	if (env->read_only)
+		return OK;
+	TRY(lock_take(env, ctx));
+	return readers_reserve(env, ctx);
+}
+
 enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *ctx)
 {
 	struct env *env = mem_zalloc(sizeof(*env));
@@ -234,13 +250,13 @@ enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *
 		return ERR_NOMEM;
 	turns_init(&env->turns);
 	env->directory = env->lock = -1;
+	env->read_only = opts->read_only;
 	env->path = mem_strdup(opts->path);
 	if (env->path == NULL) {
 		err = ERR_NOMEM;
 		goto fail;
 	}
-	if ((err = directory_open(env, ctx)) != OK || (err = lock_take(env, ctx)) != OK ||
-		(err = readers_reserve(env, ctx)) != OK ||
+	if ((err = directory_open(env, ctx)) != OK || (err = locks_take(env, ctx)) != OK ||
 		(err = map_open(env, opts->map_size, ctx)) != OK)
 		goto fail;
 	*ret = env;
@@ -286,6 +302,17 @@ uint64_t env_file_bytes(const struct env *env)
 	return fstatat(env->directory, "data.mdb", &st, 0) == 0 ? (uint64_t)st.st_size : 0;
 }
 
+enum err env_copy(struct env *env, int fd, struct errctx *ctx)
+{
+	int rc = mdb_env_copyfd2(env->mdb, fd, MDB_CP_COMPACT);
+
+	if (rc == MDB_SUCCESS)
+		return OK;
+	if (rc == MDB_INCOMPATIBLE) /* how LMDB says it */
+		return err_set(ctx, ERR_CORRUPT, "copy: its pages in use and free do not add up");
+	return env_error(env, rc, "copy", ctx);
+}
+
 static MDB_val to_val(struct bytes bytes)
 {
 	return (MDB_val){bytes.size, (void *)(uintptr_t)bytes.data};
@@ -322,7 +349,8 @@ enum err txn_finish(struct txn *txn, struct errctx *ctx)
 	int rc;
 
 	txn->mdb = NULL;
-	if (mdb != NULL && txn->kind == TXN_WRITE && txn->err == OK) {
+	/* A database that was opened stays open only after a commit, reading or not. */
+	if (mdb != NULL && (txn->kind == TXN_WRITE || txn->env->read_only) && txn->err == OK) {
 		rc = mdb_txn_commit(mdb); /* frees it in any case */
 		if (rc != MDB_SUCCESS)
 			txn_error(txn, rc, "commit");
@@ -351,12 +379,15 @@ void txn_fail(struct txn *txn, enum err code, const char *format, ...)
 
 void txn_database(struct txn *txn, unsigned slot, const char *name)
 {
+	unsigned flags = txn->env->read_only ? 0 : MDB_CREATE;
 	int rc;
 
-	assert(slot < ENV_DATABASES && txn->kind == TXN_WRITE);
+	assert(slot < ENV_DATABASES && (txn->kind == TXN_WRITE || txn->env->read_only));
 	if (txn->err != OK)
 		return;
-	rc = mdb_dbi_open(txn->mdb, name, MDB_CREATE, &txn->env->dbi[slot]);
+	rc = mdb_dbi_open(txn->mdb, name, flags, &txn->env->dbi[slot]);
+	if (rc == MDB_NOTFOUND && txn->env->read_only)
+		return;
 	if (rc != MDB_SUCCESS)
 		txn_error(txn, rc, "open database");
 	else
@@ -369,14 +400,18 @@ void txn_format(struct txn *txn, unsigned meta)
 	uint8_t format[4];
 
 	put_u32be(format, ENV_FORMAT);
-	if (!txn_get(txn, meta, key, &value))
-		txn_put(txn, meta, key, BYTES_ARRAY(format));
-	else if (value.size != sizeof(format))
+	if (!txn_get(txn, meta, key, &value)) {
+		if (txn->env->read_only)
+			txn_fail(txn, ERR_CORRUPT, "it has no format version");
+		else
+			txn_put(txn, meta, key, BYTES_ARRAY(format));
+	} else if (value.size != sizeof(format)) {
 		txn_fail(txn, ERR_CORRUPT, "its format version is not readable");
-	else if (get_u32be(value.data) > ENV_FORMAT)
+	} else if (get_u32be(value.data) > ENV_FORMAT) {
 		txn_fail(txn, ERR_VERSION,
 			"made by a newer Sauti: format %u, this one knows up to %u",
 			(unsigned)get_u32be(value.data), (unsigned)ENV_FORMAT);
+	}
 }
 
 bool txn_get(struct txn *txn, unsigned slot, struct bytes key, struct bytes *ret)
@@ -384,7 +419,7 @@ bool txn_get(struct txn *txn, unsigned slot, struct bytes key, struct bytes *ret
 	MDB_val k = to_val(key), v;
 	int rc;
 
-	if (txn->err != OK)
+	if (txn->err != OK || !txn->env->opened[slot])
 		return false;
 	rc = mdb_get(txn->mdb, txn->env->dbi[slot], &k, &v);
 	if (rc == MDB_SUCCESS)
@@ -502,6 +537,17 @@ void append_end(struct append *append)
 	append->mdb = NULL;
 }
 
+void txn_clear(struct txn *txn, unsigned slot)
+{
+	int rc;
+
+	if (txn->err != OK)
+		return;
+	rc = mdb_drop(txn->mdb, txn->env->dbi[slot], 0);
+	if (rc != MDB_SUCCESS)
+		txn_error(txn, rc, "clear");
+}
+
 static bool stat_read(struct txn *txn, MDB_dbi dbi, MDB_stat *ret)
 {
 	int rc;
@@ -518,6 +564,8 @@ uint64_t txn_count(struct txn *txn, unsigned slot)
 {
 	MDB_stat st;
 
+	if (!txn->env->opened[slot])
+		return 0;
 	return stat_read(txn, txn->env->dbi[slot], &st) ? st.ms_entries : 0;
 }
 
@@ -557,7 +605,10 @@ static bool range_move(struct range *range, MDB_val *key, MDB_cursor_op op)
 
 void range_open(struct range *range, struct txn *txn, unsigned slot)
 {
-	*range = (struct range){.txn = txn, .mdb = cursor_open(txn, slot)};
+	*range = (struct range){.txn = txn};
+	/* In a file that is only read a database may not be there: it is empty. */
+	if (txn->env->opened[slot])
+		range->mdb = cursor_open(txn, slot);
 }
 
 bool range_seek(struct range *range, struct bytes start, size_t prefix_size)
@@ -568,6 +619,8 @@ bool range_seek(struct range *range, struct bytes start, size_t prefix_size)
 	range->prefix_size = prefix_size;
 	if (prefix_size > 0)
 		memcpy(range->prefix, start.data, prefix_size);
+	if (range->mdb == NULL)
+		return false;
 	return range_move(range, &key, start.size == 0 ? MDB_FIRST : MDB_SET_RANGE);
 }
 

@@ -33,6 +33,9 @@ struct env;
 struct env_opts {
 	const char *path; /* directory; made with mode 0700 when missing, its parent is not */
 	size_t map_size;  /* bytes, rounded up to pages; never less than the file has */
+	/* For a file that nobody writes meanwhile, as a backup's: nothing is made, locked or
+	 * written, not even beside it. Read transactions only. */
+	bool read_only;
 };
 /* Takes the directory's lock file for the life of the env, clears dead readers. */
 enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *ctx) MUST_USE;
@@ -41,6 +44,10 @@ void env_tidy(struct env *env);  /* clears the slots of readers that died */
 const char *env_path(const struct env *env);
 /* Of the data file; 0 when it cannot be told. */
 uint64_t env_file_bytes(const struct env *env);
+/* Writes the data file as it is now, without its free pages, to fd, from any thread. A long reader:
+ * what is overwritten meanwhile makes the file grow. ERR_IO also when fd takes no more;
+ * ERR_CORRUPT: its pages do not add up. */
+enum err env_copy(struct env *env, int fd, struct errctx *ctx) MUST_USE;
 
 enum txn_kind { TXN_READ, TXN_WRITE };
 struct txn {
@@ -59,10 +66,11 @@ void txn_fail(struct txn *txn, enum err code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* Opens the named database into a slot (< ENV_DATABASES); makes it when missing. Write
- * transactions only; when that transaction fails the env can only be closed. */
+ * transactions only; when that transaction fails the env can only be closed. Of a read-only env:
+ * in a read transaction, and one that is missing is empty. */
 void txn_database(struct txn *txn, unsigned slot, const char *name);
 /* Writes ENV_FORMAT into a new environment; ERR_VERSION sticks for a newer one. `meta` is a slot.
- */
+ * Of a read-only env: ERR_CORRUPT when there is none. */
 void txn_format(struct txn *txn, unsigned meta);
 
 /* False when it is not there, or on an error. The view is valid until the next write in the
@@ -94,6 +102,7 @@ void append_begin(struct append *append, struct txn *txn, unsigned slot);
 void append_put(struct append *append, struct bytes key, struct bytes value);
 void append_end(struct append *append); /* before txn_finish */
 
+void txn_clear(struct txn *txn, unsigned slot);     /* deletes every item of it */
 uint64_t txn_count(struct txn *txn, unsigned slot); /* of items */
 uint64_t txn_used_bytes(struct txn *txn);           /* of all pages of all open databases */
 

@@ -32,7 +32,7 @@ static void identity_check(struct txn *txn, const struct store_opts *opts)
 	bool has_network = txn_get(txn, DB_META, bytes_str("network"), &network);
 	bool has_node = txn_get(txn, DB_META, bytes_str("node"), &node);
 
-	if (!has_network && !has_node) {
+	if (!has_network && !has_node && !opts->read_only) {
 		txn_put(txn, DB_META, bytes_str("network"), bytes_str(opts->network));
 		txn_put(txn, DB_META, bytes_str("node"), bytes_str(opts->node));
 		return;
@@ -50,7 +50,7 @@ static enum err databases_open(struct env *env, const struct store_opts *opts, s
 {
 	struct txn txn;
 
-	txn_begin(&txn, env, TXN_WRITE);
+	txn_begin(&txn, env, opts->read_only ? TXN_READ : TXN_WRITE);
 	/* The version first: nothing is made in a store of a newer program. */
 	txn_database(&txn, DB_META, database_names[DB_META]);
 	txn_format(&txn, DB_META);
@@ -62,7 +62,7 @@ static enum err databases_open(struct env *env, const struct store_opts *opts, s
 
 enum err store_open(const struct store_opts *opts, struct store **ret, struct errctx *ctx)
 {
-	struct env_opts env_opts = {opts->path, opts->map_size};
+	struct env_opts env_opts = {opts->path, opts->map_size, opts->read_only};
 	struct store *store = mem_zalloc(sizeof(*store));
 	enum err err;
 
@@ -274,10 +274,14 @@ static enum err heads_load(
 	struct txn *txn, struct log_head **ret, size_t *ret_count, struct errctx *ctx)
 {
 	size_t count = (size_t)txn_count(txn, DB_LOGS);
-	struct log_head *heads = count > 0 ? mem_array(count, sizeof(*heads)) : NULL;
+	struct log_head *heads;
 	struct log_row row;
 	enum err err;
 
+	/* What a damaged or hostile file says is not yet so. */
+	if (count > LIMIT_LOGS)
+		return err_set(ctx, ERR_CORRUPT, "it claims to hold %zu logs", count);
+	heads = count > 0 ? mem_array(count, sizeof(*heads)) : NULL;
 	if (count > 0 && heads == NULL)
 		return ERR_NOMEM;
 	err = origins_load(txn, heads, count, ctx);
@@ -656,6 +660,9 @@ enum err store_usage(struct store *store, struct store_usage *ret)
 	usage.used_bytes = txn_used_bytes(&txn);
 	if (txn_get(&txn, DB_META, bytes_str("commits"), &value) && value.size == 8)
 		usage.commits = get_u64be(value.data);
+	if (txn_get(&txn, DB_META, bytes_str("format"), &value) && value.size == 4)
+		usage.format = get_u32be(value.data);
+	usage.invites = txn_count(&txn, DB_INVITES);
 	TRY(txn_finish(&txn, NULL));
 	*ret = usage;
 	return OK;

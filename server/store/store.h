@@ -1,7 +1,8 @@
 /*
  * store: the node's logs in one LMDB environment (DESIGN 12).
  *
- *   meta          "format" -> u32be 0, "network", "node", "commits" -> u64be (commit number)
+ *   meta          "format" -> u32be 0, "network", "node", "commits" -> u64be (commit number);
+ *                 "backup": in a backup, and in what was restored from one (copy.h)
  *   logs          origin -> log number u32be
  *   heads         log u32be -> size u64be, and the newest signed checkpoint
  *   entries       {log u32be, index u64be} -> entry bytes, appended in order
@@ -30,6 +31,8 @@ struct store_opts {
 	const char *network; /* must be those it was made with: ERR_INVALID otherwise */
 	const char *node;
 	size_t map_size; /* bytes; 0: 64 GiB, sparse */
+	bool read_only;  /* for one that nobody writes, as a backup's: nothing is made or changed;
+			    then no writer may be started */
 };
 /* ERR_BUSY: another process has it. ERR_VERSION: made by a newer Sauti. ERR_CORRUPT, ERR_IO,
  * ERR_DENIED, ERR_FULL, each naming the path. Stale readers are cleared. */
@@ -65,9 +68,9 @@ enum err store_root(struct store *store, const struct origin *origin, uint64_t s
 /* What the store says of its own life. */
 enum { STORE_MARK_MAX = 128 };
 struct store_marks {
-	uint64_t commits;            /* commit number: one more with each commit of the writer */
-	bool guarded;                /* it has been under a guard (guard.h) */
-	char backup[STORE_MARK_MAX]; /* "": not a restored backup; else which, in words */
+	uint64_t commits; /* commit number: one more with each commit of the writer */
+	bool guarded;     /* it has been under a guard (guard.h) */
+	char backup[STORE_MARK_MAX + 1]; /* "": not a restored backup; else which, in words */
 };
 enum err store_marks(struct store *store, struct store_marks *ret, struct errctx *ctx) MUST_USE;
 
@@ -102,7 +105,8 @@ enum err store_invite_put(
 void store_tidy(struct store *store);
 
 struct store_usage {
-	uint64_t file_bytes, used_bytes, commits;
+	uint64_t file_bytes, used_bytes, commits, invites;
+	uint32_t format;
 };
 enum err store_usage(struct store *store, struct store_usage *ret) MUST_USE;
 

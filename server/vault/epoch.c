@@ -21,20 +21,32 @@ enum { RESEAL_PARTS = 512, RESEAL_BYTES = 1024 * 1024, TAG_PART = 'P' };
 
 /* ---- which log is written ---- */
 
-/* The origin behind both of these, of which either may be "". */
-static enum err origin_after(const char *a, const char *b, struct origin *ret, struct errctx *ctx)
+/* An origin behind the keystore's, behind the guard's (or "") and behind every log of this node in
+ * the store. */
+static enum err origin_after(struct store *store, const char *last, const char *guarded,
+	struct origin *ret, struct errctx *ctx)
 {
-	struct origin_parts x = {0}, y = {0};
+	struct origin_parts newest = {0}, parts = {0};
+	struct log_head *heads = NULL;
 	uint8_t random[8];
+	size_t count = 0;
 
 	TRY(random_bytes(random, sizeof(random)));
-	if (origin_parse(bytes_str(a), NULL, &x) != OK)
-		return err_set(ctx, ERR_CORRUPT, "the keystore's log '%s' is none", a);
-	if (b[0] != '\0' && origin_parse(bytes_str(b), NULL, &y) == OK && y.counter > x.counter)
-		x.counter = y.counter;
-	if (x.counter == UINT32_MAX)
+	if (origin_parse(bytes_str(last), NULL, &newest) != OK)
+		return err_set(ctx, ERR_CORRUPT, "the keystore's log '%s' is none", last);
+	if (origin_parse(bytes_str(guarded), NULL, &parts) == OK && parts.counter > newest.counter)
+		newest.counter = parts.counter;
+	TRY(store_heads(store, &heads, &count, ctx));
+	for (size_t i = 0; i < count; i++) {
+		if (origin_parse(bytes_str(heads[i].origin.text), NULL, &parts) == OK &&
+			bytes_equal(parts.node, newest.node) && parts.counter > newest.counter)
+			newest.counter = parts.counter;
+		log_head_release(&heads[i]);
+	}
+	mem_free(heads);
+	if (newest.counter == UINT32_MAX)
 		return err_set(ctx, ERR_LIMIT, "there is no further epoch");
-	return origin_make(x.network, x.node, x.counter + 1, random, ret);
+	return origin_make(newest.network, newest.node, newest.counter + 1, random, ret);
 }
 
 static enum err keystore_renew(const struct epoch_opts *opts, const struct origin *next,
@@ -60,7 +72,7 @@ static enum err renew(const struct epoch_opts *opts, const struct guard_record *
 
 	memcpy(previous.text, keys->log_origin, strlen(keys->log_origin));
 	if (next.text[0] == '\0') {
-		TRY(origin_after(keys->log_origin, own, &next, ctx));
+		TRY(origin_after(opts->vault->store, keys->log_origin, own, &next, ctx));
 		TRY(store_marks(opts->vault->store, &marks, ctx));
 		TRY(guard_next(opts->vault->guard, &previous, &next, marks.commits, ctx));
 	}

@@ -290,6 +290,7 @@ def message_seeds():
                        data(4, node_admitted()) + data(5, octets(0, 64)),
         "JoinReply": data(1, "no") + data(2, octets(0, 50)) + data(5, "note") + data(6, sealed()),
         "ControlRequest": data(4, data(1, b'{"type":"case.opened"}\n') + num(2, 1)),
+        "ControlRequest-backup": data(20, data(1, "/media/stick/monday")),
         "ControlResponse": num(1, 2) + data(2, "over a limit") + num(3, 1) + data(4, "{}"),
         "BootKeys": num(1, 1) + data(2, "ovra.example") + data(3, "haiti") +
                     data(4, octets(0, 40)) + data(5, octets(0, 32)) + data(6, octets(0, 32)),

@@ -27,7 +27,7 @@ COMMANDS = [
     ["init"], ["join"], ["unlock"], ["lock"], ["status"], ["check-config"],
     ["node", "invite"], ["node", "list"], ["node", "show"],
     ["case", "open"], ["case", "add"], ["case", "show"], ["case", "list"], ["case", "import"],
-    ["log", "list"], ["log", "show"], ["log", "verify"], ["log", "export"],
+    ["log", "list"], ["log", "show"], ["log", "verify"], ["log", "export"], ["backup"], ["restore"],
 ]
 
 

@@ -47,6 +47,28 @@ static void test_sha256(void **state)
 	unhex_free();
 }
 
+static void test_sha256_stream(void **state)
+{
+	struct sha256_stream *stream;
+	struct hash h, whole;
+
+	assert_int_equal(sha256_stream_new(&stream), OK);
+	sha256_stream_finish(stream, &h);
+	sha256(BYTES_NONE, &whole);
+	assert_memory_equal(h.b, whole.b, HASH_SIZE);
+	/* Another hash in between is no matter, and finish begins anew. */
+	for (unsigned i = 0; i < 2; i++) {
+		sha256_stream_put(stream, bytes_str("a"));
+		sha256(bytes_str("abc"), &whole);
+		sha256_stream_put(stream, BYTES_NONE);
+		sha256_stream_put(stream, bytes_str("bc"));
+		sha256_stream_finish(stream, &h);
+		assert_memory_equal(h.b, whole.b, HASH_SIZE);
+	}
+	sha256_stream_free(stream);
+	sha256_stream_free(NULL);
+}
+
 static void test_sha256_parts(void **state)
 {
 	const struct bytes parts[] = {BYTES_NONE, bytes_str("a"), BYTES_NONE, bytes_str("bc")};
@@ -517,6 +539,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sha256),
+		cmocka_unit_test(test_sha256_stream),
 		cmocka_unit_test(test_sha256_parts),
 		cmocka_unit_test(test_node_and_leaf),
 		cmocka_unit_test(test_hmac),
