@@ -64,10 +64,8 @@ static enum err place_apart(const struct make *make, const char *of, struct errc
 {
 	char real[PATH_MAX];
 
-	if (of == NULL)
-		return OK;
 	if (realpath(of, real) == NULL)
-		snprintf(real, sizeof(real), "%s", of);
+		snprintf(real, sizeof(real), "%.*s", PATH_MAX - 1, of);
 	if (!place_inside(make->to, real))
 		return OK;
 	return err_set(ctx, ERR_INVALID,
@@ -217,15 +215,17 @@ static enum err make_undo(const struct make *make, enum err err, struct errctx *
 enum err backup_make(const struct backup_opts *opts, struct manifest *ret, struct errctx *ctx)
 {
 	struct make make = {.opts = opts, .lock = -1, .file = {.fd = -1}};
+	char guard[PATH_MAX + 8];
 	struct errctx own;
 	struct buf text;
 	enum err err;
 
 	if (ctx == NULL)
 		ctx = &own;
+	snprintf(guard, sizeof(guard), "%s.guard", opts->paths->directory);
 	TRY(place_split(&make, ctx));
 	TRY(place_apart(&make, opts->paths->directory, ctx));
-	TRY(place_apart(&make, opts->guard, ctx));
+	TRY(place_apart(&make, guard, ctx));
 	TRY(place_free(&make, ctx));
 	TRY(room_check(&make, ctx));
 	err = partial_make(&make, ctx);

@@ -127,20 +127,18 @@ static void print_no_keys(void)
 static enum err backup_run(const struct offline_opts *opts, const struct node_paths *paths,
 	const char *node, struct store *store, struct errctx *ctx)
 {
-	char guard[PATH_MAX + 8], to[PATH_MAX], here[PATH_MAX];
+	char to[PATH_MAX], here[PATH_MAX];
 	struct manifest manifest = {0};
 	struct shown shown;
 	struct backup_opts backup = {
 		.store = store,
 		.paths = paths,
 		.node = node,
-		.guard = guard,
 		.to = to,
 		.watch = watch_make(opts, &shown),
 	};
 	enum err err;
 
-	snprintf(guard, sizeof(guard), "%s.guard", paths->directory);
 	if (getcwd(here, sizeof(here)) == NULL)
 		return err_set(ctx, ERR_NOTFOUND, "the current directory has no name");
 	TRY(files_join(here, opts->place, to, ctx));

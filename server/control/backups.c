@@ -1,6 +1,4 @@
 /* Backups of the running node. All of it is a worker's; the loop tells the client how far it is. */
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "base/text.h"
 #include "server/backup/report.h"
@@ -14,7 +12,7 @@ struct backup_work {
 	uv_timer_t timer;
 	struct control_request *request;
 	struct runtime *rt;
-	char to[PATH_MAX], guard[PATH_MAX + 8];
+	char to[PATH_MAX];
 	/* Written by the worker, read by the loop: atomic, one at a time. */
 	const char *step;
 	uint64_t done, total;
@@ -59,7 +57,6 @@ static void backup_run(uv_work_t *work)
 		.store = w->rt->store,
 		.paths = &w->rt->paths,
 		.node = w->rt->node,
-		.guard = w->guard,
 		.to = w->to,
 		.watch = {&w->rt->stopping, progress_note, w},
 	};
@@ -112,7 +109,6 @@ void begin_backup(struct control_request *request, const Sauti__BackupRequest *m
 	w->rt = rt;
 	w->step = "copy";
 	strcpy(w->to, message->to);
-	snprintf(w->guard, sizeof(w->guard), "%s.guard", rt->paths.directory);
 	uv_timer_init(&rt->loop, &w->timer);
 	if (uv_queue_work(&rt->loop, &w->work, backup_run, backup_done) != 0) {
 		control_fail(request, ERR_NOMEM, 0, "no worker");
