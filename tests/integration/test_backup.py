@@ -74,6 +74,16 @@ def fields(message):
     return found
 
 
+def children(pid):
+    """The processes that this one has started."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(path.read_text().rsplit(")", 1)[1].split()[1]) == pid:
+                yield int(path.parent.name)
+        except OSError:
+            pass
+
+
 class Case(unittest.TestCase):
     """Headquarters and one office that has recorded something, for all tests of a class."""
 
@@ -423,6 +433,33 @@ class Making(Case):
         shutil.rmtree(backup)
         self.assertFalse(Path(f"{backup}.partial").exists())
         self.assertLess(whole, KILLS)
+
+    def test_pulled_out(self):
+        """What a stick that is pulled out does to whoever maps it is done to a child: the node goes
+        on, and says why there is no backup."""
+        backup = self.root / "pulled"
+        for _ in range(50):
+            client = subprocess.Popen([BUILD / "sauti", "--dir", self.caf.dir, "backup", backup],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            hit = False
+            while client.poll() is None and not hit:
+                for child in children(self.caf.process.pid):
+                    os.kill(child, signal.SIGBUS)
+                    hit = True
+            _, words = client.communicate(timeout=30)
+            if client.returncode == 0:
+                shutil.rmtree(backup)
+                continue
+            self.assertTrue(hit)
+            self.assertEqual(client.returncode, 4, words)
+            self.assertIn("ended the process that was reading it (Bus error)", words)
+            break
+        else:
+            self.fail("no child was met in 50 backups")
+        self.assertFalse(backup.exists())
+        self.assertFalse(Path(f"{backup}.partial").exists())
+        self.caf.sauti("backup", backup)
+        shutil.rmtree(backup)
 
     def test_stop_in_the_middle(self):
         """A node that is told to stop ends its backup and leaves nothing of it."""
