@@ -19,8 +19,8 @@
  *
  * No keys are in a backup: neither boot keys nor keystore nor keyring, and no invites.
  *
- * Every function blocks for as long as the disk takes. Errors name the file. ERR_CORRUPT: damage;
- * ERR_PROOF, ERR_UNTRUSTED: a log that does not prove itself; ERR_VERSION: of a newer Sauti;
+ * Every function blocks for as long as the disk takes. Errors name the file. ERR_CORRUPT: damage,
+ * or a log that does not prove itself; ERR_VERSION: of a newer Sauti;
  * ERR_EXISTS: the place is not free; ERR_BUSY: another backup or restore is at it; ERR_FULL,
  * ERR_DENIED, ERR_NOTFOUND, ERR_IO; ERR_CANCELED.
  */
@@ -46,8 +46,7 @@ struct backup_opts {
 	struct store *store;
 	const struct node_paths *paths; /* of the node */
 	const char *node;
-	const char *guard; /* directory that the backup must not be in; besides the node's own */
-	const char *to;    /* absolute; missing or empty, its parent is there */
+	const char *to; /* absolute; missing or empty, its parent is there */
 	struct backup_watch watch;
 };
 /* ret: what is in the backup; release it. */

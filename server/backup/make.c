@@ -64,10 +64,8 @@ static enum err place_apart(const struct make *make, const char *of, struct errc
 {
 	char real[PATH_MAX];
 
-	if (of == NULL)
-		return OK;
 	if (realpath(of, real) == NULL)
-		snprintf(real, sizeof(real), "%s", of);
+		snprintf(real, sizeof(real), "%.*s", PATH_MAX - 1, of);
 	if (!place_inside(make->to, real))
 		return OK;
 	return err_set(ctx, ERR_INVALID,
@@ -225,7 +223,7 @@ enum err backup_make(const struct backup_opts *opts, struct manifest *ret, struc
 		ctx = &own;
 	TRY(place_split(&make, ctx));
 	TRY(place_apart(&make, opts->paths->directory, ctx));
-	TRY(place_apart(&make, opts->guard, ctx));
+	TRY(place_apart(&make, opts->paths->guard, ctx));
 	TRY(place_free(&make, ctx));
 	TRY(room_check(&make, ctx));
 	err = partial_make(&make, ctx);

@@ -134,7 +134,6 @@ static enum err backup_run(const struct offline_opts *opts, const struct node_pa
 		.store = store,
 		.paths = paths,
 		.node = node,
-		.guard = paths->guard,
 		.to = to,
 		.watch = watch_make(opts, &shown),
 	};

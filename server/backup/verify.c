@@ -281,7 +281,16 @@ enum err backup_verify(const char *directory, const struct backup_watch *watch,
 		return OK;
 	}
 	manifest_release(&manifest);
-	/* The store's errors name the store; whatever it is, the file is not what it should be. */
-	return err == ERR_INVALID || err == ERR_MALFORMED || err == ERR_NOTFOUND ? ERR_CORRUPT
-										 : err;
+	/* Whatever it is that it is not: what was written is not there any more, or never was. */
+	switch (err) {
+	case ERR_INVALID:
+	case ERR_MALFORMED:
+	case ERR_LIMIT:
+	case ERR_NOTFOUND:
+	case ERR_UNTRUSTED:
+	case ERR_PROOF:
+		return ERR_CORRUPT;
+	default:
+		return err;
+	}
 }

@@ -1,6 +1,4 @@
 /* Backups of the running node. All of it is a worker's; the loop tells the client how far it is. */
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "base/text.h"
 #include "server/backup/report.h"
@@ -59,7 +57,6 @@ static void backup_run(uv_work_t *work)
 		.store = w->rt->store,
 		.paths = &w->rt->paths,
 		.node = w->rt->node,
-		.guard = w->rt->paths.guard,
 		.to = w->to,
 		.watch = {&w->rt->stopping, progress_note, w},
 	};

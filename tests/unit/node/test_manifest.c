@@ -4,6 +4,7 @@
 #include "node/config.h"
 #include "node/genesis.h"
 #include "node/manifest.h"
+#include "tests/unit/base/failing_alloc.h"
 
 #define NETWORK "ovra.example"
 
@@ -297,6 +298,31 @@ static void test_not_written(void **state)
 	buf_release(&out);
 }
 
+/* Whichever allocation fails: ERR_NOMEM, and nothing is left. */
+static void test_no_memory(void **state)
+{
+	struct failing_alloc heap;
+	struct manifest manifest;
+	struct buf text;
+	size_t failures = 0;
+	enum err err;
+
+	seal(&text, bytes_str(text_expected));
+	for (size_t n = 1;; n++) {
+		failing_alloc_begin(&heap, n);
+		err = manifest_parse(buf_bytes(&text), &manifest, NULL);
+		if (err == OK)
+			manifest_release(&manifest);
+		failing_alloc_end(&heap);
+		if (err == OK)
+			break;
+		assert_int_equal(err, ERR_NOMEM);
+		failures++;
+	}
+	assert_true(failures >= 2);
+	buf_release(&text);
+}
+
 static int setup(void **state)
 {
 	return crypto_init() == OK ? 0 : -1;
@@ -318,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_wrong),
 		cmocka_unit_test(test_not_written),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

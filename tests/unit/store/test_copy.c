@@ -172,6 +172,33 @@ static void test_sink_fails(void **state)
 	tlog_release(&log);
 }
 
+/* Whichever allocation fails, the next copy is whole. */
+static void test_no_memory(void **state)
+{
+	struct bench *bench = *state, copied;
+	struct target target;
+	struct tlog log;
+	enum err err = ERR_NOMEM;
+
+	tlog_init(&log, 1);
+	tlog_append(bench, &log, 100);
+	target_open(&target, &bench->place, "copy");
+	for (size_t n = 0; err != OK; n++) {
+		assert_int_equal(ftruncate(target.fd, 0), 0);
+		assert_int_equal(lseek(target.fd, 0, SEEK_SET), 0);
+		alloc_fail_after(n);
+		err = store_copy(bench->store, target_put, &target, NULL);
+		alloc_fail_after(SIZE_MAX);
+		assert_true(err == OK || err == ERR_NOMEM);
+		assert_true(n < 100);
+	}
+	close(target.fd);
+	copied = (struct bench){.store = copy_open(&target, true)};
+	tlog_check(&copied, &log);
+	store_close(copied.store);
+	tlog_release(&log);
+}
+
 static bool file_has(const char *path, const char *word)
 {
 	FILE *file = fopen(path, "rb");
@@ -323,6 +350,7 @@ int main(void)
 		TEST(test_online),
 		TEST(test_compact),
 		TEST(test_sink_fails),
+		TEST(test_no_memory),
 		TEST(test_mark),
 		TEST(test_mark_cap),
 		TEST(test_read_only),
