@@ -56,8 +56,9 @@ struct runtime {
 	uint64_t next_session, next_ticket;
 	struct append_waiting *appends;
 	uint64_t started_ms;
-	uint16_t port;   /* listened on; 0: not */
-	char alarm[256]; /* the newest alarm; "" */
+	uint16_t port;              /* listened on; 0: not */
+	char alarm[256];            /* the newest alarm; "" */
+	struct condition condition; /* of the store's disk, as it was last told */
 	uint64_t refused_minute;
 	unsigned refused;         /* strangers in that minute */
 	struct peer_state *peers; /* the last error of each configured peer */
@@ -79,6 +80,8 @@ void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done d
 void runtime_locked(struct runtime *rt);
 /* Why the last dial of a configured peer failed; "" when it did not. */
 const char *runtime_peer_error(const struct runtime *rt, const char *peer);
+/* Something else than the store met an error on the disk: the store looks whether it is hit too. */
+void runtime_disk_failed(struct runtime *rt, const char *what);
 uint64_t runtime_wall_s(void);
 uint64_t runtime_wall_ms(void);
 

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -28,17 +29,25 @@ struct env {
 	bool opened[ENV_DATABASES];
 };
 
+/* Root may use the blocks that are kept for it too. */
+static bool disk_free(const struct env *env, uint64_t *ret)
+{
+	struct statvfs fs;
+
+	if (statvfs(env->path, &fs) != 0)
+		return false;
+	*ret = (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * fs.f_frsize;
+	return true;
+}
+
 /* A short write, which is what a full disk gives, is an EIO to LMDB: look before naming it. */
 static enum err disk_error(const struct env *env, int rc, const char *what, struct errctx *ctx)
 {
-	struct statvfs fs;
 	uint64_t free_bytes;
 	enum err err = rc == EIO ? ERR_IO : ERR_FULL;
 
-	if (statvfs(env->path, &fs) != 0)
+	if (!disk_free(env, &free_bytes))
 		return err_set(ctx, err, "%s: %s", what, err_text(err));
-	/* Root may use the reserved blocks too. */
-	free_bytes = (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * fs.f_frsize;
 	if (free_bytes < FREE_BYTES_MIN)
 		err = ERR_FULL;
 	return err_set(ctx, err, "%s: %s (disk has %" PRIu64 " bytes free)", what, err_text(err),
@@ -105,6 +114,27 @@ static enum err env_error(const struct env *env, int rc, const char *what, struc
 	}
 }
 
+/* What the code says of the disk, when env_error made it `err`. */
+static enum trouble trouble_of(int rc, enum err err)
+{
+	if (rc == MDB_MAP_FULL)
+		return TROUBLE_MAP_FULL;
+	if (rc == MDB_PANIC)
+		return TROUBLE_RESTART;
+	switch (err) {
+	case ERR_FULL:
+		return TROUBLE_DISK_FULL;
+	case ERR_DENIED:
+		return rc == EROFS ? TROUBLE_READ_ONLY : TROUBLE_DENIED;
+	case ERR_CORRUPT:
+		return TROUBLE_DAMAGED;
+	case ERR_IO:
+		return TROUBLE_IO;
+	default: /* of this process or of the caller: memory, reader slots, sizes */
+		return TROUBLE_NONE;
+	}
+}
+
 /* The name of a directory must be as durable as what is in it. */
 static enum err directory_open(struct env *env, struct errctx *ctx)
 {
@@ -126,15 +156,40 @@ static enum err directory_open(struct env *env, struct errctx *ctx)
 	return failed == 0 ? OK : env_error(env, failed, "sync parent directory", ctx);
 }
 
+/* For the message of a second process. On a full disk it stays empty, and the lock holds all the
+ * same. */
+static void lock_sign(const struct env *env)
+{
+	char text[24];
+	int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+
+	if (ftruncate(env->lock, 0) != 0 || pwrite(env->lock, text, (size_t)size, 0) != size)
+		(void)ftruncate(env->lock, 0);
+}
+
+static enum err lock_held(const struct env *env, struct errctx *ctx)
+{
+	char text[24] = "";
+	ssize_t size = pread(env->lock, text, sizeof(text) - 1, 0);
+	long pid = size > 0 ? strtol(text, NULL, 10) : 0;
+
+	if (pid <= 0)
+		return err_set(ctx, ERR_BUSY, "another process is using it");
+	return err_set(
+		ctx, ERR_BUSY, "another process is using it (pid %ld): stop one of them", pid);
+}
+
 static enum err lock_take(struct env *env, struct errctx *ctx)
 {
 	env->lock = openat(env->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (env->lock < 0)
 		return env_error(env, errno, "open lock file", ctx);
-	if (flock(env->lock, LOCK_EX | LOCK_NB) == 0)
+	if (flock(env->lock, LOCK_EX | LOCK_NB) == 0) {
+		lock_sign(env);
 		return OK;
+	}
 	if (errno == EWOULDBLOCK)
-		return err_set(ctx, ERR_BUSY, "another process is using it");
+		return lock_held(env, ctx);
 	return env_error(env, errno, "lock", ctx);
 }
 
@@ -239,6 +294,22 @@ uint64_t env_file_bytes(const struct env *env)
 	return fstatat(env->directory, "data.mdb", &st, 0) == 0 ? (uint64_t)st.st_size : 0;
 }
 
+void env_room(const struct env *env, struct env_room *ret)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	uint64_t used;
+
+	*ret = (struct env_room){UINT64_MAX, UINT64_MAX};
+	if (!disk_free(env, &ret->disk_bytes))
+		ret->disk_bytes = UINT64_MAX;
+	if (mdb_env_info(env->mdb, &info) != MDB_SUCCESS ||
+		mdb_env_stat(env->mdb, &st) != MDB_SUCCESS)
+		return;
+	used = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
+	ret->map_bytes = used < info.me_mapsize ? info.me_mapsize - used : 0;
+}
+
 static MDB_val to_val(struct bytes bytes)
 {
 	return (MDB_val){bytes.size, (void *)(uintptr_t)bytes.data};
@@ -252,6 +323,7 @@ static struct bytes from_val(MDB_val val)
 static void txn_error(struct txn *txn, int rc, const char *what)
 {
 	txn->err = env_error(txn->env, rc, what, &txn->ctx);
+	txn->trouble = trouble_of(rc, txn->err);
 }
 
 void txn_begin(struct txn *txn, struct env *env, enum txn_kind kind)

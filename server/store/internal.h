@@ -30,6 +30,8 @@ enum { LOCATOR_SIZE = 16, LOCATOR_PREFIX_SIZE = 8 };
 
 struct store {
 	struct env *env;
+	uint64_t reserve; /* bytes that replicas leave free */
+	char node[LIMIT_NODE_NAME + 1];
 };
 
 /* A key of fixed shape. */

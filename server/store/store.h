@@ -29,6 +29,9 @@ struct store_opts {
 	const char *network; /* must be those it was made with: ERR_INVALID otherwise */
 	const char *node;
 	size_t map_size; /* bytes; 0: 64 GiB, sparse */
+	/* Bytes of the disk and of the map that other nodes' entries leave for this node's own work
+	 * and the directory (writer.h). */
+	uint64_t reserve;
 };
 /* ERR_BUSY: another process has it. ERR_VERSION: made by a newer Sauti. ERR_CORRUPT, ERR_IO,
  * ERR_DENIED, ERR_FULL, each naming the path. Stale readers are cleared. */

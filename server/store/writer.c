@@ -3,25 +3,31 @@
  *
  *	1. the thread takes what is queued, at most GROUP_WRITES or GROUP_BYTES
  *	2. each write is checked against the store as the transaction sees it, thus behind the
- *writes before it in the group; one that does not fit fails alone, before anything is put
+ *writes before it in the group; one that does not fit, or for which the reserve leaves no room,
+ *fails alone, before anything is put
  *	3. entries, tiles, head, cosignature of each; the locators of all, sorted, at the end
  *	4. the commit number, one commit with a sync
- *	5. all of the group goes to `done`, wake
+ *	5. what it says of the disk goes into the condition, all of the group to `done`, wake
  *
  * What fails in 3 or 4 (disk, map, memory) fails the group: nothing of it happened. The thread goes
- * on with the next group.
+ * on with the next group. A probe is a group of nothing that commits all the same.
  */
 #include "server/store/writer.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "server/store/internal.h"
 
 enum { GROUP_WRITES = 4096, GROUP_BYTES = 16 * 1024 * 1024 };
+
+/* A disk that was full stays so to a probe as long as it has less free than this. */
+#define PROBE_ROOM (UINT64_C(1) << 20)
 
 struct list {
 	struct store_write *first, **last;
@@ -40,11 +46,12 @@ struct writer {
 	pthread_t thread;
 	bool joined;
 
-	pthread_mutex_t mutex; /* guards what follows */
-	pthread_cond_t queued_or_stopping;
+	pthread_mutex_t mutex;  /* guards what follows */
+	pthread_cond_t changed; /* queue, stopping or probe */
 	struct list queue, done;
 	struct errctx failure; /* of the first failed write in done */
-	bool stopping;
+	bool stopping, probe;  /* probe: asked for */
+	struct condition condition;
 
 	/* The thread's own. */
 	struct arena arena;
@@ -150,6 +157,51 @@ static enum err write_check(struct txn *txn, const struct store_write *write,
 	TRY(write->cosignature.err);
 	*ret_row = row;
 	*ret_new = new;
+	return OK;
+}
+
+/* Room for replicas, looked at when the first of a group wants some. */
+struct room {
+	bool looked, refused;
+	uint64_t left; /* above the reserve */
+};
+
+static uint64_t room_left(const struct store *store)
+{
+	struct env_room room;
+	uint64_t least;
+
+	if (store->reserve == 0)
+		return UINT64_MAX;
+	env_room(store->env, &room);
+	least = room.disk_bytes < room.map_bytes ? room.disk_bytes : room.map_bytes;
+	return least > store->reserve ? least - store->reserve : 0;
+}
+
+static bool is_replica(const struct store *store, const struct store_write *write)
+{
+	struct origin_parts parts;
+
+	return write->entries != NULL &&
+	       origin_parse(bytes_str(write->origin.text), NULL, &parts) == OK &&
+	       !bytes_equal_str(parts.node, store->node) &&
+	       !bytes_equal_str(parts.node, "directory");
+}
+
+static enum err room_check(const struct store *store, const struct store_write *write,
+	struct room *room, struct errctx *ctx)
+{
+	if (!is_replica(store, write))
+		return OK;
+	if (!room->looked) {
+		room->looked = true;
+		room->left = room_left(store);
+	}
+	if (write->entries->size > room->left) {
+		room->refused = true;
+		return err_set(ctx, ERR_FULL, "%s", trouble_text(TROUBLE_REPLICAS_PAUSED));
+	}
+	room->left -= write->entries->size;
 	return OK;
 }
 
@@ -324,8 +376,8 @@ static void write_refuse(
 }
 
 /* How many writes of the group are in the transaction. */
-static size_t group_put(
-	struct writer *writer, struct txn *txn, struct list *group, struct errctx *failure)
+static size_t group_put(struct writer *writer, struct txn *txn, struct list *group,
+	struct room *room, struct errctx *failure)
 {
 	size_t good = 0;
 
@@ -336,6 +388,8 @@ static size_t group_put(
 		bool new = false;
 
 		write->result = write_check(txn, write, &row, &new, &said);
+		if (write->result == OK)
+			write->result = room_check(writer->store, write, room, &said);
 		if (write->result == OK) {
 			write_put(writer, txn, &row, new, write);
 			good++;
@@ -358,9 +412,31 @@ static void group_fail(
 	}
 }
 
+/* Tells the condition how a commit ended; true when that changed it. */
+static bool report(struct writer *writer, const struct commit_report *report)
+{
+	struct timespec now;
+	bool changed;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	pthread_mutex_lock(&writer->mutex);
+	changed = condition_report(&writer->condition, report, (uint64_t)now.tv_sec);
+	pthread_mutex_unlock(&writer->mutex);
+	return changed;
+}
+
+static bool is_roomy(const struct writer *writer)
+{
+	struct env_room room;
+
+	env_room(writer->store->env, &room);
+	return room.disk_bytes >= PROBE_ROOM;
+}
+
 static void group_write(struct writer *writer, struct list *group, struct errctx *failure)
 {
 	struct errctx said = {""};
+	struct room room = {0};
 	struct txn txn;
 	enum err err;
 	size_t good;
@@ -369,7 +445,7 @@ static void group_write(struct writer *writer, struct list *group, struct errctx
 		write->result = OK;
 	writer->locators.count = 0;
 	txn_begin(&txn, writer->store->env, TXN_WRITE);
-	good = group_put(writer, &txn, group, failure);
+	good = group_put(writer, &txn, group, &room, failure);
 	if (good > 0) {
 		locators_put(&txn, &writer->locators);
 		commit_count(&txn);
@@ -378,6 +454,47 @@ static void group_write(struct writer *writer, struct list *group, struct errctx
 	err = txn_finish(&txn, &said);
 	if (err != OK)
 		group_fail(group, err, &said, failure);
+	if (err != OK && txn.trouble == TROUBLE_NONE) /* memory: no news of the disk */
+		return;
+	if (err != OK)
+		err_wrap(&said, err, "store '%s'", env_path(writer->store->env));
+	report(writer,
+		&(struct commit_report){.trouble = txn.trouble,
+			.cause = said.text,
+			.committed = good > 0,
+			.roomy = writer->condition.trouble == TROUBLE_DISK_FULL && is_roomy(writer),
+			.room = !room.looked   ? ROOM_UNKNOWN
+				: room.refused ? ROOM_SHORT
+					       : ROOM_ENOUGH});
+}
+
+/* Is the trouble over? True when the condition changed. `full`: the disk was found full, here or
+ * elsewhere; an empty commit, which needs no new room, would not show it. */
+static bool probe(struct writer *writer, bool full)
+{
+	struct store *store = writer->store;
+	struct errctx said = {""};
+	struct env_room room;
+	struct txn txn;
+	enum err err;
+
+	env_room(store->env, &room);
+	txn_begin(&txn, store->env, TXN_WRITE);
+	if (full && txn.err == OK && room.disk_bytes < PROBE_ROOM) {
+		txn_fail(&txn, ERR_FULL, "the disk has %" PRIu64 " bytes free", room.disk_bytes);
+		txn.trouble = TROUBLE_DISK_FULL;
+	}
+	commit_count(&txn);
+	err = txn_finish(&txn, &said);
+	if (err != OK && txn.trouble == TROUBLE_NONE)
+		return false;
+	if (err != OK)
+		err_wrap(&said, err, "store '%s'", env_path(store->env));
+	return report(writer, &(struct commit_report){.trouble = txn.trouble,
+				      .cause = said.text,
+				      .committed = true,
+				      .roomy = true,
+				      .room = room_left(store) > 0 ? ROOM_ENOUGH : ROOM_SHORT});
 }
 
 /* Called with the mutex. At least one, whatever its size. */
@@ -407,6 +524,28 @@ static void group_give(struct writer *writer, struct list *group, const struct e
 		list_add(&writer->done, list_shift(group));
 }
 
+/* Called with the mutex: waits for something to do. True: a probe is due; *full as for probe. */
+static bool wait(struct writer *writer, bool *full)
+{
+	struct timespec due;
+	bool late = false;
+
+	clock_gettime(CLOCK_MONOTONIC, &due);
+	due.tv_sec += WRITER_PROBE_MS / 1000;
+	while (writer->queue.first == NULL && !writer->stopping && !writer->probe && !late) {
+		if (!trouble_probed(writer->condition.trouble))
+			pthread_cond_wait(&writer->changed, &writer->mutex);
+		else
+			late = pthread_cond_timedwait(&writer->changed, &writer->mutex, &due) ==
+			       ETIMEDOUT;
+	}
+	if (writer->queue.first != NULL || writer->stopping)
+		return false;
+	*full = writer->probe || writer->condition.trouble == TROUBLE_DISK_FULL;
+	writer->probe = false;
+	return true;
+}
+
 static void *writer_main(void *arg)
 {
 	struct writer *writer = arg;
@@ -415,18 +554,21 @@ static void *writer_main(void *arg)
 	pthread_mutex_lock(&writer->mutex);
 	for (;;) {
 		struct errctx failure = {""};
+		bool full = false, due = wait(writer, &full), news = true;
 
-		while (writer->queue.first == NULL && !writer->stopping)
-			pthread_cond_wait(&writer->queued_or_stopping, &writer->mutex);
-		if (writer->queue.first == NULL)
+		if (!due && writer->queue.first == NULL)
 			break;
 		group_take(writer, &group);
 		pthread_mutex_unlock(&writer->mutex);
-		group_write(writer, &group, &failure);
+		if (due)
+			news = probe(writer, full);
+		else
+			group_write(writer, &group, &failure);
 		pthread_mutex_lock(&writer->mutex);
 		group_give(writer, &group, &failure);
 		pthread_mutex_unlock(&writer->mutex);
-		writer->wake(writer->arg);
+		if (news)
+			writer->wake(writer->arg);
 		pthread_mutex_lock(&writer->mutex);
 	}
 	pthread_mutex_unlock(&writer->mutex);
@@ -437,6 +579,7 @@ enum err writer_start(struct store *store, void (*wake)(void *arg), void *arg, s
 	struct errctx *ctx)
 {
 	struct writer *writer = mem_zalloc(sizeof(*writer));
+	pthread_condattr_t monotonic;
 	int rc;
 
 	if (writer == NULL)
@@ -447,11 +590,16 @@ enum err writer_start(struct store *store, void (*wake)(void *arg), void *arg, s
 	list_init(&writer->queue);
 	list_init(&writer->done);
 	arena_init(&writer->arena, LIMIT_ARENA_SIZE);
-	/* Default attributes: these two cannot fail on Linux. */
+	/* These cannot fail on Linux. */
 	rc = pthread_mutex_init(&writer->mutex, NULL);
 	assert(rc == 0);
-	rc = pthread_cond_init(&writer->queued_or_stopping, NULL);
+	rc = pthread_condattr_init(&monotonic);
 	assert(rc == 0);
+	rc = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	assert(rc == 0);
+	rc = pthread_cond_init(&writer->changed, &monotonic);
+	assert(rc == 0);
+	pthread_condattr_destroy(&monotonic);
 	rc = pthread_create(&writer->thread, NULL, writer_main, writer);
 	if (rc != 0) {
 		writer->joined = true;
@@ -467,7 +615,7 @@ void writer_submit(struct writer *writer, struct store_write *write)
 	pthread_mutex_lock(&writer->mutex);
 	assert(!writer->stopping);
 	list_add(&writer->queue, write);
-	pthread_cond_signal(&writer->queued_or_stopping);
+	pthread_cond_signal(&writer->changed);
 	pthread_mutex_unlock(&writer->mutex);
 }
 
@@ -485,6 +633,21 @@ struct store_write *writer_done(struct writer *writer, struct errctx *ctx)
 	return done;
 }
 
+void writer_condition(struct writer *writer, struct condition *ret)
+{
+	pthread_mutex_lock(&writer->mutex);
+	*ret = writer->condition;
+	pthread_mutex_unlock(&writer->mutex);
+}
+
+void writer_probe(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->mutex);
+	writer->probe = true;
+	pthread_cond_signal(&writer->changed);
+	pthread_mutex_unlock(&writer->mutex);
+}
+
 void writer_stop(struct writer *writer)
 {
 	int rc;
@@ -493,7 +656,7 @@ void writer_stop(struct writer *writer)
 		return;
 	pthread_mutex_lock(&writer->mutex);
 	writer->stopping = true;
-	pthread_cond_signal(&writer->queued_or_stopping);
+	pthread_cond_signal(&writer->changed);
 	pthread_mutex_unlock(&writer->mutex);
 	rc = pthread_join(writer->thread, NULL);
 	assert(rc == 0);
@@ -507,7 +670,7 @@ void writer_free(struct writer *writer)
 	assert(writer->joined);
 	while (writer->done.first != NULL)
 		store_write_free(list_shift(&writer->done));
-	pthread_cond_destroy(&writer->queued_or_stopping);
+	pthread_cond_destroy(&writer->changed);
 	pthread_mutex_destroy(&writer->mutex);
 	arena_release(&writer->arena);
 	mem_free(writer->locators.keys);

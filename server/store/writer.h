@@ -3,15 +3,25 @@
  * is queued (to a cap), writes entries, tiles, heads and cosignatures in one transaction, commits
  * with a sync, and reports each write back. Idle, it commits the first write at once.
  *
+ * The reserve (store.h): entries of another node's log are refused with ERR_FULL while less room
+ * than that is left; the node's own log, the directory and everything without entries in the same
+ * group are written. Room is looked at once per group.
+ *
+ * The condition of the disk (condition.h) is what the last commits say of it. While something is
+ * the matter that may pass by itself, the thread tries again every WRITER_PROBE_MS when nobody
+ * writes, with an empty commit.
+ *
  * submit may be called from any thread; done writes are collected by the loop thread: `wake` is
  * called from the writer thread after each commit (uv_async_send), then writer_done drains.
  */
 #ifndef SERVER_STORE_WRITER_H
 #define SERVER_STORE_WRITER_H
 
+#include "server/store/condition.h"
 #include "server/store/store.h"
 
 struct writer;
+enum { WRITER_PROBE_MS = 5000 };
 
 enum err writer_start(struct store *store, void (*wake)(void *arg), void *arg, struct writer **ret,
 	struct errctx *ctx) MUST_USE;
@@ -22,6 +32,11 @@ void writer_submit(struct writer *writer, struct store_write *write);
  * in ctx), and none happened. A write whose `first` is not the log's size fails alone, with
  * ERR_INVALID. */
 struct store_write *writer_done(struct writer *writer, struct errctx *ctx);
+/* What is the matter with the disk, as the last commits and probes found it. `wake` is called after
+ * each change. */
+void writer_condition(struct writer *writer, struct condition *ret);
+/* Somebody else met an error on this disk: look now. */
+void writer_probe(struct writer *writer);
 /* Finishes what is queued, joins the thread; then writer_done still gives the rest. */
 void writer_stop(struct writer *writer);
 void writer_free(struct writer *writer); /* after stop; NULL is fine */

@@ -217,8 +217,12 @@ static enum err seal_plan(struct vault *vault, struct vault_request *request, st
 {
 	if (!request->dry_run && plan->item_count > 0) {
 		assert(!vault->on_way);
-		TRY(batch_seal(vault->book, plan, &vault->batch, &request->entries, &request->line,
-			&request->ctx));
+		enum err err = batch_seal(vault->book, plan, &vault->batch, &request->entries,
+			&request->line, &request->ctx);
+
+		if (err != OK)
+			request->trouble = keyring_trouble(vault->keyring);
+		TRY(err);
 		vault->on_way = true;
 	}
 	request->added = plan->item_count;
