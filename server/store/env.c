@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,12 +209,42 @@ static enum err readers_reserve(struct env *env, struct errctx *ctx)
 	return rc == 0 ? OK : env_error(env, rc, "reserve lock.mdb", ctx);
 }
 
-static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
+/* A new data file is made beside its place and moved there whole: if its first pages were cut short
+ * LMDB could not open it ever after, and nobody could tell that from damage. */
+static enum err data_make(struct env *env, struct errctx *ctx)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char path[PATH_MAX];
+	MDB_env *mdb;
+	int rc;
+
+	if (faccessat(env->directory, "data.mdb", F_OK, 0) == 0)
+		return OK;
+	if (errno != ENOENT)
+		return env_error(env, errno, "look for data.mdb", ctx);
+	if ((size_t)snprintf(path, sizeof(path), "%s/data.new", env->path) >= sizeof(path))
+		return err_set(ctx, ERR_LIMIT, "path too long: %.100s..", env->path);
+	if (unlinkat(env->directory, "data.new", 0) != 0 && errno != ENOENT)
+		return env_error(env, errno, "remove data.new", ctx);
+	rc = mdb_env_create(&mdb);
+	if (rc != MDB_SUCCESS)
+		return env_error(env, rc, "create", ctx);
+	rc = mdb_env_set_mapsize(mdb, env->map_size);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_open(mdb, path, MDB_NOTLS | MDB_NOSUBDIR | MDB_NOLOCK, 0600);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_sync(mdb, 1);
+	mdb_env_close(mdb);
+	if (rc != MDB_SUCCESS)
+		return env_error(env, rc, "make data.new", ctx);
+	if (renameat(env->directory, "data.new", env->directory, "data.mdb") != 0)
+		return env_error(env, errno, "rename data.new", ctx);
+	return OK;
+}
+
+static enum err map_open(struct env *env, struct errctx *ctx)
+{
 	int rc, dead;
 
-	env->map_size = map_size + (page - map_size % page) % page;
 	rc = mdb_env_create(&env->mdb);
 	if (rc != MDB_SUCCESS) {
 		env->mdb = NULL;
@@ -237,20 +268,22 @@ static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
 
 enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *ctx)
 {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct env *env = mem_zalloc(sizeof(*env));
 	enum err err;
 
 	if (env == NULL)
 		return ERR_NOMEM;
 	env->directory = env->lock = -1;
+	env->map_size = opts->map_size + (page - opts->map_size % page) % page;
 	env->path = mem_strdup(opts->path);
 	if (env->path == NULL) {
 		err = ERR_NOMEM;
 		goto fail;
 	}
 	if ((err = directory_open(env, ctx)) != OK || (err = lock_take(env, ctx)) != OK ||
-		(err = readers_reserve(env, ctx)) != OK ||
-		(err = map_open(env, opts->map_size, ctx)) != OK)
+		(err = readers_reserve(env, ctx)) != OK || (err = data_make(env, ctx)) != OK ||
+		(err = map_open(env, ctx)) != OK)
 		goto fail;
 	*ret = env;
 	return OK;
