@@ -123,6 +123,9 @@ static enum err algorithms_fetch(void)
 
 static enum err init_first(void)
 {
+	/* OpenSSL 3.0 looks into its default context without looking whether it could be made. */
+	if (OSSL_LIB_CTX_get0_global_default() == NULL)
+		return crypto_failed();
 	/* Without a secure heap (no mmap) secrets go to ordinary memory; with one that cannot be
 	 * locked (RLIMIT_MEMLOCK) it still has its guard pages. Neither is an error. It stays until
 	 * the process ends: OpenSSL keeps things of its own in it. */
