@@ -58,6 +58,8 @@
 #define LIMIT_CONTROL_RESPONSE  (1024 * 1024) /* one response frame; a reply may have many */
 #define LIMIT_CONTROL_CLIENTS   32
 #define LIMIT_CONFIG_SIZE       (256 * 1024)
+#define LIMIT_MAP_SIZE_MIN      (UINT64_C(1) << 20) /* of the store's map */
+#define LIMIT_MAP_SIZE          (UINT64_C(16) << 40)
 #define LIMIT_PASSPHRASE        1024
 #define LIMIT_KEYSTORE_SIZE     (64 * 1024)
 #define LIMIT_CERTIFICATE_SIZE  (16 * 1024)

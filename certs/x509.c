@@ -58,6 +58,18 @@ static enum err openssl_failed(void)
 	return ERR_CRYPTO;
 }
 
+/* What could not be read is malformed, unless there was no memory to read it into. */
+static enum err parse_failed(void)
+{
+	enum err err = ERR_MALFORMED;
+	unsigned long code;
+
+	while ((code = ERR_get_error()) != 0)
+		if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+			err = ERR_NOMEM;
+	return err;
+}
+
 /* Where i2d functions write: appends `size` bytes made by the caller's i2d call. */
 static uint8_t *der_room(struct buf *out, int size)
 {
@@ -89,8 +101,7 @@ static enum err key_parse(struct bytes der, EVP_PKEY **ret)
 	PKCS8_PRIV_KEY_INFO_free(info);
 	if (key == NULL || !key_is_p256(key)) {
 		EVP_PKEY_free(key);
-		ERR_clear_error();
-		return ERR_MALFORMED;
+		return parse_failed();
 	}
 	*ret = key;
 	return OK;
@@ -147,10 +158,8 @@ static enum err spki_parse(struct bytes spki, EVP_PKEY **ret)
 	if (spki.size != P256_SPKI_SIZE || memcmp(spki.data, p256_prefix, sizeof(p256_prefix)) != 0)
 		return ERR_MALFORMED;
 	key = d2i_PUBKEY(NULL, &at, (long)spki.size); /* refuses points off the curve */
-	if (key == NULL) {
-		ERR_clear_error();
-		return ERR_MALFORMED;
-	}
+	if (key == NULL)
+		return parse_failed();
 	*ret = key;
 	return OK;
 }
@@ -293,8 +302,7 @@ static enum err certificate_parse(struct bytes der, X509 **ret)
 	cert = der.size > 0 ? d2i_X509(NULL, &at, (long)der.size) : NULL;
 	if (cert == NULL || at != der.data + der.size) {
 		X509_free(cert);
-		ERR_clear_error();
-		return ERR_MALFORMED;
+		return parse_failed();
 	}
 	*ret = cert;
 	return OK;
@@ -469,6 +477,8 @@ enum err certificate_read(struct bytes der, struct certificate_info *ret, struct
 	if (err == ERR_LIMIT)
 		return err_set(ctx, err, "certificate of %zu bytes, at most %d are read", der.size,
 			LIMIT_CERTIFICATE_SIZE);
+	if (err == ERR_NOMEM)
+		return err;
 	if (err != OK)
 		return err_set(ctx, err, "certificate: not the DER of one X.509 certificate");
 	if (!date_read(X509_get0_notBefore(cert), &info.not_before) ||

@@ -119,6 +119,18 @@ static void print_guard(const json_t *guard)
 			(unsigned long long)output_number(guard, "resealed"));
 }
 
+/* What is the matter with the disk, since when, and what to do; nothing when all is well. */
+static void print_store(const json_t *store)
+{
+	struct output_buffer buffer;
+
+	if (store == NULL || !json_is_string(json_object_get(store, "todo")))
+		return;
+	printf("%-12s%s since ", "store", output_member(store, "condition", &buffer));
+	printf("%s\n", output_time(store, "since", &buffer));
+	print_line("what to do", store, "todo");
+}
+
 static enum err print_status(const json_t *status)
 {
 	const json_t *logs = json_object_get(status, "logs");
@@ -141,6 +153,7 @@ static enum err print_status(const json_t *status)
 	printf("%-12s%llu members, %llu records\n", "directory",
 		(unsigned long long)output_number(status, "members"),
 		(unsigned long long)output_number(status, "directory_size"));
+	print_store(json_object_get(status, "store"));
 	print_line("version", status, "version");
 	print_line("format", status, "format");
 	printf("%-12s", "running for");

@@ -190,6 +190,33 @@ static enum err set_duration(
 	return OK;
 }
 
+static const struct {
+	const char *name;
+	unsigned shift;
+} size_units[] = {{"GiB", 30}, {"MiB", 20}, {"KiB", 10}};
+
+/* A whole number and its unit: KiB, MiB, GiB. */
+static enum err set_size(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	size_t digits = strspn(value, "0123456789");
+	uint64_t number, bytes = UINT64_MAX;
+
+	for (size_t i = 0; i < sizeof(size_units) / sizeof(size_units[0]); i++) {
+		if (strcmp(value + digits, size_units[i].name) == 0 &&
+			decimal_parse(bytes_make(value, digits), UINT32_MAX, &number) == OK)
+			bytes = number << size_units[i].shift;
+	}
+	if (bytes < key->min || bytes > key->max)
+		return err_set(ctx, ERR_INVALID,
+			"found \"%.40s\"; allowed: a whole number with KiB, MiB or GiB, from %llu "
+			"KiB to %llu GiB",
+			value, (unsigned long long)key->min >> 10,
+			(unsigned long long)key->max >> 30);
+	*(uint64_t *)field(object, key) = bytes;
+	return OK;
+}
+
 static enum err open_peer(
 	void *arg, const char *argument, unsigned line, void **ret_object, struct errctx *ctx)
 {
@@ -219,6 +246,10 @@ static const struct ini_key listen_keys[] = {
 	{"alpn", set_alpn, AT(alpn), 0, 0},
 };
 static const struct ini_key control_keys[] = {{"socket", set_path, AT(socket), 0, 0}};
+static const struct ini_key store_keys[] = {
+	{"map_size", set_size, AT(map_size), LIMIT_MAP_SIZE_MIN, LIMIT_MAP_SIZE},
+	{"reserve", set_size, AT(reserve), 0, LIMIT_MAP_SIZE},
+};
 static const struct ini_key peer_keys[] = {
 	{"address", set_dial, offsetof(struct config_peer, address), 0, 0},
 };
@@ -239,6 +270,7 @@ static const struct ini_section sections[] = {
 	{"listen", NULL, NULL, KEYS(listen_keys)},
 	{"control", NULL, NULL, KEYS(control_keys)},
 	{"seal", NULL, NULL, KEYS(seal_keys)},
+	{"store", NULL, NULL, KEYS(store_keys)},
 	{"peer", "NAME", open_peer, KEYS(peer_keys)},
 	{"replication", NULL, NULL, KEYS(replication_keys)},
 };
@@ -262,6 +294,7 @@ enum err config_init(struct node_config *config, const char *file, struct errctx
 		return err_set(ctx, ERR_LIMIT, "path too long: %.100s..", file);
 	strcpy(config->file, file);
 	config->compression = true;
+	config->reserve = CONFIG_RESERVE_DEFAULT;
 	strcpy(config->listen, CONFIG_LISTEN_DEFAULT);
 	strcpy(config->alpn[0], ALPN_DEFAULT);
 	return OK;
@@ -442,6 +475,27 @@ static void write_timing(const struct node_config *config, struct buf *out)
 	}
 }
 
+static void write_size(const char *name, uint64_t bytes, struct buf *out)
+{
+	size_t unit = 0;
+
+	while (bytes % (UINT64_C(1) << size_units[unit].shift) != 0)
+		unit++;
+	buf_printf(out, "%s = %llu%s\n", name,
+		(unsigned long long)(bytes >> size_units[unit].shift), size_units[unit].name);
+}
+
+static void write_store(const struct node_config *config, struct buf *out)
+{
+	if (config->map_size == 0 && config->reserve == CONFIG_RESERVE_DEFAULT)
+		return;
+	buf_put_str(out, "\n[store]\n");
+	if (config->map_size != 0)
+		write_size("map_size", config->map_size, out);
+	if (config->reserve != CONFIG_RESERVE_DEFAULT)
+		write_size("reserve", config->reserve, out);
+}
+
 static void write_paths(const struct node_config *config, struct buf *out)
 {
 	char parent[PATH_MAX], socket[PATH_MAX];
@@ -484,6 +538,7 @@ void config_write(const struct node_config *config, struct buf *out)
 		buf_put_str(out, "\n");
 	if (!config->compression)
 		buf_put_str(out, "\n[seal]\ncompression = off\n");
+	write_store(config, out);
 	for (size_t i = 0; i < config->peer_count; i++) {
 		buf_printf(out, "\n[peer %s]\n", config->peers[i].name);
 		if (config->peers[i].address[0] != '\0')

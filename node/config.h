@@ -12,6 +12,7 @@
 
 #define CONFIG_LISTEN_DEFAULT "0.0.0.0:7483"
 enum { CONFIG_ALPN_SIZE = 64, CONFIG_ALPN_MAX = 8 };
+#define CONFIG_RESERVE_DEFAULT (UINT64_C(64) << 20)
 
 /* A numeric address: no name is ever looked up. */
 struct net_address {
@@ -48,6 +49,8 @@ struct node_config {
 	struct config_peer *peers;                    /* owned */
 	size_t peer_count;
 	struct config_timing timing;
+	uint64_t map_size; /* of the store, bytes; 0: its own default */
+	uint64_t reserve;  /* bytes that replicas leave to this node's own work */
 };
 
 /* Defaults for a file at that path; name stays "". ERR_LIMIT for paths too long. Release after. */

@@ -333,7 +333,12 @@ enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 			rt->paths.genesis, rt->genesis.network, rt->config.network);
 	TRY(load_identity(rt, ctx));
 	struct store_opts store = {
-		.path = rt->paths.store, .network = rt->genesis.network, .node = rt->node};
+		.path = rt->paths.store,
+		.network = rt->genesis.network,
+		.node = rt->node,
+		.map_size = (size_t)rt->config.map_size,
+		.reserve = rt->config.reserve,
+	};
 
 	TRY(store_open(&store, &rt->store, ctx));
 	TRY(open_guard(rt, ctx));

@@ -63,23 +63,27 @@ static void keep_to_ourselves(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+static int failed(const struct errctx *ctx, enum err err)
+{
+	fprintf(stderr, "sautid: %s\n", err_message(ctx, err));
+	return exit_status(err);
+}
+
 static int run(const char *config)
 {
 	struct runtime *rt;
 	struct errctx ctx = {""};
 	enum err err = crypto_init();
 
-	if (err == OK)
-		err = runtime_new(config, &rt, &ctx);
-	if (err != OK) {
-		fprintf(stderr, "sautid: %s\n", err_message(&ctx, err));
-		crypto_release();
-		return exit_status(err);
+	if (err != OK)
+		return failed(&ctx, err);
+	err = runtime_new(config, &rt, &ctx);
+	if (err == OK) {
+		runtime_run(rt);
+		runtime_free(rt);
 	}
-	runtime_run(rt);
-	runtime_free(rt);
 	crypto_release();
-	return 0;
+	return err == OK ? 0 : failed(&ctx, err);
 }
 
 /* As `sauti restore` runs us under its own name, messages come under that. */

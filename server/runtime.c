@@ -130,14 +130,39 @@ static void on_tidy(uv_timer_t *timer)
 	runtime_guard_tidy(rt);
 }
 
+/* One line when something is the matter, and one when it is over. */
+static void take_condition(struct runtime *rt)
+{
+	enum trouble before = rt->condition.trouble, now;
+
+	writer_condition(rt->writer, &rt->condition);
+	now = rt->condition.trouble;
+	if (now == before)
+		return;
+	if (before != TROUBLE_NONE)
+		log_line(LOG_INFO, "over: %s", trouble_text(before));
+	if (now != TROUBLE_NONE)
+		log_line(LOG_ALARM, "%s; %s", rt->condition.message, trouble_todo(now));
+}
+
+void runtime_disk_failed(struct runtime *rt, const char *what)
+{
+	log_line(LOG_WARNING, "%s", what);
+	if (!rt->stopping)
+		writer_probe(rt->writer);
+}
+
 static void on_written(uv_async_t *async)
 {
 	struct runtime *rt = async->data;
 	struct errctx ctx = {""};
 	struct store_write *write = writer_done(rt->writer, &ctx);
 
+	take_condition(rt);
+	/* What the condition explains is said once, not at each try. */
 	if (ctx.text[0] != '\0')
-		log_line(LOG_ALARM, "store: %s", ctx.text);
+		log_line(rt->condition.trouble == TROUBLE_NONE ? LOG_ALARM : LOG_DEBUG, "store: %s",
+			ctx.text);
 	while (write != NULL) {
 		struct store_write *next = write->next;
 

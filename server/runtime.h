@@ -81,8 +81,9 @@ struct runtime {
 	uint64_t failed_wave; /* of batches of the vault */
 	enum err failed_wave_error;
 	uint64_t started_ms;
-	uint16_t port;   /* listened on; 0: not */
-	char alarm[256]; /* the newest alarm; "" */
+	uint16_t port;              /* listened on; 0: not */
+	char alarm[256];            /* the newest alarm; "" */
+	struct condition condition; /* of the store's disk, as it was last told */
 	uint64_t refused_minute;
 	unsigned refused;         /* strangers in that minute */
 	struct peer_state *peers; /* the last error of each configured peer */
@@ -110,6 +111,8 @@ bool runtime_may_append(const struct runtime *rt, struct sealed_batch batch);
 void runtime_resealed(struct runtime *rt, struct vault_request *done);
 /* Why the last dial of a configured peer failed; "" when it did not. */
 const char *runtime_peer_error(const struct runtime *rt, const char *peer);
+/* Something else than the store met an error on the disk: the store looks whether it is hit too. */
+void runtime_disk_failed(struct runtime *rt, const char *what);
 uint64_t runtime_wall_s(void);
 uint64_t runtime_wall_ms(void);
 

@@ -499,6 +499,17 @@ void log_grew(struct engine *engine, struct elog *log, const struct store_write 
 	have_cosign(engine, log);
 }
 
+/* The disk's or the machine's trouble may be over at the next try, and the store says itself what
+ * is the matter; writes behind one that failed fail because of it. The rest is the log's own. */
+static enum notice failure_level(const struct elog *log, enum err err)
+{
+	if (log->write_failed)
+		return NOTICE_DEBUG;
+	if (err == ERR_FULL || err == ERR_IO || err == ERR_DENIED || err == ERR_NOMEM)
+		return NOTICE_WARNING;
+	return NOTICE_ALARM;
+}
+
 /* A write of entries came back: what was proven is now durable, or must be asked for again. */
 static void entries_written(
 	struct engine *engine, struct elog *log, const struct store_write *write)
@@ -509,10 +520,10 @@ static void entries_written(
 	if (write->first >= log->stream_from && log->unwritten > 0)
 		log->unwritten--;
 	if (write->result != OK) {
-		log->write_failed = true;
-		effect_notice(engine, NOTICE_ALARM,
+		effect_notice(engine, failure_level(log, write->result),
 			"log '%s': cannot store entries from %llu on: %s", log->origin.text,
 			(unsigned long long)write->first, err_text(write->result));
+		log->write_failed = true;
 	} else {
 		log->size = write->first + write->entries->count;
 		for (size_t i = 0; i < write->entries->count; i++)

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <inttypes.h>
 
-#include "base/buf.h"
 #include "base/cursor.h"
 
 /*
@@ -39,32 +38,59 @@ struct guard_log *guard_record_own(struct guard_record *record)
 	return NULL;
 }
 
+/* Into the slot itself: a guard that follows a commit must not need memory. */
+struct slot {
+	uint8_t *bytes;
+	size_t size;
+};
+
+static uint8_t *slot_room(struct slot *slot, size_t size)
+{
+	uint8_t *room = slot->bytes + slot->size;
+
+	assert(size <= BODY_SIZE - slot->size); /* the caps of names are far below a slot */
+	slot->size += size;
+	return room;
+}
+
+static void slot_put(struct slot *slot, struct bytes bytes)
+{
+	uint8_t *room = slot_room(slot, bytes.size);
+
+	if (bytes.size > 0)
+		memcpy(room, bytes.data, bytes.size);
+}
+
+static void slot_text(struct slot *slot, const char *text)
+{
+	struct bytes bytes = bytes_str(text);
+
+	put_u16be(slot_room(slot, 2), (uint16_t)bytes.size);
+	slot_put(slot, bytes);
+}
+
 void guard_record_write(const struct guard_record *record, uint8_t ret[GUARD_SLOT_SIZE])
 {
+	struct slot slot = {ret, 0};
 	struct hash sum;
-	struct buf out;
 
-	buf_init(&out, BODY_SIZE);
-	buf_put_str(&out, magic);
-	buf_put_u32be(&out, GUARD_VERSION);
-	buf_put_u64be(&out, record->sequence);
-	buf_put_lv16(&out, bytes_str(record->network));
-	buf_put_lv16(&out, bytes_str(record->node));
-	buf_put_u64be(&out, record->commit);
-	buf_put_u8(&out,
-		(uint8_t)((record->stopped ? FLAG_STOPPED : 0) | (record->renew ? FLAG_RENEW : 0)));
-	buf_put_lv16(&out, bytes_str(record->why));
-	buf_put_lv16(&out, bytes_str(record->next.text));
-	buf_put_u8(&out, (uint8_t)record->log_count);
-	for (size_t i = 0; i < record->log_count; i++) {
-		buf_put_lv16(&out, bytes_str(record->logs[i].origin.text));
-		buf_put_u64be(&out, record->logs[i].size);
-		buf_put(&out, hash_bytes(&record->logs[i].root));
-	}
 	memset(ret, 0, GUARD_SLOT_SIZE);
-	assert(out.err == OK); /* the caps of names are far below a slot */
-	memcpy(ret, out.data, out.size);
-	buf_release(&out);
+	slot_put(&slot, bytes_str(magic));
+	put_u32be(slot_room(&slot, 4), GUARD_VERSION);
+	put_u64be(slot_room(&slot, 8), record->sequence);
+	slot_text(&slot, record->network);
+	slot_text(&slot, record->node);
+	put_u64be(slot_room(&slot, 8), record->commit);
+	*slot_room(&slot, 1) =
+		(uint8_t)((record->stopped ? FLAG_STOPPED : 0) | (record->renew ? FLAG_RENEW : 0));
+	slot_text(&slot, record->why);
+	slot_text(&slot, record->next.text);
+	*slot_room(&slot, 1) = (uint8_t)record->log_count;
+	for (size_t i = 0; i < record->log_count; i++) {
+		slot_text(&slot, record->logs[i].origin.text);
+		put_u64be(slot_room(&slot, 8), record->logs[i].size);
+		slot_put(&slot, hash_bytes(&record->logs[i].root));
+	}
 	sha256(bytes_make(ret, BODY_SIZE), &sum);
 	memcpy(ret + BODY_SIZE, sum.b, HASH_SIZE);
 }

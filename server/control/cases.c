@@ -168,6 +168,23 @@ static void answer_appended(struct control_request *request, uint64_t added, uin
 		true);
 }
 
+/* The condition was taken before the write came back: it knows the cause. */
+static void not_recorded(struct control_request *request, enum err error)
+{
+	const struct condition *condition = &control_runtime(request)->condition;
+	struct errctx ctx = {""};
+
+	if (error == ERR_FULL || error == ERR_IO || error == ERR_DENIED || error == ERR_CORRUPT)
+		err_set(&ctx, error, "nothing was recorded: %s; %s",
+			condition->trouble == TROUBLE_NONE ? err_text(error) : condition->message,
+			condition->trouble == TROUBLE_NONE ? "look at sautid's messages"
+							   : trouble_todo(condition->trouble));
+	else
+		err_set(&ctx, error, "nothing was recorded: the log could not be extended: %s",
+			err_text(error));
+	control_fail(request, error, 0, ctx.text);
+}
+
 /* Durable, or failed: the vault is told first, the client after it. */
 static void on_appended(void *arg, enum err error, uint64_t index)
 {
@@ -177,9 +194,20 @@ static void on_appended(void *arg, enum err error, uint64_t index)
 	if (error == OK)
 		answer_appended(appending->request, appending->added, appending->known);
 	else
-		control_fail(appending->request, error, 0,
-			"nothing was recorded: the log could not be extended");
+		not_recorded(appending->request, error);
 	mem_free(appending);
+}
+
+/* The disk refused new case keys: it will refuse the store too, or not. */
+static void fail_seal(struct control_request *request, const struct vault_request *done)
+{
+	struct errctx ctx = {""};
+
+	runtime_disk_failed(control_runtime(request), err_message(&done->ctx, done->result));
+	err_set(&ctx, done->result, "nothing was recorded: %s (%s); %s",
+		trouble_text(done->trouble), err_message(&done->ctx, done->result),
+		trouble_todo(done->trouble));
+	control_fail(request, done->result, 0, ctx.text);
 }
 
 static void done_seal(struct control_request *request, struct vault_request *done)
@@ -236,6 +264,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 	} else if (request == NULL) {
 		if (done->result != OK)
 			log_line(LOG_ALARM, "vault: %s", err_message(&done->ctx, done->result));
+	} else if (done->trouble != TROUBLE_NONE) {
+		fail_seal(request, done);
 	} else if (done->result != OK) {
 		control_fail(
 			request, done->result, done->line, err_message(&done->ctx, done->result));

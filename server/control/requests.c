@@ -85,6 +85,16 @@ static json_t *guard_json(const struct runtime *rt)
 		(json_int_t)state->resealed, "returned", (json_int_t)state->returned);
 }
 
+static json_t *store_json(const struct condition *condition)
+{
+	bool good = condition->trouble == TROUBLE_NONE;
+
+	return json_pack("{s:s,s:o,s:o,s:o}", "condition", trouble_name(condition->trouble),
+		"since", good ? json_null() : json_integer((json_int_t)condition->since_s),
+		"message", json_text_or_null(condition->message), "todo",
+		json_text_or_null(trouble_todo(condition->trouble)));
+}
+
 static void begin_status(struct control_request *request)
 {
 	struct runtime *rt = control_runtime(request);
@@ -95,17 +105,20 @@ static void begin_status(struct control_request *request)
 
 	if (rt->guard_state.why[0] != '\0')
 		json_array_append_new(alarms, json_string(rt->guard_state.why));
+	if (rt->condition.trouble != TROUBLE_NONE)
+		json_array_append_new(alarms, json_string(rt->condition.message));
 	if (rt->alarm[0] != '\0')
 		json_array_append_new(alarms, json_string(rt->alarm));
 	while (directory_at(directory, members) != NULL)
 		members++;
 	answer_json(request,
-		json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:I,s:s,s:i,s:i}", "node",
+		json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:s,s:i,s:i}", "node",
 			rt->node, "network", rt->genesis.network, "role",
 			role_name(self == NULL ? ROLE_UNKNOWN : self->role), "locked",
 			rt->keys == NULL, "directory_size", (json_int_t)directory_size(directory),
 			"members", (json_int_t)members, "logs", logs_json(rt), "peers",
-			peers_json(rt), "alarms", alarms, "guard", guard_json(rt), "uptime_s",
+			peers_json(rt), "alarms", alarms, "guard", guard_json(rt), "store",
+			store_json(&rt->condition), "uptime_s",
 			(json_int_t)((uv_now(&rt->loop) - rt->started_ms) / 1000), "version",
 			SAUTI_VERSION, "format", FORMAT_VERSION, "port", (int)rt->port),
 		true);

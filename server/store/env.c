@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -39,17 +41,25 @@ struct env {
 	bool opened[ENV_DATABASES];
 };
 
+/* Root may use the blocks that are kept for it too. */
+static bool disk_free(const struct env *env, uint64_t *ret)
+{
+	struct statvfs fs;
+
+	if (statvfs(env->path, &fs) != 0)
+		return false;
+	*ret = (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * fs.f_frsize;
+	return true;
+}
+
 /* A short write, which is what a full disk gives, is an EIO to LMDB: look before naming it. */
 static enum err disk_error(const struct env *env, int rc, const char *what, struct errctx *ctx)
 {
-	struct statvfs fs;
 	uint64_t free_bytes;
 	enum err err = rc == EIO ? ERR_IO : ERR_FULL;
 
-	if (statvfs(env->path, &fs) != 0)
+	if (!disk_free(env, &free_bytes))
 		return err_set(ctx, err, "%s: %s", what, err_text(err));
-	/* Root may use the reserved blocks too. */
-	free_bytes = (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * fs.f_frsize;
 	if (free_bytes < FREE_BYTES_MIN)
 		err = ERR_FULL;
 	return err_set(ctx, err, "%s: %s (disk has %" PRIu64 " bytes free)", what, err_text(err),
@@ -116,6 +126,27 @@ static enum err env_error(const struct env *env, int rc, const char *what, struc
 	}
 }
 
+/* What the code says of the disk, when env_error made it `err`. */
+static enum trouble trouble_of(int rc, enum err err)
+{
+	if (rc == MDB_MAP_FULL)
+		return TROUBLE_MAP_FULL;
+	if (rc == MDB_PANIC)
+		return TROUBLE_RESTART;
+	switch (err) {
+	case ERR_FULL:
+		return TROUBLE_DISK_FULL;
+	case ERR_DENIED:
+		return rc == EROFS ? TROUBLE_READ_ONLY : TROUBLE_DENIED;
+	case ERR_CORRUPT:
+		return TROUBLE_DAMAGED;
+	case ERR_IO:
+		return TROUBLE_IO;
+	default: /* of this process or of the caller: memory, reader slots, sizes */
+		return TROUBLE_NONE;
+	}
+}
+
 /* The name of a directory must be as durable as what is in it. */
 static enum err directory_open(struct env *env, struct errctx *ctx)
 {
@@ -137,15 +168,40 @@ static enum err directory_open(struct env *env, struct errctx *ctx)
 	return failed == 0 ? OK : env_error(env, failed, "sync parent directory", ctx);
 }
 
+/* For the message of a second process. On a full disk it stays empty, and the lock holds all the
+ * same. */
+static void lock_sign(const struct env *env)
+{
+	char text[24];
+	int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+
+	if (ftruncate(env->lock, 0) != 0 || pwrite(env->lock, text, (size_t)size, 0) != size)
+		(void)ftruncate(env->lock, 0);
+}
+
+static enum err lock_held(const struct env *env, struct errctx *ctx)
+{
+	char text[24] = "";
+	ssize_t size = pread(env->lock, text, sizeof(text) - 1, 0);
+	long pid = size > 0 ? strtol(text, NULL, 10) : 0;
+
+	if (pid <= 0)
+		return err_set(ctx, ERR_BUSY, "another process is using it");
+	return err_set(
+		ctx, ERR_BUSY, "another process is using it (pid %ld): stop one of them", pid);
+}
+
 static enum err lock_take(struct env *env, struct errctx *ctx)
 {
 	env->lock = openat(env->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (env->lock < 0)
 		return env_error(env, errno, "open lock file", ctx);
-	if (flock(env->lock, LOCK_EX | LOCK_NB) == 0)
+	if (flock(env->lock, LOCK_EX | LOCK_NB) == 0) {
+		lock_sign(env);
 		return OK;
+	}
 	if (errno == EWOULDBLOCK)
-		return err_set(ctx, ERR_BUSY, "another process is using it");
+		return lock_held(env, ctx);
 	return env_error(env, errno, "lock", ctx);
 }
 
@@ -164,13 +220,43 @@ static enum err readers_reserve(struct env *env, struct errctx *ctx)
 	return rc == 0 ? OK : env_error(env, rc, "reserve lock.mdb", ctx);
 }
 
-static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
+/* A new data file is made beside its place and moved there whole: if its first pages were cut short
+ * LMDB could not open it ever after, and nobody could tell that from damage. */
+static enum err data_make(struct env *env, struct errctx *ctx)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char path[PATH_MAX];
+	MDB_env *mdb;
+	int rc;
+
+	if (env->read_only || faccessat(env->directory, "data.mdb", F_OK, 0) == 0)
+		return OK;
+	if (errno != ENOENT)
+		return env_error(env, errno, "look for data.mdb", ctx);
+	if ((size_t)snprintf(path, sizeof(path), "%s/data.new", env->path) >= sizeof(path))
+		return err_set(ctx, ERR_LIMIT, "path too long: %.100s..", env->path);
+	if (unlinkat(env->directory, "data.new", 0) != 0 && errno != ENOENT)
+		return env_error(env, errno, "remove data.new", ctx);
+	rc = mdb_env_create(&mdb);
+	if (rc != MDB_SUCCESS)
+		return env_error(env, rc, "create", ctx);
+	rc = mdb_env_set_mapsize(mdb, env->map_size);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_open(mdb, path, MDB_NOTLS | MDB_NOSUBDIR | MDB_NOLOCK, 0600);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_sync(mdb, 1);
+	mdb_env_close(mdb);
+	if (rc != MDB_SUCCESS)
+		return env_error(env, rc, "make data.new", ctx);
+	if (renameat(env->directory, "data.new", env->directory, "data.mdb") != 0)
+		return env_error(env, errno, "rename data.new", ctx);
+	return OK;
+}
+
+static enum err map_open(struct env *env, struct errctx *ctx)
+{
 	unsigned flags = MDB_NOTLS | (env->read_only ? MDB_RDONLY | MDB_NOLOCK : 0);
 	int rc, dead;
 
-	env->map_size = map_size + (page - map_size % page) % page;
 	/* LMDB would begin a new one in an empty file, with EBADF. */
 	if (env->read_only && faccessat(env->directory, "data.mdb", R_OK, 0) != 0)
 		return env_error(env, errno, "open data.mdb", ctx);
@@ -243,6 +329,7 @@ static enum err locks_take(struct env *env, struct errctx *ctx)
 
 enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *ctx)
 {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct env *env = mem_zalloc(sizeof(*env));
 	enum err err;
 
@@ -251,13 +338,14 @@ enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *
 	turns_init(&env->turns);
 	env->directory = env->lock = -1;
 	env->read_only = opts->read_only;
+	env->map_size = opts->map_size + (page - opts->map_size % page) % page;
 	env->path = mem_strdup(opts->path);
 	if (env->path == NULL) {
 		err = ERR_NOMEM;
 		goto fail;
 	}
 	if ((err = directory_open(env, ctx)) != OK || (err = locks_take(env, ctx)) != OK ||
-		(err = map_open(env, opts->map_size, ctx)) != OK)
+		(err = data_make(env, ctx)) != OK || (err = map_open(env, ctx)) != OK)
 		goto fail;
 	*ret = env;
 	return OK;
@@ -313,6 +401,22 @@ enum err env_copy(struct env *env, int fd, struct errctx *ctx)
 	return env_error(env, rc, "copy", ctx);
 }
 
+void env_room(const struct env *env, struct env_room *ret)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	uint64_t used;
+
+	*ret = (struct env_room){UINT64_MAX, UINT64_MAX};
+	if (!disk_free(env, &ret->disk_bytes))
+		ret->disk_bytes = UINT64_MAX;
+	if (mdb_env_info(env->mdb, &info) != MDB_SUCCESS ||
+		mdb_env_stat(env->mdb, &st) != MDB_SUCCESS)
+		return;
+	used = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
+	ret->map_bytes = used < info.me_mapsize ? info.me_mapsize - used : 0;
+}
+
 static MDB_val to_val(struct bytes bytes)
 {
 	return (MDB_val){bytes.size, (void *)(uintptr_t)bytes.data};
@@ -326,6 +430,7 @@ static struct bytes from_val(MDB_val val)
 static void txn_error(struct txn *txn, int rc, const char *what)
 {
 	txn->err = env_error(txn->env, rc, what, &txn->ctx);
+	txn->trouble = trouble_of(rc, txn->err);
 }
 
 void txn_begin(struct txn *txn, struct env *env, enum txn_kind kind)

@@ -22,6 +22,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "server/store/condition.h"
 
 enum {
 	ENV_DATABASES = 8,
@@ -48,13 +49,20 @@ uint64_t env_file_bytes(const struct env *env);
  * what is overwritten meanwhile makes the file grow. ERR_IO also when fd takes no more;
  * ERR_CORRUPT: its pages do not add up. */
 enum err env_copy(struct env *env, int fd, struct errctx *ctx) MUST_USE;
+/* How much more can be written: free space of the file system, and pages of the map that were never
+ * used. What cannot be told is UINT64_MAX. */
+struct env_room {
+	uint64_t disk_bytes, map_bytes;
+};
+void env_room(const struct env *env, struct env_room *ret);
 
 enum txn_kind { TXN_READ, TXN_WRITE };
 struct txn {
 	struct env *env;
 	MDB_txn *mdb;
 	enum txn_kind kind;
-	enum err err; /* sticky: the first failure */
+	enum err err;         /* sticky: the first failure */
+	enum trouble trouble; /* what it says of the disk; TROUBLE_NONE: nothing */
 	struct errctx ctx;
 };
 /* Always followed by txn_finish; a failure to begin sticks like any other. */

@@ -33,6 +33,8 @@ struct index;
 struct store {
 	struct env *env;
 	struct index *index; /* of locators: index.h */
+	uint64_t reserve;    /* bytes that replicas leave free */
+	char node[LIMIT_NODE_NAME + 1];
 };
 
 /* A key of fixed shape. */

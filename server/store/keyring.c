@@ -15,6 +15,7 @@ enum {
 
 struct keyring {
 	struct env *env;
+	enum trouble trouble;
 };
 
 enum err keyring_open(const char *path, struct keyring **ret, struct errctx *ctx)
@@ -65,7 +66,13 @@ enum err keyring_put(
 			txn_fail(&txn, ERR_EXISTS, "a key with this id is there already");
 	}
 	err = txn_finish(&txn, ctx);
+	keyring->trouble = txn.trouble;
 	return err == OK ? OK : err_wrap(ctx, err, "write keyring '%s'", env_path(keyring->env));
+}
+
+enum trouble keyring_trouble(const struct keyring *keyring)
+{
+	return keyring->trouble;
 }
 
 /* Copies up to SLICE_ITEMS items behind `after` (NULL: from the start), each as

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/err.h"
+#include "server/store/condition.h"
 
 enum { KEYRING_VALUE_MAX = 4096 };
 
@@ -20,6 +21,8 @@ struct keyring_item {
 
 enum err keyring_open(const char *path, struct keyring **ret, struct errctx *ctx) MUST_USE;
 void keyring_close(struct keyring *keyring);
+/* What the last keyring_put met on the disk; TROUBLE_NONE: nothing. */
+enum trouble keyring_trouble(const struct keyring *keyring);
 /* One synced transaction; a kid that is there already is ERR_EXISTS, a value over
  * KEYRING_VALUE_MAX ERR_LIMIT, and nothing is written. */
 enum err keyring_put(struct keyring *keyring, const struct keyring_item *items, size_t count,

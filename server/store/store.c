@@ -1,5 +1,6 @@
 #include "server/store/store.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 #include "base/alloc.h"
@@ -62,12 +63,16 @@ static enum err databases_open(struct env *env, const struct store_opts *opts, s
 
 enum err store_open(const struct store_opts *opts, struct store **ret, struct errctx *ctx)
 {
+	size_t node_size = strlen(opts->node);
 	struct env_opts env_opts = {opts->path, opts->map_size, opts->read_only};
 	struct store *store = mem_zalloc(sizeof(*store));
 	enum err err;
 
 	if (store == NULL)
 		return ERR_NOMEM;
+	assert(node_size <= LIMIT_NODE_NAME);
+	memcpy(store->node, opts->node, node_size + 1);
+	store->reserve = opts->reserve;
 	if (env_opts.map_size == 0)
 		env_opts.map_size = MAP_SIZE_DEFAULT;
 	err = index_new(&store->index);

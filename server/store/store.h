@@ -33,6 +33,9 @@ struct store_opts {
 	size_t map_size; /* bytes; 0: 64 GiB, sparse */
 	bool read_only;  /* for one that nobody writes, as a backup's: nothing is made or changed;
 			    then no writer may be started */
+	/* Bytes of the disk and of the map that other nodes' entries leave for this node's own work
+	 * and the directory (writer.h). */
+	uint64_t reserve;
 };
 /* ERR_BUSY: another process has it. ERR_VERSION: made by a newer Sauti. ERR_CORRUPT, ERR_IO,
  * ERR_DENIED, ERR_FULL, each naming the path. Stale readers are cleared. */

@@ -3,21 +3,26 @@
  *
  *	1. the thread takes what is queued, at most GROUP_WRITES or GROUP_BYTES
  *	2. each write is checked against the store as the transaction sees it, thus behind the
- *writes before it in the group; one that does not fit fails alone, before anything is put
+ * writes before it in the group; one that does not fit, or for which the reserve leaves no room,
+ * fails alone, before anything is put
  *	3. entries, tiles, head, cosignature of each; entries go to the end of their log
  *	4. the commit number, one commit with a sync
  *	5. the guard, with a sync
- *	6. all of the group goes to `done`, wake
+ *	6. what came of it goes into the condition of the disk, all of the group to `done`, wake
  *
  * What fails in 3 or 4 (disk, map, memory) fails the group: nothing of it happened. The thread goes
  * on with the next group. What fails in 5 fails the group though it happened, and all after it:
- * nobody was told, and the next start takes the store as one commit ahead of its guard.
+ * nobody was told, and the next start takes the store as one commit ahead of its guard. A probe is
+ * a group of nothing that commits all the same.
  */
 #include "server/store/writer.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "server/store/indexer.h"
@@ -26,6 +31,9 @@
 enum { GROUP_WRITES = 4096, GROUP_BYTES = 16 * 1024 * 1024 };
 /* Checkpoints of own logs in one group. The engine has one commit of a log on its way at a time. */
 enum { GUARD_CHECKPOINTS = 16 };
+
+/* A disk that was full stays so to a probe as long as it has less free than this. */
+#define PROBE_ROOM (UINT64_C(1) << 20)
 
 struct list {
 	struct store_write *first, **last;
@@ -37,15 +45,19 @@ struct writer {
 	pthread_t thread;
 	bool joined;
 
-	pthread_mutex_t mutex; /* guards what follows */
-	pthread_cond_t queued_or_stopping;
+	pthread_mutex_t mutex;  /* guards what follows */
+	pthread_cond_t changed; /* queue, stopping or probe */
 	struct list queue, done;
 	struct errctx failure; /* of the first failed write in done */
 	bool stopping, caught_up;
+	bool probe; /* asked for */
+	struct condition condition;
 
 	/* The thread's own. */
 	bool guarded;    /* the store says that it is under a guard */
 	enum err broken; /* the guard could not be written */
+	struct checkpoint checkpoints[GUARD_CHECKPOINTS];
+	struct guard_commit follow; /* of the group under way */
 	uint8_t tile[TILE_SIZE];
 };
 
@@ -147,6 +159,51 @@ static enum err write_check(struct txn *txn, const struct store_write *write,
 	TRY(write->cosignature.err);
 	*ret_row = row;
 	*ret_new = new;
+	return OK;
+}
+
+/* Room for replicas, looked at when the first of a group wants some. */
+struct room {
+	bool looked, refused;
+	uint64_t left; /* above the reserve */
+};
+
+static uint64_t room_left(const struct store *store)
+{
+	struct env_room room;
+	uint64_t least;
+
+	if (store->reserve == 0)
+		return UINT64_MAX;
+	env_room(store->env, &room);
+	least = room.disk_bytes < room.map_bytes ? room.disk_bytes : room.map_bytes;
+	return least > store->reserve ? least - store->reserve : 0;
+}
+
+static bool is_replica(const struct store *store, const struct store_write *write)
+{
+	struct origin_parts parts;
+
+	return write->entries != NULL &&
+	       origin_parse(bytes_str(write->origin.text), NULL, &parts) == OK &&
+	       !bytes_equal_str(parts.node, store->node) &&
+	       !bytes_equal_str(parts.node, "directory");
+}
+
+static enum err room_check(const struct store *store, const struct store_write *write,
+	struct room *room, struct errctx *ctx)
+{
+	if (!is_replica(store, write))
+		return OK;
+	if (!room->looked) {
+		room->looked = true;
+		room->left = room_left(store);
+	}
+	if (write->entries->size > room->left) {
+		room->refused = true;
+		return err_set(ctx, ERR_FULL, "%s", trouble_text(TROUBLE_REPLICAS_PAUSED));
+	}
+	room->left -= write->entries->size;
 	return OK;
 }
 
@@ -302,27 +359,27 @@ static void marks_put(struct writer *writer, struct txn *txn, const struct list 
 			txn_delete(txn, DB_META, bytes_str("backup"));
 }
 
-/* After the commit, before anybody hears of it. */
-static enum err guard_follow(
-	struct writer *writer, const struct list *group, uint64_t commit, struct errctx *ctx)
+/* What the guard is to remember of the group; before the commit, so that nothing but the guard's
+ * own write can fail behind it. */
+static enum err guard_collect(struct writer *writer, const struct list *group, struct errctx *ctx)
 {
-	struct checkpoint checkpoints[GUARD_CHECKPOINTS];
-	struct guard_commit follow = {.commit = commit, .checkpoints = checkpoints};
-
+	writer->follow = (struct guard_commit){.checkpoints = writer->checkpoints};
 	for (const struct store_write *write = group->first; write != NULL; write = write->next) {
+		size_t *count = &writer->follow.count;
+
 		if (write->result != OK || write->checkpoint.size == 0 ||
 			!guard_minds(writer->opts.guard, write->origin.text))
 			continue;
 		/* Of one log the last counts. */
-		if (follow.count > 0 &&
-			strcmp(checkpoints[follow.count - 1].origin.text, write->origin.text) == 0)
-			follow.count--;
-		assert(follow.count < GUARD_CHECKPOINTS);
+		if (*count > 0 && strcmp(writer->checkpoints[*count - 1].origin.text,
+					  write->origin.text) == 0)
+			(*count)--;
+		assert(*count < GUARD_CHECKPOINTS);
 		TRY(checkpoint_peek(
-			buf_bytes(&write->checkpoint), &checkpoints[follow.count], ctx));
-		follow.count++;
+			buf_bytes(&write->checkpoint), &writer->checkpoints[*count], ctx));
+		(*count)++;
 	}
-	return guard_committed(writer->opts.guard, &follow, ctx);
+	return OK;
 }
 
 /* Groups. */
@@ -338,8 +395,8 @@ static void write_refuse(
 }
 
 /* How many writes of the group are in the transaction. */
-static size_t group_put(
-	struct writer *writer, struct txn *txn, struct list *group, struct errctx *failure)
+static size_t group_put(struct writer *writer, struct txn *txn, struct list *group,
+	struct room *room, struct errctx *failure)
 {
 	size_t good = 0;
 
@@ -350,6 +407,8 @@ static size_t group_put(
 		bool new = false;
 
 		write->result = write_check(txn, write, &row, &new, &said);
+		if (write->result == OK)
+			write->result = room_check(writer->opts.store, write, room, &said);
 		if (write->result == OK) {
 			write_put(writer, txn, &row, new, write);
 			good++;
@@ -372,9 +431,56 @@ static void group_fail(
 	}
 }
 
+/* Tells the condition how a commit ended; true when that changed it. */
+static bool report(struct writer *writer, const struct commit_report *report)
+{
+	struct timespec now;
+	bool changed;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	pthread_mutex_lock(&writer->mutex);
+	changed = condition_report(&writer->condition, report, (uint64_t)now.tv_sec);
+	pthread_mutex_unlock(&writer->mutex);
+	return changed;
+}
+
+static bool is_roomy(const struct writer *writer)
+{
+	struct env_room room;
+
+	env_room(writer->opts.store->env, &room);
+	return room.disk_bytes >= PROBE_ROOM;
+}
+
+/* Commits, and has the guard follow. `commit`: its number, 0 when nothing was put; then there is
+ * nothing to commit: LMDB writes no page then. */
+static enum err group_commit(struct writer *writer, struct txn *txn, const struct list *group,
+	uint64_t commit, struct errctx *said)
+{
+	enum err err = OK;
+
+	if (commit > 0 && writer->opts.guard != NULL)
+		err = guard_collect(writer, group, said);
+	if (err != OK)
+		txn_fail(txn, err, "guard: %s", err_message(said, err));
+	err = txn_finish(txn, said);
+
+	if (err == OK && commit > 0 && writer->opts.guard != NULL) {
+		writer->guarded = true;
+		writer->follow.commit = commit;
+		err = writer->broken = guard_committed(writer->opts.guard, &writer->follow, said);
+		if (err != OK)
+			txn->trouble = TROUBLE_RESTART;
+	}
+	if (err != OK)
+		err_wrap(said, err, "store '%s'", env_path(writer->opts.store->env));
+	return err;
+}
+
 static void group_write(struct writer *writer, struct list *group, struct errctx *failure)
 {
 	struct errctx said = {""};
+	struct room room = {0};
 	uint64_t commit = 0;
 	struct txn txn;
 	enum err err;
@@ -387,19 +493,53 @@ static void group_write(struct writer *writer, struct list *group, struct errctx
 		return;
 	}
 	txn_begin(&txn, writer->opts.store->env, TXN_WRITE);
-	if (group_put(writer, &txn, group, failure) > 0) {
+	if (group_put(writer, &txn, group, &room, failure) > 0) {
 		if (writer->opts.guard != NULL)
 			marks_put(writer, &txn, group);
 		commit = commit_count(writer, &txn);
 	}
-	/* With nothing put there is nothing to commit: LMDB writes no page then. */
-	err = txn_finish(&txn, &said);
-	if (err == OK && commit > 0 && writer->opts.guard != NULL) {
-		writer->guarded = true;
-		err = writer->broken = guard_follow(writer, group, commit, &said);
-	}
+	err = group_commit(writer, &txn, group, commit, &said);
 	if (err != OK)
 		group_fail(group, err, &said, failure);
+	if (err != OK && txn.trouble == TROUBLE_NONE) /* memory: no news of the disk */
+		return;
+	report(writer,
+		&(struct commit_report){.trouble = txn.trouble,
+			.cause = said.text,
+			.committed = commit > 0,
+			.roomy = writer->condition.trouble == TROUBLE_DISK_FULL && is_roomy(writer),
+			.room = !room.looked   ? ROOM_UNKNOWN
+				: room.refused ? ROOM_SHORT
+					       : ROOM_ENOUGH});
+}
+
+/* Is the trouble over? True when the condition changed. `full`: the disk was found full, here or
+ * elsewhere; an empty commit, which needs no new room, would not show it. */
+static bool probe(struct writer *writer, bool full)
+{
+	const struct list nothing = {0};
+	struct store *store = writer->opts.store;
+	struct errctx said = {""};
+	struct env_room room;
+	struct txn txn;
+	enum err err;
+
+	if (writer->broken != OK)
+		return false;
+	env_room(store->env, &room);
+	txn_begin(&txn, store->env, TXN_WRITE);
+	if (full && txn.err == OK && room.disk_bytes < PROBE_ROOM) {
+		txn_fail(&txn, ERR_FULL, "the disk has %" PRIu64 " bytes free", room.disk_bytes);
+		txn.trouble = TROUBLE_DISK_FULL;
+	}
+	err = group_commit(writer, &txn, &nothing, commit_count(writer, &txn), &said);
+	if (err != OK && txn.trouble == TROUBLE_NONE)
+		return false;
+	return report(writer, &(struct commit_report){.trouble = txn.trouble,
+				      .cause = said.text,
+				      .committed = true,
+				      .roomy = true,
+				      .room = room_left(store) > 0 ? ROOM_ENOUGH : ROOM_SHORT});
 }
 
 /* Called with the mutex. At least one, whatever its size. */
@@ -429,6 +569,28 @@ static void group_give(struct writer *writer, struct list *group, const struct e
 		list_add(&writer->done, list_shift(group));
 }
 
+/* Called with the mutex: waits for something to do. True: a probe is due; *full as for probe. */
+static bool wait(struct writer *writer, bool *full)
+{
+	struct timespec due;
+	bool late = false;
+
+	clock_gettime(CLOCK_MONOTONIC, &due);
+	due.tv_sec += WRITER_PROBE_MS / 1000;
+	while (writer->queue.first == NULL && !writer->stopping && !writer->probe && !late) {
+		if (!trouble_probed(writer->condition.trouble))
+			pthread_cond_wait(&writer->changed, &writer->mutex);
+		else
+			late = pthread_cond_timedwait(&writer->changed, &writer->mutex, &due) ==
+			       ETIMEDOUT;
+	}
+	if (writer->queue.first != NULL || writer->stopping)
+		return false;
+	*full = writer->probe || writer->condition.trouble == TROUBLE_DISK_FULL;
+	writer->probe = false;
+	return true;
+}
+
 static void *writer_main(void *arg)
 {
 	struct writer *writer = arg;
@@ -437,19 +599,23 @@ static void *writer_main(void *arg)
 	pthread_mutex_lock(&writer->mutex);
 	for (;;) {
 		struct errctx failure = {""};
+		bool full = false, due = wait(writer, &full), news = true;
 
-		while (writer->queue.first == NULL && !writer->stopping)
-			pthread_cond_wait(&writer->queued_or_stopping, &writer->mutex);
-		if (writer->queue.first == NULL)
+		if (!due && writer->queue.first == NULL)
 			break;
 		group_take(writer, &group);
 		pthread_mutex_unlock(&writer->mutex);
-		group_write(writer, &group, &failure);
+		if (due)
+			news = probe(writer, full);
+		else
+			group_write(writer, &group, &failure);
 		pthread_mutex_lock(&writer->mutex);
 		group_give(writer, &group, &failure);
 		pthread_mutex_unlock(&writer->mutex);
-		writer->opts.wake(writer->opts.wake_arg);
-		indexer_wake(writer->indexer);
+		if (news) {
+			writer->opts.wake(writer->opts.wake_arg);
+			indexer_wake(writer->indexer);
+		}
 		pthread_mutex_lock(&writer->mutex);
 	}
 	pthread_mutex_unlock(&writer->mutex);
@@ -459,6 +625,7 @@ static void *writer_main(void *arg)
 enum err writer_start(const struct writer_opts *opts, struct writer **ret, struct errctx *ctx)
 {
 	struct writer *writer = mem_zalloc(sizeof(*writer));
+	pthread_condattr_t monotonic;
 	enum err err;
 	int rc;
 
@@ -467,11 +634,16 @@ enum err writer_start(const struct writer_opts *opts, struct writer **ret, struc
 	writer->opts = *opts;
 	list_init(&writer->queue);
 	list_init(&writer->done);
-	/* Default attributes: these two cannot fail on Linux. */
+	/* These cannot fail on Linux. */
 	rc = pthread_mutex_init(&writer->mutex, NULL);
 	assert(rc == 0);
-	rc = pthread_cond_init(&writer->queued_or_stopping, NULL);
+	rc = pthread_condattr_init(&monotonic);
 	assert(rc == 0);
+	rc = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	assert(rc == 0);
+	rc = pthread_cond_init(&writer->changed, &monotonic);
+	assert(rc == 0);
+	pthread_condattr_destroy(&monotonic);
 	writer->joined = true;
 	err = indexer_start(opts->store, &writer->indexer, ctx);
 	if (err != OK)
@@ -496,7 +668,7 @@ void writer_submit(struct writer *writer, struct store_write *write)
 	pthread_mutex_lock(&writer->mutex);
 	assert(!writer->stopping);
 	list_add(&writer->queue, write);
-	pthread_cond_signal(&writer->queued_or_stopping);
+	pthread_cond_signal(&writer->changed);
 	pthread_mutex_unlock(&writer->mutex);
 }
 
@@ -521,6 +693,21 @@ void writer_caught_up(struct writer *writer)
 	pthread_mutex_unlock(&writer->mutex);
 }
 
+void writer_condition(struct writer *writer, struct condition *ret)
+{
+	pthread_mutex_lock(&writer->mutex);
+	*ret = writer->condition;
+	pthread_mutex_unlock(&writer->mutex);
+}
+
+void writer_probe(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->mutex);
+	writer->probe = true;
+	pthread_cond_signal(&writer->changed);
+	pthread_mutex_unlock(&writer->mutex);
+}
+
 void writer_stop(struct writer *writer)
 {
 	int rc;
@@ -529,7 +716,7 @@ void writer_stop(struct writer *writer)
 		return;
 	pthread_mutex_lock(&writer->mutex);
 	writer->stopping = true;
-	pthread_cond_signal(&writer->queued_or_stopping);
+	pthread_cond_signal(&writer->changed);
 	pthread_mutex_unlock(&writer->mutex);
 	rc = pthread_join(writer->thread, NULL);
 	assert(rc == 0);
@@ -550,7 +737,7 @@ void writer_free(struct writer *writer)
 	assert(writer->joined);
 	while (writer->done.first != NULL)
 		store_write_free(list_shift(&writer->done));
-	pthread_cond_destroy(&writer->queued_or_stopping);
+	pthread_cond_destroy(&writer->changed);
 	pthread_mutex_destroy(&writer->mutex);
 	mem_free(writer);
 }

@@ -6,16 +6,26 @@
  * disk; when the guard cannot be written, everything from then on fails: only a new start finds out
  * what the disk has. With it runs the indexer, which is woken by commits (indexer.h).
  *
+ * The reserve (store.h): entries of another node's log are refused with ERR_FULL while less room
+ * than that is left; the node's own log, the directory and everything without entries in the same
+ * group are written. Room is looked at once per group.
+ *
+ * The condition of the disk (condition.h) is what the last commits say of it. While something is
+ * the matter that may pass by itself, the thread tries again every WRITER_PROBE_MS when nobody
+ * writes, with an empty commit.
+ *
  * submit may be called from any thread; done writes are collected by the loop thread: `wake` is
  * called from the writer thread after each commit (uv_async_send), then writer_done drains.
  */
 #ifndef SERVER_STORE_WRITER_H
 #define SERVER_STORE_WRITER_H
 
+#include "server/store/condition.h"
 #include "server/store/guard.h"
 #include "server/store/store.h"
 
 struct writer;
+enum { WRITER_PROBE_MS = 5000 };
 
 struct writer_opts {
 	struct store *store; /* borrowed */
@@ -38,6 +48,11 @@ void writer_caught_up(struct writer *writer);
 /* OK, or why the indexer's last pass did not go through; it is tried again. From the loop thread.
  */
 enum err writer_index_failure(struct writer *writer, struct errctx *ctx);
+/* What is the matter with the disk, as the last commits and probes found it. `wake` is called after
+ * each change. */
+void writer_condition(struct writer *writer, struct condition *ret);
+/* Somebody else met an error on this disk: look now. */
+void writer_probe(struct writer *writer);
 /* Finishes what is queued, joins the thread; then writer_done still gives the rest. */
 void writer_stop(struct writer *writer);
 void writer_free(struct writer *writer); /* after stop; NULL is fine */

@@ -236,6 +236,7 @@ static enum err batch_start(struct vault *vault, struct vault_request *request, 
 		      : batch_seal(vault->book, plan, batch, &request->entries, &request->line,
 				&request->ctx);
 	if (err != OK) {
+		request->trouble = keyring_trouble(vault->keyring);
 		mem_free(batch);
 		return err;
 	}

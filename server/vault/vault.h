@@ -37,6 +37,7 @@
 
 #include "base/secret.h"
 #include "certs/keystore.h"
+#include "server/store/condition.h"
 #include "server/store/store.h"
 
 struct vault;
@@ -56,7 +57,8 @@ struct vault_opts {
 enum vault_type {
 	VAULT_UNLOCK, /* passphrase -> keys (NULL: was unlocked already); cases, events */
 	VAULT_LOCK,   /* forgets everything */
-	VAULT_SEAL,   /* lines, dry_run -> entries (NULL when nothing is new), added, known; line */
+	VAULT_SEAL,   /* lines, dry_run -> entries (NULL when nothing is new), added, known; line;
+		       * trouble: what the keyring's disk refused */
 	VAULT_COMMITTED, /* batch, index of the first entry */
 	VAULT_ABORTED,   /* batch */
 	VAULT_RESEAL, /* -> entries (NULL: nothing is left), added, known (left out: not readable)
@@ -100,6 +102,7 @@ struct vault_request {
 	/* out */
 	enum err result;
 	struct errctx ctx;
+	enum trouble trouble;
 	uint32_t line;           /* the 1-based line an error is about; 0: none */
 	struct vault_keys *keys; /* owned by the receiver */
 	struct entries *entries; /* one reference, the receiver's */

@@ -47,6 +47,7 @@ class Node:
         self.dir = network.root / name
         self.port = port or free_port()
         self.process = None
+        self.env = {}  # of the daemon, besides ours
 
     # The command line.
 
@@ -87,6 +88,7 @@ class Node:
         with open(self.network.root / f"{self.name}.log", "ab") as log:
             self.process = subprocess.Popen([self.network.bin / "sautid", "--dir", self.dir],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env={**os.environ, **self.env},
                                             start_new_session=True)
         (self.network.root / f"{self.name}.pid").write_text(str(self.process.pid), encoding="ascii")
 

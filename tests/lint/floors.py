@@ -71,8 +71,8 @@ stdbool.h stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h
 # Headers of the system, for the floors that touch it.
 SYSTEM = """
 arpa/inet.h dirent.h fcntl.h ftw.h getopt.h grp.h ifaddrs.h libgen.h linux/ malloc.h netdb.h
-net/if.h netinet/in.h netinet/tcp.h poll.h pthread.h pwd.h sched.h signal.h spawn.h sys/ syslog.h termios.h
-time.h unistd.h
+net/if.h netinet/in.h netinet/tcp.h poll.h pthread.h pwd.h sched.h semaphore.h signal.h spawn.h sys/
+syslog.h termios.h time.h unistd.h
 """.split()
 
 # Calls that a pure floor does not make, by what they touch.

@@ -259,7 +259,8 @@ static void make_all(struct made *made, const char *directory)
 int main(int argc, char **argv)
 {
 	char scratch[] = "/tmp/sauti-vectors-XXXXXX", store[64], file[80];
-	struct store_opts opts = {store, NETWORK, "haiti", 1 << 24, false};
+	struct store_opts opts = {
+		.path = store, .network = NETWORK, .node = "haiti", .map_size = 1 << 24};
 	struct made made = {0};
 	struct errctx ctx = {""};
 

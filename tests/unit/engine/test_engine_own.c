@@ -174,7 +174,7 @@ static void test_writing_fails(void **state)
 	rig_signed(rig, OK);
 	rig_written(rig, ERR_FULL);
 	is_answered(rig, 0, ticket, ERR_FULL, 0);
-	assert_true(rig_noticed(rig, NOTICE_ALARM, "cannot store entries from 2 on"));
+	assert_true(rig_noticed(rig, NOTICE_WARNING, "cannot store entries from 2 on"));
 	assert_null(rig_sent(rig, anybody, HAVE, 0));
 	rig_tick(rig, timing->have_delay);
 	assert_null(rig_sent(rig, anybody, HAVE, 0));

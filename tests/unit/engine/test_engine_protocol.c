@@ -862,7 +862,7 @@ static void test_failed_write_starts_over(void **state)
 	rig_hear_batch(rig, stream.session, &stream.chain,
 		(struct batch_opts){stream.number, 6, 4, 10, false});
 	rig_written(rig, ERR_FULL);
-	assert_true(rig_noticed(rig, NOTICE_ALARM, "cannot store entries from 3 on"));
+	assert_true(rig_noticed(rig, NOTICE_WARNING, "cannot store entries from 3 on"));
 	rig_written(rig, ERR_INVALID); /* its beginning is not there */
 	frame = rig_sent(rig, stream.session, FETCH, 0);
 	assert_non_null(frame);

@@ -24,6 +24,8 @@ static void test_defaults(void **state)
 	assert_string_equal(config.alpn[0], "sauti/1");
 	assert_string_equal(config.alpn[1], "");
 	assert_true(config.compression);
+	assert_int_equal(config.map_size, 0);
+	assert_int_equal(config.reserve, CONFIG_RESERVE_DEFAULT);
 	assert_int_equal(config.peer_count, 0);
 	assert_int_equal(config.timing.dial_max, 0);
 	assert_ok(config_paths(&config, &paths, &ctx));
@@ -43,6 +45,7 @@ static const char everything[] =
 	"[listen]\naddress = [::1]:0\nalpn = office/2, sauti/1\n"
 	"[control]\nsocket = s.sock\n"
 	"[seal]\ncompression = off\n"
+	"[store]\nmap_size = 1MiB\nreserve = 1536KiB\n"
 	"[peer hq]\naddress = 192.0.2.1:7483\n"
 	"[peer auditor]\n"
 	"[replication]\ndial_retry_min = 50ms\ndial_retry_max = 5m\nhave_delay = 20ms\n"
@@ -59,6 +62,8 @@ static void check_everything(const struct node_config *config)
 	assert_string_equal(config->alpn[1], "sauti/1");
 	assert_string_equal(config->alpn[2], "");
 	assert_false(config->compression);
+	assert_int_equal(config->map_size, 1 << 20);
+	assert_int_equal(config->reserve, 1536 << 10);
 	assert_int_equal(config->peer_count, 2);
 	assert_string_equal(config->peers[0].name, "hq");
 	assert_string_equal(config->peers[0].address, "192.0.2.1:7483");
@@ -130,6 +135,13 @@ static void test_bad(void **state)
 		{"[listen]\nalpn = a,,b\n", "sauti.conf:2: alpn: a protocol name has 1 to 63"},
 		{"[listen]\nalpn = a b\n", "printable ASCII and no space"},
 		{"[listen]\nalpn = sauti-join/1\n", "reserved for joining"},
+		{"[store]\nmap_size = 1023KiB\n",
+			"sauti.conf:2: map_size: found \"1023KiB\"; allowed: a whole number with "
+			"KiB, MiB or GiB, from 1024 KiB to 16384 GiB"},
+		{"[store]\nmap_size = 16385GiB\n", "sauti.conf:2: map_size: found"},
+		{"[store]\nreserve = 64\n", "sauti.conf:2: reserve: found \"64\"; allowed:"},
+		{"[store]\nreserve = 64MB\n", "sauti.conf:2: reserve: found"},
+		{"[store]\nreserve = 99999999999GiB\n", "sauti.conf:2: reserve: found"},
 		{"[seal]\ncompression = yes\n",
 			"sauti.conf:2: compression: found \"yes\"; allowed: on, off"},
 		{"[replication]\nhave_delay = 5\n",

@@ -46,7 +46,12 @@ static void on_wake(void *arg)
 void bench_open(struct bench *bench, size_t map_size)
 {
 	struct store_opts opts = {
-		.path = bench->place.store, .network = NETWORK, .node = NODE, .map_size = map_size};
+		.path = bench->place.store,
+		.network = NETWORK,
+		.node = NODE,
+		.map_size = map_size,
+		.reserve = bench->reserve,
+	};
 	struct errctx ctx = {""};
 
 	bench->map_size = map_size;
@@ -148,11 +153,17 @@ uint64_t bench_commits(struct bench *bench)
 
 void tlog_init(struct tlog *log, unsigned number)
 {
+	tlog_init_of(log, number, NODE);
+}
+
+void tlog_init_of(struct tlog *log, unsigned number, const char *node)
+{
 	uint8_t random[8] = {0};
 
 	*log = (struct tlog){.number = number};
+	snprintf(log->node, sizeof(log->node), "%s", node);
 	put_u32be(random + 4, number);
-	assert_ok(origin_make(bytes_str(NETWORK), bytes_str(NODE), 1, random, &log->origin));
+	assert_ok(origin_make(bytes_str(NETWORK), bytes_str(log->node), 1, random, &log->origin));
 	compact_init(&log->compact);
 	log->roots = calloc(1, sizeof(*log->roots));
 	assert_non_null(log->roots);

@@ -31,6 +31,7 @@ void place_remove(struct place *place);
 struct bench {
 	struct place place;
 	size_t map_size;
+	uint64_t reserve;
 	struct store *store;
 	struct writer *writer;
 	int woken;         /* eventfd */
@@ -53,11 +54,13 @@ uint64_t bench_commits(struct bench *bench);
 /* A log as it should be: its content, and the root at every size. */
 struct tlog {
 	unsigned number;
+	char node[32]; /* whose it is */
 	struct origin origin;
 	struct compact compact;
 	struct hash *roots; /* [0, compact.size] */
 };
-void tlog_init(struct tlog *log, unsigned number);
+void tlog_init(struct tlog *log, unsigned number); /* of NODE */
+void tlog_init_of(struct tlog *log, unsigned number, const char *node);
 void tlog_release(struct tlog *log);
 
 /* Entry `index` of log `number`: sealed ones with a locator, public records, and malformed ones, of

@@ -95,7 +95,7 @@ static void test_new_store_is_empty(void **state)
 
 static enum err open_as(const char *path, const char *network, const char *node, struct errctx *ctx)
 {
-	struct store_opts opts = {path, network, node, 0, false};
+	struct store_opts opts = {.path = path, .network = network, .node = node};
 	struct store *store = NULL;
 	enum err err = store_open(&opts, &store, ctx);
 
@@ -938,7 +938,7 @@ static enum err read_everything(struct bench *bench, const struct tlog *log)
 static void test_out_of_memory(void **state)
 {
 	struct bench *bench = *state;
-	struct store_opts opts = {bench->place.store, NETWORK, NODE, 0, false};
+	struct store_opts opts = {.path = bench->place.store, .network = NETWORK, .node = NODE};
 	struct store_write *write;
 	struct tlog log;
 	enum err err;

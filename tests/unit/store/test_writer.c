@@ -627,9 +627,11 @@ static enum err fill_up(struct bench *bench, struct tlog *log, size_t step)
 			continue;
 		/* Forget what did not happen. */
 		unsigned number = log->number;
+		char node[sizeof(log->node)];
 
+		memcpy(node, log->node, sizeof(node));
 		tlog_release(log);
-		tlog_init(log, number);
+		tlog_init_of(log, number, node);
 		store_write_free(tlog_write(log, before));
 		return err;
 	}
@@ -735,6 +737,16 @@ static void child_join(struct bench *bench, pid_t child)
 	assert_int_equal(status, 0);
 }
 
+/* In a child: a small disk of its own under the directory; ends it when that is not permitted. */
+static void child_disk(struct bench *bench, const char *options)
+{
+	int flags = CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER);
+
+	if (unshare(flags) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+		mount("none", bench->place.directory, "tmpfs", 0, options) != 0)
+		_exit(77);
+}
+
 /* A disk of one mebibyte: LMDB says EIO, we say why. */
 static void test_full_disk(void **state)
 {
@@ -745,12 +757,7 @@ static void test_full_disk(void **state)
 	child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
-		int flags = CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER);
-
-		if (unshare(flags) != 0 ||
-			mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-			mount("none", bench->place.directory, "tmpfs", 0, "size=1m") != 0)
-			_exit(77);
+		child_disk(bench, "size=1m");
 		bench_open(bench, 0);
 		full_child(bench, ERR_FULL, "bytes free");
 	}
@@ -778,6 +785,179 @@ static void test_short_write(void **state)
 	child_join(bench, child);
 }
 
+/* The reserve. */
+
+static enum trouble trouble(struct bench *bench)
+{
+	struct condition condition;
+
+	writer_condition(bench->writer, &condition);
+	return condition.trouble;
+}
+
+/* Replicas stop first; the node's own log and the directory go on until there is no room at all.
+ * The map stands for the disk: the same rule holds for both. */
+static void test_reserve(void **state)
+{
+	struct bench *bench = *state;
+	struct store_write *list, *write;
+	struct tlog own, directory, replica;
+	struct txn txn;
+	uint64_t held;
+
+	bench_close(bench);
+	bench->reserve = 1 << 20;
+	bench_open(bench, 3 << 20);
+	tlog_init(&own, 1);
+	tlog_init_of(&directory, 2, "directory");
+	tlog_init_of(&replica, 3, "caf");
+	tlog_append(bench, &replica, 10);
+	assert_int_equal(trouble(bench), TROUBLE_NONE);
+	assert_int_equal(fill_up(bench, &replica, 100), ERR_FULL);
+	assert_non_null(strstr(bench->ctx.text, "replicas paused: disk nearly full"));
+	assert_true(replica.compact.size > 300);
+	assert_int_equal(trouble(bench), TROUBLE_REPLICAS_PAUSED);
+
+	tlog_append(bench, &own, 100);
+	tlog_append(bench, &directory, 100);
+	assert_int_equal(trouble(bench), TROUBLE_REPLICAS_PAUSED);
+
+	/* In one group: what is refused does not take the rest along. */
+	held = replica.compact.size;
+	txn = writer_block(bench);
+	writer_submit(bench->writer, tlog_write(&replica, 100));
+	writer_submit(bench->writer, tlog_write(&own, 10));
+	writer_submit(bench->writer, tlog_write(&replica, 100));
+	writer_submit(bench->writer, tlog_write(&directory, 10));
+	writer_unblock(&txn);
+	list = bench_wait(bench, 4);
+	write = list;
+	assert_int_equal(write->result, ERR_FULL);
+	write = write->next;
+	assert_ok(write->result);
+	write = write->next;
+	assert_int_equal(write->result, ERR_INVALID); /* its beginning is not there */
+	write = write->next;
+	assert_ok(write->result);
+	list_free(list);
+	tlog_release(&replica);
+	tlog_init_of(&replica, 3, "caf");
+	store_write_free(tlog_write(&replica, (size_t)held));
+
+	/* Cosignatures of replicas need next to nothing, and others wait for them. */
+	write = store_write_new(&replica.origin);
+	strcpy(write->cosigner, NODE);
+	write->cosigned_size = held;
+	buf_put_str(&write->cosignature, "a cosignature");
+	assert_ok(bench_write(bench, write));
+
+	assert_int_equal(fill_up(bench, &own, 100), ERR_FULL);
+	assert_true(own.compact.size > 500);
+	assert_int_equal(trouble(bench), TROUBLE_MAP_FULL);
+	tlog_check(bench, &own);
+	tlog_check(bench, &directory);
+	tlog_check(bench, &replica);
+
+	bench_close(bench);
+	bench_open(bench, 16 << 20);
+	assert_int_equal(trouble(bench), TROUBLE_NONE);
+	tlog_append(bench, &replica, 100);
+	tlog_append(bench, &own, 100);
+	tlog_check(bench, &own);
+	tlog_check(bench, &replica);
+	assert_int_equal(trouble(bench), TROUBLE_NONE);
+	tlog_release(&own);
+	tlog_release(&directory);
+	tlog_release(&replica);
+}
+
+static void ballast(struct bench *bench, const char *name, size_t size)
+{
+	static const char zeros[4096];
+	char path[sizeof(bench->place.directory) + 16];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", bench->place.directory, name);
+	if (size == 0) {
+		if (unlink(path) != 0)
+			_exit(2);
+		return;
+	}
+	file = fopen(path, "w");
+	for (size_t at = 0; file != NULL && at < size; at += sizeof(zeros))
+		if (fwrite(zeros, sizeof(zeros), 1, file) != 1)
+			_exit(3);
+	if (file == NULL || fclose(file) != 0)
+		_exit(4);
+}
+
+/* Waits until the condition is as said; the probe is asked for, not waited for. */
+static bool becomes(struct bench *bench, enum trouble expected)
+{
+	for (unsigned tries = 0; tries < 1000; tries++) {
+		writer_probe(bench->writer);
+		if (trouble(bench) == expected)
+			return true;
+		usleep(10000);
+	}
+	fprintf(stderr, "still %s, not %s\n", trouble_name(trouble(bench)), trouble_name(expected));
+	return false;
+}
+
+/* A disk of eight mebibytes: replicas fill it, then the node itself; room comes back. */
+static void full_disk_child(struct bench *bench)
+{
+	struct tlog own, replica;
+
+	bench->reserve = 2 << 20;
+	ballast(bench, "other", 3 << 20);
+	bench_open(bench, 0);
+	tlog_init(&own, 1);
+	tlog_init_of(&replica, 3, "caf");
+	if (fill_up(bench, &replica, 100) != ERR_FULL || trouble(bench) != TROUBLE_REPLICAS_PAUSED)
+		_exit(10);
+	tlog_append(bench, &own, 300);
+	if (fill_up(bench, &own, 100) != ERR_FULL || trouble(bench) != TROUBLE_DISK_FULL)
+		_exit(11);
+	tlog_check(bench, &own);
+	tlog_check(bench, &replica);
+	writer_probe(bench->writer);
+	usleep(50000);
+	if (trouble(bench) != TROUBLE_DISK_FULL)
+		_exit(12);
+	/* Nobody writes: a probe finds the room. */
+	ballast(bench, "other", 0);
+	if (!becomes(bench, TROUBLE_NONE))
+		_exit(13);
+	tlog_append(bench, &own, 100);
+	tlog_append(bench, &replica, 100);
+	ballast(bench, "other", 1 << 20);
+	if (fill_up(bench, &replica, 100) != ERR_FULL || !becomes(bench, TROUBLE_REPLICAS_PAUSED))
+		_exit(14);
+	ballast(bench, "other", 0);
+	if (!becomes(bench, TROUBLE_NONE))
+		_exit(15);
+	bench_reopen(bench);
+	tlog_check(bench, &own);
+	tlog_check(bench, &replica);
+	_exit(0);
+}
+
+static void test_full_disk_reserve(void **state)
+{
+	struct bench *bench = *state;
+	pid_t child;
+
+	bench_close(bench);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		child_disk(bench, "size=8m");
+		full_disk_child(bench);
+	}
+	child_join(bench, child);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
@@ -798,6 +978,8 @@ int main(void)
 		T(test_full_map),
 		T(test_full_disk),
 		T(test_short_write),
+		T(test_reserve),
+		T(test_full_disk_reserve),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
