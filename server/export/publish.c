@@ -130,6 +130,18 @@ static enum err directory_of(struct publish *p, const char *path, bool make, int
 	return OK;
 }
 
+/* The same of one that must be there: ERR_NOTFOUND, without a word in ctx, when it is not. */
+static enum err directory_find(
+	struct publish *p, const char *path, int *ret_fd, const char **ret_name, struct errctx *ctx)
+{
+	struct errctx own = {""};
+	enum err err = directory_of(p, path, false, ret_fd, ret_name, &own);
+
+	if (err != OK && err != ERR_NOTFOUND)
+		err_set(ctx, err, "%s", own.text);
+	return err;
+}
+
 static void directory_forget(struct publish *p, const char *path)
 {
 	for (size_t i = 0; i < DIRECTORIES; i++) {
@@ -263,7 +275,7 @@ static enum err file_open(
 	int directory, fd;
 	enum err err;
 
-	err = directory_of(p, path, false, &directory, &name, ctx);
+	err = directory_find(p, path, &directory, &name, ctx);
 	if (err != OK)
 		return err;
 	fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -337,7 +349,7 @@ enum err publish_has(
 	const char *name;
 	struct stat st;
 	int directory;
-	enum err err = directory_of(publish, path, false, &directory, &name, ctx);
+	enum err err = directory_find(publish, path, &directory, &name, ctx);
 
 	*ret = false;
 	if (err == ERR_NOTFOUND)
@@ -476,7 +488,7 @@ enum err publish_drop_partials(struct publish *publish, const char *path, struct
 
 	snprintf(partials, sizeof(partials), "%s.p", path);
 	directory_forget(publish, partials);
-	err = directory_of(publish, partials, false, &directory, &name, ctx);
+	err = directory_find(publish, partials, &directory, &name, ctx);
 	if (err != OK)
 		return err == ERR_NOTFOUND ? OK : err;
 	return remove_numbers(publish, directory, name, partials, ctx);
