@@ -2,6 +2,8 @@
  * The k-th call of the system fails, for every k, once and from then on: the export says so, the
  * checkpoint that is there afterwards has every file under it, and the next export completes it.
  *
+ * And the order of writes, syncs and renames is watched: what a power loss could take.
+ *
  * The linker puts fail_* in place of the system's calls in our own code (-Wl,--wrap).
  */
 #include "tests/unit/store/support.h"
@@ -69,21 +71,52 @@ static bool fails(enum call call)
 WRAP(openat, CALL_OPENAT, int, (int fd, const char *path, int flags, mode_t mode),
 	(fd, path, flags, mode))
 WRAP(mkdirat, CALL_MKDIRAT, int, (int fd, const char *path, mode_t mode), (fd, path, mode))
-WRAP(write, CALL_WRITE, ssize_t, (int fd, const void *data, size_t size), (fd, data, size))
 WRAP(read, CALL_READ, ssize_t, (int fd, void *data, size_t size), (fd, data, size))
-/* These cost what the disk costs, which is not what is tested. */
+/* What a power loss would take, as far as syncfs has not been called since. */
+static struct {
+	bool data, names, checkpoint;
+	size_t renames;
+} unsafe;
+
+ssize_t __real_write(int fd, const void *data, size_t size);
+ssize_t __wrap_write(int fd, const void *data, size_t size);
+ssize_t __wrap_write(int fd, const void *data, size_t size)
+{
+	unsafe.data = true;
+	return fails(CALL_WRITE) ? -1 : __real_write(fd, data, size);
+}
+
+/* A file gets its name when its contents are safe; the checkpoint when all other names are too. */
+int __real_renameat(int from, const char *old, int to, const char *new);
+int __wrap_renameat(int from, const char *old, int to, const char *new);
+int __wrap_renameat(int from, const char *old, int to, const char *new)
+{
+	assert_false(unsafe.data);
+	if (strcmp(new, "checkpoint") == 0) {
+		assert_false(unsafe.names);
+		unsafe.checkpoint = true;
+	} else {
+		unsafe.names = true;
+	}
+	unsafe.renames++;
+	return fails(CALL_RENAMEAT) ? -1 : __real_renameat(from, old, to, new);
+}
+
+/* These two cost what the disk costs, which is not what is tested. */
 int __wrap_syncfs(int fd);
 int __wrap_syncfs(int fd)
 {
-	return fails(CALL_SYNCFS) ? -1 : 0;
+	if (fails(CALL_SYNCFS))
+		return -1;
+	unsafe.data = unsafe.names = unsafe.checkpoint = false;
+	return 0;
 }
+
 int __wrap_fsync(int fd);
 int __wrap_fsync(int fd)
 {
 	return fails(CALL_FSYNC) ? -1 : 0;
 }
-WRAP(renameat, CALL_RENAMEAT, int, (int from, const char *old, int to, const char *new),
-	(from, old, to, new))
 WRAP(unlinkat, CALL_UNLINKAT, int, (int fd, const char *path, int flags), (fd, path, flags))
 WRAP(fstatat, CALL_FSTATAT, int, (int fd, const char *path, struct stat *st, int flags),
 	(fd, path, st, flags))
@@ -187,6 +220,7 @@ static bool one_fault(struct fixture *f, size_t k, bool earlier)
 	snprintf(f->out, sizeof(f->out), "%s/out%u", f->bench->place.directory, number++);
 	if (earlier)
 		assert_ok(export(f, EARLIER));
+	unsafe.data = unsafe.names = unsafe.checkpoint = false;
 	fault.left = k;
 	fault.failed = false;
 	fault.on = true;
@@ -226,6 +260,20 @@ static void all_faults(struct fixture *f, bool earlier)
 	}
 }
 
+/* Every wrapped call watches; here without faults, and that nothing is left unsafe at the end. */
+static void test_order(void **state)
+{
+	struct fixture *f = *state;
+
+	unsafe.renames = 0;
+	snprintf(f->out, sizeof(f->out), "%s/order", f->bench->place.directory);
+	for (uint64_t size = 50; size <= SIZE; size += 50) {
+		assert_ok(export(f, size));
+		assert_false(unsafe.data || unsafe.names || unsafe.checkpoint);
+	}
+	assert_true(unsafe.renames > 20);
+}
+
 static void test_first_export(void **state)
 {
 	all_faults(*state, false);
@@ -239,6 +287,7 @@ static void test_later_export(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_first_export, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_later_export, setup, teardown),
 	};
