@@ -9,7 +9,10 @@
 #include "server/control/internal.h"
 #include "server/log.h"
 
-enum { PROGRESS_MS = 300 };
+enum {
+	PROGRESS_MS = 300,
+	LINE_SIZE_MAX = 256, /* of a cosignature: the longest name, and 104 digits of base64 */
+};
 
 struct export_work {
 	uv_work_t work;
@@ -76,7 +79,8 @@ static void on_progress(uv_timer_t *timer)
 /* ---- the picture of one log ---- */
 
 /* The cosignatures of exactly this checkpoint by nodes that the directory lists. */
-static enum err take_cosignatures(struct export_work *w, size_t position, struct engine_log *log)
+static enum err take_cosignatures(
+	struct export_work *w, size_t position, const struct engine_log *log)
 {
 	const struct directory *directory = engine_directory(w->rt->engine);
 	size_t used = 0;
@@ -89,7 +93,8 @@ static enum err take_cosignatures(struct export_work *w, size_t position, struct
 		return OK;
 	w->cosignatures = mem_array(log->cosigned, sizeof(*w->cosignatures));
 	/* Reserved whole: the lines are views into it. */
-	if (w->cosignatures == NULL || buf_reserve(&w->lines, LIMIT_NOTE_SIZE) == NULL)
+	if (w->cosignatures == NULL ||
+		buf_reserve(&w->lines, log->cosigned * LINE_SIZE_MAX) == NULL)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < log->cosigned; i++) {
 		struct export_cosignature *c = &w->cosignatures[used];
@@ -102,7 +107,7 @@ static enum err take_cosignatures(struct export_work *w, size_t position, struct
 			!hash_equal(&cosigned.root, &log->root) ||
 			mirror_note_key(bytes_str(w->rt->genesis.network), bytes_str(cosigned.node),
 				&m->mirror, &c->key) != OK ||
-			w->lines.size + cosigned.line.size > LIMIT_NOTE_SIZE)
+			cosigned.line.size > LINE_SIZE_MAX)
 			continue;
 		c->line = bytes_make(w->lines.data + w->lines.size, cosigned.line.size);
 		buf_put(&w->lines, cosigned.line);
@@ -171,13 +176,23 @@ static json_t *exported_json(const struct export_work *w)
 	return json;
 }
 
+static bool is_integrity(enum err err)
+{
+	return err == ERR_CORRUPT || err == ERR_FORK || err == ERR_PROOF;
+}
+
+/* The answer for one log. What the whole is answered with is the first error, or the first of those
+ * that must not be overlooked. */
 static void report(struct export_work *w)
 {
-	if (w->result != OK && w->failed++ == 0) {
-		w->first_error = w->result;
-		w->first_ctx = w->ctx;
+	if (w->result != OK) {
+		if (w->failed++ == 0 ||
+			(is_integrity(w->result) && !is_integrity(w->first_error))) {
+			w->first_error = w->result;
+			w->first_ctx = w->ctx;
+		}
 	}
-	if (w->result == ERR_CORRUPT || w->result == ERR_FORK)
+	if (is_integrity(w->result))
 		log_line(LOG_ALARM, "export: %s", err_message(&w->ctx, w->result));
 	answer_json(w->request, exported_json(w), false);
 	w->next++;
@@ -321,7 +336,7 @@ void begin_log_export(struct control_request *request, const Sauti__LogExportReq
 	uv_timer_init(&w->rt->loop, &w->timer);
 	w->timer.data = w;
 	buf_init(&w->note, LIMIT_NOTE_SIZE);
-	buf_init(&w->lines, LIMIT_NOTE_SIZE);
+	buf_init(&w->lines, (size_t)LIMIT_DIRECTORY_RECORDS * LINE_SIZE_MAX);
 	err = prepare(w, message);
 	if (err == OK)
 		queue_work(w, true);

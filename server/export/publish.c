@@ -130,6 +130,18 @@ static enum err directory_of(struct publish *p, const char *path, bool make, int
 	return OK;
 }
 
+/* The same of one that must be there: ERR_NOTFOUND, without a word in ctx, when it is not. */
+static enum err directory_find(
+	struct publish *p, const char *path, int *ret_fd, const char **ret_name, struct errctx *ctx)
+{
+	struct errctx own = {""};
+	enum err err = directory_of(p, path, false, ret_fd, ret_name, &own);
+
+	if (err != OK && err != ERR_NOTFOUND)
+		err_set(ctx, err, "%s", own.text);
+	return err;
+}
+
 static void directory_forget(struct publish *p, const char *path)
 {
 	for (size_t i = 0; i < DIRECTORIES; i++) {
@@ -254,18 +266,13 @@ struct publish_counts publish_counts(const struct publish *publish)
 
 /* ---- reading ---- */
 
-/* ERR_NOTFOUND, without a word in ctx, when it or a directory above it is not there. */
-static enum err file_open(
-	struct publish *p, const char *path, int *ret_fd, uint64_t *ret_size, struct errctx *ctx)
+/* ERR_NOTFOUND, without a word in ctx, when it is not there. */
+static enum err file_open(struct publish *p, int directory, const char *name, const char *path,
+	int *ret_fd, uint64_t *ret_size, struct errctx *ctx)
 {
-	const char *name;
 	struct stat st;
-	int directory, fd;
-	enum err err;
+	int fd;
 
-	err = directory_of(p, path, false, &directory, &name, ctx);
-	if (err != OK)
-		return err;
 	fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 && errno == ENOENT)
 		return ERR_NOTFOUND;
@@ -308,12 +315,15 @@ static enum err read_some(struct publish *p, int fd, uint8_t *into, size_t size,
 enum err publish_read(
 	struct publish *publish, const char *path, size_t max, struct buf *out, struct errctx *ctx)
 {
+	const char *name;
 	uint64_t size;
 	uint8_t *room;
 	size_t got = 0;
-	int fd;
-	enum err err = file_open(publish, path, &fd, &size, ctx);
+	int directory, fd;
+	enum err err = directory_find(publish, path, &directory, &name, ctx);
 
+	if (err == OK)
+		err = file_open(publish, directory, name, path, &fd, &size, ctx);
 	if (err != OK)
 		return err;
 	if (size > max) {
@@ -337,7 +347,7 @@ enum err publish_has(
 	const char *name;
 	struct stat st;
 	int directory;
-	enum err err = directory_of(publish, path, false, &directory, &name, ctx);
+	enum err err = directory_find(publish, path, &directory, &name, ctx);
 
 	*ret = false;
 	if (err == ERR_NOTFOUND)
@@ -350,16 +360,20 @@ enum err publish_has(
 	return OK;
 }
 
-/* Has the file these contents? */
+/* Has the file these contents? Its directory is made when missing: the next files stand in it too,
+ * and finding it open is cheaper than not finding it. */
 static enum err compare(
 	struct publish *p, const char *path, struct bytes data, bool *ret_same, struct errctx *ctx)
 {
+	const char *name;
 	uint64_t size;
 	size_t got;
-	int fd;
-	enum err err = file_open(p, path, &fd, &size, ctx);
+	int directory, fd;
+	enum err err;
 
 	*ret_same = false;
+	TRY(directory_of(p, path, true, &directory, &name, ctx));
+	err = file_open(p, directory, name, path, &fd, &size, ctx);
 	if (err == ERR_NOTFOUND)
 		return OK;
 	if (err != OK)
@@ -476,7 +490,7 @@ enum err publish_drop_partials(struct publish *publish, const char *path, struct
 
 	snprintf(partials, sizeof(partials), "%s.p", path);
 	directory_forget(publish, partials);
-	err = directory_of(publish, partials, false, &directory, &name, ctx);
+	err = directory_find(publish, partials, &directory, &name, ctx);
 	if (err != OK)
 		return err == ERR_NOTFOUND ? OK : err;
 	return remove_numbers(publish, directory, name, partials, ctx);

@@ -164,6 +164,27 @@ class Export(unittest.TestCase):
             self.assertRegex(name, r"\.p/\d+$")
             self.assertFalse((self.out / name.rsplit(".p/", 1)[0]).exists(), name)
 
+    def test_while_it_grows(self):
+        """An export takes a picture: what is recorded meanwhile is for the next one."""
+        stop = threading.Event()
+
+        def grow():
+            while not stop.is_set():
+                self.record(20, settle=False)
+        thread = threading.Thread(target=grow)
+        thread.start()
+        try:
+            sizes = []
+            for _ in range(6):
+                sizes.append({o: log["size"] for o, log in self.export(self.out, node=self.haiti).items()})
+                self.read_back(self.out)
+        finally:
+            stop.set()
+            thread.join()
+        own = self.haiti.own()["origin"]
+        self.assertGreater(sizes[-1][own], sizes[0][own])
+        self.network.settle()
+
     def test_relative_directory(self):
         """DIR is where the command stands, not where the daemon does."""
         done = subprocess.run([BUILD / "sauti", "--dir", self.hq.dir, "log", "export", "here"],

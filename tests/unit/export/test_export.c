@@ -88,6 +88,7 @@ static void export_to(struct fixture *f, uint64_t size)
 	opts_make(f, size);
 	if (run(f) != OK)
 		fail_msg("%s", f->ctx.text);
+	assert_string_equal(f->ctx.text, "");
 	assert_int_equal(f->result.checkpoint.size, size);
 }
 
