@@ -8,11 +8,12 @@
  *	created 2026-11-26T14:00:00Z
  *	store-format 0
  *	commits 42
- *	file 311 <SHA-256 in hex> sauti.conf       each of MANIFEST_FILES once, in their order
- *	log 12 10 <base64 of the root> ovra.example/haiti/1-0123456789abcdef
- *	                                           size, its newest checkpoint's size and root ("0
- *-" without one); in the order of the origins sha256 <SHA-256 in hex of everything before this
- *line>
+ *	file 311 <SHA-256 in hex> sauti.conf
+ *	log 12 10 <root in base64> ovra.example/haiti/1-0123456789abcdef
+ *	sha256 <SHA-256 in hex of everything before this line>
+ *
+ * A line for each of MANIFEST_FILES, in their order; one for each log, in the order of the origins:
+ * its size, its newest checkpoint's size and root ("0 -" without one).
  *
  * It names no path: a backup has exactly these files, so nothing in it can point elsewhere. There
  * is one text for one content: what is parsed is written back byte for byte.

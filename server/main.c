@@ -119,6 +119,8 @@ enum {
 /* False: it is none of these. */
 static bool offline_option(int c, struct offline_opts *opts)
 {
+	enum offline_mode before = opts->mode;
+
 	switch (c) {
 	case OPTION_BACKUP:
 		opts->mode = OFFLINE_DO_BACKUP;
@@ -153,6 +155,7 @@ static bool offline_option(int c, struct offline_opts *opts)
 	default:
 		return false;
 	}
+	opts->twice |= before != OFFLINE_NO;
 	opts->place = optarg;
 	return true;
 }
@@ -162,6 +165,8 @@ static const char *offline_wrong(const struct offline_opts *opts, const char *co
 {
 	bool restore = opts->mode == OFFLINE_DO_RESTORE;
 
+	if (opts->twice)
+		return "one of --backup, --verify-backup and --restore at a time";
 	if ((opts->dry_run || opts->keep_keys) && !restore)
 		return "--dry-run and --keep-keys are for --restore";
 	if (opts->json && opts->mode == OFFLINE_NO)

@@ -5,13 +5,15 @@
  * A directory with a backup's name is a whole, verified backup. It is built as NAME.partial beside
  * it, completed, verified, synced, and renamed; what fails leaves nothing, or says what it left.
  *
- *	backup_make     files and the store's copy into NAME.partial       this process
- *	  backup_complete   mark, no invites, BACKUP; then backup_verify       a child
- *	                rename, sync                                         this process
- *	backup_restore  backup_verify of the backup                          a child
- *	                copies into DIR/restoring                            this process
- *	  backup_verify     of what was written                                a child
- *	                moves into DIR, sauti.conf last                      this process
+ *	backup_make
+ *		files and the store's copy into NAME.partial
+ *		in a child: backup_complete: mark, no invites, BACKUP; then backup_verify
+ *		rename, sync
+ *	backup_restore
+ *		in a child: backup_verify of the backup
+ *		copies into DIR/restoring
+ *		in a child: backup_verify of what was written
+ *		moves into DIR, sauti.conf last
  *
  * Who makes a backup or restores one never maps a copy: a file that is damaged, made to crash
  * LMDB, or on a stick that was pulled out (SIGBUS) ends a child, whose death is an error like any
@@ -20,9 +22,9 @@
  * No keys are in a backup: neither boot keys nor keystore nor keyring, and no invites.
  *
  * Every function blocks for as long as the disk takes. Errors name the file. ERR_CORRUPT: damage,
- * or a log that does not prove itself; ERR_VERSION: of a newer Sauti;
- * ERR_EXISTS: the place is not free; ERR_BUSY: another backup or restore is at it; ERR_FULL,
- * ERR_DENIED, ERR_NOTFOUND, ERR_IO; ERR_CANCELED.
+ * or a log that does not prove itself; ERR_VERSION: of a newer Sauti; ERR_EXISTS: the place is not
+ * free; ERR_BUSY: another backup or restore is at it; ERR_FULL, ERR_DENIED, ERR_NOTFOUND, ERR_IO;
+ * ERR_CANCELED.
  */
 #ifndef SERVER_BACKUP_BACKUP_H
 #define SERVER_BACKUP_BACKUP_H

@@ -2,8 +2,7 @@
  * backup_make, the happy path:
  *
  *	1. the place: absolute, free, not inside the node's own directories, room for it
- *	2. NAME.partial is made beside it and locked; what an interrupted backup left there is
- *removed
+ *	2. NAME.partial is made beside it and locked; an interrupted one is removed before
  *	3. LMDB's copy of the store, then configuration, certificates and genesis, all synced
  *	4. a child completes and verifies it
  *	5. rename, and the parent directory is synced
@@ -186,15 +185,24 @@ static enum err make_run(struct make *make, struct errctx *ctx)
 		.hold = make->lock,
 		.watch = &make->opts->watch,
 	};
+	enum err err;
 
 	/* Before the copy: what is recorded from now on may not be in it. */
 	snprintf(make->created, sizeof(make->created), "%llu", (unsigned long long)time(NULL));
-	TRY(copy_of_store(make, ctx));
+	err = copy_of_store(make, ctx);
+	if (err == ERR_CORRUPT)
+		return err_wrap(ctx, err, "this node's own store is damaged, there is no backup");
+	TRY(err);
 	TRY(copy_of_file(make, paths->config, MANIFEST_CONFIG, ctx));
 	TRY(copy_of_file(make, paths->chain, MANIFEST_CHAIN, ctx));
 	TRY(copy_of_file(make, paths->root, MANIFEST_ROOT, ctx));
 	TRY(copy_of_file(make, paths->genesis, MANIFEST_GENESIS, ctx));
-	TRY(child_run(&child, ctx));
+	err = child_run(&child, ctx);
+	if (err == ERR_CORRUPT)
+		return err_wrap(ctx, err,
+			"the copy is not sound and was not kept: either this node's own store is "
+			"damaged, which 'sauti log verify' shows, or the medium is");
+	TRY(err);
 	TRY(watch_poll(&make->opts->watch, ctx));
 	if (rename(make->partial, make->to) != 0)
 		return files_errno(ctx, errno, "rename to", make->to);

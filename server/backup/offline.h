@@ -24,6 +24,7 @@ enum offline_mode {
 
 struct offline_opts {
 	enum offline_mode mode;
+	bool twice;         /* more than one was asked for */
 	const char *place;  /* of the backup */
 	const char *config; /* of the node, for a backup */
 	const char *dir;    /* where to restore */

@@ -3,8 +3,7 @@
  *
  *	1. the target is missing or empty, or holds nothing but keys (keep_keys)
  *	2. a child verifies the backup; the keys that stay are of its node; there is room
- *	3. the files are copied into TARGET/restoring, hashed on the way against the manifest,
- *synced
+ *	3. the files are copied into TARGET/restoring, hashed against the manifest, synced
  *	4. a child verifies what is there now
  *	5. genesis, certs and store are moved up, synced; then sauti.conf, synced: with it, and not
  *	   before, the directory is a node that sautid starts; `restoring` is removed
@@ -15,7 +14,7 @@
  *
  * kill -9 before the moves leaves `restoring`, which the next restore removes. Between the moves it
  * leaves part of the node and `restoring/BACKUP`: the next restore of the same backup goes on
- * there; any other is refused.
+ * there; any other is refused. After them it may leave `restoring` empty: the same.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -244,6 +243,23 @@ static enum err staging_text(const struct restore *restore, struct buf *ret, str
 	return files_read(path, LIMIT_BACKUP_MANIFEST, ret, ctx);
 }
 
+/* Without `restoring/BACKUP`, which goes last: all of it was moved up, and is as it was. */
+static enum err moved_check(const struct restore *restore, struct errctx *ctx)
+{
+	const struct restore_result *result = restore->result;
+
+	for (unsigned id = 0; id < MANIFEST_FILES; id++) {
+		struct file_source source = {result->to, manifest_path((enum manifest_file_id)id),
+			manifest_size_max((enum manifest_file_id)id)};
+		struct manifest_file found;
+
+		TRY(file_read(&source, &restore->opts->watch, NULL, NULL, &found, ctx));
+		if (!file_equal(&found, &result->manifest.files[id]))
+			return ERR_EXISTS;
+	}
+	return OK;
+}
+
 /* Is what was moved up, and what is still in `restoring`, of this very backup? */
 static enum err resume_check(const struct restore *restore, struct errctx *ctx)
 {
@@ -252,11 +268,13 @@ static enum err resume_check(const struct restore *restore, struct errctx *ctx)
 
 	buf_init(&text, LIMIT_BACKUP_MANIFEST + 1);
 	err = staging_text(restore, &text, ctx);
-	if (err == OK && !bytes_equal(buf_bytes(&text), buf_bytes(&restore->text)))
+	if (err == ERR_NOTFOUND)
+		err = moved_check(restore, ctx);
+	else if (err == OK && !bytes_equal(buf_bytes(&text), buf_bytes(&restore->text)))
 		err = ERR_EXISTS;
 	buf_release(&text);
-	if (err == OK)
-		return OK;
+	if (err == OK || err == ERR_CANCELED)
+		return err;
 	return err_set(ctx, ERR_EXISTS,
 		"'%s' holds what an interrupted restore of another backup left: restore that one "
 		"again, which brings it to its end, or move all of it away",
@@ -284,8 +302,7 @@ static enum err file_restore(const struct restore *restore, enum manifest_file_i
 }
 
 /* As it was read before: the copy is verified against what was verified. */
-static enum err manifest_restore(
-	const struct restore *restore, struct file_owner owner, struct errctx *ctx)
+static enum err manifest_restore(const struct restore *restore, struct errctx *ctx)
 {
 	struct manifest_file written;
 	struct file file = {.fd = -1};
@@ -334,7 +351,7 @@ static enum err staging_fill(struct restore *restore, struct errctx *ctx)
 	for (unsigned id = 0; id < MANIFEST_FILES && err == OK; id++)
 		err = file_restore(restore, (enum manifest_file_id)id, owner, ctx);
 	if (err == OK)
-		err = manifest_restore(restore, owner, ctx);
+		err = manifest_restore(restore, ctx);
 	if (err == OK)
 		err = place_sync_all(restore->staging, ctx);
 	if (err == OK)

@@ -3,11 +3,11 @@
  *
  *	1. BACKUP is read; each file has the size and the hash that it says
  *	2. genesis verifies itself: it gives the directory's origin and key
- *	3. the store, opened read-only, is of that node and network, marked, of that format and
- *commit
- *	4. the directory's entries are folded: that gives every member's node key
- *	5. each log: its entries hash to its tiles and to its checkpoint's root; its LogOpened is
- *signed by its node's key, its checkpoint by the key in there; size and root are the manifest's
+ *	3. the store, opened read-only, is of that node and network, marked, of that commit
+ *	4. the directory's entries hash to its tiles and to its checkpoint's root, which is
+ *	   signed by the key in genesis; folded, they give every member's node key
+ *	5. each other log: the same; its LogOpened is signed by its node's key, its checkpoint by
+ *	   the key in there. Sizes and roots are the manifest's
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -229,6 +229,18 @@ static enum err log_verify(
 	return OK;
 }
 
+/* The directory, or all others. */
+static enum err logs_verify(struct verify *verify, bool directory, struct errctx *ctx)
+{
+	for (size_t i = 0; i < verify->manifest->log_count; i++) {
+		const struct manifest_log *log = &verify->manifest->logs[i];
+
+		if (directory == (strcmp(log->origin.text, verify->genesis.origin.text) == 0))
+			TRY(log_verify(verify, log, ctx));
+	}
+	return OK;
+}
+
 static enum err contents_verify(struct verify *verify, struct errctx *ctx)
 {
 	const struct manifest *manifest = verify->manifest;
@@ -250,12 +262,12 @@ static enum err contents_verify(struct verify *verify, struct errctx *ctx)
 	if (verify->head_count != manifest->log_count)
 		return err_set(ctx, ERR_CORRUPT, "its store holds %zu logs, the manifest says %zu",
 			verify->head_count, manifest->log_count);
-	TRY(members_fold(verify, ctx));
 	for (size_t i = 0; i < manifest->log_count; i++)
 		verify->total += manifest->logs[i].size;
-	for (size_t i = 0; i < manifest->log_count; i++)
-		TRY(log_verify(verify, &manifest->logs[i], ctx));
-	return OK;
+	/* Damage of the directory would look like strangers in the others. */
+	TRY(logs_verify(verify, true, ctx));
+	TRY(members_fold(verify, ctx));
+	return logs_verify(verify, false, ctx);
 }
 
 enum err backup_verify(const char *directory, const struct backup_watch *watch,

@@ -327,6 +327,23 @@ class Making(Case):
             self.assertRegex(text, rf"(?m)^log {size} .* {re.escape(origin)}$")
         self.verify(backup)
 
+    def test_damaged_node(self):
+        """A backup of what is damaged is none, and the node is named, not only the medium."""
+        other = self.path("node")
+        shutil.copytree(self.caf.dir, other, ignore=shutil.ignore_patterns("run", "lock*"))
+        path = other / "store" / "data.mdb"
+        record = fields((other / "genesis").read_bytes())[5][-40:]  # an entry of the directory
+        data = path.read_bytes()
+        self.assertIn(record, data)
+        path.write_bytes(data.replace(record, bytes(b ^ 1 for b in record)))
+        backup = self.path("backup")
+        done = subprocess.run([BUILD / "sautid", "--dir", other, "--backup", backup],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        for word in ("own store is damaged", "sauti log verify", "/directory/", "entry"):
+            self.assertIn(word, done.stderr)
+        self.assertFalse(backup.exists() or Path(f"{backup}.partial").exists())
+
     def test_two_at_once(self):
         """One is made at a time; the other is told so, and whatever there is in the end is whole."""
         results = []
@@ -820,14 +837,17 @@ class Restoring(Case):
         self.caf.sauti("case", "open")
         self.caf.sauti("backup", other)
         order = ["genesis", "certs", "store", "sauti.conf"]
-        for moved in range(len(order) + 1):
+        for moved in range(len(order) + 2):
             with self.subTest(moved=moved):
                 target = self.path(f"target-{moved}")
                 staging = target / "restoring"
                 shutil.copytree(backup, staging)
                 for name in order[:moved]:
                     (staging / name).rename(target / name)
-                if moved > 0:
+                if moved > len(order):
+                    (staging / "BACKUP").unlink()
+                    self.run_in(target, "restore", other, status=1, says=["another backup"])
+                elif moved > 0:
                     self.run_in(target, "restore", other, status=1, says=["another backup"])
                     self.assertEqual((staging / "BACKUP").read_bytes(), (backup / "BACKUP").read_bytes())
                 self.run_in(target, "restore", backup, says=["to its end"] if moved else [])
@@ -866,7 +886,7 @@ class Restoring(Case):
         self.assertEqual(done.returncode, 2)
         self.assertIn("brings its own sauti.conf", done.stderr)
         for args in (["--dry-run"], ["--keep-keys"], ["--json"], ["--config", "x", "--restore", "y"],
-                     ["--complete-backup", "x"], ["--name", "x"]):
+                     ["--backup", "x", "--restore", "y"], ["--complete-backup", "x"], ["--name", "x"]):
             done = subprocess.run([BUILD / "sautid", *args], capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 2, args)
 
