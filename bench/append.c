@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "cases/seal.h"
@@ -32,41 +33,60 @@ static void batch_append(struct rig *rig, const struct bytes *entry, size_t coun
 	rig_append(rig, entries);
 }
 
-/* Each returns seconds. */
+/* What a round took: time, and processor time of all threads and the kernel's for them, which a
+ * busy machine changes less. */
+struct cost {
+	double seconds, cpu;
+};
 
-static double bare_round(const struct paths *paths, const struct pool *pool, size_t commit)
+static struct cost cost_now(void)
 {
-	struct bare bare;
-	double start, end;
+	struct timespec ts;
 
-	bare_open(&bare, paths->bare);
-	start = now_s();
-	for (size_t at = 0; at < pool->count; at += commit)
-		bare_commit(&bare, pool->entry + at, commit);
-	end = now_s();
-	bare_close(&bare);
-	directory_remove(paths->bare);
-	return end - start;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (struct cost){now_s(), (double)ts.tv_sec + (double)ts.tv_nsec / 1e9};
 }
 
-static double log_round(
+static struct cost cost_since(struct cost start)
+{
+	struct cost now = cost_now();
+
+	return (struct cost){now.seconds - start.seconds, now.cpu - start.cpu};
+}
+
+static struct cost bare_round(const struct paths *paths, const struct pool *pool, size_t commit)
+{
+	struct cost start, cost;
+	struct bare bare;
+
+	bare_open(&bare, paths->bare);
+	start = cost_now();
+	for (size_t at = 0; at < pool->count; at += commit)
+		bare_commit(&bare, pool->entry + at, commit);
+	cost = cost_since(start);
+	bare_close(&bare);
+	directory_remove(paths->bare);
+	return cost;
+}
+
+static struct cost log_round(
 	struct rig_opts *opts, const struct pool *pool, size_t commit, size_t commits_ahead)
 {
+	struct cost start, cost;
 	struct rig rig;
-	double start, end;
 
 	directory_remove(opts->store);
 	rig_open(&rig, opts);
-	start = now_s();
+	start = cost_now();
 	for (size_t at = 0; at < pool->count; at += commit) {
 		rig_wait(&rig, commits_ahead);
 		batch_append(&rig, pool->entry + at, commit);
 	}
 	rig_wait(&rig, 0);
-	end = now_s();
+	cost = cost_since(start);
 	rig_close(&rig);
 	directory_remove(opts->store);
-	return end - start;
+	return cost;
 }
 
 /* Sealing. */
@@ -177,17 +197,17 @@ static struct entries *sealing_take(struct sealing *s)
 	return entries;
 }
 
-static double seal_round(struct rig_opts *opts, struct seals *seals, size_t count)
+static struct cost seal_round(struct rig_opts *opts, struct seals *seals, size_t count)
 {
 	struct sealing sealing = {.seals = seals, .blocks = count / COMMIT_ENTRIES};
+	struct cost start, cost;
 	struct rig rig;
-	double start, end;
 
 	pthread_mutex_init(&sealing.mutex, NULL);
 	pthread_cond_init(&sealing.changed, NULL);
 	directory_remove(opts->store);
 	rig_open(&rig, opts);
-	start = now_s();
+	start = cost_now();
 	if (pthread_create(&sealing.thread, NULL, sealing_main, &sealing) != 0)
 		die("no thread");
 	for (size_t i = 0; i < sealing.blocks; i++) {
@@ -197,13 +217,13 @@ static double seal_round(struct rig_opts *opts, struct seals *seals, size_t coun
 		rig_append(&rig, entries);
 	}
 	rig_wait(&rig, 0);
-	end = now_s();
+	cost = cost_since(start);
 	pthread_join(sealing.thread, NULL);
 	rig_close(&rig);
 	directory_remove(opts->store);
 	pthread_cond_destroy(&sealing.changed);
 	pthread_mutex_destroy(&sealing.mutex);
-	return end - start;
+	return cost;
 }
 
 /* Sealed entries in memory for the baseline; the time that sealing alone takes. */
@@ -228,27 +248,46 @@ static double sealed_pool(struct seals *seals, size_t count, struct pool *ret, s
 
 /* The three comparisons. */
 
-static void compare_log(struct rig_opts *opts, const struct paths *paths, size_t rounds,
-	const struct pool *pool, bool first)
+struct side {
+	struct samples per_s, cpu_us; /* entries a second; processor time of one */
+};
+
+static void side_add(struct side *side, struct cost cost, size_t count)
 {
-	struct samples bare = {0}, log = {0};
+	samples_add(&side->per_s, (double)count / cost.seconds);
+	samples_add(&side->cpu_us, cost.cpu / (double)count * 1e6);
+}
+
+/* "NAME_per_s": [..], "NAME_cpu_us": [..] */
+static void side_print(const char *name, struct side *side, bool first)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "%s_per_s", name);
+	samples_print(key, &side->per_s, first);
+	snprintf(key, sizeof(key), "%s_cpu_us", name);
+	samples_print(key, &side->cpu_us, false);
+	samples_release(&side->per_s);
+	samples_release(&side->cpu_us);
+}
+
+static void compare_log(
+	struct rig_opts *opts, const struct paths *paths, size_t rounds, const struct pool *pool)
+{
+	struct side bare = {0}, log = {0};
 
 	for (size_t i = 0; i < rounds; i++) {
-		double count = (double)pool->count;
-
-		samples_add(&bare, count / bare_round(paths, pool, COMMIT_ENTRIES));
-		samples_add(&log, count / log_round(opts, pool, COMMIT_ENTRIES, 1));
+		side_add(&bare, bare_round(paths, pool, COMMIT_ENTRIES), pool->count);
+		side_add(&log, log_round(opts, pool, COMMIT_ENTRIES, 1), pool->count);
 	}
-	samples_print("lmdb_per_s", &bare, first);
-	samples_print("log_per_s", &log, false);
-	samples_release(&bare);
-	samples_release(&log);
+	side_print("lmdb", &bare, true);
+	side_print("log", &log, false);
 }
 
 static void compare_seal(
 	struct rig_opts *opts, const struct paths *paths, size_t rounds, size_t count)
 {
-	struct samples bare = {0}, seal = {0};
+	struct side bare = {0}, seal = {0};
 	struct seals seals;
 	struct pool pool = {0};
 	struct buf bytes;
@@ -258,15 +297,13 @@ static void compare_seal(
 	buf_init(&bytes, count * 1024);
 	alone = sealed_pool(&seals, count, &pool, &bytes);
 	for (size_t i = 0; i < rounds; i++) {
-		samples_add(&bare, (double)count / bare_round(paths, &pool, COMMIT_ENTRIES));
-		samples_add(&seal, (double)count / seal_round(opts, &seals, count));
+		side_add(&bare, bare_round(paths, &pool, COMMIT_ENTRIES), count);
+		side_add(&seal, seal_round(opts, &seals, count), count);
 	}
-	samples_print("seal_lmdb_per_s", &bare, false);
-	samples_print("seal_per_s", &seal, false);
+	side_print("seal_lmdb", &bare, false);
+	side_print("seal", &seal, false);
 	printf(", \"seal_alone_per_s\": %.9g, \"sealed_entry_bytes\": %zu", (double)count / alone,
 		pool.entry[0].size);
-	samples_release(&bare);
-	samples_release(&seal);
 	pool_release(&pool);
 	buf_release(&bytes);
 	seals_release(&seals);
@@ -275,16 +312,14 @@ static void compare_seal(
 static void compare_one(
 	struct rig_opts *opts, const struct paths *paths, size_t rounds, const struct pool *pool)
 {
-	struct samples bare = {0}, one = {0};
+	struct side bare = {0}, one = {0};
 
 	for (size_t i = 0; i < rounds; i++) {
-		samples_add(&bare, (double)pool->count / bare_round(paths, pool, 1));
-		samples_add(&one, (double)pool->count / log_round(opts, pool, 1, 0));
+		side_add(&bare, bare_round(paths, pool, 1), pool->count);
+		side_add(&one, log_round(opts, pool, 1, 0), pool->count);
 	}
-	samples_print("one_lmdb_per_s", &bare, false);
-	samples_print("one_per_s", &one, false);
-	samples_release(&bare);
-	samples_release(&one);
+	side_print("one_lmdb", &bare, false);
+	side_print("one", &one, false);
 }
 
 int main(int argc, char **argv)
@@ -310,7 +345,7 @@ int main(int argc, char **argv)
 	printf("{");
 	pool_init(&pool, count);
 	pool_fill(&pool, 1, 0);
-	compare_log(&opts, &paths, rounds, &pool, true);
+	compare_log(&opts, &paths, rounds, &pool);
 	compare_seal(&opts, &paths, rounds, count);
 	pool_release(&pool);
 	pool_init(&pool, ones);
