@@ -20,7 +20,7 @@
 #include "rig.h"
 #include "server/store/internal.h"
 
-enum { PACE_COMMITS = 25, SETTLE_S = 20 };
+enum { PACE_COMMITS = 25, SETTLE_S = 10 };
 enum { BLOCK = 1000, POINT_BLOCKS = 20, POINT_ONES = 100, POINT_PROOFS = 500 };
 
 struct fill {
