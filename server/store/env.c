@@ -105,19 +105,17 @@ static enum err env_error(const struct env *env, int rc, const char *what, struc
 	}
 }
 
-/* The name of a directory must be as durable as what is in it. */
+/* The name of a directory must be as durable as what is in it; an earlier start may have been
+ * killed between making it and syncing its parent. */
 static enum err directory_open(struct env *env, struct errctx *ctx)
 {
-	bool made = mkdir(env->path, 0700) == 0;
 	int parent, failed = 0;
 
-	if (!made && errno != EEXIST)
+	if (mkdir(env->path, 0700) != 0 && errno != EEXIST)
 		return env_error(env, errno, "make directory", ctx);
 	env->directory = open(env->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (env->directory < 0)
 		return env_error(env, errno, "open directory", ctx);
-	if (!made)
-		return OK;
 	parent = openat(env->directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0 || fsync(parent) != 0)
 		failed = errno;
@@ -153,11 +151,49 @@ static enum err readers_reserve(struct env *env, struct errctx *ctx)
 	return rc == 0 ? OK : env_error(env, rc, "reserve lock.mdb", ctx);
 }
 
+/* LMDB writes the first head of a new file without a sync, and the first commit over it: when the
+ * power goes in between, what is left may be no file of LMDB's, and would never open again. So a
+ * new file stands beside a mark until its head is on the disk. A start that finds the mark begins
+ * anew: nothing in that file was ever acknowledged. */
+static const char making[] = "making", data_file[] = "data.mdb";
+
+static enum err making_begin(struct env *env, bool *ret_making, struct errctx *ctx)
+{
+	int fd;
+
+	if (faccessat(env->directory, data_file, F_OK, 0) == 0 &&
+		faccessat(env->directory, making, F_OK, 0) != 0)
+		return OK;
+	fd = openat(env->directory, making, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return env_error(env, errno, "mark as being made", ctx);
+	close(fd);
+	if (unlinkat(env->directory, data_file, 0) != 0 && errno != ENOENT)
+		return env_error(env, errno, "remove what was half made", ctx);
+	if (fsync(env->directory) != 0)
+		return env_error(env, errno, "sync directory", ctx);
+	*ret_making = true;
+	return OK;
+}
+
+static enum err making_end(struct env *env, struct errctx *ctx)
+{
+	int rc = mdb_env_sync(env->mdb, 1);
+
+	if (rc != MDB_SUCCESS)
+		return env_error(env, rc, "sync", ctx);
+	if (unlinkat(env->directory, making, 0) != 0)
+		return env_error(env, errno, "mark as made", ctx);
+	return OK;
+}
+
 static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	bool new = false;
 	int rc, dead;
 
+	TRY(making_begin(env, &new, ctx));
 	env->map_size = map_size + (page - map_size % page) % page;
 	rc = mdb_env_create(&env->mdb);
 	if (rc != MDB_SUCCESS) {
@@ -175,6 +211,9 @@ static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
 		rc = mdb_reader_check(env->mdb, &dead);
 	if (rc != MDB_SUCCESS)
 		return env_error(env, rc, "map", ctx);
+	if (new)
+		TRY(making_end(env, ctx));
+	/* Always: an earlier start may have been killed before it came here. */
 	if (fsync(env->directory) != 0)
 		return env_error(env, errno, "sync directory", ctx);
 	return OK;
@@ -236,7 +275,7 @@ uint64_t env_file_bytes(const struct env *env)
 	struct stat st;
 
 	/* Never open it: closing would drop LMDB's own locks. */
-	return fstatat(env->directory, "data.mdb", &st, 0) == 0 ? (uint64_t)st.st_size : 0;
+	return fstatat(env->directory, data_file, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
 }
 
 static MDB_val to_val(struct bytes bytes)

@@ -225,6 +225,14 @@ static void test_not_a_store(void **state)
 	close(fd);
 	assert_int_equal(open_as(directory, NETWORK, NODE, &ctx), ERR_CORRUPT);
 	assert_non_null(strstr(ctx.text, directory));
+	/* Unless it was being made when the power went: then it is made anew. */
+	snprintf(path, sizeof(path), "%s/making", directory);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(open_as(directory, NETWORK, NODE, &ctx), OK);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(open_as(directory, NETWORK, NODE, &ctx), OK);
 }
 
 /* Reading. */
