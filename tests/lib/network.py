@@ -82,12 +82,12 @@ class Node:
         path = self.network.root / f"{self.name}.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
-    def start(self, unlock=True):
-        """Starts the daemon and waits until it answers."""
+    def start(self, unlock=True, env=None):
+        """Starts the daemon, with an environment of its own if one is given; waits until it answers."""
         with open(self.network.root / f"{self.name}.log", "ab") as log:
             self.process = subprocess.Popen([self.network.bin / "sautid", "--dir", self.dir],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
+                                            start_new_session=True, env=env)
         (self.network.root / f"{self.name}.pid").write_text(str(self.process.pid), encoding="ascii")
 
         def answers():
