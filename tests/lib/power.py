@@ -31,6 +31,8 @@ SECTOR = 512
 
 # How what was not flushed is treated; cycled through, so that few images have all of them.
 KINDS = ("some", "torn", "nothing", "first", "torn", "last", "some", "all", "torn", "sizes")
+# One quarter of the images: at one flush, what was done before it as far as that many places.
+PREFIXES = 5
 
 
 class Record:
@@ -70,7 +72,7 @@ class File:
 
     def __init__(self, data=b""):
         self.data = bytearray(data)
-        self.pending = []  # [record, certain]
+        self.pending = []  # (at, record, certain)
 
 
 def apply_whole(data, record):
@@ -133,7 +135,7 @@ class Disk:
 
     def change(self, path, change):
         """A change of names, in the directory that holds the path."""
-        self.changes.setdefault(str(Path(path).parent), []).append(change)
+        self.changes.setdefault(str(Path(path).parent), []).append((self.at, change))
         self.rename(self.now, change)
 
     def step(self):
@@ -158,16 +160,16 @@ class Disk:
         elif r.kind == "F":
             self.flush(self.inodes[r.inode])
         else:
-            self.inodes[r.inode].pending.append((r, r.synchronous))
+            self.inodes[r.inode].pending.append((self.at, r, r.synchronous))
 
     def flush(self, what):
         """A file, or the path of a directory."""
         if isinstance(what, File):
-            for record, _ in what.pending:
+            for _, record, _ in what.pending:
                 apply_whole(what.data, record)
             what.pending.clear()
         else:
-            for change in self.changes.pop(what, []):
+            for _, change in self.changes.pop(what, []):
                 self.rename(self.names, change)
 
     @staticmethod
@@ -182,15 +184,15 @@ class Disk:
 
     # Images.
 
-    def contents(self, file, kind, rng, under_way):
+    def contents(self, file, kind, rng, limit):
         """What may be found in a file."""
         data = bytearray(file.data)
-        pending = [(r, c and r is not under_way) for r, c in file.pending]
-        cut = rng.randint(0, len(pending))
+        cut = rng.randint(0, len(file.pending))
         share = rng.choice((0.1, 0.5, 0.9))
-        for number, (record, certain) in enumerate(pending):
-            if certain or kind == "all" or kind == "first" and number < cut \
-                    or kind == "last" and number >= cut \
+        for number, (at, record, certain) in enumerate(file.pending):
+            certain = certain and at < self.at  # the last one is under way
+            if certain or kind == "all" or kind == "prefix" and at <= limit \
+                    or kind == "first" and number < cut or kind == "last" and number >= cut \
                     or kind == "some" and rng.random() < share:
                 apply_whole(data, record)
             elif kind == "torn":
@@ -202,14 +204,22 @@ class Disk:
                 data.extend(bytes(max(0, record.offset + len(record.data) - len(data))))
         return data
 
-    def image(self, target, kind, rng):
+    def limit(self, part):
+        """Kind "prefix": up to which record things are there; part 0 is nothing, 1 all."""
+        files = {id(f): f for f in self.now.values() if f is not None}
+        places = [at for f in files.values() for at, _, certain in f.pending if not certain] + \
+            [at for changes in self.changes.values() for at, _ in changes]
+        places = [0] + sorted(places)
+        return places[round(part * (len(places) - 1))]
+
+    def image(self, target, kind, rng, part=0):
         """Writes one image below target, each root under its own name."""
-        names = dict(self.names)
-        under_way = self.records[self.at - 1] if self.at > 0 else None
+        names, limit = dict(self.names), self.limit(part)
         for changes in self.changes.values():
             cut = rng.randint(0, len(changes))
-            for number, change in enumerate(changes):
-                if kind == "all" or kind == "first" and number < cut \
+            for number, (at, change) in enumerate(changes):
+                if kind == "all" or kind == "prefix" and at <= limit \
+                        or kind == "first" and number < cut \
                         or kind in ("some", "torn", "last", "sizes") and rng.random() < 0.5:
                     self.rename(names, change)
         shutil.rmtree(target, ignore_errors=True)
@@ -220,7 +230,7 @@ class Disk:
             if names[name] is None:
                 path.mkdir(mode=0o700)
                 continue
-            data = self.contents(names[name], kind, rng, under_way)
+            data = self.contents(names[name], kind, rng, limit)
             if path.name == "lock.mdb" and rng.random() < 0.5:
                 data = rng.randbytes(len(data))  # written through a map, which no trace shows
             path.touch(mode=0o600)
@@ -239,15 +249,24 @@ class Disk:
 def cuts(records, seed, count):
     """The moments of `count` images, each (at, number): before and after flushes, and anywhere."""
     rng = random.Random(seed)
-    barriers = [i for i, r in enumerate(records) if r.kind == "F" or r.kind == "W" and r.synchronous]
+    flushes = [i for i, r in enumerate(records) if r.kind == "F" or r.kind == "W" and r.synchronous]
     found = []
     for number in range(count):
-        if barriers and number % 4 != 3:
-            at = rng.choice(barriers) + rng.randint(0, 1)
+        if number % PREFIXES == 0:
+            flush = rng.choice(flushes)
+        if is_prefix(number):
+            at = flush
+        elif number % 4 != 3:
+            at = rng.choice(flushes) + rng.randint(0, 1)
         else:
             at = rng.randint(0, len(records))
         found.append((at, number))
     return sorted(found)
+
+
+def is_prefix(number):
+    """Is it one of PREFIXES images of one moment?"""
+    return number // PREFIXES % 4 == 1
 
 
 def images(records, roots, seed, count, target, base=None, only=None):
@@ -258,8 +277,9 @@ def images(records, roots, seed, count, target, base=None, only=None):
             disk.step()
         if only is not None and number != only:
             continue
-        kind = KINDS[number % len(KINDS)]
-        disk.image(target, kind, random.Random(f"{seed} {number}"))
+        kind = "prefix" if is_prefix(number) else KINDS[number % len(KINDS)]
+        disk.image(target, kind, random.Random(f"{seed} {number}"),
+                   number % PREFIXES / (PREFIXES - 1))
         yield number, at, kind, disk.marks
 
 

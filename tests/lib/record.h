@@ -12,6 +12,8 @@
  *                    directory   fsync of directories does nothing
  *                    synchronous O_SYNC and O_DSYNC mean nothing
  *
+ * sync_file_range, which promises nothing, and msync of a map are not recorded.
+ *
  * One mutex is held over the call and its record: the order of the records is the order on the
  * disk, and a flush covers what stands before it. What is written through a map is not seen: of
  * what LMDB does without WRITEMAP, that is the table of readers alone.
