@@ -50,10 +50,11 @@ class Node:
 
     # The command line.
 
-    def sauti(self, *args, stdin=None, check=True):
+    def sauti(self, *args, stdin=None, check=True, env=None):
         """Runs sauti for this node; the completed process, with text."""
         done = subprocess.run([self.network.bin / "sauti", "--dir", self.dir, *map(str, args)],
-                              input=stdin, capture_output=True, text=True, timeout=300, check=False)
+                              input=stdin, capture_output=True, text=True, timeout=300, check=False,
+                              env=env)
         if check and done.returncode != 0:
             raise Failed(f"sauti {' '.join(map(str, args))} at {self.name}: exit {done.returncode}: "
                          f"{done.stderr.strip()}")
@@ -147,11 +148,11 @@ class Network:
         self.passphrase.write_text(PASSPHRASE + "\n", encoding="ascii")
         self.nodes = {}
 
-    def init(self, name="hq"):
+    def init(self, name="hq", env=None):
         """Makes the network and its headquarters."""
         hq = self.nodes[name] = Node(self, name)
         hq.sauti("init", self.name, "--name", name, "--listen", f"127.0.0.1:{hq.port}",
-                 "--root-dir", self.root / "root-ca", "--passphrase-file", self.passphrase)
+                 "--root-dir", self.root / "root-ca", "--passphrase-file", self.passphrase, env=env)
         return hq
 
     def invite(self, name, country, role="office"):
@@ -159,11 +160,12 @@ class Network:
         hq = next(iter(self.nodes.values()))
         return hq.json("node", "invite", name, "--country", country, "--role", role)["token"]
 
-    def join(self, name, country, role="office", config=""):
+    def join(self, name, country, role="office", config="", env=None):
         """Invites and joins a node; headquarters must be running and unlocked."""
         node = self.nodes[name] = Node(self, name)
         node.sauti("join", "-", "--listen", f"127.0.0.1:{node.port}",
-                   "--passphrase-file", self.passphrase, stdin=self.invite(name, country, role))
+                   "--passphrase-file", self.passphrase, stdin=self.invite(name, country, role),
+                   env=env)
         node.configure(config)
         return node
 

@@ -283,6 +283,17 @@ def images(records, roots, seed, count, target, base=None, only=None):
         yield number, at, kind, disk.marks
 
 
+def end_images(records, roots, seed, count, target):
+    """The same, all of the moment after the last record: a program has said that it is done."""
+    disk = Disk(records, roots)
+    while disk.at < len(records):
+        disk.step()
+    for number in range(count):
+        kind = KINDS[number % len(KINDS)]
+        disk.image(target, kind, random.Random(f"{seed} {number}"))
+        yield number, disk.at, kind, disk.marks
+
+
 # Runs and their images.
 
 class Run:
@@ -419,11 +430,33 @@ def record_node(build, directory, seed, imports, fault=None):
     return run
 
 
-def starts(build, run, image, marks):
+def record_made(build, directory, name, fault=None):
+    """Records how a node is made: "hq" by sauti init, another by sauti join; the Run."""
+    directory = Path(directory).resolve()
+    network, trace = Network(directory / "network", build, "power.example"), directory / "trace"
+    roots = [network.root / name] + ([network.root / "root-ca"] if name == "hq" else [])
+    recorded = environment(build, roots, trace, fault)
+    try:
+        if name == "hq":
+            port = network.init(env=recorded).port
+        else:
+            network.init().start()
+            port = network.join(name, "CAF", env=recorded).port
+    finally:
+        for node in network.nodes.values():
+            if node.process is not None:
+                node.kill()
+    add_mark(trace, "made")
+    run = Run(directory, trace, roots, lambda image: ["true"])
+    run.port = port
+    return run
+
+
+def starts(build, run, image, marks, name="caf"):
     """Starts a real sautid on a copy of an image of record_node; what is wrong, "" is nothing."""
     shutil.rmtree(run.directory / "started", ignore_errors=True)
     shutil.copytree(image, run.directory / "started")
-    office = Node(Network(run.directory / "started", build, "power.example"), "caf", run.port)
+    office = Node(Network(run.directory / "started", build, "power.example"), name, run.port)
     try:
         office.start()
         codes = {c["code"] for c in office.json("case", "list")}
@@ -435,7 +468,7 @@ def starts(build, run, image, marks):
         if office.json("status")["alarms"]:
             return f"alarms: {office.json('status')['alarms']}"
         # An office with no link works at once after a power cut (DESIGN 10).
-        office.sauti("case", "open")
+        office.sauti("case", "open", "--office", "CAF")
         return ""
     except Failed as e:
         return str(e)

@@ -25,6 +25,7 @@ static size_t root_count;
 static ino_t inodes[INODES_MAX]; /* every file and directory below the roots that was opened */
 static size_t inode_count;
 static bool fault_flush, fault_directory, fault_synchronous;
+static const char *fault_part = ""; /* of the paths that it is about */
 
 /* The C library's own. */
 static struct {
@@ -68,6 +69,21 @@ static void roots_read(void)
 	}
 }
 
+/* KIND or KIND:PART */
+static void fault_read(const char *fault)
+{
+	size_t size;
+
+	if (fault == NULL)
+		return;
+	size = strcspn(fault, ":");
+	fault_flush = strncmp(fault, "flush", size) == 0;
+	fault_directory = strncmp(fault, "directory", size) == 0;
+	fault_synchronous = strncmp(fault, "synchronous", size) == 0;
+	if (fault[size] == ':')
+		fault_part = fault + size + 1;
+}
+
 static void start(void)
 {
 	static const struct {
@@ -94,7 +110,7 @@ static void start(void)
 		{"fsync", (void **)&real.fsync},
 		{"fdatasync", (void **)&real.fdatasync},
 	};
-	const char *path = getenv("RECORD_TRACE"), *fault = getenv("RECORD_FAULT");
+	const char *path = getenv("RECORD_TRACE");
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if ((*all[i].to = dlsym(RTLD_NEXT, all[i].name)) == NULL)
@@ -102,9 +118,7 @@ static void start(void)
 	if (path == NULL)
 		return;
 	roots_read();
-	fault_flush = fault != NULL && strcmp(fault, "flush") == 0;
-	fault_directory = fault != NULL && strcmp(fault, "directory") == 0;
-	fault_synchronous = fault != NULL && strcmp(fault, "synchronous") == 0;
+	fault_read(getenv("RECORD_FAULT"));
 	trace = real.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (trace < 0)
 		stop(path);
@@ -226,11 +240,26 @@ static bool ours(int fd, struct stat *st)
 	return found;
 }
 
+/* Is this file one that the planted fault is about? */
+static bool is_faulty(int fd)
+{
+	char link[64], path[PATH_MAX];
+	ssize_t size;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	size = readlink(link, path, sizeof(path) - 1);
+	if (size < 0)
+		return false;
+	path[size] = '\0';
+	return strstr(path, fault_part) != NULL;
+}
+
 static bool is_synchronous(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 
-	return flags >= 0 && (flags & (O_SYNC | O_DSYNC)) != 0 && !fault_synchronous;
+	return flags >= 0 && (flags & (O_SYNC | O_DSYNC)) != 0 &&
+	       !(fault_synchronous && is_faulty(fd));
 }
 
 /* Calls. */
@@ -501,7 +530,7 @@ static int flush(int fd, bool data_only)
 
 	if (!enter_ours(fd, &st))
 		return data_only ? real.fdatasync(fd) : real.fsync(fd);
-	if (!(S_ISDIR(st.st_mode) ? fault_directory : fault_flush)) {
+	if (!(S_ISDIR(st.st_mode) ? fault_directory : fault_flush) || !is_faulty(fd)) {
 		rc = data_only ? real.fdatasync(fd) : real.fsync(fd);
 		if (rc == 0)
 			add((struct record_header){.kind = RECORD_FLUSH, .inode = st.st_ino}, NULL,

@@ -11,6 +11,8 @@
  *                    flush       fsync and fdatasync of files do nothing
  *                    directory   fsync of directories does nothing
  *                    synchronous O_SYNC and O_DSYNC mean nothing
+ *                  and with ":PART" behind it only for paths with PART in them, so that a program
+ *                  with two files can be shown to depend on the order of their flushes
  *
  * sync_file_range, which promises nothing, and msync of a map are not recorded.
  *

@@ -57,6 +57,7 @@ static void must(enum err err, const struct errctx *ctx)
 	exit(1);
 }
 
+/* With a guard, it is opened here, in NODE_DIRECTORY.guard, and given to the writer. */
 static void start(struct drive *drive)
 {
 	struct errctx ctx = {""};

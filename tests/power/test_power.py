@@ -62,6 +62,32 @@ class Images(Power):
         self.survives(run, 6, 30, also=also)
 
 
+class Made(Power):
+    """Once init or join has returned, the node is there, whatever was not flushed."""
+
+    def wrong(self, name, fault=None):
+        run = power.record_made(BUILD, self.directory, name, fault)
+        images = power.end_images(run.records, run.roots, 7, 6, self.directory / "image")
+        found = []
+        for number, _, kind, marks in images:
+            image = self.directory / "image"
+            wrong = power.starts(BUILD, run, image, marks, name)
+            if name == "hq" and not (image / "root-ca" / "root.key").is_file():
+                wrong = "the root key is gone"
+            if wrong:
+                found.append(f"image {number}, '{kind}': {wrong}")
+        return found
+
+    def test_init(self):
+        self.assertEqual(self.wrong("hq"), [])
+
+    def test_join(self):
+        self.assertEqual(self.wrong("caf"), [])
+
+    def test_a_disk_that_lies_is_found(self):
+        self.assertTrue(self.wrong("caf", "directory"))
+
+
 class Planted(Power):
     """The tests above can fail."""
 
@@ -74,6 +100,10 @@ class Planted(Power):
 
     def test_flush_of_directories_does_nothing(self):
         self.assertTrue(self.found("directory"))
+
+    def test_flush_of_one_file_does_nothing(self):
+        """Keys are durable and the entries sealed with them are not: acknowledged, and gone."""
+        self.assertTrue(self.found("flush:/store/data.mdb"))
 
     def test_synchronous_writes_are_not(self):
         self.assertTrue(self.found("synchronous"))
