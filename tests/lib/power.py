@@ -1,7 +1,7 @@
 """Power loss: what a disk can look like when the power goes, from a trace of what was done to it.
 
 tests/lib/record.c writes the trace: every write, change of size, change of a directory and flush,
-in the order of the disk, and marks of what the program said meanwhile. A Replay goes through it up
+in the order of the disk, and marks of what the program said meanwhile. A Disk goes through it up
 to a moment, the cut, and makes an image of the disk as it may be found afterwards:
 
 - what a finished flush covers is there: of a file all that was done to it before, of a directory
@@ -247,17 +247,20 @@ class Disk:
 
 
 def cuts(records, seed, count):
-    """The moments of `count` images, each (at, number): before and after flushes, and anywhere."""
+    """The moments of `count` images, each (at, number): mostly where much is under way."""
     rng = random.Random(seed)
-    flushes = [i for i, r in enumerate(records) if r.kind == "F" or r.kind == "W" and r.synchronous]
+    flushes = [i for i, r in enumerate(records) if r.kind == "F"]
+    barriers = flushes + [i + 1 for i, r in enumerate(records) if r.kind == "W" and r.synchronous]
     found = []
     for number in range(count):
         if number % PREFIXES == 0:
             flush = rng.choice(flushes)
         if is_prefix(number):
             at = flush
-        elif number % 4 != 3:
-            at = rng.choice(flushes) + rng.randint(0, 1)
+        elif number % 8 < 5:
+            at = rng.choice(barriers)  # a flush begins, or a synchronous write is under way
+        elif number % 8 < 7:
+            at = min(rng.choice(barriers) + 1, len(records))  # it is done
         else:
             at = rng.randint(0, len(records))
         found.append((at, number))

@@ -275,12 +275,14 @@ static int open_recorded(int directory, const char *name, int flags, mode_t mode
 	known = trace >= 0 && path_of(directory, name, path);
 	was = known && faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	fd = real.openat(directory, name, flags, mode);
-	if (fd >= 0 && known && fstat(fd, &st) == 0 &&
-		(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) {
+	known = known && fd >= 0 && fstat(fd, &st) == 0;
+	/* A directory by its own name: opened as "..", it may be above the roots. */
+	if (known && S_ISDIR(st.st_mode)) {
+		known = path_of(fd, ".", path);
+		path[strlen(path) - 2] = '\0';
+	}
+	if (known && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) {
 		inode_note(st.st_ino);
-		/* A directory by its own name: it may have been opened as "..". */
-		if (S_ISDIR(st.st_mode) && path_of(fd, ".", path))
-			path[strlen(path) - 2] = '\0';
 		add_path(was ? RECORD_OPEN : RECORD_CREATE, st.st_ino, path);
 		if (was && (flags & O_TRUNC) != 0 && S_ISREG(st.st_mode))
 			add((struct record_header){.kind = RECORD_SIZE, .inode = st.st_ino}, NULL,

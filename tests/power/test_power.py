@@ -67,7 +67,7 @@ class Made(Power):
 
     def wrong(self, name, fault=None):
         run = power.record_made(BUILD, self.directory, name, fault)
-        images = power.end_images(run.records, run.roots, 7, 6, self.directory / "image")
+        images = power.end_images(run.records, run.roots, 7, 4, self.directory / "image")
         found = []
         for number, _, kind, marks in images:
             image = self.directory / "image"
