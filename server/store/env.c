@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -151,50 +152,42 @@ static enum err readers_reserve(struct env *env, struct errctx *ctx)
 	return rc == 0 ? OK : env_error(env, rc, "reserve lock.mdb", ctx);
 }
 
-/* LMDB writes the first head of a new file without a sync, and the first commit over it: when the
- * power goes in between, what is left may be no file of LMDB's, and would never open again. So a
- * new file stands beside a mark until its head is on the disk. A start that finds the mark begins
- * anew: nothing in that file was ever acknowledged. */
-static const char making[] = "making", data_file[] = "data.mdb";
-
-static enum err making_begin(struct env *env, bool *ret_making, struct errctx *ctx)
+/* A new data file is made beside its place and moved there whole: if its first pages were cut short
+ * LMDB could not open it ever after, and nobody could tell that from damage. */
+static enum err data_make(struct env *env, struct errctx *ctx)
 {
-	int fd;
+	char path[PATH_MAX];
+	MDB_env *mdb;
+	int rc;
 
-	if (faccessat(env->directory, data_file, F_OK, 0) == 0 &&
-		faccessat(env->directory, making, F_OK, 0) != 0)
+	if (faccessat(env->directory, "data.mdb", F_OK, 0) == 0)
 		return OK;
-	fd = openat(env->directory, making, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return env_error(env, errno, "mark as being made", ctx);
-	close(fd);
-	if (unlinkat(env->directory, data_file, 0) != 0 && errno != ENOENT)
-		return env_error(env, errno, "remove what was half made", ctx);
-	if (fsync(env->directory) != 0)
-		return env_error(env, errno, "sync directory", ctx);
-	*ret_making = true;
-	return OK;
-}
-
-static enum err making_end(struct env *env, struct errctx *ctx)
-{
-	int rc = mdb_env_sync(env->mdb, 1);
-
+	if (errno != ENOENT)
+		return env_error(env, errno, "look for data.mdb", ctx);
+	if ((size_t)snprintf(path, sizeof(path), "%s/data.new", env->path) >= sizeof(path))
+		return err_set(ctx, ERR_LIMIT, "path too long: %.100s..", env->path);
+	if (unlinkat(env->directory, "data.new", 0) != 0 && errno != ENOENT)
+		return env_error(env, errno, "remove data.new", ctx);
+	rc = mdb_env_create(&mdb);
 	if (rc != MDB_SUCCESS)
-		return env_error(env, rc, "sync", ctx);
-	if (unlinkat(env->directory, making, 0) != 0)
-		return env_error(env, errno, "mark as made", ctx);
+		return env_error(env, rc, "create", ctx);
+	rc = mdb_env_set_mapsize(mdb, env->map_size);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_open(mdb, path, MDB_NOTLS | MDB_NOSUBDIR | MDB_NOLOCK, 0600);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_sync(mdb, 1);
+	mdb_env_close(mdb);
+	if (rc != MDB_SUCCESS)
+		return env_error(env, rc, "make data.new", ctx);
+	if (renameat(env->directory, "data.new", env->directory, "data.mdb") != 0)
+		return env_error(env, errno, "rename data.new", ctx);
 	return OK;
 }
 
-static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
+static enum err map_open(struct env *env, struct errctx *ctx)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	bool new = false;
 	int rc, dead;
 
-	TRY(making_begin(env, &new, ctx));
-	env->map_size = map_size + (page - map_size % page) % page;
 	rc = mdb_env_create(&env->mdb);
 	if (rc != MDB_SUCCESS) {
 		env->mdb = NULL;
@@ -211,9 +204,6 @@ static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
 		rc = mdb_reader_check(env->mdb, &dead);
 	if (rc != MDB_SUCCESS)
 		return env_error(env, rc, "map", ctx);
-	if (new)
-		TRY(making_end(env, ctx));
-	/* Always: an earlier start may have been killed before it came here. */
 	if (fsync(env->directory) != 0)
 		return env_error(env, errno, "sync directory", ctx);
 	return OK;
@@ -221,20 +211,22 @@ static enum err map_open(struct env *env, size_t map_size, struct errctx *ctx)
 
 enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *ctx)
 {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct env *env = mem_zalloc(sizeof(*env));
 	enum err err;
 
 	if (env == NULL)
 		return ERR_NOMEM;
 	env->directory = env->lock = -1;
+	env->map_size = opts->map_size + (page - opts->map_size % page) % page;
 	env->path = mem_strdup(opts->path);
 	if (env->path == NULL) {
 		err = ERR_NOMEM;
 		goto fail;
 	}
 	if ((err = directory_open(env, ctx)) != OK || (err = lock_take(env, ctx)) != OK ||
-		(err = readers_reserve(env, ctx)) != OK ||
-		(err = map_open(env, opts->map_size, ctx)) != OK)
+		(err = readers_reserve(env, ctx)) != OK || (err = data_make(env, ctx)) != OK ||
+		(err = map_open(env, ctx)) != OK)
 		goto fail;
 	*ret = env;
 	return OK;
@@ -275,7 +267,7 @@ uint64_t env_file_bytes(const struct env *env)
 	struct stat st;
 
 	/* Never open it: closing would drop LMDB's own locks. */
-	return fstatat(env->directory, data_file, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
+	return fstatat(env->directory, "data.mdb", &st, 0) == 0 ? (uint64_t)st.st_size : 0;
 }
 
 static MDB_val to_val(struct bytes bytes)

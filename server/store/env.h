@@ -34,8 +34,7 @@ struct env_opts {
 	const char *path; /* directory; made with mode 0700 when missing, its parent is not */
 	size_t map_size;  /* bytes, rounded up to pages; never less than the file has */
 };
-/* Takes the directory's lock file for the life of the env, clears dead readers. A data file that
- * was being made when the power went is made anew: the file `making` beside it says so. */
+/* Takes the directory's lock file for the life of the env, clears dead readers. */
 enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *ctx) MUST_USE;
 void env_close(struct env *env); /* no transaction may be open; NULL is fine */
 void env_tidy(struct env *env);  /* clears the slots of readers that died */
