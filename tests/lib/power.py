@@ -371,15 +371,14 @@ def record_drive(build, directory, seed, steps, fault=None, args=()):
     """Runs power_drive under the recorder in a directory of its own; the Run."""
     programs = Path(build) / "tests" / "power"
     directory = Path(directory).resolve()
-    roots = [directory / "node", directory / "node.guard"]
-    for root in roots:
-        root.mkdir(parents=True)
-    subprocess.run([programs / "power_drive", roots[0], str(seed), str(steps), *args], check=True,
-                   env=environment(build, roots, directory / "trace", fault), timeout=300)
-    shutil.rmtree(roots[0])
-    shutil.rmtree(roots[1])
-    return Run(directory, directory / "trace", roots,
-               lambda image: [programs / "power_check", "drive", Path(image) / "node"])
+    root, base = directory / "disk", directory / "base"
+    for place in (root, base / "disk"):
+        (place / "node").mkdir(parents=True)
+    subprocess.run([programs / "power_drive", root / "node", str(seed), str(steps), *args], check=True,
+                   env=environment(build, [root], directory / "trace", fault), timeout=300)
+    shutil.rmtree(root)
+    return Run(directory, directory / "trace", [root],
+               lambda image: [programs / "power_check", "drive", Path(image) / "disk" / "node"], base)
 
 
 def case_line(number):

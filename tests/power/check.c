@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "tests/power/guard.h"
 #include "tests/power/workload.h"
 
 enum { MARK_MAX = 400, MARK_SIZES = 4096, NODE_LOGS = 64 };
@@ -30,6 +31,7 @@ struct check {
 	struct place place;
 	char keyring[300];
 	struct bench bench;
+	struct power_guard guard;
 	struct expected logs[POWER_LOGS];
 	uint64_t keys, invites, commits;
 };
@@ -53,15 +55,28 @@ static void must(enum err err, const struct errctx *ctx, const char *what)
 }
 
 /*
- * The guard's rules, when there is a guard (DESIGN 10): it stands in NODE_DIRECTORY.guard of the
- * same image. After a loss of power alone its verdict must be "go on", and the store is never
- * behind what it says: it is written after the commit and before the acknowledgement. This is the
- * one place to fill in, with the interface of server/store/guard.h: open it, give it the own log's
- * size, root and the commit number as they are in the store, want "go on".
+ * The guard's rules (DESIGN 10): it is written after the commit and before the acknowledgement. So
+ * after a loss of power alone the store is what it remembers or one commit more, and its verdict is
+ * to go on; "new" only as long as nothing was acknowledged.
  */
-static void guard_check(const struct check *check)
+static void guard_is_right(struct check *check, const char *directory)
 {
-	(void)check;
+	struct power_guard *guard = &check->guard;
+	uint64_t commits = bench_commits(&check->bench);
+	struct errctx ctx = {""};
+
+	must(power_guard_begin(guard, &check->bench, directory, &ctx), &ctx, "guard");
+	if (strcmp(guard->verdict, "none") == 0)
+		return;
+	if (strcmp(guard->verdict, "same") != 0 &&
+		(strcmp(guard->verdict, "new") != 0 || check->commits > 0))
+		bad("the guard says '%s' after a power loss: %s", guard->verdict, guard->why.text);
+	if (guard->commit > commits || guard->commit < check->commits ||
+		guard->size < check->logs[0].size)
+		bad("the guard remembers commit %" PRIu64 " and %" PRIu64
+		    " entries; the store is at commit %" PRIu64 ", acknowledged were %" PRIu64
+		    " and %" PRIu64,
+			guard->commit, guard->size, commits, check->commits, check->logs[0].size);
 }
 
 /* Marks. */
@@ -72,7 +87,7 @@ static void mark_read(struct check *check, const char *text)
 	uint64_t a = 0, b = 0;
 
 	/* The store opens whenever the power went, also before that mark. */
-	if (strcmp(text, "opened") == 0)
+	if (strncmp(text, "opened ", 7) == 0)
 		return;
 	if (sscanf(text, "sent %u %" SCNu64, &log, &a) == 2 && log < POWER_LOGS) {
 		struct expected *e = &check->logs[log];
@@ -256,7 +271,7 @@ static void log_check(struct check *check, unsigned number)
 	struct tlog log;
 	enum err err;
 
-	power_log(&log, number, 0);
+	power_log_init(&log, number);
 	err = store_head(check->bench.store, &log.origin, &head, &ctx);
 	tlog_release(&log);
 	if (err == ERR_NOTFOUND && !e->held)
@@ -348,7 +363,7 @@ static void keyring_check(struct check *check)
 
 static void store_open_again(struct check *check)
 {
-	struct store_opts opts = {check->place.store, NETWORK, NODE, 0};
+	struct store_opts opts = {.path = check->place.store, .network = NETWORK, .node = NODE};
 	struct errctx ctx = {""};
 	struct store *store;
 
@@ -366,11 +381,12 @@ static void drive_check(struct check *check, const char *directory)
 	if (bench_commits(&check->bench) < check->commits)
 		bad("%" PRIu64 " commits acknowledged, %" PRIu64 " held", check->commits,
 			bench_commits(&check->bench));
-	guard_check(check);
+	guard_is_right(check, directory);
 	invites_check(check);
 	for (unsigned i = 0; i < POWER_LOGS; i++)
 		log_check(check, i);
 	bench_close(&check->bench);
+	power_guard_end(&check->guard);
 	keyring_check(check);
 	store_open_again(check);
 	bench_close(&check->bench);
@@ -398,7 +414,7 @@ static void node_mark(struct store *store, const char *text)
 static void node_check(const char *directory, const char *network, const char *node)
 {
 	char path[300], line[MARK_MAX];
-	struct store_opts opts = {path, network, node, 0};
+	struct store_opts opts = {.path = path, .network = network, .node = node};
 	struct errctx ctx = {""};
 	struct keyring *keyring;
 	struct log_head *heads;

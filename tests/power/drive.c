@@ -4,9 +4,8 @@
  *
  *	power_drive NODE_DIRECTORY SEED STEPS [--ack-early]
  *
- * With an odd seed the directories of store and keyring are there before, as a start leaves them
- * that was killed right after making them. --ack-early is the planted fault of a program that
- * acknowledges what it has only submitted.
+ * With an odd seed it begins as if a start had been killed before. --ack-early is the planted fault
+ * of a program that acknowledges what it has only submitted.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,10 +13,12 @@
 #include <sys/stat.h>
 
 #include "tests/lib/record.h"
+#include "tests/power/guard.h"
 #include "tests/power/workload.h"
 
 struct drive {
 	struct bench bench;
+	struct power_guard guard;
 	char keyring_path[300];
 	struct keyring *keyring;
 	struct tlog logs[POWER_LOGS];
@@ -57,19 +58,21 @@ static void must(enum err err, const struct errctx *ctx)
 	exit(1);
 }
 
-/* With a guard, it is opened here, in NODE_DIRECTORY.guard, and given to the writer. */
 static void start(struct drive *drive)
 {
 	struct errctx ctx = {""};
 
 	bench_open(&drive->bench, 0);
+	must(power_guard_begin(&drive->guard, &drive->bench, drive->bench.place.directory, &ctx),
+		&ctx);
 	must(keyring_open(drive->keyring_path, &drive->keyring, &ctx), &ctx);
-	mark("opened");
+	mark("opened %s", drive->guard.verdict);
 }
 
 static void stop(struct drive *drive)
 {
 	bench_close(&drive->bench);
+	power_guard_end(&drive->guard);
 	keyring_close(drive->keyring);
 }
 
@@ -197,6 +200,17 @@ static void run(struct drive *drive, uint64_t steps)
 	stop(drive);
 }
 
+/* What a start leaves that was killed right after making its directories. */
+static void killed_start(struct drive *drive)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s.guard", drive->bench.place.directory);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(mkdir(drive->bench.place.store, 0700), 0);
+	assert_int_equal(mkdir(drive->keyring_path, 0700), 0);
+}
+
 int main(int argc, char **argv)
 {
 	struct drive drive = {0};
@@ -210,11 +224,9 @@ int main(int argc, char **argv)
 	power_place(&drive.bench.place, drive.keyring_path, argv[1]);
 	assert_ok(crypto_init());
 	for (unsigned i = 0; i < POWER_LOGS; i++)
-		tlog_init(&drive.logs[i], i);
-	if (strtoull(argv[2], NULL, 10) % 2 == 1) {
-		assert_int_equal(mkdir(drive.bench.place.store, 0700), 0);
-		assert_int_equal(mkdir(drive.keyring_path, 0700), 0);
-	}
+		power_log_init(&drive.logs[i], i);
+	if (strtoull(argv[2], NULL, 10) % 2 == 1)
+		killed_start(&drive);
 	run(&drive, strtoull(argv[3], NULL, 10));
 	for (unsigned i = 0; i < POWER_LOGS; i++)
 		tlog_release(&drive.logs[i]);

@@ -105,6 +105,16 @@ class Planted(Power):
         """Keys are durable and the entries sealed with them are not: acknowledged, and gone."""
         self.assertTrue(self.found("flush:/store/data.mdb"))
 
+    @unittest.skipUnless((SOURCE / "server" / "store" / "guard.h").is_file(), "there is no guard")
+    def test_flush_of_the_guard_does_nothing(self):
+        self.assertTrue(self.found("flush:node.guard"))
+
+    @unittest.skipUnless((SOURCE / "server" / "store" / "guard.h").is_file(), "there is no guard")
+    def test_store_is_behind_its_guard(self):
+        """As if the guard were written before the commit."""
+        run = power.record_drive(BUILD, self.directory, 8, 40, "synchronous:/store/")
+        self.assertTrue(any("behind" in failure[3] for failure in run.failures(8, 100)))
+
     def test_synchronous_writes_are_not(self):
         self.assertTrue(self.found("synchronous"))
 

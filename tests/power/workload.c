@@ -7,6 +7,19 @@
 
 enum { BIG_EVERY = 97, BIG_SIZE_MAX = 60000, WRITE_ENTRIES = 512 };
 
+void power_log_init(struct tlog *log, unsigned number)
+{
+	char node[16];
+	uint8_t random[8] = {0};
+
+	tlog_init(log, number);
+	snprintf(node, sizeof(node), "other%u", number);
+	put_u32be(random + 4, number);
+	if (number > 0)
+		assert_ok(
+			origin_make(bytes_str(NETWORK), bytes_str(node), 1, random, &log->origin));
+}
+
 void power_entry(struct buf *out, unsigned log, uint64_t index)
 {
 	size_t before = out->size;
@@ -46,7 +59,7 @@ struct store_write *power_write(struct tlog *log, size_t count)
 
 void power_log(struct tlog *log, unsigned number, uint64_t size)
 {
-	tlog_init(log, number);
+	power_log_init(log, number);
 	while (log->compact.size < size) {
 		uint64_t left = size - log->compact.size;
 

@@ -3,7 +3,7 @@
  * from their number, and the sentences ("marks") in which the program says what it did. A mark
  * stands in the recorder's trace between the writes; the checker reads those before the cut.
  *
- *   opened                   the store was opened
+ *   opened VERDICT           the store was opened; what the guard said of it
  *   sent LOG SIZE            a write that makes the log this long is submitted
  *   held LOG SIZE CHECKPOINT ... is acknowledged, with the checkpoint of this size (0: none yet)
  *   cosigned LOG MIRROR SIZE a cosignature is acknowledged
@@ -19,7 +19,9 @@
 
 enum { POWER_LOGS = 4, POWER_MIRRORS = 3, POWER_INVITES = 64 };
 
-/* Log 0 is the node's own, the others are replicas: these get a checkpoint now and then only. */
+/* Log 0 is the node's own, the others are replicas of other nodes' logs: these get a checkpoint now
+ * and then only. As tlog_init. */
+void power_log_init(struct tlog *log, unsigned number);
 
 /* As entry_make, and some of tens of kilobytes, which LMDB keeps on pages of their own. */
 void power_entry(struct buf *out, unsigned log, uint64_t index);
