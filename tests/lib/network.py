@@ -47,6 +47,7 @@ class Node:
         self.dir = network.root / name
         self.port = port or free_port()
         self.process = None
+        self.env = {}  # of the daemon, besides ours
 
     # The command line.
 
@@ -83,17 +84,18 @@ class Node:
         path = self.network.root / f"{self.name}.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
-    def start_only(self, env=None):
-        """Starts the daemon, with an environment of its own if one is given, and waits for nothing."""
+    def start_only(self):
+        """Starts the daemon and waits for nothing."""
         with open(self.network.root / f"{self.name}.log", "ab") as log:
             self.process = subprocess.Popen([self.network.bin / "sautid", "--dir", self.dir],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True, env=env)
+                                            env={**os.environ, **self.env},
+                                            start_new_session=True)
         (self.network.root / f"{self.name}.pid").write_text(str(self.process.pid), encoding="ascii")
 
-    def start(self, unlock=True, env=None):
-        """start_only, and waits until it answers."""
-        self.start_only(env)
+    def start(self, unlock=True):
+        """Starts the daemon and waits until it answers."""
+        self.start_only()
 
         def answers():
             if self.process.poll() is not None:

@@ -409,7 +409,8 @@ def record_node(build, directory, seed, imports, fault=None):
         for root in roots:
             shutil.copytree(root, directory / "base" / root.name, ignore=shutil.ignore_patterns("run"))
         trace = directory / "trace"
-        office.start(env=environment(build, roots, trace, fault))
+        office.env = environment(build, roots, trace, fault)
+        office.start()
         origin, number = office.own()["origin"], 0
         for _ in range(imports):
             lines = [case_line(number + i) for i in range(rng.choice((1, 1, 2, 5, 40)))]
