@@ -147,18 +147,18 @@ static enum trouble trouble_of(int rc, enum err err)
 	}
 }
 
-/* The name of a directory must be as durable as what is in it. */
+/* The name of a directory must be as durable as what is in it; an earlier start may have been
+ * killed between making it and syncing its parent. */
 static enum err directory_open(struct env *env, struct errctx *ctx)
 {
-	bool made = !env->read_only && mkdir(env->path, 0700) == 0;
 	int parent, failed = 0;
 
-	if (!made && !env->read_only && errno != EEXIST)
+	if (!env->read_only && mkdir(env->path, 0700) != 0 && errno != EEXIST)
 		return env_error(env, errno, "make directory", ctx);
 	env->directory = open(env->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (env->directory < 0)
 		return env_error(env, errno, "open directory", ctx);
-	if (!made)
+	if (env->read_only)
 		return OK;
 	parent = openat(env->directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0 || fsync(parent) != 0)

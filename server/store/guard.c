@@ -69,11 +69,10 @@ static enum err slot_write(struct guard *guard, unsigned slot, const uint8_t byt
 /* The directory, the file with both slots in it, and their names are durable after this. */
 static enum err file_open(struct guard *guard, const char *directory, struct errctx *ctx)
 {
-	bool made = mkdir(directory, 0700) == 0;
 	int dir, parent, failed = 0;
 	struct stat st;
 
-	if (!made && errno != EEXIST)
+	if (mkdir(directory, 0700) != 0 && errno != EEXIST)
 		return guard_errno(guard, errno, "make directory of", ctx);
 	dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
@@ -93,7 +92,8 @@ static enum err file_open(struct guard *guard, const char *directory, struct err
 		failed = posix_fallocate(guard->fd, 0, FILE_SIZE);
 	if (failed == 0 && (fsync(guard->fd) != 0 || fsync(dir) != 0))
 		failed = errno;
-	if (failed == 0 && made) {
+	/* An earlier start may have been killed before this. */
+	if (failed == 0) {
 		parent = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (parent < 0 || fsync(parent) != 0)
 			failed = errno;

@@ -51,10 +51,11 @@ class Node:
 
     # The command line.
 
-    def sauti(self, *args, stdin=None, check=True):
+    def sauti(self, *args, stdin=None, check=True, env=None):
         """Runs sauti for this node; the completed process, with text."""
         done = subprocess.run([self.network.bin / "sauti", "--dir", self.dir, *map(str, args)],
-                              input=stdin, capture_output=True, text=True, timeout=300, check=False)
+                              input=stdin, capture_output=True, text=True, timeout=300, check=False,
+                              env=env)
         if check and done.returncode != 0:
             raise Failed(f"sauti {' '.join(map(str, args))} at {self.name}: exit {done.returncode}: "
                          f"{done.stderr.strip()}")
@@ -83,14 +84,18 @@ class Node:
         path = self.network.root / f"{self.name}.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
-    def start(self, unlock=True):
-        """Starts the daemon and waits until it answers."""
+    def start_only(self):
+        """Starts the daemon and waits for nothing."""
         with open(self.network.root / f"{self.name}.log", "ab") as log:
             self.process = subprocess.Popen([self.network.bin / "sautid", "--dir", self.dir],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env={**os.environ, **self.env},
                                             start_new_session=True)
         (self.network.root / f"{self.name}.pid").write_text(str(self.process.pid), encoding="ascii")
+
+    def start(self, unlock=True):
+        """Starts the daemon and waits until it answers."""
+        self.start_only()
 
         def answers():
             if self.process.poll() is not None:
@@ -145,11 +150,11 @@ class Network:
         self.passphrase.write_text(PASSPHRASE + "\n", encoding="ascii")
         self.nodes = {}
 
-    def init(self, name="hq"):
+    def init(self, name="hq", env=None):
         """Makes the network and its headquarters."""
         hq = self.nodes[name] = Node(self, name)
         hq.sauti("init", self.name, "--name", name, "--listen", f"127.0.0.1:{hq.port}",
-                 "--root-dir", self.root / "root-ca", "--passphrase-file", self.passphrase)
+                 "--root-dir", self.root / "root-ca", "--passphrase-file", self.passphrase, env=env)
         return hq
 
     def invite(self, name, country, role="office"):
@@ -157,11 +162,12 @@ class Network:
         hq = next(iter(self.nodes.values()))
         return hq.json("node", "invite", name, "--country", country, "--role", role)["token"]
 
-    def join(self, name, country, role="office", config=""):
+    def join(self, name, country, role="office", config="", env=None):
         """Invites and joins a node; headquarters must be running and unlocked."""
         node = self.nodes[name] = Node(self, name)
         node.sauti("join", "-", "--listen", f"127.0.0.1:{node.port}",
-                   "--passphrase-file", self.passphrase, stdin=self.invite(name, country, role))
+                   "--passphrase-file", self.passphrase, stdin=self.invite(name, country, role),
+                   env=env)
         node.configure(config)
         return node
 

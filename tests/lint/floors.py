@@ -59,6 +59,7 @@ FOREIGN = {
     "zstd_errors.h": ["cases"],
     "microhttpd.h": ["web"],
     "cmocka.h": [],
+    "dlfcn.h": [],
     "sanitizer/": [],
 }
 

@@ -1,11 +1,9 @@
-/*
- * A disk that keeps exactly what it was told is durable. What was submitted and not yet applied is
- * the world's to apply or to lose.
- */
+#include "tests/sim/disk.h"
+
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
-#include "tests/sim/world.h"
 
 struct disk_log *disk_find(struct disk *disk, const struct origin *origin)
 {
@@ -27,7 +25,7 @@ static struct disk_log *disk_make(struct disk *disk, const struct origin *origin
 
 	if (log != NULL)
 		return log;
-	assert(disk->log_count < LOGS_MAX);
+	assert(disk->log_count < DISK_LOGS_MAX);
 	log = &disk->logs[disk->log_count++];
 	*log = (struct disk_log){.origin = *origin};
 	buf_init(&log->checkpoint, LIMIT_NOTE_SIZE);
@@ -50,38 +48,133 @@ static void add_entries(struct disk_log *log, struct entries *entries)
 	}
 }
 
+/* In the order of names, as the real store has them. */
+static struct store_cosignature *cosignature_place(struct disk_log *log, const char *cosigner)
+{
+	size_t at = 0;
+
+	while (at < log->cosigned_count && strcmp(log->cosigned[at].cosigner, cosigner) < 0)
+		at++;
+	if (at < log->cosigned_count && strcmp(log->cosigned[at].cosigner, cosigner) == 0)
+		return &log->cosigned[at];
+	assert(log->cosigned_count < DISK_COSIGNERS_MAX);
+	memmove(&log->cosigned[at + 1], &log->cosigned[at],
+		(log->cosigned_count - at) * sizeof(log->cosigned[0]));
+	log->cosigned_count++;
+	log->cosigned[at] = (struct store_cosignature){.size = 0};
+	buf_init(&log->cosigned[at].line, LIMIT_NOTE_SIZE);
+	snprintf(log->cosigned[at].cosigner, sizeof(log->cosigned[at].cosigner), "%s", cosigner);
+	return &log->cosigned[at];
+}
+
 static void add_cosignature(struct disk_log *log, const struct store_write *write)
 {
-	struct store_cosignature *c = NULL;
+	struct store_cosignature *c = cosignature_place(log, write->cosigner);
 
-	for (size_t i = 0; i < log->cosigned_count; i++)
-		if (strcmp(log->cosigned[i].cosigner, write->cosigner) == 0)
-			c = &log->cosigned[i];
-	if (c == NULL) {
-		assert(log->cosigned_count < NODES_MAX);
-		c = &log->cosigned[log->cosigned_count++];
-		buf_init(&c->line, LIMIT_NOTE_SIZE);
-		snprintf(c->cosigner, sizeof(c->cosigner), "%s", write->cosigner);
-	}
 	c->size = write->cosigned_size;
 	buf_clear(&c->line);
 	buf_put(&c->line, buf_bytes(&write->cosignature));
 }
 
-void disk_apply(struct disk *disk, const struct store_write *write)
+static enum err checkpoint_check(const struct store_write *write, uint64_t size)
+{
+	struct checkpoint checkpoint;
+
+	TRY(write->checkpoint.err);
+	if (write->checkpoint.size == 0)
+		return OK;
+	TRY(checkpoint_peek(buf_bytes(&write->checkpoint), &checkpoint, NULL));
+	return strcmp(checkpoint.origin.text, write->origin.text) == 0 && checkpoint.size <= size
+		       ? OK
+		       : ERR_INVALID;
+}
+
+static enum err check(struct disk *disk, const struct store_write *write)
+{
+	const struct disk_log *log = disk_find(disk, &write->origin);
+	uint64_t size = log != NULL ? log->size : 0;
+	size_t count = write->entries != NULL ? write->entries->count : 0;
+
+	TRY(origin_parse(bytes_str(write->origin.text), NULL, NULL));
+	if (log == NULL && disk->log_count == DISK_LOGS_MAX)
+		return ERR_LIMIT;
+	if (count > 0 && write->first != size)
+		return ERR_INVALID;
+	TRY(checkpoint_check(write, size + count));
+	return write->cosignature.err;
+}
+
+static void apply(struct disk *disk, const struct store_write *write)
 {
 	struct disk_log *log = disk_make(disk, &write->origin);
 
-	if (write->entries != NULL) {
-		assert(write->first == log->size);
+	if (write->entries != NULL)
 		add_entries(log, write->entries);
-	}
 	if (write->checkpoint.size > 0) {
 		buf_clear(&log->checkpoint);
 		buf_put(&log->checkpoint, buf_bytes(&write->checkpoint));
 	}
 	if (write->cosigner[0] != '\0')
 		add_cosignature(log, write);
+}
+
+enum err disk_apply(struct disk *disk, const struct store_write *write)
+{
+	TRY(check(disk, write));
+	apply(disk, write);
+	return OK;
+}
+
+void disk_submit(struct disk *disk, struct store_write *write)
+{
+	write->next = NULL;
+	if (disk->queue == NULL)
+		disk->queue = write;
+	else
+		disk->queue_last->next = write;
+	disk->queue_last = write;
+}
+
+static enum err reach(
+	struct disk *disk, const struct store_write *write, const struct disk_watch *watch)
+{
+	TRY(check(disk, write));
+	if (watch != NULL)
+		watch->durable(watch->arg, write);
+	apply(disk, write);
+	return OK;
+}
+
+struct store_write *disk_sync(struct disk *disk, enum err refused, const struct disk_watch *watch)
+{
+	struct store_write *list = disk->queue;
+
+	disk->queue = NULL;
+	for (struct store_write *write = list; write != NULL; write = write->next)
+		write->result = refused != OK ? refused : reach(disk, write, watch);
+	return list;
+}
+
+static struct store_write *shift(struct disk *disk)
+{
+	struct store_write *write = disk->queue;
+
+	disk->queue = write->next;
+	return write;
+}
+
+void disk_lose(struct disk *disk, size_t reached, const struct disk_watch *watch)
+{
+	while (disk->queue != NULL) {
+		struct store_write *write = shift(disk);
+
+		if (reached > 0) {
+			/* Nobody is left to hear that it was refused. */
+			write->result = reach(disk, write, watch);
+			reached--;
+		}
+		store_write_free(write);
+	}
 }
 
 static enum err leaf_node(void *arg, unsigned level, uint64_t index, struct hash *ret)
@@ -134,32 +227,41 @@ void disk_head(const struct disk_log *log, struct log_head *ret)
 	}
 }
 
-void disk_read(struct disk *disk, const struct store_read *read, struct store_batch *ret)
+enum err disk_read(struct disk *disk, const struct store_read *read, struct store_batch *ret)
 {
+	size_t count = 0, size = 0, count_max = read->count_max > 0 ? read->count_max : 1;
 	struct disk_log *log = disk_find(disk, &read->origin);
-	struct bytes list[LIMIT_BATCH_ENTRIES];
-	size_t count = 0, size = 0;
+	struct tree_source source = {leaf_node, log};
+	struct bytes *list;
+	enum err err;
 
-	assert(log != NULL && read->first < read->target && read->target <= log->size);
-	while (read->first + count < read->target && count < read->count_max) {
+	if (log == NULL)
+		return ERR_NOTFOUND;
+	if (read->first >= read->target || read->target > log->size)
+		return ERR_INVALID;
+	if (count_max > read->target - read->first)
+		count_max = (size_t)(read->target - read->first);
+	list = mem_array(count_max, sizeof(*list));
+	assert(list != NULL);
+	while (count < count_max) {
 		struct bytes entry = disk_entry(log, read->first + count);
 
-		if (count > 0 && size + entry.size > read->size_max)
+		if (count > 0 && (size > read->size_max || entry.size > read->size_max - size))
 			break;
 		list[count++] = entry;
 		size += entry.size;
 	}
-	enum err err = entries_make(list, count, &ret->entries);
-
+	err = entries_make(list, count, &ret->entries);
 	assert(err == OK);
-	struct tree_source source = {leaf_node, log};
-
+	mem_free(list);
 	err = tree_prove_consistency(&source, read->first + count, read->target, &ret->proof);
 	assert(err == OK);
+	return OK;
 }
 
 void disk_release(struct disk *disk)
 {
+	disk_lose(disk, 0, NULL);
 	for (size_t i = 0; i < disk->log_count; i++) {
 		struct disk_log *log = &disk->logs[i];
 

@@ -293,7 +293,8 @@ static void genesis(struct world *world)
 	for (size_t i = 0; i < world->node_count; i++)
 		if (world->nodes[i].admitted) {
 			check_durable(world, &world->nodes[i], write);
-			disk_apply(&world->nodes[i].disk, write);
+			err = disk_apply(&world->nodes[i].disk, write);
+			assert(err == OK);
 		}
 	store_write_free(write);
 	for (size_t i = 0; i < NODES_MAX + 2; i++)
@@ -474,10 +475,9 @@ static void do_close(struct world *world, const struct effect *effect)
 
 static void do_write(struct world *world, struct node *node, struct effect *effect)
 {
-	if (node->writes == NULL)
+	if (node->disk.queue == NULL)
 		plan(world, 2 + world_random(world, 40), ITEM_COMMIT, node);
-	*node->writes_end = effect->write;
-	node->writes_end = &effect->write->next;
+	disk_submit(&node->disk, effect->write);
 	effect->write = NULL;
 }
 
@@ -675,35 +675,38 @@ static void boot(struct world *world, struct node *node)
 
 static void commit(struct world *world, struct node *node);
 
+struct durable {
+	struct world *world;
+	struct node *node;
+};
+
+static void on_durable(void *arg, const struct store_write *write)
+{
+	struct durable *durable = arg;
+
+	check_durable(durable->world, durable->node, write);
+}
+
 static void crash(struct world *world, struct node *node)
 {
+	struct durable durable = {world, node};
+	struct disk_watch watch = {on_durable, &durable};
+	bool waits = node->disk.queue != NULL;
+
 	world->crashes++;
 	/* Power went while the disk was syncing: it got through, or it did not. */
-	if (node->writes != NULL && chance(world, 500)) {
+	if (waits && chance(world, 500)) {
 		world_say(
 			world, "%s loses power; its last commit had reached the disk", node->name);
-		for (struct store_write *w = node->writes; w != NULL; w = w->next) {
-			struct disk_log *log = disk_find(&node->disk, &w->origin);
-
-			if (w->entries != NULL && w->first != (log == NULL ? 0 : log->size))
-				continue;
-			check_durable(world, node, w);
-			disk_apply(&node->disk, w);
-		}
+		disk_lose(&node->disk, SIZE_MAX, &watch);
 	} else {
 		world_say(world, "%s loses power%s", node->name,
-			node->writes != NULL ? "; its last commit is lost" : "");
+			waits ? "; its last commit is lost" : "");
+		disk_lose(&node->disk, 0, &watch);
 	}
 	engine_free(node->engine);
 	node->engine = NULL;
 	node->life++;
-	while (node->writes != NULL) {
-		struct store_write *next = node->writes->next;
-
-		store_write_free(node->writes);
-		node->writes = next;
-	}
-	node->writes_end = &node->writes;
 	for (struct link *l = world->links; l != NULL; l = l->next)
 		for (size_t side = 0; side < 2; side++)
 			if (l->end[side].node == node && !l->dead) {
@@ -856,25 +859,14 @@ static void deliver(struct world *world, const struct item *item)
 
 static void commit(struct world *world, struct node *node)
 {
-	struct store_write *list = node->writes;
+	struct durable durable = {world, node};
+	struct disk_watch watch = {on_durable, &durable};
 	bool fails = world->faults && chance(world, 20);
+	struct store_write *list;
 
-	node->writes = NULL;
-	node->writes_end = &node->writes;
 	if (fails)
 		world_say(world, "%s: the disk refuses a commit", node->name);
-	for (struct store_write *w = list; w != NULL; w = w->next) {
-		struct disk_log *log = disk_find(&node->disk, &w->origin);
-
-		if (fails)
-			w->result = ERR_FULL;
-		else if (w->entries != NULL && w->first != (log == NULL ? 0 : log->size))
-			w->result = ERR_INVALID;
-		if (w->result != OK)
-			continue;
-		check_durable(world, node, w);
-		disk_apply(&node->disk, w);
-	}
+	list = disk_sync(&node->disk, fails ? ERR_FULL : OK, &watch);
 	while (list != NULL) {
 		struct store_write *next = list->next;
 
@@ -888,18 +880,15 @@ static void read_done(struct world *world, const struct item *item)
 {
 	struct event event = {.type = EVENT_READ, .ticket = item->read.ticket};
 	struct store_read read = item->read;
-	const struct disk_log *log = disk_find(&item->node->disk, &read.origin);
-
-	if (log == NULL || read.first >= read.target || read.target > log->size) {
+	/* A store may give less than the caps allow: streams of many batches. */
+	if (world->seed % 6 == 5)
+		read.count_max = 1 + world_random(world, 4);
+	if (disk_read(&item->node->disk, &read, &event.batch) != OK) {
 		world_fail(world, "%s reads entries %llu to %llu of %s, which it has not",
 			item->node->name, (unsigned long long)read.first,
 			(unsigned long long)read.target, read.origin.text);
 		return;
 	}
-	/* A store may give less than the caps allow: streams of many batches. */
-	if (world->seed % 6 == 5)
-		read.count_max = 1 + world_random(world, 4);
-	disk_read(&item->node->disk, &read, &event.batch);
 	step(world, item->node, &event);
 }
 
@@ -979,7 +968,8 @@ static void admit(struct world *world, struct node *node)
 
 		assert(err == OK && directory->size <= 64);
 		buf_put(&write->checkpoint, buf_bytes(&directory->checkpoint));
-		disk_apply(&node->disk, write);
+		err = disk_apply(&node->disk, write);
+		assert(err == OK);
 		store_write_free(write);
 		world_say(world, "%s joins", node->name);
 		boot(world, node);
@@ -1101,7 +1091,6 @@ static void begin(struct world *world, uint64_t seed, bool trace)
 	make_origin(world, "directory", &world->directory);
 	for (size_t i = 0; i < world->node_count; i++) {
 		world->nodes[i].number = i;
-		world->nodes[i].writes_end = &world->nodes[i].writes;
 		make_keys(world, &world->nodes[i]);
 		world->nodes[i].admitted = i == 0 || i + 1 < world->node_count || seed % 2 == 0;
 	}
@@ -1167,12 +1156,6 @@ void world_release(struct world *world)
 
 		engine_free(node->engine);
 		disk_release(&node->disk);
-		while (node->writes != NULL) {
-			struct store_write *next = node->writes->next;
-
-			store_write_free(node->writes);
-			node->writes = next;
-		}
 		signer_free(node->keys.node);
 		signer_free(node->keys.log);
 		signer_free(node->keys.mirror);

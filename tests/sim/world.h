@@ -5,7 +5,7 @@
  *
  *   world.c    the event queue, nodes, links, faults, workload
  *   hostile.c  a hacked node: what its engine says is changed on its way out
- *   disk.c     a store that loses what was not synced
+ *   disk.h     a store that loses what was not synced
  *   check.c    what must never happen, and what must have happened in the end
  *   main.c     sim --seed N [--quiet], sim --seeds FIRST COUNT
  */
@@ -16,31 +16,11 @@
 
 #include "certs/record.h"
 #include "replication/engine/engine.h"
+#include "tests/sim/disk.h"
 
 enum { NODES_MAX = 6, LOGS_MAX = NODES_MAX + 1, TICKETS_MAX = 4096 };
-
-/* disk.c: one log on one disk. */
-struct disk_log {
-	struct origin origin;
-	size_t size, capacity;
-	struct entries **block; /* for each index, the block it came in */
-	size_t *offset;         /* .. and its place there */
-	struct hash *leaf;
-	struct buf checkpoint;
-	struct store_cosignature cosigned[NODES_MAX];
-	size_t cosigned_count;
-};
-struct disk {
-	struct disk_log logs[LOGS_MAX];
-	size_t log_count;
-};
-struct disk_log *disk_find(struct disk *disk, const struct origin *origin);
-struct bytes disk_entry(const struct disk_log *log, size_t index);
-void disk_apply(struct disk *disk, const struct store_write *write); /* durable from here on */
-void disk_head(const struct disk_log *log, struct log_head *ret);
-void disk_read(struct disk *disk, const struct store_read *read, struct store_batch *ret);
-void disk_root(const struct disk_log *log, uint64_t size, struct hash *ret);
-void disk_release(struct disk *disk);
+_Static_assert((int)LOGS_MAX <= (int)DISK_LOGS_MAX, "the directory, and each node's log");
+_Static_assert((int)NODES_MAX <= (int)DISK_COSIGNERS_MAX, "each node cosigns");
 
 struct keys {
 	struct signer *node, *log, *mirror;
@@ -67,7 +47,6 @@ struct node {
 	struct keys keys;
 	struct engine *engine; /* NULL while it is down */
 	struct disk disk;
-	struct store_write *writes, **writes_end; /* submitted, not yet durable */
 	uint64_t life;    /* counts restarts: events of an earlier life are void */
 	uint64_t tick_at; /* the tick that is planned; UINT64_MAX: none */
 	bool admitted;

@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <ftw.h>
 #include <poll.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -398,10 +398,17 @@ bool alloc_failed(void)
 static _Atomic size_t syncs_left = SIZE_MAX, syncs;
 static _Atomic bool sync_has_failed;
 
-/* Stands before that of the C library: LMDB calls this one. */
+/* Stands before that of the C library, or of what is preloaded: LMDB calls this one. */
 int fdatasync(int fd)
 {
+	static int (*_Atomic next)(int);
+	int (*call)(int) = atomic_load(&next);
 	size_t left = atomic_load(&syncs_left);
+
+	if (call == NULL) {
+		call = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+		atomic_store(&next, call);
+	}
 
 	atomic_fetch_add(&syncs, 1);
 	if (left == 0) {
@@ -411,7 +418,7 @@ int fdatasync(int fd)
 	}
 	if (left != SIZE_MAX)
 		atomic_store(&syncs_left, left - 1);
-	return (int)syscall(SYS_fdatasync, fd);
+	return call(fd);
 }
 
 void sync_fail_after(size_t after)

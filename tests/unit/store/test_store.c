@@ -225,6 +225,17 @@ static void test_not_a_store(void **state)
 	close(fd);
 	assert_int_equal(open_as(directory, NETWORK, NODE, &ctx), ERR_CORRUPT);
 	assert_non_null(strstr(ctx.text, directory));
+	/* One that was being made when the power went is not in the way. */
+	snprintf(directory, sizeof(directory), "%s/half", bench->place.directory);
+	assert_int_equal(mkdir(directory, 0700), 0);
+	snprintf(path, sizeof(path), "%s/data.new", directory);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, garbage, 100), 100);
+	close(fd);
+	assert_int_equal(open_as(directory, NETWORK, NODE, &ctx), OK);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(open_as(directory, NETWORK, NODE, &ctx), OK);
 }
 
 /* Reading. */
