@@ -9,6 +9,7 @@
 #include "certs/keystore.h"
 #include "server/control/control.h"
 #include "server/internal.h"
+#include "server/log.h"
 
 enum { HANDSHAKE_MS = 10 * 1000 }; /* DESIGN 11: strangers */
 
@@ -251,6 +252,22 @@ static enum err start_surfaces(struct runtime *rt, struct errctx *ctx)
 	return control_server_new(rt, rt->paths.socket, &rt->control, ctx);
 }
 
+/* The beginning and the end of each step, not what is between. */
+static enum err tell_upgrade(void *arg, const struct migrate_progress *progress, struct errctx *ctx)
+{
+	const struct migrate_step *step = progress->step;
+
+	if (progress->done)
+		log_line(
+			LOG_INFO, "upgraded '%s' to format %u", progress->path, (unsigned)step->to);
+	else if (progress->transactions == 0)
+		log_line(LOG_INFO,
+			"upgrading '%s' from format %u to %u: %s. An older Sauti cannot open it "
+			"any more; going back needs the backup from before the upgrade",
+			progress->path, (unsigned)step->from, (unsigned)step->to, step->name);
+	return OK;
+}
+
 enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 {
 	TRY(config_load(config_file, &rt->config, ctx));
@@ -262,7 +279,11 @@ enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 			rt->paths.genesis, rt->genesis.network, rt->config.network);
 	TRY(load_identity(rt, ctx));
 	struct store_opts store = {
-		.path = rt->paths.store, .network = rt->genesis.network, .node = rt->node};
+		.path = rt->paths.store,
+		.network = rt->genesis.network,
+		.node = rt->node,
+		.watch = {.progress = tell_upgrade},
+	};
 
 	TRY(store_open(&store, &rt->store, ctx));
 	TRY(import_genesis(rt, ctx));

@@ -363,22 +363,6 @@ void txn_database(struct txn *txn, unsigned slot, const char *name)
 		txn->env->opened[slot] = true;
 }
 
-void txn_format(struct txn *txn, unsigned meta)
-{
-	struct bytes key = bytes_str("format"), value;
-	uint8_t format[4];
-
-	put_u32be(format, ENV_FORMAT);
-	if (!txn_get(txn, meta, key, &value))
-		txn_put(txn, meta, key, BYTES_ARRAY(format));
-	else if (value.size != sizeof(format))
-		txn_fail(txn, ERR_CORRUPT, "its format version is not readable");
-	else if (get_u32be(value.data) > ENV_FORMAT)
-		txn_fail(txn, ERR_VERSION,
-			"made by a newer Sauti: format %u, this one knows up to %u",
-			(unsigned)get_u32be(value.data), (unsigned)ENV_FORMAT);
-}
-
 bool txn_get(struct txn *txn, unsigned slot, struct bytes key, struct bytes *ret)
 {
 	MDB_val k = to_val(key), v;

@@ -26,7 +26,7 @@
 enum {
 	ENV_DATABASES = 8,
 	ENV_READERS = 126,
-	ENV_FORMAT = 0, /* the format version this program writes and the newest it reads */
+	ENV_FORMAT = 1, /* the format this program writes and the newest it reads: migrate.h */
 };
 
 struct env;
@@ -61,10 +61,6 @@ void txn_fail(struct txn *txn, enum err code, const char *format, ...)
 /* Opens the named database into a slot (< ENV_DATABASES); makes it when missing. Write
  * transactions only; when that transaction fails the env can only be closed. */
 void txn_database(struct txn *txn, unsigned slot, const char *name);
-/* Writes ENV_FORMAT into a new environment; ERR_VERSION sticks for a newer one. `meta` is a slot.
- */
-void txn_format(struct txn *txn, unsigned meta);
-
 /* False when it is not there, or on an error. The view is valid until the next write in the
  * transaction, or its end. */
 bool txn_get(struct txn *txn, unsigned slot, struct bytes key, struct bytes *ret);

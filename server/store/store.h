@@ -1,7 +1,7 @@
 /*
  * store: the node's logs in one LMDB environment (DESIGN 12).
  *
- *   meta          "format" -> u32be 0, "network", "node", "commits" -> u64be (commit number)
+ *   meta          "format" -> u32be 1, "network", "node", "commits" -> u64be (commit number)
  *   logs          origin -> log number u32be
  *   heads         log u32be -> size u64be, and the newest signed checkpoint
  *   entries       {log u32be, index u64be} -> entry bytes, appended in order
@@ -22,6 +22,7 @@
 #define SERVER_STORE_STORE_H
 
 #include "replication/engine/store.h"
+#include "server/store/migrate.h"
 
 struct store;
 
@@ -30,9 +31,12 @@ struct store_opts {
 	const char *network; /* must be those it was made with: ERR_INVALID otherwise */
 	const char *node;
 	size_t map_size; /* bytes; 0: 64 GiB, sparse */
+	struct migrate_watch watch;
 };
-/* ERR_BUSY: another process has it. ERR_VERSION: made by a newer Sauti. ERR_CORRUPT, ERR_IO,
- * ERR_DENIED, ERR_FULL, each naming the path. Stale readers are cleared. */
+/* ERR_BUSY: another process has it. ERR_VERSION: made by a newer Sauti; nothing was changed.
+ * ERR_CORRUPT, ERR_IO, ERR_DENIED, ERR_FULL, each naming the path. Stale readers are cleared. A
+ * store of an older format is brought up to date first (migrate.h); when that fails the next
+ * opening goes on with it. */
 enum err store_open(const struct store_opts *opts, struct store **ret, struct errctx *ctx) MUST_USE;
 void store_close(struct store *store); /* after its writer has stopped; NULL is fine */
 

@@ -45,7 +45,8 @@ static void on_wake(void *arg)
 
 void bench_open(struct bench *bench, size_t map_size)
 {
-	struct store_opts opts = {bench->place.store, NETWORK, NODE, map_size};
+	struct store_opts opts = {
+		.path = bench->place.store, .network = NETWORK, .node = NODE, .map_size = map_size};
 	struct errctx ctx = {""};
 
 	bench->map_size = map_size;

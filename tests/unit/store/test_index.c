@@ -126,9 +126,9 @@ static void flog_append(struct bench *bench, struct flog *log, uint64_t count)
 static void locate_is(struct bench *bench, const struct flog *log, uint64_t prefix,
 	const uint64_t *expected, size_t count)
 {
-	enum { MAX = 64 };
+	enum { MAX = STORE_LOCATE_SCAN };
 	uint8_t locator[LOCATOR_SIZE];
-	uint64_t found[MAX];
+	static uint64_t found[MAX];
 	size_t found_count;
 	struct errctx ctx = {""};
 

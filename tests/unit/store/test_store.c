@@ -95,7 +95,7 @@ static void test_new_store_is_empty(void **state)
 
 static enum err open_as(const char *path, const char *network, const char *node, struct errctx *ctx)
 {
-	struct store_opts opts = {path, network, node, 0};
+	struct store_opts opts = {.path = path, .network = network, .node = node, .map_size = 0};
 	struct store *store = NULL;
 	enum err err = store_open(&opts, &store, ctx);
 
@@ -129,7 +129,7 @@ static void test_version(void **state)
 	raw_put(bench, DB_META, key, BYTES_ARRAY(newer));
 	bench_close(bench);
 	assert_int_equal(open_as(bench->place.store, NETWORK, NODE, &ctx), ERR_VERSION);
-	assert_non_null(strstr(ctx.text, "made by a newer Sauti: format 1"));
+	assert_non_null(strstr(ctx.text, "it is of format 2, made or upgraded by a newer Sauti"));
 	assert_non_null(strstr(ctx.text, bench->place.store));
 	/* Even the wrong node learns the version first. */
 	assert_int_equal(open_as(bench->place.store, NETWORK, "kenya", &ctx), ERR_VERSION);
@@ -938,7 +938,8 @@ static enum err read_everything(struct bench *bench, const struct tlog *log)
 static void test_out_of_memory(void **state)
 {
 	struct bench *bench = *state;
-	struct store_opts opts = {bench->place.store, NETWORK, NODE, 0};
+	struct store_opts opts = {
+		.path = bench->place.store, .network = NETWORK, .node = NODE, .map_size = 0};
 	struct store_write *write;
 	struct tlog log;
 	enum err err;
