@@ -430,20 +430,24 @@ static MDB_cursor *cursor_open(struct txn *txn, unsigned slot)
 	return NULL;
 }
 
+static bool has_prefix(MDB_val key, struct bytes prefix)
+{
+	return key.mv_size >= prefix.size &&
+	       bytes_equal(bytes_make(key.mv_data, prefix.size), prefix);
+}
+
 size_t txn_delete_some(struct txn *txn, unsigned slot, struct bytes prefix, size_t max)
 {
 	MDB_cursor *cursor = cursor_open(txn, slot);
+	MDB_cursor_op op = prefix.size == 0 ? MDB_FIRST : MDB_SET_RANGE;
 	size_t count = 0;
 	int rc = MDB_SUCCESS;
 
 	for (; cursor != NULL && count < max; count++) {
 		MDB_val key = to_val(prefix), value;
 
-		rc = mdb_cursor_get(
-			cursor, &key, &value, prefix.size == 0 ? MDB_FIRST : MDB_SET_RANGE);
-		if (rc == MDB_SUCCESS &&
-			(key.mv_size < prefix.size ||
-				memcmp(key.mv_data, prefix.data, prefix.size) != 0))
+		rc = mdb_cursor_get(cursor, &key, &value, op);
+		if (rc == MDB_SUCCESS && !has_prefix(key, prefix))
 			rc = MDB_NOTFOUND;
 		if (rc == MDB_SUCCESS)
 			rc = mdb_cursor_del(cursor, 0);
