@@ -125,8 +125,14 @@ static void on_tick(uv_timer_t *timer)
 static void on_tidy(uv_timer_t *timer)
 {
 	struct runtime *rt = timer->data;
+	struct errctx ctx = {""};
+	enum err err;
 
 	store_tidy(rt->store);
+	err = writer_index_failure(rt->writer, &ctx);
+	if (err != OK)
+		log_line(LOG_WARNING, "store: %s (nothing is lost; cases take longer to find)",
+			err_message(&ctx, err));
 }
 
 static void on_written(uv_async_t *async)

@@ -485,7 +485,8 @@ static void test_every_slice_fails(void **state)
 		}
 		sync_fail_after(SIZE_MAX);
 		assert_int_equal(err, ERR_IO);
-		assert_non_null(strstr(ctx.text, "index log number 0"));
+		assert_non_null(
+			strstr(ctx.text, "index log 'ovra.example/haiti/1-0000000000000000'"));
 		bench_reopen(bench);
 		flog_check_shared(bench, &log, mix(1 + 11));
 		verify_ok(bench, &log);
@@ -739,7 +740,8 @@ static void test_damage(void **state)
 	flog_append(bench, &other, 12 * RUN_ENTRIES);
 	locators_put(bench, key, bytes_make(value.data, value.size - 1));
 	assert_int_equal(store_index_run(bench->store, NULL, &ctx), ERR_CORRUPT);
-	assert_non_null(strstr(ctx.text, "index log number 0: run 1/0"));
+	assert_non_null(
+		strstr(ctx.text, "index log 'ovra.example/haiti/1-0000000000000000': run 1/0"));
 	assert_int_equal(counts_of(bench, &other).of[2], 1);
 	verify_ok(bench, &other);
 	/* The repair. */
