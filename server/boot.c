@@ -322,6 +322,22 @@ static enum err start_surfaces(struct runtime *rt, struct errctx *ctx)
 	return control_server_new(rt, rt->paths.socket, &rt->control, ctx);
 }
 
+/* The beginning and the end of each step, not what is between. */
+static enum err tell_upgrade(void *arg, const struct migrate_progress *progress, struct errctx *ctx)
+{
+	const struct migrate_step *step = progress->step;
+
+	if (progress->done)
+		log_line(
+			LOG_INFO, "upgraded '%s' to format %u", progress->path, (unsigned)step->to);
+	else if (progress->transactions == 0)
+		log_line(LOG_INFO,
+			"upgrading '%s' from format %u to %u: %s. An older Sauti cannot open it "
+			"any more; going back needs the backup from before the upgrade",
+			progress->path, (unsigned)step->from, (unsigned)step->to, step->name);
+	return OK;
+}
+
 enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 {
 	TRY(config_load(config_file, &rt->config, ctx));
@@ -338,6 +354,7 @@ enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 		.node = rt->node,
 		.map_size = (size_t)rt->config.map_size,
 		.reserve = rt->config.reserve,
+		.watch = {.progress = tell_upgrade},
 	};
 
 	TRY(store_open(&store, &rt->store, ctx));

@@ -125,9 +125,15 @@ static void on_tick(uv_timer_t *timer)
 static void on_tidy(uv_timer_t *timer)
 {
 	struct runtime *rt = timer->data;
+	struct errctx ctx = {""};
+	enum err err;
 
 	store_tidy(rt->store);
 	runtime_guard_tidy(rt);
+	err = writer_index_failure(rt->writer, &ctx);
+	if (err != OK)
+		log_line(LOG_WARNING, "store: %s (nothing is lost; cases take longer to find)",
+			err_message(&ctx, err));
 }
 
 /* One line when something is the matter, and one when it is over. */

@@ -382,6 +382,11 @@ const char *env_path(const struct env *env)
 	return env->path;
 }
 
+bool env_is_read_only(const struct env *env)
+{
+	return env->read_only;
+}
+
 uint64_t env_file_bytes(const struct env *env)
 {
 	struct stat st;
@@ -499,26 +504,6 @@ void txn_database(struct txn *txn, unsigned slot, const char *name)
 		txn->env->opened[slot] = true;
 }
 
-void txn_format(struct txn *txn, unsigned meta)
-{
-	struct bytes key = bytes_str("format"), value;
-	uint8_t format[4];
-
-	put_u32be(format, ENV_FORMAT);
-	if (!txn_get(txn, meta, key, &value)) {
-		if (txn->env->read_only)
-			txn_fail(txn, ERR_CORRUPT, "it has no format version");
-		else
-			txn_put(txn, meta, key, BYTES_ARRAY(format));
-	} else if (value.size != sizeof(format)) {
-		txn_fail(txn, ERR_CORRUPT, "its format version is not readable");
-	} else if (get_u32be(value.data) > ENV_FORMAT) {
-		txn_fail(txn, ERR_VERSION,
-			"made by a newer Sauti: format %u, this one knows up to %u",
-			(unsigned)get_u32be(value.data), (unsigned)ENV_FORMAT);
-	}
-}
-
 bool txn_get(struct txn *txn, unsigned slot, struct bytes key, struct bytes *ret)
 {
 	MDB_val k = to_val(key), v;
@@ -586,20 +571,24 @@ static MDB_cursor *cursor_open(struct txn *txn, unsigned slot)
 	return NULL;
 }
 
+static bool has_prefix(MDB_val key, struct bytes prefix)
+{
+	return key.mv_size >= prefix.size &&
+	       bytes_equal(bytes_make(key.mv_data, prefix.size), prefix);
+}
+
 size_t txn_delete_some(struct txn *txn, unsigned slot, struct bytes prefix, size_t max)
 {
 	MDB_cursor *cursor = cursor_open(txn, slot);
+	MDB_cursor_op op = prefix.size == 0 ? MDB_FIRST : MDB_SET_RANGE;
 	size_t count = 0;
 	int rc = MDB_SUCCESS;
 
 	for (; cursor != NULL && count < max; count++) {
 		MDB_val key = to_val(prefix), value;
 
-		rc = mdb_cursor_get(
-			cursor, &key, &value, prefix.size == 0 ? MDB_FIRST : MDB_SET_RANGE);
-		if (rc == MDB_SUCCESS &&
-			(key.mv_size < prefix.size ||
-				memcmp(key.mv_data, prefix.data, prefix.size) != 0))
+		rc = mdb_cursor_get(cursor, &key, &value, op);
+		if (rc == MDB_SUCCESS && !has_prefix(key, prefix))
 			rc = MDB_NOTFOUND;
 		if (rc == MDB_SUCCESS)
 			rc = mdb_cursor_del(cursor, 0);

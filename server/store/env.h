@@ -27,7 +27,7 @@
 enum {
 	ENV_DATABASES = 8,
 	ENV_READERS = 126,
-	ENV_FORMAT = 0, /* the format version this program writes and the newest it reads */
+	ENV_FORMAT = 1, /* the format this program writes and the newest it reads: migrate.h */
 };
 
 struct env;
@@ -43,6 +43,7 @@ enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *
 void env_close(struct env *env); /* no transaction may be open; NULL is fine */
 void env_tidy(struct env *env);  /* clears the slots of readers that died */
 const char *env_path(const struct env *env);
+bool env_is_read_only(const struct env *env);
 /* Of the data file; 0 when it cannot be told. */
 uint64_t env_file_bytes(const struct env *env);
 /* Writes the data file as it is now, without its free pages, to fd, from any thread. A long reader:
@@ -77,10 +78,6 @@ void txn_fail(struct txn *txn, enum err code, const char *format, ...)
  * transactions only; when that transaction fails the env can only be closed. Of a read-only env:
  * in a read transaction, and one that is missing is empty. */
 void txn_database(struct txn *txn, unsigned slot, const char *name);
-/* Writes ENV_FORMAT into a new environment; ERR_VERSION sticks for a newer one. `meta` is a slot.
- * Of a read-only env: ERR_CORRUPT when there is none. */
-void txn_format(struct txn *txn, unsigned meta);
-
 /* False when it is not there, or on an error. The view is valid until the next write in the
  * transaction, or its end. */
 bool txn_get(struct txn *txn, unsigned slot, struct bytes key, struct bytes *ret);

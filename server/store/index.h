@@ -46,8 +46,8 @@ struct index_query {
 enum err index_search(struct index *index, struct txn *txn, const struct index_query *query,
 	struct errctx *ctx) MUST_USE;
 
-/* For repairs: forgets the index of one log. The indexer makes it anew, and removes what is left of
- * the old one; until then its entries are the tail. In the caller's write transaction. */
+/* For repairs: forgets the index of one log. The next pass makes it anew, and removes what is left
+ * of the old one; until then its entries are the tail. In the caller's write transaction. */
 void store_index_drop(struct txn *txn, uint32_t log);
 
 /* Compares the runs of a log with its entries, in short transactions. ERR_CORRUPT names the first

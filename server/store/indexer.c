@@ -420,6 +420,25 @@ static enum err logs_count(struct store *store, uint32_t *ret, struct errctx *ct
 	return OK;
 }
 
+/* Says of which log the error is. */
+static void log_wrap(struct store *store, uint32_t log, enum err err, struct errctx *ctx)
+{
+	struct range range;
+	struct txn txn;
+	bool found = false;
+
+	txn_begin(&txn, store->env, TXN_READ);
+	for (bool more = range_first(&range, &txn, DB_LOGS, BYTES_NONE, 0); more && !found;
+		more = range_next(&range)) {
+		found = range.value.size == 4 && get_u32be(range.value.data) == log;
+		if (found)
+			err_wrap(ctx, err, "index log '%.*s'", BYTES_FMT(range.key));
+	}
+	range_end(&range);
+	if (txn_finish(&txn, NULL) != OK || !found)
+		err_wrap(ctx, err, "index log number %" PRIu32, log);
+}
+
 static enum err pass_run(struct job *job, struct errctx *ctx)
 {
 	enum err first = OK;
@@ -439,7 +458,7 @@ static enum err pass_run(struct job *job, struct errctx *ctx)
 		first = err;
 		if (ctx != NULL)
 			*ctx = said;
-		err_wrap(ctx, err, "index log number %" PRIu32, log);
+		log_wrap(job->store, log, err, ctx);
 	}
 	return first;
 }

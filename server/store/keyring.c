@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "server/store/env.h"
+#include "server/store/migrate.h"
 
 enum { SLOT_META, SLOT_KEYS };
 enum {
@@ -18,23 +19,31 @@ struct keyring {
 	enum trouble trouble;
 };
 
+static void keys_open(struct txn *txn, void *arg)
+{
+	txn_database(txn, SLOT_KEYS, "keys");
+}
+
+/* Nothing but the number has changed. */
+static const struct migrate_step steps[] = {{0, 1, "no change of the keyring", NULL}};
+
 enum err keyring_open(const char *path, struct keyring **ret, struct errctx *ctx)
 {
 	struct env_opts opts = {.path = path, .map_size = MAP_SIZE};
+	struct migrate_opts migrate = {
+		.meta = SLOT_META,
+		.open = keys_open,
+		.steps = steps,
+		.count = sizeof(steps) / sizeof(steps[0]),
+	};
 	struct keyring *keyring = mem_zalloc(sizeof(*keyring));
-	struct txn txn;
 	enum err err;
 
 	if (keyring == NULL)
 		return ERR_NOMEM;
 	err = env_open(&opts, &keyring->env, ctx);
-	if (err == OK) {
-		txn_begin(&txn, keyring->env, TXN_WRITE);
-		txn_database(&txn, SLOT_META, "meta");
-		txn_format(&txn, SLOT_META);
-		txn_database(&txn, SLOT_KEYS, "keys");
-		err = txn_finish(&txn, ctx);
-	}
+	if (err == OK)
+		err = migrate_open(keyring->env, &migrate, ctx);
 	if (err != OK) {
 		keyring_close(keyring);
 		return err_wrap(ctx, err, "open keyring '%s'", path);

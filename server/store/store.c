@@ -47,24 +47,41 @@ static void identity_check(struct txn *txn, const struct store_opts *opts)
 			BYTES_FMT(node), BYTES_FMT(network), opts->node, opts->network);
 }
 
-static enum err databases_open(struct env *env, const struct store_opts *opts, struct errctx *ctx)
+static void databases_open(struct txn *txn, void *arg)
 {
-	struct txn txn;
+	const struct store_opts *opts = arg;
 
-	txn_begin(&txn, env, opts->read_only ? TXN_READ : TXN_WRITE);
-	/* The version first: nothing is made in a store of a newer program. */
-	txn_database(&txn, DB_META, database_names[DB_META]);
-	txn_format(&txn, DB_META);
-	identity_check(&txn, opts);
+	identity_check(txn, opts);
 	for (unsigned slot = DB_META + 1; slot < DB_COUNT; slot++)
-		txn_database(&txn, slot, database_names[slot]);
-	return txn_finish(&txn, ctx);
+		txn_database(txn, slot, database_names[slot]);
 }
+
+/* Format 0 had {log u32be, locator[0:8], index u64be} for each sealed entry. The indexer makes the
+ * runs of format 1 from the entries, when it is first woken. */
+static bool locators_remove(struct txn *txn)
+{
+	enum { ROWS = 4096 };
+
+	return txn_delete_some(txn, DB_LOCATORS, BYTES_NONE, ROWS) == ROWS;
+}
+
+static const struct migrate_step steps[] = {
+	{0, 1, "the index of locators becomes sorted runs", locators_remove},
+};
 
 enum err store_open(const struct store_opts *opts, struct store **ret, struct errctx *ctx)
 {
 	size_t node_size = strlen(opts->node);
 	struct env_opts env_opts = {opts->path, opts->map_size, opts->read_only};
+	struct store_opts copy = *opts;
+	struct migrate_opts migrate = {
+		.meta = DB_META,
+		.open = databases_open,
+		.arg = &copy,
+		.steps = steps,
+		.count = sizeof(steps) / sizeof(steps[0]),
+		.watch = opts->watch,
+	};
 	struct store *store = mem_zalloc(sizeof(*store));
 	enum err err;
 
@@ -79,7 +96,7 @@ enum err store_open(const struct store_opts *opts, struct store **ret, struct er
 	if (err == OK)
 		err = env_open(&env_opts, &store->env, ctx);
 	if (err == OK)
-		err = databases_open(store->env, opts, ctx);
+		err = migrate_open(store->env, &migrate, ctx);
 	if (err != OK) {
 		store_close(store);
 		return err_wrap(ctx, err, "open store '%s'", opts->path);

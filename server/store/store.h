@@ -1,8 +1,9 @@
 /*
  * store: the node's logs in one LMDB environment (DESIGN 12).
  *
- *   meta          "format" -> u32be 0, "network", "node", "commits" -> u64be (commit number);
- *                 "backup": in a backup, and in what was restored from one (copy.h)
+ *   meta          "format" -> u32be 1, "network", "node", "commits" -> u64be (commit number);
+ *                 "guarded": it has been under a guard; "backup": in a backup, and in what was
+ *                 restored from one (copy.h); "migrating": migrate.h
  *   logs          origin -> log number u32be
  *   heads         log u32be -> size u64be, and the newest signed checkpoint
  *   entries       {log u32be, index u64be} -> entry bytes, appended in order
@@ -23,6 +24,7 @@
 #define SERVER_STORE_STORE_H
 
 #include "replication/engine/store.h"
+#include "server/store/migrate.h"
 
 struct store;
 
@@ -36,9 +38,12 @@ struct store_opts {
 	/* Bytes of the disk and of the map that other nodes' entries leave for this node's own work
 	 * and the directory (writer.h). */
 	uint64_t reserve;
+	struct migrate_watch watch;
 };
-/* ERR_BUSY: another process has it. ERR_VERSION: made by a newer Sauti. ERR_CORRUPT, ERR_IO,
- * ERR_DENIED, ERR_FULL, each naming the path. Stale readers are cleared. */
+/* ERR_BUSY: another process has it. ERR_VERSION: made by a newer Sauti; nothing was changed.
+ * ERR_CORRUPT, ERR_IO, ERR_DENIED, ERR_FULL, each naming the path. Stale readers are cleared. A
+ * store of an older format is brought up to date first (migrate.h); when that fails the next
+ * opening goes on with it. */
 enum err store_open(const struct store_opts *opts, struct store **ret, struct errctx *ctx) MUST_USE;
 void store_close(struct store *store); /* after its writer has stopped; NULL is fine */
 

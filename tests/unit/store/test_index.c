@@ -126,9 +126,9 @@ static void flog_append(struct bench *bench, struct flog *log, uint64_t count)
 static void locate_is(struct bench *bench, const struct flog *log, uint64_t prefix,
 	const uint64_t *expected, size_t count)
 {
-	enum { MAX = 64 };
+	enum { MAX = STORE_LOCATE_SCAN };
 	uint8_t locator[LOCATOR_SIZE];
-	uint64_t found[MAX];
+	static uint64_t found[MAX];
 	size_t found_count;
 	struct errctx ctx = {""};
 
@@ -485,7 +485,8 @@ static void test_every_slice_fails(void **state)
 		}
 		sync_fail_after(SIZE_MAX);
 		assert_int_equal(err, ERR_IO);
-		assert_non_null(strstr(ctx.text, "index log number 0"));
+		assert_non_null(
+			strstr(ctx.text, "index log 'ovra.example/haiti/1-0000000000000000'"));
 		bench_reopen(bench);
 		flog_check_shared(bench, &log, mix(1 + 11));
 		verify_ok(bench, &log);
@@ -739,7 +740,8 @@ static void test_damage(void **state)
 	flog_append(bench, &other, 12 * RUN_ENTRIES);
 	locators_put(bench, key, bytes_make(value.data, value.size - 1));
 	assert_int_equal(store_index_run(bench->store, NULL, &ctx), ERR_CORRUPT);
-	assert_non_null(strstr(ctx.text, "index log number 0: run 1/0"));
+	assert_non_null(
+		strstr(ctx.text, "index log 'ovra.example/haiti/1-0000000000000000': run 1/0"));
 	assert_int_equal(counts_of(bench, &other).of[2], 1);
 	verify_ok(bench, &other);
 	/* The repair. */

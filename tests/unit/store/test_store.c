@@ -129,7 +129,7 @@ static void test_version(void **state)
 	raw_put(bench, DB_META, key, BYTES_ARRAY(newer));
 	bench_close(bench);
 	assert_int_equal(open_as(bench->place.store, NETWORK, NODE, &ctx), ERR_VERSION);
-	assert_non_null(strstr(ctx.text, "made by a newer Sauti: format 1"));
+	assert_non_null(strstr(ctx.text, "it is of format 2, made or upgraded by a newer Sauti"));
 	assert_non_null(strstr(ctx.text, bench->place.store));
 	/* Even the wrong node learns the version first. */
 	assert_int_equal(open_as(bench->place.store, NETWORK, "kenya", &ctx), ERR_VERSION);
