@@ -40,6 +40,7 @@ void runtime_append(
 }
 
 struct opening {
+	struct runtime *rt;
 	append_done done;
 	void *arg;
 };
@@ -48,6 +49,7 @@ static void on_opened(void *arg, enum err error, uint64_t index)
 {
 	struct opening *opening = arg;
 
+	opening->rt->opening = false;
 	opening->done(opening->arg, error, index);
 	mem_free(opening);
 }
@@ -85,25 +87,17 @@ static void unlock_log(struct runtime *rt, const char *text, const struct signer
 			.type = EVENT_UNLOCKED, .origin = &origin, .key = signer_public(signer)});
 }
 
-void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done done, void *arg)
+/* Unless it has one, or one is on its way. */
+static void open_log(struct runtime *rt, append_done done, void *arg)
 {
+	const char *origin = rt->keys->log_origin;
 	struct engine_log log;
 	size_t position;
 	struct entries *entries;
 	struct opening *opening;
 
-	if (rt->keys != NULL) {
-		vault_keys_free(keys);
-		done(arg, OK, 0);
-		return;
-	}
-	rt->keys = keys;
-	log_line(LOG_INFO, "unlocked");
-	unlock_log(rt, keys->log_origin, keys->log);
-	if (keys->directory != NULL)
-		unlock_log(rt, keys->directory_origin, keys->directory);
-	if (engine_log_find(rt->engine, bytes_str(keys->log_origin), &log, &position) &&
-		log.size > 0) {
+	if (rt->opening ||
+		(engine_log_find(rt->engine, bytes_str(origin), &log, &position) && log.size > 0)) {
 		done(arg, OK, 0);
 		return;
 	}
@@ -115,8 +109,26 @@ void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done d
 		done(arg, err, 0);
 		return;
 	}
-	*opening = (struct opening){done, arg};
-	runtime_append(rt, keys->log_origin, entries, on_opened, opening);
+	*opening = (struct opening){rt, done, arg};
+	rt->opening = true;
+	runtime_append(rt, origin, entries, on_opened, opening);
+}
+
+void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done done, void *arg)
+{
+	if (rt->keys != NULL) {
+		vault_keys_free(keys);
+	} else if (keys != NULL) {
+		rt->keys = keys;
+		log_line(LOG_INFO, "unlocked");
+		unlock_log(rt, keys->log_origin, keys->log);
+		if (keys->directory != NULL)
+			unlock_log(rt, keys->directory_origin, keys->directory);
+	}
+	if (rt->keys == NULL)
+		done(arg, ERR_LOCKED, 0);
+	else
+		open_log(rt, done, arg);
 }
 
 void runtime_locked(struct runtime *rt)

@@ -55,6 +55,7 @@ struct runtime {
 	struct session_data *sessions;
 	uint64_t next_session, next_ticket;
 	struct append_waiting *appends;
+	bool opening; /* the LogOpened is on its way */
 	uint64_t started_ms;
 	uint16_t port;              /* listened on; 0: not */
 	char alarm[256];            /* the newest alarm; "" */
@@ -75,7 +76,8 @@ void runtime_step(struct runtime *rt, struct event *event);
 /* Hands entries (one reference) to the engine. done is called later, exactly once. */
 void runtime_append(struct runtime *rt, const char *origin, struct entries *entries,
 	append_done done, void *arg);
-/* The node is unlocked: keys are taken. done(OK) once its log is open. */
+/* The node is unlocked: keys are taken (NULL: it was before). done(OK) once its log is open; when
+ * that failed, the next call tries again. */
 void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done done, void *arg);
 void runtime_locked(struct runtime *rt);
 /* Why the last dial of a configured peer failed; "" when it did not. */

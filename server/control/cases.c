@@ -39,6 +39,26 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 	vault_submit(control_runtime(request)->vault, ask);
 }
 
+/* The condition was taken before the write came back: it knows the cause. */
+static void fail_append(struct control_request *request, enum err error, const char *what)
+{
+	const struct condition *condition = &control_runtime(request)->condition;
+	bool disk =
+		error == ERR_FULL || error == ERR_IO || error == ERR_DENIED || error == ERR_CORRUPT;
+	struct errctx ctx = {""};
+
+	if (!disk || condition->trouble == TROUBLE_NONE)
+		err_set(&ctx, error, "%s: %s", what, err_text(error));
+	else if (condition->trouble == TROUBLE_RESTART)
+		err_set(&ctx, error,
+			"whether it was recorded is not known before a restart: %s; %s",
+			condition->message, trouble_todo(condition->trouble));
+	else
+		err_set(&ctx, error, "%s: %s; %s", what, condition->message,
+			trouble_todo(condition->trouble));
+	control_fail(request, error, 0, ctx.text);
+}
+
 struct unlocked {
 	struct control_request *request;
 	uint64_t cases, events;
@@ -49,7 +69,7 @@ static void on_unlocked(void *arg, enum err error, uint64_t index)
 	struct unlocked *unlocked = arg;
 
 	if (error != OK)
-		control_fail(unlocked->request, error, 0,
+		fail_append(unlocked->request, error,
 			"unlocked, but the node's log could not be opened");
 	else
 		answer_json(unlocked->request,
@@ -71,10 +91,7 @@ static void done_unlock(struct control_request *request, struct vault_request *d
 	}
 	*unlocked = (struct unlocked){request, done->cases, done->events};
 	done->keys = NULL;
-	if (keys == NULL)
-		on_unlocked(unlocked, OK, 0);
-	else
-		runtime_unlocked(control_runtime(request), keys, on_unlocked, unlocked);
+	runtime_unlocked(control_runtime(request), keys, on_unlocked, unlocked);
 }
 
 void begin_lock(struct control_request *request)
@@ -120,23 +137,6 @@ static void answer_appended(struct control_request *request, uint64_t added, uin
 		true);
 }
 
-/* The condition was taken before the write came back: it knows the cause. */
-static void not_recorded(struct control_request *request, enum err error)
-{
-	const struct condition *condition = &control_runtime(request)->condition;
-	struct errctx ctx = {""};
-
-	if (error == ERR_FULL || error == ERR_IO || error == ERR_DENIED || error == ERR_CORRUPT)
-		err_set(&ctx, error, "nothing was recorded: %s; %s",
-			condition->trouble == TROUBLE_NONE ? err_text(error) : condition->message,
-			condition->trouble == TROUBLE_NONE ? "look at sautid's messages"
-							   : trouble_todo(condition->trouble));
-	else
-		err_set(&ctx, error, "nothing was recorded: the log could not be extended: %s",
-			err_text(error));
-	control_fail(request, error, 0, ctx.text);
-}
-
 /* Durable, or failed: the vault is told first, the client after it. */
 static void on_appended(void *arg, enum err error, uint64_t index)
 {
@@ -154,7 +154,7 @@ static void on_appended(void *arg, enum err error, uint64_t index)
 	if (error == OK)
 		answer_appended(appending->request, appending->added, appending->known);
 	else
-		not_recorded(appending->request, error);
+		fail_append(appending->request, error, "nothing was recorded");
 	mem_free(appending);
 }
 

@@ -310,9 +310,8 @@ static enum err listen_at(struct control_server *server, struct errctx *ctx)
 	umask(mask);
 	if (code == 0)
 		code = uv_listen((uv_stream_t *)&server->pipe, BACKLOG, on_connection);
-	if (code != 0)
-		return err_set(ctx, code == UV_EACCES ? ERR_DENIED : ERR_IO, "socket '%s': %s",
-			server->path, uv_strerror(code));
+	if (code != 0) /* libuv's codes are errno's, negative */
+		return files_errno(ctx, -code, "listen at socket", server->path);
 	return OK;
 }
 
