@@ -35,6 +35,8 @@ struct control_server {
 	struct client *clients;
 	unsigned client_count;
 	bool listening, closing;
+	uv_pipe_t refused; /* for a connection that there is no memory for */
+	bool refusing, refuse_more;
 	void (*closed)(void *arg);
 	void *closed_arg;
 	char buffer[READ_SIZE];
@@ -257,6 +259,31 @@ static bool may_connect(const struct client *client)
 	return false;
 }
 
+static void refuse(struct control_server *server);
+
+static void on_refused(uv_handle_t *handle)
+{
+	struct control_server *server = handle->data;
+
+	server->refusing = false;
+	if (server->refuse_more && !server->closing)
+		refuse(server);
+}
+
+/* libuv listens no more until a connection that it has announced is accepted: one that cannot be
+ * served is accepted too, and closed. */
+static void refuse(struct control_server *server)
+{
+	server->refuse_more = server->refusing;
+	if (server->refusing)
+		return;
+	server->refusing = true;
+	uv_pipe_init(&server->rt->loop, &server->refused, 0);
+	server->refused.data = server;
+	(void)uv_accept((uv_stream_t *)&server->pipe, (uv_stream_t *)&server->refused);
+	uv_close((uv_handle_t *)&server->refused, on_refused);
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
 	struct control_server *server = stream->data;
@@ -265,8 +292,10 @@ static void on_connection(uv_stream_t *stream, int status)
 	if (status != 0 || server->closing)
 		return;
 	client = mem_zalloc(sizeof(*client));
-	if (client == NULL)
+	if (client == NULL) {
+		refuse(server);
 		return;
+	}
 	client->server = server;
 	frame_reader_init(&client->reader, LIMIT_CONTROL_REQUEST);
 	uv_pipe_init(&server->rt->loop, &client->pipe, 0);
