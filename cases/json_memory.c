@@ -11,13 +11,17 @@ struct head {
 	_Alignas(max_align_t) size_t size;
 };
 
+static void (*json_exhausted)(void);
+
 static void *json_alloc(size_t size)
 {
 	struct head *head =
 		size > SIZE_MAX - sizeof(*head) ? NULL : mem_alloc(sizeof(*head) + size);
 
-	if (head == NULL)
-		abort();
+	if (head == NULL) {
+		json_exhausted();
+		abort(); /* it does not return */
+	}
 	head->size = size;
 	return head + 1;
 }
@@ -33,8 +37,9 @@ static void json_wipe(void *pointer)
 	mem_free(head);
 }
 
-void json_memory_init(void)
+void json_memory_init(void (*exhausted)(void))
 {
+	json_exhausted = exhausted;
 	json_set_alloc_funcs(json_alloc, json_wipe);
 }
 

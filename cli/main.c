@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/crypto.h"
 #include "cases/json_memory.h"
@@ -159,6 +160,12 @@ static enum err run(
 	return err;
 }
 
+static void out_of_memory(void)
+{
+	fputs("sauti: out of memory\n", stderr);
+	_exit(EXIT_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	const char *dir = getenv("SAUTI_DIR");
@@ -169,7 +176,7 @@ int main(int argc, char **argv)
 
 	keep_private();
 	signal(SIGPIPE, SIG_IGN);
-	json_memory_init();
+	json_memory_init(out_of_memory);
 	err = run(&cli, argc, argv, &args, &ctx);
 	/* Data that did not arrive is a failure, whatever the command thinks. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && err == OK)

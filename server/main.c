@@ -10,8 +10,8 @@
 
 #include "cases/json_memory.h"
 #include "server/backup/offline.h"
+#include "server/internal.h"
 #include "server/log.h"
-#include "server/runtime.h"
 
 static const char help[] =
 	"usage: sautid [--config FILE | --dir DIR] [--debug]\n"
@@ -204,7 +204,7 @@ int main(int argc, char **argv)
 	int c;
 
 	keep_to_ourselves();
-	json_memory_init();
+	json_memory_init(runtime_out_of_memory);
 	while ((c = getopt_long(argc, argv, "c:d:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':

@@ -85,6 +85,7 @@ static void on_opened(void *arg, enum err error, uint64_t index)
 {
 	struct opening *opening = arg;
 
+	opening->rt->opening = false;
 	if (error == OK && opening->rt->keys != NULL)
 		opened(opening->rt);
 	opening->done(opening->arg, error, index);
@@ -124,34 +125,22 @@ static void unlock_log(struct runtime *rt, const char *text, const struct signer
 			.type = EVENT_UNLOCKED, .origin = &origin, .key = signer_public(signer)});
 }
 
-void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done done, void *arg)
+/* Unless it has one, or one is on its way. fresh: the keys were not there before. */
+static void open_log(struct runtime *rt, bool fresh, append_done done, void *arg)
 {
+	const char *origin = rt->keys->log_origin;
 	struct engine_log log;
 	size_t position;
 	struct entries *entries;
 	struct opening *opening;
 
-	if (rt->keys != NULL) {
-		vault_keys_free(keys);
+	if (rt->opening) {
 		done(arg, OK, 0);
 		return;
 	}
-	rt->keys = keys;
-	log_line(LOG_INFO, "unlocked");
-	if (keys->directory != NULL && guard_directory_ok(rt->guard))
-		unlock_log(rt, keys->directory_origin, keys->directory);
-	else if (keys->directory != NULL)
-		log_line(LOG_ALARM, "the directory cannot be vouched for after this: it takes no "
-				    "new members");
-	if (!guard_state_writable(&rt->guard_state)) {
-		log_line(LOG_ALARM, "nothing can be recorded: %s", rt->guard_state.why);
-		done(arg, OK, 0);
-		return;
-	}
-	unlock_log(rt, keys->log_origin, keys->log);
-	if (engine_log_find(rt->engine, bytes_str(keys->log_origin), &log, &position) &&
-		log.size > 0) {
-		opened(rt);
+	if (engine_log_find(rt->engine, bytes_str(origin), &log, &position) && log.size > 0) {
+		if (fresh)
+			opened(rt);
 		done(arg, OK, 0);
 		return;
 	}
@@ -164,7 +153,44 @@ void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done d
 		return;
 	}
 	*opening = (struct opening){rt, done, arg};
-	runtime_append(rt, keys->log_origin, entries, on_opened, opening);
+	rt->opening = true;
+	runtime_append(rt, origin, entries, on_opened, opening);
+}
+
+/* What is unlocked: the directory where the guard vouches for it, the own log unless what the store
+ * has of it is not all that was signed. */
+static void unlock_logs(struct runtime *rt)
+{
+	const struct vault_keys *keys = rt->keys;
+
+	log_line(LOG_INFO, "unlocked");
+	if (keys->directory != NULL && guard_directory_ok(rt->guard))
+		unlock_log(rt, keys->directory_origin, keys->directory);
+	else if (keys->directory != NULL)
+		log_line(LOG_ALARM, "the directory cannot be vouched for after this: it takes no "
+				    "new members");
+	if (guard_state_writable(&rt->guard_state))
+		unlock_log(rt, keys->log_origin, keys->log);
+	else
+		log_line(LOG_ALARM, "nothing can be recorded: %s", rt->guard_state.why);
+}
+
+void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done done, void *arg)
+{
+	bool fresh = rt->keys == NULL && keys != NULL;
+
+	if (rt->keys != NULL) {
+		vault_keys_free(keys);
+	} else if (fresh) {
+		rt->keys = keys;
+		unlock_logs(rt);
+	}
+	if (rt->keys == NULL)
+		done(arg, ERR_LOCKED, 0);
+	else if (!guard_state_writable(&rt->guard_state))
+		done(arg, OK, 0);
+	else
+		open_log(rt, fresh, done, arg);
 }
 
 void runtime_locked(struct runtime *rt)

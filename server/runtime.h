@@ -80,6 +80,7 @@ struct runtime {
 	struct append_waiting *appends;
 	uint64_t failed_wave; /* of batches of the vault */
 	enum err failed_wave_error;
+	bool opening; /* the LogOpened is on its way */
 	uint64_t started_ms;
 	uint16_t port;              /* listened on; 0: not */
 	char alarm[256];            /* the newest alarm; "" */
@@ -100,7 +101,8 @@ void runtime_step(struct runtime *rt, struct event *event);
 /* Hands entries (one reference) to the engine. done is called later, exactly once. */
 void runtime_append(struct runtime *rt, const char *origin, struct entries *entries,
 	append_done done, void *arg);
-/* The node is unlocked: keys are taken. done(OK) once its log is open. */
+/* The node is unlocked: keys are taken (NULL: it was before). done(OK) once its log is open; when
+ * that failed, the next call tries again. */
 void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done done, void *arg);
 void runtime_locked(struct runtime *rt);
 /* The end of a batch of entries, for the vault that sealed it. */

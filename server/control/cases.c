@@ -59,6 +59,26 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 	vault_submit(control_runtime(request)->vault, ask);
 }
 
+/* The condition was taken before the write came back: it knows the cause. */
+static void fail_append(struct control_request *request, enum err error, const char *what)
+{
+	const struct condition *condition = &control_runtime(request)->condition;
+	bool disk =
+		error == ERR_FULL || error == ERR_IO || error == ERR_DENIED || error == ERR_CORRUPT;
+	struct errctx ctx = {""};
+
+	if (!disk || condition->trouble == TROUBLE_NONE)
+		err_set(&ctx, error, "%s: %s", what, err_text(error));
+	else if (condition->trouble == TROUBLE_RESTART)
+		err_set(&ctx, error,
+			"whether it was recorded is not known before a restart: %s; %s",
+			condition->message, trouble_todo(condition->trouble));
+	else
+		err_set(&ctx, error, "%s: %s; %s", what, condition->message,
+			trouble_todo(condition->trouble));
+	control_fail(request, error, 0, ctx.text);
+}
+
 struct unlocked {
 	struct control_request *request;
 	uint64_t cases, events;
@@ -82,7 +102,7 @@ static void on_unlocked(void *arg, enum err error, uint64_t index)
 	struct unlocked *unlocked = arg;
 
 	if (error != OK)
-		control_fail(unlocked->request, error, 0,
+		fail_append(unlocked->request, error,
 			"unlocked, but the node's log could not be opened");
 	else
 		answer_json(unlocked->request, unlocked_json(unlocked), true);
@@ -104,10 +124,7 @@ static void done_unlock(struct control_request *request, struct vault_request *d
 	if (done->renew)
 		control_runtime(request)->guard_state.verdict = GUARD_OTHER;
 	done->keys = NULL;
-	if (keys == NULL)
-		on_unlocked(unlocked, OK, 0);
-	else
-		runtime_unlocked(control_runtime(request), keys, on_unlocked, unlocked);
+	runtime_unlocked(control_runtime(request), keys, on_unlocked, unlocked);
 }
 
 void begin_lock(struct control_request *request)
@@ -168,23 +185,6 @@ static void answer_appended(struct control_request *request, uint64_t added, uin
 		true);
 }
 
-/* The condition was taken before the write came back: it knows the cause. */
-static void not_recorded(struct control_request *request, enum err error)
-{
-	const struct condition *condition = &control_runtime(request)->condition;
-	struct errctx ctx = {""};
-
-	if (error == ERR_FULL || error == ERR_IO || error == ERR_DENIED || error == ERR_CORRUPT)
-		err_set(&ctx, error, "nothing was recorded: %s; %s",
-			condition->trouble == TROUBLE_NONE ? err_text(error) : condition->message,
-			condition->trouble == TROUBLE_NONE ? "look at sautid's messages"
-							   : trouble_todo(condition->trouble));
-	else
-		err_set(&ctx, error, "nothing was recorded: the log could not be extended: %s",
-			err_text(error));
-	control_fail(request, error, 0, ctx.text);
-}
-
 /* Durable, or failed: the vault is told first, the client after it. */
 static void on_appended(void *arg, enum err error, uint64_t index)
 {
@@ -194,7 +194,7 @@ static void on_appended(void *arg, enum err error, uint64_t index)
 	if (error == OK)
 		answer_appended(appending->request, appending->added, appending->known);
 	else
-		not_recorded(appending->request, error);
+		fail_append(appending->request, error, "nothing was recorded");
 	mem_free(appending);
 }
 

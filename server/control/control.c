@@ -35,6 +35,8 @@ struct control_server {
 	struct client *clients;
 	unsigned client_count;
 	bool listening, closing;
+	uv_pipe_t refused; /* for a connection that there is no memory for */
+	bool refusing, refuse_more;
 	void (*closed)(void *arg);
 	void *closed_arg;
 	char buffer[READ_SIZE];
@@ -262,6 +264,31 @@ static bool may_connect(const struct client *client)
 	return false;
 }
 
+static void refuse(struct control_server *server);
+
+static void on_refused(uv_handle_t *handle)
+{
+	struct control_server *server = handle->data;
+
+	server->refusing = false;
+	if (server->refuse_more && !server->closing)
+		refuse(server);
+}
+
+/* libuv listens no more until a connection that it has announced is accepted: one that cannot be
+ * served is accepted too, and closed. */
+static void refuse(struct control_server *server)
+{
+	server->refuse_more = server->refusing;
+	if (server->refusing)
+		return;
+	server->refusing = true;
+	uv_pipe_init(&server->rt->loop, &server->refused, 0);
+	server->refused.data = server;
+	(void)uv_accept((uv_stream_t *)&server->pipe, (uv_stream_t *)&server->refused);
+	uv_close((uv_handle_t *)&server->refused, on_refused);
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
 	struct control_server *server = stream->data;
@@ -270,8 +297,10 @@ static void on_connection(uv_stream_t *stream, int status)
 	if (status != 0 || server->closing)
 		return;
 	client = mem_zalloc(sizeof(*client));
-	if (client == NULL)
+	if (client == NULL) {
+		refuse(server);
 		return;
+	}
 	client->server = server;
 	frame_reader_init(&client->reader, LIMIT_CONTROL_REQUEST);
 	uv_pipe_init(&server->rt->loop, &client->pipe, 0);
@@ -315,9 +344,8 @@ static enum err listen_at(struct control_server *server, struct errctx *ctx)
 	umask(mask);
 	if (code == 0)
 		code = uv_listen((uv_stream_t *)&server->pipe, BACKLOG, on_connection);
-	if (code != 0)
-		return err_set(ctx, code == UV_EACCES ? ERR_DENIED : ERR_IO, "socket '%s': %s",
-			server->path, uv_strerror(code));
+	if (code != 0) /* libuv's codes are errno's, negative */
+		return files_errno(ctx, -code, "listen at socket", server->path);
 	return OK;
 }
 

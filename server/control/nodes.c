@@ -79,6 +79,8 @@ static void invite_done(uv_work_t *work, int status)
 		w->result = ERR_CANCELED;
 	if (w->result == OK)
 		w->result = join_token_write(&w->token, &text);
+	if (w->result == ERR_FULL || w->result == ERR_IO || w->result == ERR_DENIED)
+		runtime_disk_failed(w->rt, err_message(&w->ctx, w->result));
 	if (w->result != OK)
 		control_fail(w->request, w->result, 0, err_message(&w->ctx, w->result));
 	else

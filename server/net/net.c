@@ -59,6 +59,8 @@ struct net {
 	struct net_opts opts;
 	uv_tcp_t listener;
 	bool listening;
+	uv_tcp_t refused; /* for a connection that there is no memory for */
+	bool refusing, refuse_more;
 	struct conn *conns;
 	unsigned strangers; /* inbound, not up yet */
 	bool closing;
@@ -479,6 +481,31 @@ static struct conn *one_too_many(const struct net *net)
 	return worst;
 }
 
+static void refuse(struct net *net);
+
+static void on_refused(uv_handle_t *handle)
+{
+	struct net *net = handle->data;
+
+	net->refusing = false;
+	if (net->refuse_more && !net->closing)
+		refuse(net);
+}
+
+/* libuv listens no more until a connection that it has announced is accepted: one that cannot be
+ * served is accepted too, and closed. */
+static void refuse(struct net *net)
+{
+	net->refuse_more = net->refusing;
+	if (net->refusing)
+		return;
+	net->refusing = true;
+	uv_tcp_init(net->opts.loop, &net->refused);
+	net->refused.data = net;
+	(void)uv_accept((uv_stream_t *)&net->listener, (uv_stream_t *)&net->refused);
+	uv_close((uv_handle_t *)&net->refused, on_refused);
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
 	struct net *net = server->data;
@@ -489,8 +516,10 @@ static void on_connection(uv_stream_t *server, int status)
 	if (status != 0 || net->closing)
 		return;
 	conn = conn_new(net, false);
-	if (conn == NULL)
+	if (conn == NULL) {
+		refuse(net);
 		return;
+	}
 	if (uv_accept(server, (uv_stream_t *)&conn->tcp) != 0) {
 		conn_end(conn, "cannot accept");
 		return;

@@ -453,6 +453,18 @@ void txn_begin(struct txn *txn, struct env *env, enum txn_kind kind)
 	}
 }
 
+/* After a failed commit: was it the head that could not be written? LMDB begins nothing more then,
+ * and whether the commit happened shows when it is opened again. */
+static bool head_failed(const struct env *env)
+{
+	MDB_txn *mdb;
+	int rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &mdb);
+
+	if (rc == MDB_SUCCESS)
+		mdb_txn_abort(mdb);
+	return rc == MDB_PANIC;
+}
+
 enum err txn_finish(struct txn *txn, struct errctx *ctx)
 {
 	MDB_txn *mdb = txn->mdb;
@@ -464,6 +476,8 @@ enum err txn_finish(struct txn *txn, struct errctx *ctx)
 		rc = mdb_txn_commit(mdb); /* frees it in any case */
 		if (rc != MDB_SUCCESS)
 			txn_error(txn, rc, "commit");
+		if (rc != MDB_SUCCESS && head_failed(txn->env))
+			txn->trouble = TROUBLE_RESTART;
 	} else if (mdb != NULL) {
 		mdb_txn_abort(mdb);
 	}

@@ -658,6 +658,7 @@ enum err store_invite_put(
 {
 	struct bytes key = bytes_str(name), old;
 	struct txn txn;
+	enum err err;
 
 	if (key.size == 0 || key.size > LIMIT_NODE_NAME)
 		return err_set(ctx, ERR_INVALID, "an invite needs a node's name");
@@ -669,7 +670,8 @@ enum err store_invite_put(
 		txn_fail(&txn, ERR_LIMIT, "there are %d invites already", LIMIT_INVITES);
 	else
 		txn_put(&txn, DB_INVITES, key, value);
-	return txn_finish(&txn, ctx);
+	err = txn_finish(&txn, ctx);
+	return err == OK ? OK : err_wrap(ctx, err, "store '%s'", env_path(store->env));
 }
 
 enum err store_usage(struct store *store, struct store_usage *ret)

@@ -280,25 +280,55 @@ class Failing(Case):
         self.over(node)
         self.all_there(node)
 
+    def test_log_not_opened(self):
+        """The first entry of all meets the trouble: the next unlock opens the log."""
+        self.node.kill()
+        shutil.rmtree(self.node.dir)
+        shutil.rmtree(self.root / "root-ca")
+        self.acknowledged = {}
+        node = self.hq()
+        node.env = self.faults.env
+        node.start(unlock=False)
+        unlock = ("unlock", "--passphrase-file", self.network.passphrase)
+        self.faults.arm("write", node.dir / "store", errno.EIO)
+        done = node.sauti(*unlock, check=False)
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn("the node's log could not be opened: the disk reports errors", done.stderr)
+        self.refused(node, FAILED)
+        self.faults.disarm()
+        self.over(node)
+        node.sauti(*unlock)
+        node.sauti(*unlock)
+        self.assertEqual(node.own()["size"], 1)
+        self.assertEqual(self.record(node).returncode, OK)
+        self.all_there(node)
+
     def test_head_not_written(self):
         """The one trouble that a restart alone ends, and it says so."""
         node = self.node
-        self.faults.arm("sync", node.dir / "store", errno.EIO)
-        self.refused(node, FAILED)
-        wait_for("the probe", lambda: self.condition(node) in ("restart_needed", "io_error"))
-        if self.condition(node) == "io_error":  # the data could not be synced: no head was touched
-            self.faults.disarm()
-            self.over(node)
         self.faults.arm("sync", node.dir / "store", errno.EIO, k=2, forever=False)
-        self.refused(node, FAILED)
+        done = self.record(node)
         self.faults.disarm()
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn("whether it was recorded is not known before a restart", done.stderr)
+        self.assertIn("restart sautid", done.stderr)
         self.named(node, "restart_needed", "restart sautid")
-        self.refused(node, FAILED, "restart sautid")
+        self.assertEqual(self.record(node).returncode, FAILED)
         self.assertEqual(node.stop(), 0)
         node.start()
         self.assertEqual(self.condition(node), "ok")
         self.all_there(node)
         self.assertEqual(self.record(node).returncode, OK)
+        self.all_there(node)
+
+    def test_sync(self):
+        """What cannot be synced is not recorded; LMDB goes on."""
+        node = self.node
+        self.faults.arm("sync", node.dir / "store", errno.EIO)
+        self.refused(node, FAILED, "the disk reports errors")
+        self.named(node, "io_error")
+        self.faults.disarm()
+        self.over(node)
         self.all_there(node)
 
 

@@ -439,8 +439,8 @@ static struct node *accused(struct world *world, const char *text, const char *b
 
 static void check_warning(struct world *world, const struct node *node, const char *text)
 {
-	static const char *const nobodys_fault[] = {
-		"no Hello", "silent for", "not an active member", "does not list it as active"};
+	static const char *const nobodys_fault[] = {"no Hello", "silent for",
+		"not an active member", "does not list it as active", "cannot store entries"};
 	const struct node *peer = accused(world, text, "session with '");
 
 	if (strstr(text, "says bye") != NULL || (peer != NULL && peer == world->hostile))
@@ -458,7 +458,7 @@ static void check_notice(struct world *world, struct node *node, const struct ef
 {
 	const struct node *peer;
 
-	if (effect->notice == NOTICE_ALARM && strstr(effect->text, "cannot store") == NULL &&
+	if (effect->notice == NOTICE_ALARM &&
 		!(world->forks && strstr(effect->text, world->hostile->keys.origin.text) != NULL))
 		world_fail(world, "%s raises an alarm among honest nodes: %s", node->name,
 			effect->text);
