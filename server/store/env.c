@@ -106,12 +106,12 @@ static enum err env_error(const struct env *env, int rc, const char *what, struc
 }
 
 /* The name of a directory must be as durable as what is in it. */
-static enum err directory_open(struct env *env, struct errctx *ctx)
+static enum err directory_open(struct env *env, bool make, struct errctx *ctx)
 {
-	bool made = mkdir(env->path, 0700) == 0;
+	bool made = make && mkdir(env->path, 0700) == 0;
 	int parent, failed = 0;
 
-	if (!made && errno != EEXIST)
+	if (make && !made && errno != EEXIST)
 		return env_error(env, errno, "make directory", ctx);
 	env->directory = open(env->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (env->directory < 0)
@@ -136,6 +136,21 @@ static enum err lock_take(struct env *env, struct errctx *ctx)
 	if (errno == EWOULDBLOCK)
 		return err_set(ctx, ERR_BUSY, "another process is using it");
 	return env_error(env, errno, "lock", ctx);
+}
+
+/* LMDB would believe what stands in a damaged file. */
+static enum err file_check(struct env *env, const struct env_opts *opts, struct errctx *ctx)
+{
+	struct lmdb_file file;
+	enum err err;
+
+	TRY(lmdb_file_heads(env->directory, &file, ctx));
+	if (opts->walk == NULL)
+		return OK;
+	if (file.file_size == 0)
+		return err_set(ctx, ERR_NOTFOUND, "%s is missing or empty", LMDB_FILE_NAME);
+	err = lmdb_file_walk(env->directory, opts->walk, ctx);
+	return err == ERR_CORRUPT && opts->anyway ? OK : err;
 }
 
 /* LMDB maps its table of readers from a sparse file: on a full disk the first reader in a new page
@@ -193,7 +208,8 @@ enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *
 		err = ERR_NOMEM;
 		goto fail;
 	}
-	if ((err = directory_open(env, ctx)) != OK || (err = lock_take(env, ctx)) != OK ||
+	if ((err = directory_open(env, opts->walk == NULL, ctx)) != OK ||
+		(err = lock_take(env, ctx)) != OK || (err = file_check(env, opts, ctx)) != OK ||
 		(err = readers_reserve(env, ctx)) != OK ||
 		(err = map_open(env, opts->map_size, ctx)) != OK)
 		goto fail;
@@ -310,6 +326,20 @@ void txn_database(struct txn *txn, unsigned slot, const char *name)
 		txn_error(txn, rc, "open database");
 	else
 		txn->env->opened[slot] = true;
+}
+
+bool txn_database_find(struct txn *txn, unsigned slot, const char *name)
+{
+	int rc;
+
+	assert(slot < ENV_DATABASES && txn->kind == TXN_WRITE);
+	if (txn->err != OK)
+		return false;
+	rc = mdb_dbi_open(txn->mdb, name, 0, &txn->env->dbi[slot]);
+	if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
+		txn_error(txn, rc, "open database");
+	txn->env->opened[slot] = rc == MDB_SUCCESS;
+	return rc == MDB_SUCCESS;
 }
 
 void txn_format(struct txn *txn, unsigned meta)

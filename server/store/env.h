@@ -11,6 +11,9 @@
  * thread, one thread each, and are short. A write transaction begins and ends in one thread;
  * others wait at txn_begin. Every commit is synced.
  *
+ * The heads of the data file are read before LMDB maps it (lmdb_file.h): a file that is cut short
+ * or none of LMDB's is ERR_CORRUPT in words, where LMDB would end the process.
+ *
  * Errors: ERR_BUSY (another process has it; all reader slots taken), ERR_DENIED, ERR_FULL (disk or
  * map), ERR_CORRUPT, ERR_VERSION (not a file of this LMDB), ERR_NOMEM, ERR_IO (also: an earlier
  * commit failed while it wrote its head: only closing and opening shows what is on the disk).
@@ -22,9 +25,10 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "server/store/lmdb_file.h"
 
 enum {
-	ENV_DATABASES = 8,
+	ENV_DATABASES = 12,
 	ENV_READERS = 126,
 	ENV_FORMAT = 0, /* the format version this program writes and the newest it reads */
 };
@@ -33,6 +37,11 @@ struct env;
 struct env_opts {
 	const char *path; /* directory; made with mode 0700 when missing, its parent is not */
 	size_t map_size;  /* bytes, rounded up to pages; never less than the file has */
+	/* For fsck, else NULL: every page is walked before LMDB maps the file. A directory or a
+	 * file that is missing is ERR_NOTFOUND then, nothing is made; a walk that found something
+	 * is ERR_CORRUPT, unless `anyway` is set: then it is opened all the same. */
+	const struct lmdb_walk *walk;
+	bool anyway;
 };
 /* Takes the directory's lock file for the life of the env, clears dead readers. */
 enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *ctx) MUST_USE;
@@ -61,6 +70,8 @@ void txn_fail(struct txn *txn, enum err code, const char *format, ...)
 /* Opens the named database into a slot (< ENV_DATABASES); makes it when missing. Write
  * transactions only; when that transaction fails the env can only be closed. */
 void txn_database(struct txn *txn, unsigned slot, const char *name);
+/* The same, but makes nothing: false when there is none, or on an error. */
+bool txn_database_find(struct txn *txn, unsigned slot, const char *name);
 /* Writes ENV_FORMAT into a new environment; ERR_VERSION sticks for a newer one. `meta` is a slot.
  */
 void txn_format(struct txn *txn, unsigned meta);

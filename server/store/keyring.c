@@ -19,7 +19,7 @@ struct keyring {
 
 enum err keyring_open(const char *path, struct keyring **ret, struct errctx *ctx)
 {
-	struct env_opts opts = {path, MAP_SIZE};
+	struct env_opts opts = {.path = path, .map_size = MAP_SIZE};
 	struct keyring *keyring = mem_zalloc(sizeof(*keyring));
 	struct txn txn;
 	enum err err;

@@ -253,7 +253,7 @@ static void sized_put(
 	buf_put(&value, rest);
 	if (value.err != OK)
 		txn_fail(txn, value.err, "write: %s", err_text(value.err));
-	txn_put(txn, slot, key, buf_bytes(&value));
+	checked_put(txn, slot, key, buf_bytes(&value));
 	buf_release(&value);
 }
 
@@ -287,7 +287,7 @@ static void write_put(struct writer *writer, struct txn *txn, struct log_row *ro
 	struct log_row fresh;
 
 	if (new)
-		txn_put(txn, DB_LOGS, bytes_str(write->origin.text), store_key_bytes(&key));
+		checked_put(txn, DB_LOGS, bytes_str(write->origin.text), store_key_bytes(&key));
 	if (write->entries != NULL)
 		entries_put(writer, txn, row, write->entries);
 	/* The view of the old checkpoint went with the first put. */
@@ -297,18 +297,6 @@ static void write_put(struct writer *writer, struct txn *txn, struct log_row *ro
 		head_put(txn, row, write);
 	if (write->cosigner[0] != '\0')
 		cosignature_put(txn, row->number, write);
-}
-
-static void commit_count(struct txn *txn)
-{
-	struct bytes key = bytes_str("commits"), value;
-	uint64_t commits = 0;
-	uint8_t next[8];
-
-	if (txn_get(txn, DB_META, key, &value) && value.size == sizeof(next))
-		commits = get_u64be(value.data);
-	put_u64be(next, commits + 1);
-	txn_put(txn, DB_META, key, BYTES_ARRAY(next));
 }
 
 /* Groups. */
@@ -372,7 +360,7 @@ static void group_write(struct writer *writer, struct list *group, struct errctx
 	good = group_put(writer, &txn, group, failure);
 	if (good > 0) {
 		locators_put(&txn, &writer->locators);
-		commit_count(&txn);
+		store_commits_add(&txn);
 	}
 	/* With nothing put there is nothing to commit: LMDB writes no page then. */
 	err = txn_finish(&txn, &said);

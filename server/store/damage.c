@@ -1,0 +1,309 @@
+#include "server/store/damage.h"
+
+#include <inttypes.h>
+
+#include "base/alloc.h"
+
+enum err damage_read(struct bytes key, struct bytes row, uint32_t *ret_log, struct damage_mark *ret)
+{
+	struct damage_mark mark = {0};
+	struct bytes value;
+
+	if (key.size != 12 || checked_open(key, row, &value) != OK ||
+		(value.size != 8 && value.size != 8 + HASH_SIZE))
+		return ERR_CORRUPT;
+	mark.index = get_u64be(key.data + 4);
+	mark.count = get_u64be(value.data);
+	mark.known = value.size > 8;
+	if (mark.count == 0 || mark.count > LIMIT_LOG_SIZE || mark.index > LIMIT_LOG_SIZE ||
+		(mark.known && mark.count != 1))
+		return ERR_CORRUPT;
+	if (mark.known)
+		memcpy(mark.expected.b, value.data + 8, HASH_SIZE);
+	*ret_log = get_u32be(key.data);
+	*ret = mark;
+	return OK;
+}
+
+void damage_put(struct txn *txn, uint32_t log, const struct damage_mark *mark)
+{
+	struct store_key key = entry_key(log, mark->index);
+	uint8_t value[8 + HASH_SIZE];
+
+	put_u64be(value, mark->count);
+	memcpy(value + 8, mark->expected.b, HASH_SIZE);
+	checked_put(txn, DB_DAMAGE, store_key_bytes(&key),
+		bytes_make(value, mark->known ? sizeof(value) : 8));
+}
+
+static enum err mark_covering(struct txn *txn, uint32_t log, uint64_t first, uint64_t count,
+	struct damage_mark *ret, bool *ret_found)
+{
+	struct store_key key = log_key(log);
+	struct damage_mark mark;
+	struct range range;
+	enum err err = OK;
+	uint32_t of;
+
+	*ret_found = false;
+	for (bool more = range_first(&range, txn, DB_DAMAGE, store_key_bytes(&key), key.size);
+		more && err == OK && !*ret_found; more = range_next(&range)) {
+		err = damage_read(range.key, range.value, &of, &mark);
+		if (err != OK || mark.index >= first + count)
+			break;
+		*ret_found = mark.index + mark.count > first;
+	}
+	range_end(&range);
+	if (*ret_found)
+		*ret = mark;
+	return txn->err != OK ? txn->err : err;
+}
+
+enum err damage_find(struct txn *txn, uint32_t log, uint64_t first, uint64_t count,
+	uint64_t *ret_index, struct errctx *ctx)
+{
+	struct damage_mark mark;
+	bool found;
+	enum err err;
+
+	if (txn_count(txn, DB_DAMAGE) == 0)
+		return txn->err;
+	err = mark_covering(txn, log, first, count, &mark, &found);
+	if (err == ERR_CORRUPT && txn->err == OK) {
+		*ret_index = first;
+		return err_set(ctx, err, "the table of damaged entries is damaged");
+	}
+	if (err != OK || !found)
+		return err;
+	*ret_index = mark.index > first ? mark.index : first;
+	return err_set(ctx, ERR_CORRUPT,
+		"entry %" PRIu64 " is damaged and marked to be fetched again", *ret_index);
+}
+
+static enum err list_add(struct store_damage **list, size_t *count, const struct damage_mark *mark,
+	const struct origin *origin)
+{
+	struct store_damage *grown = mem_resize(*list, (*count + 1) * sizeof(*grown));
+
+	if (grown == NULL)
+		return ERR_NOMEM;
+	*list = grown;
+	grown[(*count)++] = (struct store_damage){.origin = *origin,
+		.index = mark->index,
+		.count = mark->count,
+		.known = mark->known,
+		.expected = mark->expected};
+	return OK;
+}
+
+/* The marks of one log, in order. */
+static enum err list_log(struct txn *txn, uint32_t log, const struct origin *origin,
+	struct store_damage **list, size_t *count)
+{
+	struct store_key key = log_key(log);
+	struct damage_mark mark;
+	struct range range;
+	enum err err = OK;
+	uint32_t of;
+
+	for (bool more = range_first(&range, txn, DB_DAMAGE, store_key_bytes(&key), key.size);
+		more && err == OK; more = range_next(&range)) {
+		err = damage_read(range.key, range.value, &of, &mark);
+		if (err == OK)
+			err = list_add(list, count, &mark, origin);
+	}
+	range_end(&range);
+	return err;
+}
+
+static enum err list_all(struct txn *txn, struct store_damage **list, size_t *count)
+{
+	struct range range;
+	enum err err = OK;
+
+	for (bool more = range_first(&range, txn, DB_LOGS, BYTES_NONE, 0); more && err == OK;
+		more = range_next(&range)) {
+		struct origin origin = {""};
+		struct bytes value;
+
+		if (checked_open(range.key, range.value, &value) != OK || value.size != 4 ||
+			range.key.size > LIMIT_ORIGIN) {
+			err = ERR_CORRUPT;
+			break;
+		}
+		memcpy(origin.text, range.key.data, range.key.size);
+		err = list_log(txn, get_u32be(value.data), &origin, list, count);
+	}
+	range_end(&range);
+	return err;
+}
+
+enum err store_damage_list(
+	struct store *store, struct store_damage **ret, size_t *ret_count, struct errctx *ctx)
+{
+	struct store_damage *list = NULL;
+	size_t count = 0;
+	struct txn txn;
+	enum err err = OK, failed;
+
+	txn_begin(&txn, store->env, TXN_READ);
+	if (txn_count(&txn, DB_DAMAGE) > 0)
+		err = list_all(&txn, &list, &count);
+	failed = txn_finish(&txn, ctx);
+	err = failed != OK ? failed : err;
+	if (err != OK) {
+		mem_free(list);
+		return err_wrap(ctx, err, "read the table of damaged entries");
+	}
+	*ret = list;
+	*ret_count = count;
+	return OK;
+}
+
+/* What fails here is the entry's fault, or its log's. */
+static enum err heal(struct txn *txn, const struct origin *origin, uint64_t index,
+	struct bytes entry, struct errctx *ctx)
+{
+	struct damage_mark mark;
+	struct store_key key;
+	struct log_row row;
+	struct hash leaf;
+	bool found;
+
+	TRY(store_row(txn, origin, &row, ctx));
+	TRY(mark_covering(txn, row.number, index, 1, &mark, &found));
+	if (!found)
+		return err_set(ctx, ERR_NOTFOUND, "entry %" PRIu64 " is not marked", index);
+	if (!mark.known)
+		return err_set(ctx, ERR_UNSUPPORTED,
+			"what should stand at %" PRIu64 " is not known: the log is to be fetched "
+			"from there on",
+			mark.index);
+	if (entry.size == 0 || entry.size > LIMIT_ENTRY_SIZE)
+		return err_set(ctx, ERR_PROOF, "that is no entry");
+	tree_leaf(entry, &leaf);
+	if (!hash_equal(&leaf, &mark.expected))
+		return err_set(ctx, ERR_PROOF, "it is not what stood at %" PRIu64, index);
+	key = entry_key(row.number, index);
+	txn_put(txn, DB_ENTRIES, store_key_bytes(&key), entry);
+	txn_delete(txn, DB_DAMAGE, store_key_bytes(&key));
+	store_index_drop(txn, row.number);
+	return txn->err;
+}
+
+enum err store_damage_heal(struct store *store, const struct origin *origin, uint64_t index,
+	struct bytes entry, struct errctx *ctx)
+{
+	struct errctx said = {""};
+	struct txn txn;
+	enum err err;
+
+	txn_begin(&txn, store->env, TXN_WRITE);
+	err = heal(&txn, origin, index, entry, &said);
+	if (err != OK)
+		txn_fail(&txn, err, "%s", err_message(&said, err));
+	err = txn_finish(&txn, ctx);
+	return err == OK ? OK : err_wrap(ctx, err, "log '%s'", origin->text);
+}
+
+/* The index of locators. */
+
+static void index_clear(struct txn *txn, uint32_t log)
+{
+	struct store_key start = log_key(log);
+	struct range range;
+	bool more;
+
+	/* A range must not be written under: one row at a time. */
+	do {
+		uint8_t key[512];
+		size_t size = 0;
+
+		more = range_first(&range, txn, DB_LOCATORS, store_key_bytes(&start), start.size);
+		if (more && range.key.size <= sizeof(key)) {
+			size = range.key.size;
+			memcpy(key, range.key.data, size);
+		}
+		range_end(&range);
+		if (size > 0)
+			txn_delete(txn, DB_LOCATORS, bytes_make(key, size));
+	} while (more && txn->err == OK);
+}
+
+/* Copies the locator of an entry, if it has one and is not marked. */
+static enum err entry_locator(struct txn *txn, struct arena *arena, uint32_t log, uint64_t index,
+	bool *ret_found, uint8_t ret[LOCATOR_SIZE])
+{
+	struct store_key key = entry_key(log, index);
+	struct bytes entry;
+	uint64_t marked;
+	enum err err = damage_find(txn, log, index, 1, &marked, NULL);
+
+	*ret_found = false;
+	if (err == ERR_CORRUPT && txn->err == OK)
+		return OK;
+	TRY(err);
+	if (!txn_get(txn, DB_ENTRIES, store_key_bytes(&key), &entry))
+		return txn->err;
+	return store_locator(arena, entry, ret_found, ret);
+}
+
+void store_index_drop(struct txn *txn, uint32_t log)
+{
+	uint8_t locator[LOCATOR_SIZE];
+	struct store_key key = log_key(log);
+	struct arena arena;
+	struct bytes value;
+	uint64_t size = 0;
+	bool found;
+
+	index_clear(txn, log);
+	if (checked_get(txn, DB_HEADS, store_key_bytes(&key), &value) == OK && value.size >= 8)
+		size = get_u64be(value.data);
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	for (uint64_t i = 0; i < size && txn->err == OK; i++) {
+		enum err err = entry_locator(txn, &arena, log, i, &found, locator);
+
+		if (err != OK)
+			txn_fail(txn, err, "index locators: %s", err_text(err));
+		key = locator_key(log, locator, i);
+		if (err == OK && found)
+			txn_put(txn, DB_LOCATORS, store_key_bytes(&key), BYTES_NONE);
+	}
+	arena_release(&arena);
+}
+
+enum err store_index_check(
+	struct txn *txn, uint32_t log, uint64_t size, bool *ret_ok, struct errctx *ctx)
+{
+	struct store_key key = log_key(log);
+	uint8_t locator[LOCATOR_SIZE];
+	uint64_t expected = 0, rows = 0;
+	struct bytes nothing;
+	struct arena arena;
+	struct range range;
+	bool found, ok = true;
+	enum err err = OK;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	for (uint64_t i = 0; i < size && err == OK && ok; i++) {
+		err = entry_locator(txn, &arena, log, i, &found, locator);
+		if (err != OK || !found)
+			continue;
+		expected++;
+		key = locator_key(log, locator, i);
+		ok = txn_get(txn, DB_LOCATORS, store_key_bytes(&key), &nothing) &&
+		     nothing.size == 0;
+		err = txn->err;
+	}
+	arena_release(&arena);
+	key = log_key(log);
+	for (bool more = range_first(&range, txn, DB_LOCATORS, store_key_bytes(&key), key.size);
+		more; more = range_next(&range))
+		rows++;
+	range_end(&range);
+	if (err != OK || txn->err != OK)
+		return txn->err != OK ? txn->err : err_set(ctx, err, "index: %s", err_text(err));
+	*ret_ok = ok && rows == expected;
+	return OK;
+}
