@@ -273,37 +273,45 @@ void store_index_drop(struct txn *txn, uint32_t log)
 	arena_release(&arena);
 }
 
-enum err store_index_check(
-	struct txn *txn, uint32_t log, uint64_t size, bool *ret_ok, struct errctx *ctx)
+static uint64_t mix(uint64_t v)
+{
+	/* The finalizer of splitmix64. */
+	v = (v ^ v >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	v = (v ^ v >> 27) * UINT64_C(0x94d049bb133111eb);
+	return v ^ v >> 31;
+}
+
+void index_sum_add(
+	struct index_sum *sum, const uint8_t locator[LOCATOR_PREFIX_SIZE], uint64_t index)
+{
+	uint64_t v = mix(get_u64be(locator) + mix(index + 1));
+
+	sum->count++;
+	sum->a += v;
+	sum->b += mix(v);
+}
+
+bool index_sum_equal(const struct index_sum *a, const struct index_sum *b)
+{
+	return a->count == b->count && a->a == b->a && a->b == b->b;
+}
+
+enum err store_index_sum(struct txn *txn, uint32_t log, struct index_sum *ret)
 {
 	struct store_key key = log_key(log);
-	uint8_t locator[LOCATOR_SIZE];
-	uint64_t expected = 0, rows = 0;
-	struct bytes nothing;
-	struct arena arena;
+	struct index_sum sum = {0};
 	struct range range;
-	bool found, ok = true;
-	enum err err = OK;
+	bool ok = true;
 
-	arena_init(&arena, LIMIT_ARENA_SIZE);
-	for (uint64_t i = 0; i < size && err == OK && ok; i++) {
-		err = entry_locator(txn, &arena, log, i, &found, locator);
-		if (err != OK || !found)
-			continue;
-		expected++;
-		key = locator_key(log, locator, i);
-		ok = txn_get(txn, DB_LOCATORS, store_key_bytes(&key), &nothing) &&
-		     nothing.size == 0;
-		err = txn->err;
-	}
-	arena_release(&arena);
-	key = log_key(log);
 	for (bool more = range_first(&range, txn, DB_LOCATORS, store_key_bytes(&key), key.size);
-		more; more = range_next(&range))
-		rows++;
+		more && ok; more = range_next(&range)) {
+		ok = range.key.size == 4 + LOCATOR_PREFIX_SIZE + 8 && range.value.size == 0;
+		if (ok)
+			index_sum_add(&sum, range.key.data + 4,
+				get_u64be(range.key.data + 4 + LOCATOR_PREFIX_SIZE));
+	}
 	range_end(&range);
-	if (err != OK || txn->err != OK)
-		return txn->err != OK ? txn->err : err_set(ctx, err, "index: %s", err_text(err));
-	*ret_ok = ok && rows == expected;
-	return OK;
+	TRY(txn->err);
+	*ret = sum;
+	return ok ? OK : ERR_CORRUPT;
 }

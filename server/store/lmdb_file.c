@@ -332,8 +332,8 @@ static bool key_ok(const struct walker *w, struct bytes key)
 
 /* Reads node i; false when it does not lie whole within [upper, page_size). *ret_size is what it
  * takes of the page. */
-static bool node_read(const struct walker *w, const uint8_t *page, const struct page_header *header,
-	unsigned i, struct node *ret, size_t *ret_size)
+static inline bool node_read(const struct walker *w, const uint8_t *page,
+	const struct page_header *header, unsigned i, struct node *ret, size_t *ret_size)
 {
 	uint16_t at;
 	size_t size, room;
@@ -464,32 +464,25 @@ static void leaf_node_walk(struct walker *w, const struct node *node, const stru
 
 static void page_walk(struct walker *w, page_number number, const struct place *place);
 
-/* The nodes of a page fill [upper, page_size) without a gap. */
-static bool nodes_fit(const struct walker *w, const uint8_t *page, const struct page_header *header,
-	unsigned count)
+/* The nodes fill [upper, page_size) without a gap; their keys are in order and within the place's,
+ * but for the first of a branch, which is not read. *ret_plain: no node has flags. */
+static bool nodes_check(const struct walker *w, const uint8_t *page,
+	const struct page_header *header, unsigned count, const struct place *place,
+	bool *ret_plain)
 {
+	bool branch = header->flags == PAGE_BRANCH, strictly = false;
+	struct bytes before = place->low;
 	size_t sum = 0, size;
-	struct node node;
+	uint16_t flags = 0;
+	struct node node = {.below = 0};
 
 	for (unsigned i = 0; i < count; i++) {
 		if (!node_read(w, page, header, i, &node, &size))
 			return false;
 		sum += size;
-	}
-	return sum == w->page_size - header->upper;
-}
-
-/* Keys in order and within the place's; the first of a branch has none that is read. */
-static bool keys_fit(const struct walker *w, const uint8_t *page, const struct page_header *header,
-	unsigned count, const struct place *place)
-{
-	struct bytes before = place->low;
-	bool strictly = false;
-	struct node node;
-	size_t size;
-
-	for (unsigned i = header->flags == PAGE_BRANCH ? 1 : 0; i < count; i++) {
-		(void)node_read(w, page, header, i, &node, &size);
+		flags |= node.header.flags;
+		if (branch && i == 0)
+			continue;
 		if (!key_ok(w, node.key))
 			return false;
 		if (before.size > 0 && key_compare(w, before, node.key) >= (strictly ? 0 : 1))
@@ -497,14 +490,16 @@ static bool keys_fit(const struct walker *w, const uint8_t *page, const struct p
 		before = node.key;
 		strictly = true;
 	}
-	return !strictly || place->high.size == 0 || key_compare(w, before, place->high) < 0;
+	*ret_plain = flags == 0;
+	return sum == w->page_size - header->upper &&
+	       (!strictly || place->high.size == 0 || key_compare(w, before, place->high) < 0);
 }
 
 static void branch_walk(struct walker *w, const uint8_t *page, const struct page_header *header,
 	unsigned count, const struct place *place)
 {
 	struct place below = {place->depth - 1, place->low, place->high};
-	struct node node, next;
+	struct node node = {.below = 0}, next = {.below = 0};
 	size_t size;
 
 	w->counts.branches++;
@@ -521,12 +516,16 @@ static void branch_walk(struct walker *w, const uint8_t *page, const struct page
 }
 
 static void leaf_walk(struct walker *w, const uint8_t *page, const struct page_header *header,
-	unsigned count, const struct place *place)
+	unsigned count, bool plain, const struct place *place)
 {
-	struct node node;
+	struct node node = {.below = 0};
 	size_t size;
 
 	w->counts.leaves++;
+	if (plain && w->table[0] != '\0') {
+		w->counts.entries += count; /* nothing hangs on them */
+		return;
+	}
 	for (unsigned i = 0; i < count; i++) {
 		(void)node_read(w, page, header, i, &node, &size);
 		leaf_node_walk(w, &node, place);
@@ -539,6 +538,7 @@ static void page_walk(struct walker *w, page_number number, const struct place *
 	struct page_header header;
 	const uint8_t *page;
 	unsigned count;
+	bool plain;
 
 	if (!pages_take(w, number, 1, place))
 		return;
@@ -551,12 +551,12 @@ static void page_walk(struct walker *w, page_number number, const struct place *
 		return;
 	}
 	count = (unsigned)((header.lower - sizeof(header)) / sizeof(uint16_t));
-	if (!nodes_fit(w, page, &header, count) || !keys_fit(w, page, &header, count, place))
+	if (!nodes_check(w, page, &header, count, place, &plain))
 		found(w, place, "page %zu is damaged", number);
 	else if (flags == PAGE_BRANCH)
 		branch_walk(w, page, &header, count, place);
 	else
-		leaf_walk(w, page, &header, count, place);
+		leaf_walk(w, page, &header, count, plain, place);
 }
 
 static void tree_walk(
@@ -588,7 +588,7 @@ static bool free_newest_peek(const struct walker *w, const struct tree *tree, si
 {
 	page_number number = tree->root;
 	struct page_header header;
-	struct node node;
+	struct node node = {.below = 0};
 	size_t size;
 
 	if (tree->root == PAGE_NONE || tree->depth == 0)

@@ -15,11 +15,12 @@
 #include "server/store/tree_check.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
 
-enum { SLICE_ENTRIES = 16 * TILE_WIDTH };
+enum { SLICE_BLOCKS = 16, SLICE_ENTRIES = SLICE_BLOCKS * TILE_WIDTH };
 
 struct level {
 	struct hash hashes[TILE_WIDTH];
@@ -27,13 +28,26 @@ struct level {
 	uint64_t index; /* of the tile that is being filled */
 };
 
-/* The tile of level 0 under way. */
+/* The entries under one tile of level 0. */
 struct block {
-	struct hash entry[TILE_WIDTH]; /* leaf hashes of the entries */
-	bool missing[TILE_WIDTH];      /* set when any_missing */
+	struct bytes views[TILE_WIDTH]; /* the entries */
+	struct hash entry[TILE_WIDTH];  /* their leaf hashes */
+	struct hash root;               /* of a full block without missing ones */
+	bool missing[TILE_WIDTH];       /* set when any_missing */
 	bool any_missing;
 	unsigned width;
 	struct bytes stored; /* the tile as it stands; may be shorter or longer */
+};
+
+/* A second thread that hashes blocks of the slice, for who may take two processors. Both take the
+ * next block until there is none: one that does not get to run costs nothing. */
+struct helper {
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	uint64_t round; /* of slices; the helper works on one once, and is away between them */
+	bool working, stopping;
 };
 
 struct walk {
@@ -43,7 +57,11 @@ struct walk {
 	uint64_t next; /* entry to hash */
 	uint64_t held; /* as held in this slice's transaction */
 	struct level levels[TILE_LEVELS];
-	struct block block;
+	struct block *block;               /* that is being judged */
+	struct block blocks[SLICE_BLOCKS]; /* from first_block on */
+	unsigned first_block;
+	unsigned blocks_taken; /* atomic: the next to be hashed; SLICE_BLOCKS and more: none */
+	struct helper helper;
 };
 
 const char *fault_text(const struct fault *fault, char *text, size_t size)
@@ -118,10 +136,11 @@ static void reduce(struct hash *hashes, unsigned count, struct hash *ret)
 
 static void tile_root(const struct hash *hashes, struct hash *ret)
 {
-	struct hash copy[TILE_WIDTH];
+	struct hash half[TILE_WIDTH / 2];
 
-	memcpy(copy, hashes, sizeof(copy));
-	reduce(copy, TILE_WIDTH, ret);
+	for (unsigned i = 0; i < TILE_WIDTH / 2; i++)
+		tree_node(&hashes[2 * i], &hashes[2 * i + 1], &half[i]);
+	reduce(half, TILE_WIDTH / 2, ret);
 }
 
 /* The root of what the levels hold, with `width` hashes of level 0: perfect subtrees, the largest
@@ -268,7 +287,7 @@ static bool fits_parent(const struct walk *walk, const struct hash *leaves)
 {
 	struct hash parent, root;
 
-	if (walk->block.width < TILE_WIDTH || !parent_read(walk, &parent))
+	if (walk->block->width < TILE_WIDTH || !parent_read(walk, &parent))
 		return false;
 	tile_root(leaves, &root);
 	return hash_equal(&root, &parent);
@@ -288,7 +307,7 @@ static bool fits_note(const struct walk *walk, const struct hash *leaves, unsign
  * entries fit what is above, where the stored ones do not. */
 static void leaves_choose(struct walk *walk)
 {
-	struct block *block = &walk->block;
+	struct block *block = walk->block;
 	struct hash *leaves = walk->levels[0].hashes;
 	unsigned covered = covered_here(walk, block->width);
 
@@ -302,7 +321,7 @@ static void leaves_choose(struct walk *walk)
 
 static enum err leaf_fault(const struct walk *walk, unsigned i)
 {
-	const struct block *block = &walk->block;
+	const struct block *block = walk->block;
 	const struct hash *believed = &walk->levels[0].hashes[i];
 	struct fault fault = {
 		.kind = FAULT_ENTRY,
@@ -323,7 +342,7 @@ static enum err leaf_fault(const struct walk *walk, unsigned i)
 
 static enum err leaves_differ(struct walk *walk)
 {
-	struct block *block = &walk->block;
+	struct block *block = walk->block;
 	struct fault lacking = {.kind = FAULT_TILE_MISSING, .tile = {0, walk->levels[0].index}};
 	bool told = false;
 
@@ -349,7 +368,7 @@ static enum err leaves_differ(struct walk *walk)
 
 static enum err width_check(const struct walk *walk)
 {
-	const struct block *block = &walk->block;
+	const struct block *block = walk->block;
 	struct fault fault = {.kind = FAULT_TILE_WIDE, .tile = {0, walk->levels[0].index}};
 	size_t width = tile_width(fault.tile, walk->held);
 
@@ -360,54 +379,57 @@ static enum err width_check(const struct walk *walk)
 }
 
 /* The root at the checkpoint's size, once the leaves up to there are decided. */
-static void note_pass(struct walk *walk, unsigned width)
+static void note_pass(struct walk *walk, const struct hash *leaves, unsigned width)
 {
 	struct tree_check *check = walk->check;
 	unsigned covered = covered_here(walk, width);
 
 	if (covered == 0)
 		return;
-	levels_root(walk->levels, walk->levels[0].hashes, covered, &check->checkpoint_root);
+	levels_root(walk->levels, leaves, covered, &check->checkpoint_root);
 	check->note_fits = hash_equal(&check->checkpoint_root, &check->checkpoint.root);
 }
 
-static enum err block_done(struct walk *walk)
+static enum err block_judge(struct walk *walk)
 {
-	struct block *block = &walk->block;
+	struct block *block = walk->block;
 	struct level *level = &walk->levels[0];
 	struct store_key key = tile_key(walk->check->log, (struct tile_id){0, level->index});
 	size_t size = (size_t)block->width * HASH_SIZE;
-	struct hash root;
+	const struct hash *leaves = block->entry;
+	bool full = block->width == TILE_WIDTH;
 
 	block->stored = BYTES_NONE;
 	(void)txn_get(walk->txn, DB_TILES, store_key_bytes(&key), &block->stored);
 	TRY(walk->txn->err);
-	if (!block->any_missing && block->stored.size >= size &&
-		memcmp(block->stored.data, block->entry, size) == 0)
-		memcpy(level->hashes, block->entry, size);
-	else
+	if (block->any_missing || block->stored.size < size ||
+		memcmp(block->stored.data, block->entry, size) != 0) {
 		TRY(leaves_differ(walk));
+		leaves = level->hashes;
+		if (full)
+			tile_root(leaves, &block->root);
+	}
 	TRY(width_check(walk));
-	note_pass(walk, block->width);
+	note_pass(walk, leaves, block->width);
+	if (full) {
+		level->index++;
+		return level_add(walk, block->root);
+	}
 	level->width = block->width;
-	if (level->width < TILE_WIDTH)
-		return OK;
-	reduce(level->hashes, TILE_WIDTH, &root);
-	level->width = 0;
-	level->index++;
-	return level_add(walk, root);
+	if (leaves != level->hashes)
+		memcpy(level->hashes, leaves, size);
+	return OK;
 }
 
-/* Hashes the block's entries; the range stands at or behind its first one. */
-static bool block_fill(struct walk *walk, struct range *range, bool more, uint64_t *bytes)
+/* Collects the block's entries; the range stands at or behind its first one. */
+static bool block_collect(struct walk *walk, struct range *range, bool more)
 {
-	struct block *block = &walk->block;
+	struct block *block = walk->block;
 
 	block->any_missing = false;
 	for (unsigned i = 0; i < block->width; i++, walk->next++) {
 		if (more && range->key.size == 12 && get_u64be(range->key.data + 4) == walk->next) {
-			tree_leaf(range->value, &block->entry[i]);
-			*bytes += range->value.size;
+			block->views[i] = range->value;
 			if (block->any_missing)
 				block->missing[i] = false;
 			more = range_next(range);
@@ -420,27 +442,158 @@ static bool block_fill(struct walk *walk, struct range *range, bool more, uint64
 	return more;
 }
 
+/* The pages of a tree do not lie behind each other: the memory of the next entry is asked for while
+ * this one is hashed. */
+static void prefetch(struct bytes entry)
+{
+	enum { LINE = 64, AHEAD_MAX = 2048 };
+
+	for (size_t at = 0; at < entry.size && at < AHEAD_MAX; at += LINE)
+		__builtin_prefetch(entry.data + at);
+}
+
+static void block_hash(struct block *block)
+{
+	for (unsigned i = 0; i < block->width; i++) {
+		if (block->any_missing && block->missing[i])
+			continue;
+		if (i + 1 < block->width && !block->any_missing)
+			prefetch(block->views[i + 1]);
+		tree_leaf(block->views[i], &block->entry[i]);
+	}
+	if (block->width == TILE_WIDTH && !block->any_missing)
+		tile_root(block->entry, &block->root);
+}
+
+static void blocks_hash(struct walk *walk)
+{
+	unsigned i;
+
+	while ((i = __atomic_fetch_add(&walk->blocks_taken, 1, __ATOMIC_ACQ_REL)) < SLICE_BLOCKS)
+		block_hash(&walk->blocks[i]);
+}
+
+/* The helper. */
+
+static void *helper_main(void *arg)
+{
+	struct walk *walk = arg;
+	struct helper *helper = &walk->helper;
+	uint64_t round = 0;
+
+	pthread_mutex_lock(&helper->mutex);
+	for (;;) {
+		while (helper->round == round && !helper->stopping)
+			pthread_cond_wait(&helper->changed, &helper->mutex);
+		if (helper->stopping)
+			break;
+		round = helper->round;
+		helper->working = true;
+		pthread_mutex_unlock(&helper->mutex);
+		blocks_hash(walk);
+		pthread_mutex_lock(&helper->mutex);
+		helper->working = false;
+		pthread_cond_signal(&helper->changed);
+	}
+	pthread_mutex_unlock(&helper->mutex);
+	return NULL;
+}
+
+/* Without it all is done by the caller. */
+static void helper_start(struct walk *walk)
+{
+	struct helper *helper = &walk->helper;
+
+	pthread_mutex_init(&helper->mutex, NULL);
+	pthread_cond_init(&helper->changed, NULL);
+	helper->started = walk->check->two_threads &&
+			  pthread_create(&helper->thread, NULL, helper_main, walk) == 0;
+}
+
+static void helper_stop(struct walk *walk)
+{
+	struct helper *helper = &walk->helper;
+
+	if (helper->started) {
+		pthread_mutex_lock(&helper->mutex);
+		helper->stopping = true;
+		pthread_cond_signal(&helper->changed);
+		pthread_mutex_unlock(&helper->mutex);
+		pthread_join(helper->thread, NULL);
+	}
+	pthread_cond_destroy(&helper->changed);
+	pthread_mutex_destroy(&helper->mutex);
+}
+
+static void slice_hash(struct walk *walk)
+{
+	struct helper *helper = &walk->helper;
+
+	/* A helper that wakes late finds none left, or blocks of the next slice, which are whole
+	 * once they can be taken. */
+	__atomic_store_n(&walk->blocks_taken, walk->first_block, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&helper->mutex);
+	helper->round++;
+	pthread_cond_signal(&helper->changed);
+	pthread_mutex_unlock(&helper->mutex);
+	blocks_hash(walk);
+	pthread_mutex_lock(&helper->mutex);
+	while (helper->working)
+		pthread_cond_wait(&helper->changed, &helper->mutex);
+	pthread_mutex_unlock(&helper->mutex);
+}
+
 /* From `next`, the first of a tile, to `end`. */
+static void slice_collect(struct walk *walk, uint64_t end)
+{
+	struct store_key key = entry_key(walk->check->log, walk->next);
+	struct range range;
+	bool more = range_first(&range, walk->txn, DB_ENTRIES, store_key_bytes(&key), 4);
+
+	walk->first_block =
+		SLICE_BLOCKS - (unsigned)((end - walk->next + TILE_WIDTH - 1) / TILE_WIDTH);
+	for (unsigned i = walk->first_block; i < SLICE_BLOCKS && walk->txn->err == OK; i++) {
+		walk->block = &walk->blocks[i];
+		walk->block->width =
+			end - walk->next < TILE_WIDTH ? (unsigned)(end - walk->next) : TILE_WIDTH;
+		more = block_collect(walk, &range, more);
+	}
+	range_end(&range);
+}
+
+static uint64_t block_hand_out(const struct walk *walk, uint64_t first)
+{
+	const struct tree_check *check = walk->check;
+	const struct block *block = walk->block;
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < block->width; i++) {
+		if (block->any_missing && block->missing[i])
+			continue;
+		bytes += block->views[i].size;
+		if (check->entry != NULL)
+			check->entry(check->arg, first + i, block->views[i]);
+	}
+	return bytes;
+}
+
 static enum err entries_walk(struct walk *walk, uint64_t end)
 {
 	struct tree_check *check = walk->check;
-	struct store_key key = entry_key(check->log, walk->next);
 	uint64_t first = walk->next, bytes = 0;
-	struct range range;
-	enum err err = OK;
-	bool more = range_first(&range, walk->txn, DB_ENTRIES, store_key_bytes(&key), 4);
+	enum err err;
 
-	while (err == OK && walk->txn->err == OK && walk->next < end) {
-		walk->block.width =
-			end - walk->next < TILE_WIDTH ? (unsigned)(end - walk->next) : TILE_WIDTH;
-		more = block_fill(walk, &range, more, &bytes);
-		err = walk->txn->err;
-		if (err == OK)
-			err = block_done(walk);
+	slice_collect(walk, end);
+	err = walk->txn->err;
+	if (err == OK)
+		slice_hash(walk);
+	for (unsigned i = walk->first_block; i < SLICE_BLOCKS && err == OK; i++) {
+		walk->block = &walk->blocks[i];
+		bytes += block_hand_out(walk, walk->levels[0].index * TILE_WIDTH);
+		err = block_judge(walk);
 	}
-	range_end(&range);
 	if (check->progress != NULL)
-		check->progress(check->arg, walk->next - first, bytes);
+		check->progress(check->progress_arg, walk->next - first, bytes);
 	return err != OK ? err : walk->txn->err;
 }
 
@@ -565,6 +718,7 @@ static enum err walk_run(struct walk *walk)
 enum err tree_check_run(struct tree_check *check, struct errctx *ctx)
 {
 	CLEANUP(mem_free_p) struct walk *walk = mem_zalloc(sizeof(*walk));
+	enum err err;
 
 	buf_init(&check->note, LIMIT_NOTE_SIZE);
 	check->note_readable = check->note_covered = check->note_fits = false;
@@ -572,5 +726,9 @@ enum err tree_check_run(struct tree_check *check, struct errctx *ctx)
 		return ERR_NOMEM;
 	walk->check = check;
 	walk->ctx = ctx;
-	return walk_run(walk);
+	walk->blocks_taken = SLICE_BLOCKS;
+	helper_start(walk);
+	err = walk_run(walk);
+	helper_stop(walk);
+	return err;
 }

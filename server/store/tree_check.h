@@ -36,13 +36,18 @@ const char *fault_text(const struct fault *fault, char *text, size_t size);
 bool fault_is_derived(enum fault_kind kind);
 
 struct tree_check {
-	/* The caller's. An error of `fault` ends the check; stop and progress may be NULL. */
+	/* The caller's. An error of `fault` ends the check; stop, entry and
+	 * progress may be NULL. */
 	struct store *store;
 	struct origin origin;
 	const bool *stop; /* polled: ERR_CANCELED */
+	bool two_threads; /* hashes with a second one */
 	enum err (*fault)(void *arg, const struct fault *fault);
-	void (*progress)(void *arg, uint64_t entries, uint64_t bytes);
 	void *arg;
+	void (*entry)(
+		void *arg, uint64_t index, struct bytes entry); /* each as it stands; or NULL */
+	void (*progress)(void *arg, uint64_t entries, uint64_t bytes);
+	void *progress_arg;
 
 	/* The results. */
 	uint32_t log;

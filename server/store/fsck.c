@@ -1,0 +1,560 @@
+/*
+ * The happy path:
+ *
+ *	1. the directory's lock, then both heads and every page of the file, without LMDB
+ *	2. LMDB opens it; the tables that must be there are, and each small row fits its check
+ *	3. the directory's log first: from it come the keys of all others
+ *	4. every log: tree, checkpoint, cosignatures, index; one line each
+ *	5. with repair: one transaction, then 2 to 4 again, until nothing changes any more; the
+ *commit number grows by one in a transaction of its own at the end
+ *
+ * 5 may be interrupted anywhere and begun again: each transaction makes the store better, and what
+ * it changes is derived, a mark, or a replica's unsigned tail.
+ */
+#include "server/store/fsck.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "server/store/fsck_log.h"
+#include "server/store/repair.h"
+
+enum { ROUNDS_MAX = 4, FINDINGS_MAX = 20 };
+
+/* As store.c and keyring.c have them: address space. */
+#define MAP_SIZE ((size_t)(sizeof(size_t) > 4 ? UINT64_C(64) << 30 : UINT64_C(1) << 28))
+
+struct fsck {
+	const struct fsck_opts *opts;
+	struct fsck_result *result;
+	struct store store;
+	struct errctx *ctx;
+	bool quiet;                /* a round in between: nothing is told */
+	size_t findings;           /* of pages, told */
+	size_t bad_rows;           /* of tables, in this round */
+	bool has_damage;           /* the table; a store of before has none */
+	struct directory *members; /* folded from the store; NULL: those of the options */
+
+	struct log_report *logs;
+	size_t log_count;
+};
+
+static void tell(struct fsck *f, bool bad, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void tell(struct fsck *f, bool bad, const char *format, ...)
+{
+	struct buf text;
+	char line[1024];
+	va_list args;
+
+	if (bad)
+		f->result->clean = false;
+	if (f->quiet)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	buf_init(&text, sizeof(line));
+	buf_put_str(&text, line);
+	f->opts->line(f->opts->arg, bad, buf_cstr(&text));
+	buf_release(&text);
+}
+
+static void doing(struct fsck *f, const char *what, uint64_t total)
+{
+	if (f->opts->doing != NULL)
+		f->opts->doing(f->opts->arg, what, total);
+}
+
+/* 1. Pages. */
+
+static void range_text(const struct lmdb_finding *finding, char *text, size_t size)
+{
+	const char *table = finding->table;
+	bool entries = strcmp(table, "entries") == 0;
+
+	text[0] = '\0';
+	if (table[0] == '\0')
+		return;
+	if (!entries || (finding->low.size != 12 && finding->high.size != 12))
+		snprintf(text, size, " (table '%s')", table);
+	else if (finding->low.size != 12)
+		snprintf(text, size, " (entries before %" PRIu64 " of log number %u)",
+			get_u64be(finding->high.data + 4), get_u32be(finding->high.data));
+	else
+		snprintf(text, size, " (entries from %" PRIu64 " of log number %u on)",
+			get_u64be(finding->low.data + 4), get_u32be(finding->low.data));
+}
+
+static void on_finding(void *arg, const struct lmdb_finding *finding)
+{
+	struct fsck *f = arg;
+	char where[128];
+
+	f->result->structure = true;
+	f->result->clean = false;
+	if (f->findings++ >= FINDINGS_MAX)
+		return;
+	range_text(finding, where, sizeof(where));
+	tell(f, true, "%s: %s%s", LMDB_FILE_NAME, finding->text, where);
+}
+
+static void on_pages(void *arg, uint64_t pages)
+{
+	struct fsck *f = arg;
+
+	if (f->opts->progress != NULL)
+		f->opts->progress(f->opts->arg, pages);
+}
+
+static enum err env_inspect(struct fsck *f, struct env **ret)
+{
+	struct lmdb_walk walk = {on_finding, on_pages, f};
+	struct env_opts opts = {
+		.path = f->opts->path, .map_size = MAP_SIZE, .walk = &walk, .anyway = true};
+	enum err err;
+
+	doing(f, "pages", 0);
+	err = env_open(&opts, ret, f->ctx);
+	if (f->findings > FINDINGS_MAX)
+		tell(f, true, "%s: %zu more pages are damaged", LMDB_FILE_NAME,
+			f->findings - FINDINGS_MAX);
+	if (err != ERR_CORRUPT)
+		return err;
+	/* LMDB, or the reader of its heads, has said what is wrong. */
+	tell(f, true, "%s", err_message(f->ctx, err));
+	f->result->structure = true;
+	*ret = NULL;
+	return OK;
+}
+
+/* 2. Tables. */
+
+static void row_bad(struct fsck *f, const char *table, struct bytes key)
+{
+	char shown[160];
+
+	f->bad_rows++;
+	tell(f, true, "store: the row \"%s\" of table '%s' is damaged",
+		text_escape(key, shown, sizeof(shown)), table);
+}
+
+/* Makes `damage` when it is to be written to; a missing other table is damage. */
+static bool tables_open(struct fsck *f)
+{
+	bool whole = true;
+	struct txn txn;
+	enum err err;
+
+	txn_begin(&txn, f->store.env, TXN_WRITE);
+	for (unsigned slot = 0; slot < DB_COUNT; slot++) {
+		if (txn_database_find(&txn, slot, store_tables[slot]))
+			continue;
+		if (slot == DB_DAMAGE && f->opts->repair && !f->result->structure) {
+			txn_database(&txn, slot, store_tables[slot]);
+			continue;
+		}
+		whole = false;
+		tell(f, true, "store: the table '%s' is missing", store_tables[slot]);
+	}
+	err = txn_finish(&txn, f->ctx);
+	if (err != OK)
+		tell(f, true, "store: %s", err_message(f->ctx, err));
+	return err == OK && whole;
+}
+
+static void format_judge(struct fsck *f, struct txn *txn)
+{
+	struct bytes value;
+
+	if (txn_get(txn, DB_META, bytes_str("format"), &value) && value.size == 4 &&
+		get_u32be(value.data) == ENV_FORMAT)
+		return;
+	if (txn->err == OK)
+		tell(f, true, "store: its format version is not %d", (int)ENV_FORMAT);
+}
+
+static void name_judge(struct fsck *f, struct txn *txn, const char *key, const char *expected)
+{
+	struct bytes value;
+	char shown[160];
+	enum err err = checked_get(txn, DB_META, bytes_str(key), &value);
+
+	if (err == ERR_NOTFOUND)
+		tell(f, true, "store: it does not say whose it is: no '%s'", key);
+	else if (err == OK && !bytes_equal_str(value, expected))
+		tell(f, true, "store: it is of %s \"%s\", not of '%s'", key,
+			text_escape(value, shown, sizeof(shown)), expected);
+}
+
+static void rows_judge(struct fsck *f, struct txn *txn, unsigned slot)
+{
+	struct range range;
+	struct bytes value;
+
+	for (bool more = range_first(&range, txn, slot, BYTES_NONE, 0); more;
+		more = range_next(&range)) {
+		if (slot == DB_META && bytes_equal_str(range.key, "format"))
+			continue;
+		if (checked_open(range.key, range.value, &value) != OK)
+			row_bad(f, store_tables[slot], range.key);
+	}
+	range_end(&range);
+}
+
+static void damage_rows_judge(struct fsck *f, struct txn *txn)
+{
+	struct damage_mark mark;
+	struct range range;
+	uint32_t log;
+
+	for (bool more = range_first(&range, txn, DB_DAMAGE, BYTES_NONE, 0); more;
+		more = range_next(&range)) {
+		if (damage_read(range.key, range.value, &log, &mark) != OK)
+			row_bad(f, store_tables[DB_DAMAGE], range.key);
+	}
+	range_end(&range);
+}
+
+static void commits_judge(struct fsck *f, struct txn *txn)
+{
+	uint64_t commits = 0;
+
+	if (store_commits(txn, &commits) == OK && commits == 0 && f->log_count > 0)
+		tell(f, true, "store: the commit number is missing");
+}
+
+/* Rows of logs that the table of logs does not have. */
+static void strangers_judge(struct fsck *f, struct txn *txn, unsigned slot)
+{
+	struct store_key key = log_key((uint32_t)f->log_count);
+	struct range range;
+
+	if (range_first(&range, txn, slot, store_key_bytes(&key), 0))
+		tell(f, true, "store: table '%s' has rows of a log that is not there",
+			store_tables[slot]);
+	range_end(&range);
+}
+
+/* Numbers without gaps, origins that are some. */
+static void logs_judge(struct fsck *f, struct txn *txn)
+{
+	size_t count = (size_t)txn_count(txn, DB_LOGS);
+	struct range range;
+
+	f->logs = count > 0 ? mem_array(count, sizeof(*f->logs)) : NULL;
+	if (count > 0 && f->logs == NULL) {
+		txn_fail(txn, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+		return;
+	}
+	f->log_count = count;
+	for (bool more = range_first(&range, txn, DB_LOGS, BYTES_NONE, 0); more;
+		more = range_next(&range)) {
+		struct origin origin;
+		struct bytes value;
+		uint32_t number;
+
+		if (checked_open(range.key, range.value, &value) != OK)
+			continue; /* told of with its table */
+		number = value.size == 4 ? get_u32be(value.data) : UINT32_MAX;
+		if (number >= count || f->logs[number].origin.text[0] != '\0' ||
+			origin_parse(range.key, &origin, NULL) != OK) {
+			row_bad(f, store_tables[DB_LOGS], range.key);
+			continue;
+		}
+		f->logs[number].origin = origin;
+		f->logs[number].number = number;
+	}
+	range_end(&range);
+}
+
+static enum err tables_judge(struct fsck *f)
+{
+	static const unsigned checked[] = {DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES};
+	static const unsigned of_logs[] = {
+		DB_HEADS, DB_ENTRIES, DB_TILES, DB_COSIGNATURES, DB_LOCATORS, DB_DAMAGE};
+	struct txn txn;
+	enum err err;
+
+	f->bad_rows = 0;
+	txn_begin(&txn, f->store.env, TXN_READ);
+	format_judge(f, &txn);
+	name_judge(f, &txn, "network", f->opts->network);
+	name_judge(f, &txn, "node", f->opts->node);
+	for (size_t i = 0; i < sizeof(checked) / sizeof(checked[0]); i++)
+		rows_judge(f, &txn, checked[i]);
+	logs_judge(f, &txn);
+	damage_rows_judge(f, &txn);
+	commits_judge(f, &txn);
+	for (size_t i = 0; i < sizeof(of_logs) / sizeof(of_logs[0]); i++)
+		strangers_judge(f, &txn, of_logs[i]);
+	err = txn_finish(&txn, f->ctx);
+	if (err == ERR_NOMEM)
+		return err;
+	if (err != OK)
+		tell(f, true, "store: %s", err_message(f->ctx, err));
+	return OK;
+}
+
+/* 3. and 4. Logs. */
+
+static void on_entries(void *arg, uint64_t entries, uint64_t bytes)
+{
+	struct fsck *f = arg;
+
+	if (f->opts->progress != NULL)
+		f->opts->progress(f->opts->arg, entries);
+}
+
+static bool is_own(const struct fsck *f, const struct origin *origin)
+{
+	struct origin_parts parts;
+
+	if (strcmp(origin->text, f->opts->directory.text) == 0)
+		return f->opts->headquarters;
+	return origin_parse(bytes_str(origin->text), NULL, &parts) == OK &&
+	       bytes_equal_str(parts.node, f->opts->node);
+}
+
+static void log_tell(struct fsck *f, const struct log_report *r)
+{
+	bool clean = fsck_log_clean(r);
+	struct buf text;
+
+	buf_init(&text, 2048);
+	fsck_log_text(r, &text);
+	tell(f, !clean, "%s: %s", r->origin.text, buf_cstr(&text));
+	buf_release(&text);
+	f->result->logs++;
+	if (clean)
+		return;
+	f->result->logs_bad++;
+	f->result->marked += r->marked;
+	f->result->repairable |= repair_log_can(r);
+}
+
+static enum err log_judge(struct fsck *f, struct log_report *r)
+{
+	struct fsck_keys keys = {
+		.network = f->opts->network,
+		.directory = &f->opts->directory,
+		.directory_key = &f->opts->directory_key,
+		.members = f->members != NULL ? f->members : f->opts->members,
+	};
+	struct store_key key = log_key(r->number);
+	struct bytes head;
+	struct txn txn;
+	uint64_t size = 0;
+
+	txn_begin(&txn, f->store.env, TXN_READ);
+	if (checked_get(&txn, DB_HEADS, store_key_bytes(&key), &head) == OK && head.size >= 8)
+		size = get_u64be(head.data);
+	if (txn_finish(&txn, NULL) != OK)
+		size = 0;
+	doing(f, r->origin.text, size);
+	r->own = is_own(f, &r->origin);
+	return fsck_log(&f->store, &keys, on_entries, f, r);
+}
+
+/* Who is a member, by the directory's log as it stands here: it may know more than the genesis. */
+static enum err members_fold(struct fsck *f, const struct log_report *r)
+{
+	struct buf entry;
+	enum err err;
+
+	if (f->members != NULL || !fsck_log_clean(r) || r->note != NOTE_GOOD)
+		return OK;
+	TRY(directory_new(f->opts->network, &f->members));
+	buf_init(&entry, LIMIT_ENTRY_SIZE);
+	err = OK;
+	for (uint64_t i = 0; i < r->check.size && err == OK; i++) {
+		buf_clear(&entry);
+		err = store_entry(&f->store, &r->origin, i, &entry, NULL);
+		if (err == OK)
+			err = directory_apply(f->members, buf_bytes(&entry));
+	}
+	buf_release(&entry);
+	if (err == OK)
+		return OK;
+	directory_free(f->members);
+	f->members = NULL;
+	return err == ERR_NOMEM ? err : OK;
+}
+
+static enum err logs_check(struct fsck *f)
+{
+	for (int directory = 1; directory >= 0; directory--) {
+		for (size_t i = 0; i < f->log_count; i++) {
+			struct log_report *r = &f->logs[i];
+
+			if (r->origin.text[0] == '\0' ||
+				(strcmp(r->origin.text, f->opts->directory.text) == 0) !=
+					(directory == 1))
+				continue;
+			TRY(log_judge(f, r));
+			if (directory == 1)
+				TRY(members_fold(f, r));
+		}
+	}
+	for (size_t i = 0; i < f->log_count; i++) {
+		if (f->logs[i].origin.text[0] != '\0')
+			log_tell(f, &f->logs[i]);
+	}
+	return OK;
+}
+
+static void logs_release(struct fsck *f)
+{
+	for (size_t i = 0; i < f->log_count; i++)
+		log_report_release(&f->logs[i]);
+	mem_free(f->logs);
+	f->logs = NULL;
+	f->log_count = 0;
+	directory_free(f->members);
+	f->members = NULL;
+}
+
+/* One round: everything is judged, from the start. */
+static enum err check(struct fsck *f)
+{
+	struct fsck_result *result = f->result;
+
+	logs_release(f);
+	*result = (struct fsck_result){.clean = !result->structure,
+		.structure = result->structure,
+		.repaired = result->repaired};
+	if (!tables_open(f))
+		return OK;
+	TRY(tables_judge(f));
+	result->repairable |= f->bad_rows > 0;
+	return logs_check(f);
+}
+
+/* 5. */
+
+static enum err repair_once(struct fsck *f, bool *ret_changed)
+{
+	static const unsigned checked[] = {
+		DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES, DB_DAMAGE};
+	size_t changed = 0;
+	struct txn txn;
+	enum err err;
+
+	txn_begin(&txn, f->store.env, TXN_WRITE);
+	if (f->bad_rows > 0) {
+		for (size_t i = 0; i < sizeof(checked) / sizeof(checked[0]); i++)
+			changed += repair_rows(&txn, checked[i]);
+	}
+	/* What a damaged row made look wrong is judged again first. */
+	for (size_t i = 0; i < f->log_count && changed == 0; i++) {
+		if (f->logs[i].origin.text[0] == '\0' || !repair_log_can(&f->logs[i]))
+			continue;
+		repair_log(&txn, &f->logs[i]);
+	}
+	for (size_t i = 0; i < f->log_count && changed == 0; i++)
+		changed += f->logs[i].origin.text[0] != '\0' && repair_log_can(&f->logs[i]);
+	err = txn_finish(&txn, f->ctx);
+	*ret_changed = err == OK && changed > 0;
+	return err;
+}
+
+static enum err commit_number_add(struct fsck *f)
+{
+	struct txn txn;
+
+	txn_begin(&txn, f->store.env, TXN_WRITE);
+	store_commits_add(&txn);
+	/* A number that is damaged past mending stays as it is, and is told of. */
+	if (txn.err == ERR_CORRUPT) {
+		(void)!txn_finish(&txn, NULL);
+		return OK;
+	}
+	return txn_finish(&txn, f->ctx);
+}
+
+static enum err repair(struct fsck *f)
+{
+	bool changed = true;
+
+	for (int round = 0; round < ROUNDS_MAX && changed && f->result->repairable; round++) {
+		doing(f, "repair", 0);
+		TRY(repair_once(f, &changed));
+		f->result->repaired |= changed;
+		f->quiet = true;
+		TRY(check(f));
+		f->quiet = false;
+	}
+	if (!f->result->repaired)
+		return OK;
+	TRY(commit_number_add(f));
+	return check(f);
+}
+
+enum err fsck_store(const struct fsck_opts *opts, struct fsck_result *ret, struct errctx *ctx)
+{
+	struct fsck f = {.opts = opts, .result = ret, .ctx = ctx};
+	enum err err;
+
+	*ret = (struct fsck_result){.clean = true};
+	err = env_inspect(&f, &f.store.env);
+	if (err == OK && f.store.env != NULL)
+		err = check(&f);
+	if (err == OK && opts->repair && !ret->structure && ret->repairable)
+		err = repair(&f);
+	logs_release(&f);
+	env_close(f.store.env);
+	return err == OK ? OK : err_wrap(ctx, err, "check '%s'", opts->path);
+}
+
+/* The keyring. */
+
+enum { SLOT_META, SLOT_KEYS, KID_SIZE = 16, KEYRING_VALUE_MAX = 4096 };
+
+static void keyring_judge(struct fsck *f, struct env *env)
+{
+	struct range range;
+	struct txn txn;
+	enum err err;
+	uint64_t keys = 0;
+
+	txn_begin(&txn, env, TXN_WRITE);
+	if (!txn_database_find(&txn, SLOT_META, "meta") ||
+		!txn_database_find(&txn, SLOT_KEYS, "keys"))
+		tell(f, true, "keyring: a table is missing");
+	err = txn_finish(&txn, f->ctx);
+	if (err != OK || !f->result->clean)
+		return;
+	txn_begin(&txn, env, TXN_READ);
+	format_judge(f, &txn);
+	for (bool more = range_first(&range, &txn, SLOT_KEYS, BYTES_NONE, 0); more;
+		more = range_next(&range), keys++) {
+		if (range.key.size != KID_SIZE || range.value.size > KEYRING_VALUE_MAX)
+			tell(f, true, "keyring: a row is damaged");
+	}
+	range_end(&range);
+	err = txn_finish(&txn, f->ctx);
+	if (err != OK)
+		tell(f, true, "keyring: %s", err_message(f->ctx, err));
+	if (f->result->clean)
+		tell(f, false,
+			"keyring: %" PRIu64 " wrapped keys (what is in them shows at unlock)",
+			keys);
+}
+
+enum err fsck_keyring(const struct fsck_opts *opts, struct fsck_result *ret, struct errctx *ctx)
+{
+	struct fsck f = {.opts = opts, .result = ret, .ctx = ctx};
+	struct env *env = NULL;
+	enum err err;
+
+	*ret = (struct fsck_result){.clean = true};
+	err = env_inspect(&f, &env);
+	if (err == OK && env != NULL)
+		keyring_judge(&f, env);
+	env_close(env);
+	return err == OK ? OK : err_wrap(ctx, err, "check '%s'", opts->path);
+}
