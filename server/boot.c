@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "certs/keystore.h"
 #include "server/control/control.h"
+#include "server/crash.h"
 #include "server/internal.h"
 
 enum { HANDSHAKE_MS = 10 * 1000 }; /* DESIGN 11: strangers */
@@ -264,6 +265,7 @@ enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 	struct store_opts store = {
 		.path = rt->paths.store, .network = rt->genesis.network, .node = rt->node};
 
+	crash_install(rt->paths.store, config_file);
 	TRY(store_open(&store, &rt->store, ctx));
 	TRY(import_genesis(rt, ctx));
 	TRY(start_engine(rt, ctx));

@@ -104,6 +104,8 @@ static void read_done(uv_work_t *work, int status)
 	if (event.error != OK && status == 0)
 		log_line(LOG_WARNING, "read '%s' at %llu: %s", r->read.origin.text,
 			(unsigned long long)r->read.first, err_message(&r->ctx, r->result));
+	if (event.error == ERR_CORRUPT)
+		runtime_damage(r->rt, &r->ctx);
 	if (!r->rt->stopping)
 		runtime_step(r->rt, &event);
 	else

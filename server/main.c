@@ -8,23 +8,29 @@
 #include <sys/stat.h>
 
 #include "cases/json_memory.h"
+#include "server/fsck.h"
 #include "server/log.h"
 #include "server/runtime.h"
 
 static const char help[] =
 	"usage: sautid [--config FILE | --dir DIR] [--debug]\n"
+	"       sautid --fsck [--repair] [--config FILE | --dir DIR]\n"
 	"\n"
-	"Runs a node in the foreground until SIGINT or SIGTERM.\n"
+	"Runs a node in the foreground until SIGINT or SIGTERM; or checks a stopped one.\n"
 	"\n"
 	"  --config FILE  the configuration; default: sauti.conf in the node's directory\n"
 	"  --dir DIR      the node's directory; default: $SAUTI_DIR or /var/lib/sauti\n"
 	"  --debug        say more\n"
+	"  --fsck         re-hash every entry of the stopped node and compare it with what is "
+	"signed\n"
+	"  --repair       with --fsck: make derived data anew, mark damaged entries; never "
+	"removes\n"
+	"                 what is signed\n"
 	"  --version, --help\n"
 	"\n"
-	"Messages go to standard error. Exit status: 0 stopped as asked, 1 failed, 2 usage,\n"
+	"Messages go to standard error. Exit status: 0 stopped as asked, or whole; 1 failed, 2 "
+	"usage,\n"
 	"4 stored data is damaged, 5 not permitted.\n";
-
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTEGRITY = 4, EXIT_PERMISSION = 5 };
 
 static int exit_status(enum err err)
 {
@@ -62,6 +68,9 @@ static int run(const char *config)
 		err = runtime_new(config, &rt, &ctx);
 	if (err != OK) {
 		fprintf(stderr, "sautid: %s\n", err_message(&ctx, err));
+		if (err == ERR_CORRUPT)
+			fprintf(stderr, "sautid: what to do: run  sautid --fsck --config '%s'\n",
+				config);
 		crypto_release();
 		return exit_status(err);
 	}
@@ -77,11 +86,14 @@ int main(int argc, char **argv)
 		{"config", required_argument, NULL, 'c'},
 		{"dir", required_argument, NULL, 'd'},
 		{"debug", no_argument, NULL, 'v'},
+		{"fsck", no_argument, NULL, 'f'},
+		{"repair", no_argument, NULL, 'r'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	const char *config = NULL, *dir = getenv("SAUTI_DIR");
+	bool fsck = false, repair = false;
 	char path[PATH_MAX];
 	int c;
 
@@ -97,6 +109,12 @@ int main(int argc, char **argv)
 			break;
 		case 'v':
 			log_set_level(LOG_DEBUG);
+			break;
+		case 'f':
+			fsck = true;
+			break;
+		case 'r':
+			repair = true;
 			break;
 		case 'V':
 			puts("sautid " SAUTI_VERSION);
@@ -114,9 +132,13 @@ int main(int argc, char **argv)
 			argv[optind]);
 		return EXIT_USAGE;
 	}
+	if (repair && !fsck) {
+		fputs("sautid: --repair goes with --fsck; see sautid --help\n", stderr);
+		return EXIT_USAGE;
+	}
 	if (config == NULL) {
 		snprintf(path, sizeof(path), "%s/sauti.conf", dir == NULL ? "/var/lib/sauti" : dir);
 		config = path;
 	}
-	return run(config);
+	return fsck ? fsck_main(config, repair) : run(config);
 }

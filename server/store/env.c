@@ -148,7 +148,7 @@ static enum err file_check(struct env *env, const struct env_opts *opts, struct 
 	if (opts->walk == NULL)
 		return OK;
 	if (file.file_size == 0)
-		return err_set(ctx, ERR_NOTFOUND, "%s is missing or empty", LMDB_FILE_NAME);
+		return err_set(ctx, ERR_CORRUPT, "%s is missing or empty", LMDB_FILE_NAME);
 	err = lmdb_file_walk(env->directory, opts->walk, ctx);
 	return err == ERR_CORRUPT && opts->anyway ? OK : err;
 }
