@@ -49,6 +49,10 @@
 #define LIMIT_CASES          200000
 #define LIMIT_CASE_EVENTS    10000
 
+/* Damage. */
+#define LIMIT_DAMAGE_MARKS  65536 /* of single entries in one log, by one repair */
+#define LIMIT_FSCK_FINDINGS 20    /* damaged pages told of one by one */
+
 /* Surfaces. */
 #define LIMIT_CONTROL_REQUEST   (1024 * 1024)
 #define LIMIT_CONTROL_RESPONSE  (1024 * 1024) /* one response frame; a reply may have many */

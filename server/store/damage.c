@@ -8,16 +8,18 @@ enum err damage_read(struct bytes key, struct bytes row, uint32_t *ret_log, stru
 {
 	struct damage_mark mark = {0};
 	struct bytes value;
+	uint64_t last;
 
 	if (key.size != 12 || checked_open(key, row, &value) != OK ||
 		(value.size != 8 && value.size != 8 + HASH_SIZE))
 		return ERR_CORRUPT;
-	mark.index = get_u64be(key.data + 4);
+	last = get_u64be(key.data + 4);
 	mark.count = get_u64be(value.data);
 	mark.known = value.size > 8;
-	if (mark.count == 0 || mark.count > LIMIT_LOG_SIZE || mark.index > LIMIT_LOG_SIZE ||
+	if (last >= LIMIT_LOG_SIZE || mark.count == 0 || mark.count > last + 1 ||
 		(mark.known && mark.count != 1))
 		return ERR_CORRUPT;
+	mark.index = last - (mark.count - 1);
 	if (mark.known)
 		memcpy(mark.expected.b, value.data + 8, HASH_SIZE);
 	*ret_log = get_u32be(key.data);
@@ -25,38 +27,39 @@ enum err damage_read(struct bytes key, struct bytes row, uint32_t *ret_log, stru
 	return OK;
 }
 
-void damage_put(struct txn *txn, uint32_t log, const struct damage_mark *mark)
+/* The first mark that ends at or behind `index`; *ret_found is false when there is none. */
+static enum err mark_from(
+	struct txn *txn, uint32_t log, uint64_t index, struct damage_mark *ret, bool *ret_found)
 {
-	struct store_key key = entry_key(log, mark->index);
-	uint8_t value[8 + HASH_SIZE];
-
-	put_u64be(value, mark->count);
-	memcpy(value + 8, mark->expected.b, HASH_SIZE);
-	checked_put(txn, DB_DAMAGE, store_key_bytes(&key),
-		bytes_make(value, mark->known ? sizeof(value) : 8));
-}
-
-static enum err mark_covering(struct txn *txn, uint32_t log, uint64_t first, uint64_t count,
-	struct damage_mark *ret, bool *ret_found)
-{
-	struct store_key key = log_key(log);
-	struct damage_mark mark;
+	struct store_key key = entry_key(log, index);
 	struct range range;
 	enum err err = OK;
 	uint32_t of;
 
-	*ret_found = false;
-	for (bool more = range_first(&range, txn, DB_DAMAGE, store_key_bytes(&key), key.size);
-		more && err == OK && !*ret_found; more = range_next(&range)) {
-		err = damage_read(range.key, range.value, &of, &mark);
-		if (err != OK || mark.index >= first + count)
-			break;
-		*ret_found = mark.index + mark.count > first;
-	}
-	range_end(&range);
+	*ret_found = range_first(&range, txn, DB_DAMAGE, store_key_bytes(&key), 4);
 	if (*ret_found)
-		*ret = mark;
+		err = damage_read(range.key, range.value, &of, ret);
+	range_end(&range);
 	return txn->err != OK ? txn->err : err;
+}
+
+void damage_put(struct txn *txn, uint32_t log, const struct damage_mark *mark)
+{
+	struct store_key key = entry_key(log, mark->index + mark->count - 1);
+	uint8_t value[8 + HASH_SIZE];
+	struct damage_mark inside;
+	bool found = true;
+
+	while (mark->count > 1 && mark_from(txn, log, mark->index, &inside, &found) == OK &&
+		found && inside.index < mark->index + mark->count) {
+		struct store_key old = entry_key(log, inside.index + inside.count - 1);
+
+		txn_delete(txn, DB_DAMAGE, store_key_bytes(&old));
+	}
+	put_u64be(value, mark->count);
+	memcpy(value + 8, mark->expected.b, HASH_SIZE);
+	checked_put(txn, DB_DAMAGE, store_key_bytes(&key),
+		bytes_make(value, mark->known ? sizeof(value) : 8));
 }
 
 enum err damage_find(struct txn *txn, uint32_t log, uint64_t first, uint64_t count,
@@ -68,12 +71,12 @@ enum err damage_find(struct txn *txn, uint32_t log, uint64_t first, uint64_t cou
 
 	if (txn_count(txn, DB_DAMAGE) == 0)
 		return txn->err;
-	err = mark_covering(txn, log, first, count, &mark, &found);
+	err = mark_from(txn, log, first, &mark, &found);
 	if (err == ERR_CORRUPT && txn->err == OK) {
 		*ret_index = first;
 		return err_set(ctx, err, "the table of damaged entries is damaged");
 	}
-	if (err != OK || !found)
+	if (err != OK || !found || mark.index >= first + count)
 		return err;
 	*ret_index = mark.index > first ? mark.index : first;
 	return err_set(ctx, ERR_CORRUPT,
@@ -171,8 +174,8 @@ static enum err heal(struct txn *txn, const struct origin *origin, uint64_t inde
 	bool found;
 
 	TRY(store_row(txn, origin, &row, ctx));
-	TRY(mark_covering(txn, row.number, index, 1, &mark, &found));
-	if (!found)
+	TRY(mark_from(txn, row.number, index, &mark, &found));
+	if (!found || mark.index > index)
 		return err_set(ctx, ERR_NOTFOUND, "entry %" PRIu64 " is not marked", index);
 	if (!mark.known)
 		return err_set(ctx, ERR_UNSUPPORTED,

@@ -22,7 +22,7 @@ struct damage_mark {
  * what sticks in txn. */
 enum err damage_find(struct txn *txn, uint32_t log, uint64_t first, uint64_t count,
 	uint64_t *ret_index, struct errctx *ctx) MUST_USE;
-/* Sticks on failure. */
+/* Replaces the marks inside. Sticks on failure. */
 void damage_put(struct txn *txn, uint32_t log, const struct damage_mark *mark);
 /* Reads a row of the table. ERR_CORRUPT. */
 enum err damage_read(

@@ -38,8 +38,8 @@ struct env_opts {
 	const char *path; /* directory; made with mode 0700 when missing, its parent is not */
 	size_t map_size;  /* bytes, rounded up to pages; never less than the file has */
 	/* For fsck, else NULL: every page is walked before LMDB maps the file. A directory that is
-	 * missing is ERR_NOTFOUND then, a file ERR_CORRUPT: nothing is made. So is a walk that found
-	 * something, unless `anyway` is set: then it is opened all the same. */
+	 * missing is ERR_NOTFOUND then, a file ERR_CORRUPT: nothing is made. So is a walk that
+	 * found something, unless `anyway` is set: then it is opened all the same. */
 	const struct lmdb_walk *walk;
 	bool anyway;
 };

@@ -22,7 +22,7 @@
 #include "server/store/fsck_log.h"
 #include "server/store/repair.h"
 
-enum { ROUNDS_MAX = 4, FINDINGS_MAX = 20 };
+enum { ROUNDS_MAX = 4 };
 
 /* As store.c and keyring.c have them: address space. */
 #define MAP_SIZE ((size_t)(sizeof(size_t) > 4 ? UINT64_C(64) << 30 : UINT64_C(1) << 28))
@@ -97,7 +97,7 @@ static void on_finding(void *arg, const struct lmdb_finding *finding)
 
 	f->result->structure = true;
 	f->result->clean = false;
-	if (f->findings++ >= FINDINGS_MAX)
+	if (f->findings++ >= LIMIT_FSCK_FINDINGS)
 		return;
 	range_text(finding, where, sizeof(where));
 	tell(f, true, "%s: %s%s", LMDB_FILE_NAME, finding->text, where);
@@ -120,9 +120,9 @@ static enum err env_inspect(struct fsck *f, struct env **ret)
 
 	doing(f, "pages", 0);
 	err = env_open(&opts, ret, f->ctx);
-	if (f->findings > FINDINGS_MAX)
+	if (f->findings > LIMIT_FSCK_FINDINGS)
 		tell(f, true, "%s: %zu more pages are damaged", LMDB_FILE_NAME,
-			f->findings - FINDINGS_MAX);
+			f->findings - LIMIT_FSCK_FINDINGS);
 	if (err != ERR_CORRUPT)
 		return err;
 	/* LMDB, or the reader of its heads, has said what is wrong. */

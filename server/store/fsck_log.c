@@ -51,11 +51,20 @@ static enum err marks_read(struct txn *txn, struct log_report *r)
 	return err;
 }
 
+/* The marks are in order and do not overlap. */
 static bool marked_before(const struct log_report *r, uint64_t index)
 {
-	for (size_t i = 0; i < r->old_count; i++) {
-		if (index >= r->old_marks[i].index &&
-			index - r->old_marks[i].index < r->old_marks[i].count)
+	size_t low = 0, high = r->old_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct damage_mark *mark = &r->old_marks[middle];
+
+		if (index < mark->index)
+			high = middle;
+		else if (index - mark->index >= mark->count)
+			low = middle + 1;
+		else
 			return true;
 	}
 	return false;
@@ -65,7 +74,7 @@ static bool marked_before(const struct log_report *r, uint64_t index)
 
 static enum err mark_add(struct log_report *r, const struct fault *fault)
 {
-	if (fault->expected == NULL || r->mark_count >= FSCK_MARKS_MAX) {
+	if (fault->expected == NULL || r->mark_count >= LIMIT_DAMAGE_MARKS) {
 		r->unprovable = true;
 		return OK;
 	}

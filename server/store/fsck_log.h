@@ -9,9 +9,6 @@
 #include "server/store/damage.h"
 #include "server/store/tree_check.h"
 
-/* More marks than this in one log become one from the first bad index on. */
-enum { FSCK_MARKS_MAX = 65536 };
-
 enum note_state {
 	NOTE_NONE,       /* there is no checkpoint yet */
 	NOTE_GOOD,       /* signed by the log's key, and the entries hash to its root */
@@ -38,9 +35,10 @@ struct log_report {
 	uint64_t first_bad;   /* of them */
 	char first_text[160];
 	uint64_t tail_bad;         /* the first bad one behind the checkpoint; UINT64_MAX: none */
-	struct damage_mark *marks; /* of bad entries whose leaf hash the signed root proves */
+	struct damage_mark *marks; /* of bad entries, with the leaf hash that is believed */
 	size_t mark_count, mark_capacity;
-	bool unprovable; /* an entry is bad and what should stand there is not known */
+	bool unprovable; /* an entry is bad and what should stand there is not known, or too many
+			  * are: one mark from the first bad index on */
 
 	uint64_t derived;       /* faults of tiles, strays */
 	char derived_text[160]; /* the first */

@@ -106,7 +106,7 @@ bool repair_log_can(const struct log_report *r)
 	if (r->cosignature_text[0] != '\0' || r->index_bad)
 		return true;
 	if (!signed_known(r) && r->note != NOTE_NONE)
-		return r->note == NOTE_BAD_ROOT && r->marked < r->check.size;
+		return r->note == NOTE_BAD_ROOT && (r->bad_entries > 0 || r->marked == 0);
 	return r->bad_entries > 0 || r->derived > 0;
 }
 
