@@ -10,6 +10,7 @@
 #include "server/control/control.h"
 #include "server/crash.h"
 #include "server/internal.h"
+#include "server/log.h"
 
 enum { HANDSHAKE_MS = 10 * 1000 }; /* DESIGN 11: strangers */
 
@@ -252,6 +253,30 @@ static enum err start_surfaces(struct runtime *rt, struct errctx *ctx)
 	return control_server_new(rt, rt->paths.socket, &rt->control, ctx);
 }
 
+/* What a repair left to be fetched again is said at every start. */
+static enum err look_for_damage(struct runtime *rt, struct errctx *ctx)
+{
+	struct store_damage *list = NULL;
+	size_t count = 0;
+	uint64_t entries = 0;
+
+	TRY(store_damage_list(rt->store, &list, &count, ctx));
+	for (size_t i = 0; i < count; i++)
+		entries += list[i].count;
+	if (count > 0) {
+		rt->damaged = true;
+		snprintf(rt->alarm, sizeof(rt->alarm),
+			"%llu entries are damaged and to be fetched again, the first %llu of '%s'; "
+			"they "
+			"are not given out",
+			(unsigned long long)entries, (unsigned long long)list[0].index,
+			list[0].origin.text);
+		log_line(LOG_ALARM, "%s", rt->alarm);
+	}
+	mem_free(list);
+	return OK;
+}
+
 enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 {
 	TRY(config_load(config_file, &rt->config, ctx));
@@ -267,6 +292,7 @@ enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 
 	crash_install(rt->paths.store, config_file);
 	TRY(store_open(&store, &rt->store, ctx));
+	TRY(look_for_damage(rt, ctx));
 	TRY(import_genesis(rt, ctx));
 	TRY(start_engine(rt, ctx));
 	TRY(start_threads(rt, ctx));

@@ -58,6 +58,7 @@ struct runtime {
 	uint64_t started_ms;
 	uint16_t port;   /* listened on; 0: not */
 	char alarm[256]; /* the newest alarm; "" */
+	bool damaged;    /* at the start there were entries marked as damaged: none come later */
 	uint64_t refused_minute;
 	unsigned refused;         /* strangers in that minute */
 	struct peer_state *peers; /* the last error of each configured peer */

@@ -163,6 +163,22 @@ enum err store_damage_list(
 	return OK;
 }
 
+enum err store_damage_look(struct store *store, const struct origin *origin, struct errctx *ctx)
+{
+	struct log_row row;
+	uint64_t index;
+	struct txn txn;
+	enum err err, failed;
+
+	txn_begin(&txn, store->env, TXN_READ);
+	err = store_row(&txn, origin, &row, ctx);
+	if (err == OK)
+		err = damage_find(&txn, row.number, 0, LIMIT_LOG_SIZE, &index, ctx);
+	failed = txn_finish(&txn, ctx);
+	err = failed != OK ? failed : err;
+	return err == OK ? OK : err_wrap(ctx, err, "log '%s'", origin->text);
+}
+
 /* What fails here is the entry's fault, or its log's. */
 static enum err heal(struct txn *txn, const struct origin *origin, uint64_t index,
 	struct bytes entry, struct errctx *ctx)

@@ -166,6 +166,10 @@ static enum err heads_read(int fd, struct heads *ret, struct errctx *ctx)
 	enum err err, err2;
 	uint32_t page_size;
 
+	if (ret->file_size < sizeof(struct page_header) + sizeof(struct head))
+		return err_set(ctx, ERR_CORRUPT,
+			"%s is cut short: its %" PRIu64 " bytes are less than a head",
+			LMDB_FILE_NAME, ret->file_size);
 	err = head_read(fd, 0, 0, &ret->head[0], ctx);
 	page_size = ret->head[0].free.pad;
 	if (err == ERR_CORRUPT || !page_size_ok(page_size))

@@ -89,6 +89,10 @@ struct store_damage {
 };
 enum err store_damage_list(struct store *store, struct store_damage **ret, size_t *ret_count,
 	struct errctx *ctx) MUST_USE;
+/* ERR_CORRUPT, naming the first, when the log has marked entries. Such a log is not cosigned: a
+ * mirror says that it durably holds all of it. */
+enum err store_damage_look(
+	struct store *store, const struct origin *origin, struct errctx *ctx) MUST_USE;
 /* Puts the entry back and clears its mark, when its leaf hash is the expected one: ERR_PROOF
  * otherwise, ERR_NOTFOUND when it is not marked, ERR_UNSUPPORTED when nobody knows its hash. Its
  * own synced transaction, as invites. */

@@ -387,6 +387,9 @@ static void test_mark_and_heal(void **state)
 	assert_int_equal(verify.bad_index, 1);
 	assert_non_null(strstr(f->ctx.text, "entry 1 is damaged and marked"));
 
+	assert_int_equal(store_damage_look(f->store, origin, &f->ctx), ERR_CORRUPT);
+	assert_ok(store_damage_look(f->store, &f->whole.origin[WHOLE_DIRECTORY], &f->ctx));
+
 	/* Only what stood there heals. */
 	assert_int_equal(store_damage_heal(f->store, origin, 2, buf_bytes(&entry[0]), &f->ctx),
 		ERR_NOTFOUND);
@@ -400,6 +403,7 @@ static void test_mark_and_heal(void **state)
 		assert_true(bytes_equal(buf_bytes(&out), buf_bytes(&entry[i])));
 		buf_release(&entry[i]);
 	}
+	assert_ok(store_damage_look(f->store, origin, &f->ctx));
 	store_stop(f);
 	buf_release(&out);
 	clean(f);
