@@ -220,6 +220,30 @@ fail:
 	return err;
 }
 
+enum err env_hold(const char *path, struct env **ret, struct errctx *ctx)
+{
+	struct env *env = mem_zalloc(sizeof(*env));
+	enum err err = ERR_NOMEM;
+
+	if (env == NULL)
+		return err;
+	env->directory = env->lock = -1;
+	env->path = mem_strdup(path);
+	if (env->path != NULL && (err = directory_open(env, false, ctx)) == OK)
+		err = lock_take(env, ctx);
+	if (err != OK) {
+		env_close(env);
+		return err;
+	}
+	*ret = env;
+	return OK;
+}
+
+int env_directory(const struct env *env)
+{
+	return env->directory;
+}
+
 void env_close(struct env *env)
 {
 	if (env == NULL)

@@ -45,8 +45,12 @@ struct env_opts {
 };
 /* Takes the directory's lock file for the life of the env, clears dead readers. */
 enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *ctx) MUST_USE;
-void env_close(struct env *env); /* no transaction may be open; NULL is fine */
-void env_tidy(struct env *env);  /* clears the slots of readers that died */
+/* Takes the lock of a directory that is there, and opens nothing: for who replaces the data file.
+ */
+enum err env_hold(const char *path, struct env **ret, struct errctx *ctx) MUST_USE;
+int env_directory(const struct env *env); /* its file descriptor; the env's */
+void env_close(struct env *env);          /* no transaction may be open; NULL is fine */
+void env_tidy(struct env *env);           /* clears the slots of readers that died */
 const char *env_path(const struct env *env);
 /* Of the data file; 0 when it cannot be told. */
 uint64_t env_file_bytes(const struct env *env);

@@ -20,6 +20,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "server/store/fsck_log.h"
+#include "server/store/rebuild.h"
 #include "server/store/repair.h"
 
 enum { ROUNDS_MAX = 4 };
@@ -35,6 +36,8 @@ struct fsck {
 	bool quiet;                /* a round in between: nothing is told */
 	size_t findings;           /* of pages, told */
 	size_t bad_rows;           /* of tables, in this round */
+	bool names_bad;            /* whose it is cannot be read; the configuration says it */
+	size_t nameless;           /* logs without a row in the table of logs */
 	bool has_damage;           /* the table; a store of before has none */
 	struct directory *members; /* folded from the store; NULL: those of the options */
 
@@ -114,11 +117,14 @@ static void on_pages(void *arg, uint64_t pages)
 static enum err env_inspect(struct fsck *f, struct env **ret)
 {
 	struct lmdb_walk walk = {on_finding, on_pages, f};
-	struct env_opts opts = {
-		.path = f->opts->path, .map_size = MAP_SIZE, .walk = &walk, .anyway = true};
+	struct env_opts opts = {.path = f->opts->path, .map_size = MAP_SIZE, .walk = &walk};
 	enum err err;
 
 	doing(f, "pages", 0);
+	f->findings = 0;
+	f->result->structure = false;
+	/* Before a repair LMDB need not see what is damaged. */
+	opts.anyway = !f->opts->repair;
 	err = env_open(&opts, ret, f->ctx);
 	if (f->findings > LIMIT_FSCK_FINDINGS)
 		tell(f, true, "%s: %zu more pages are damaged", LMDB_FILE_NAME,
@@ -126,7 +132,8 @@ static enum err env_inspect(struct fsck *f, struct env **ret)
 	if (err != ERR_CORRUPT)
 		return err;
 	/* LMDB, or the reader of its heads, has said what is wrong. */
-	tell(f, true, "%s", err_message(f->ctx, err));
+	if (!f->result->structure)
+		tell(f, true, "%s", err_message(f->ctx, err));
 	f->result->structure = true;
 	*ret = NULL;
 	return OK;
@@ -184,6 +191,7 @@ static void name_judge(struct fsck *f, struct txn *txn, const char *key, const c
 	char shown[160];
 	enum err err = checked_get(txn, DB_META, bytes_str(key), &value);
 
+	f->names_bad |= err != OK;
 	if (err == ERR_NOTFOUND)
 		tell(f, true, "store: it does not say whose it is: no '%s'", key);
 	else if (err == OK && !bytes_equal_str(value, expected))
@@ -240,10 +248,35 @@ static void strangers_judge(struct fsck *f, struct txn *txn, unsigned slot)
 	range_end(&range);
 }
 
+/* One more than the highest number that a log or a head has. */
+static size_t logs_count(struct fsck *f, struct txn *txn)
+{
+	struct range range;
+	struct bytes value;
+	size_t count = 0;
+
+	for (bool more = range_first(&range, txn, DB_HEADS, BYTES_NONE, 0); more;
+		more = range_next(&range)) {
+		if (range.key.size == 4 && get_u32be(range.key.data) < LIMIT_LOGS)
+			count = (size_t)get_u32be(range.key.data) + 1;
+		else
+			row_bad(f, store_tables[DB_HEADS], range.key);
+	}
+	range_end(&range);
+	for (bool more = range_first(&range, txn, DB_LOGS, BYTES_NONE, 0); more;
+		more = range_next(&range)) {
+		if (checked_open(range.key, range.value, &value) == OK && value.size == 4 &&
+			get_u32be(value.data) < LIMIT_LOGS && get_u32be(value.data) >= count)
+			count = (size_t)get_u32be(value.data) + 1;
+	}
+	range_end(&range);
+	return count;
+}
+
 /* Numbers without gaps, origins that are some. */
 static void logs_judge(struct fsck *f, struct txn *txn)
 {
-	size_t count = (size_t)txn_count(txn, DB_LOGS);
+	size_t count = logs_count(f, txn);
 	struct range range;
 
 	f->logs = count > 0 ? mem_array(count, sizeof(*f->logs)) : NULL;
@@ -267,9 +300,16 @@ static void logs_judge(struct fsck *f, struct txn *txn)
 			continue;
 		}
 		f->logs[number].origin = origin;
-		f->logs[number].number = number;
 	}
 	range_end(&range);
+	f->nameless = 0;
+	for (uint32_t i = 0; i < count && txn->err == OK; i++) {
+		f->logs[i].number = i;
+		if (f->logs[i].origin.text[0] != '\0')
+			continue;
+		f->nameless++;
+		tell(f, true, "store: log number %u has no row in the table of logs", (unsigned)i);
+	}
 }
 
 static enum err tables_judge(struct fsck *f)
@@ -281,6 +321,7 @@ static enum err tables_judge(struct fsck *f)
 	enum err err;
 
 	f->bad_rows = 0;
+	f->names_bad = false;
 	txn_begin(&txn, f->store.env, TXN_READ);
 	format_judge(f, &txn);
 	name_judge(f, &txn, "network", f->opts->network);
@@ -349,14 +390,18 @@ static enum err log_judge(struct fsck *f, struct log_report *r)
 	struct bytes head;
 	struct txn txn;
 	uint64_t size = 0;
+	bool has_head;
 
 	txn_begin(&txn, f->store.env, TXN_READ);
-	if (checked_get(&txn, DB_HEADS, store_key_bytes(&key), &head) == OK && head.size >= 8)
+	has_head =
+		checked_get(&txn, DB_HEADS, store_key_bytes(&key), &head) == OK && head.size >= 8;
+	if (has_head)
 		size = get_u64be(head.data);
 	if (txn_finish(&txn, NULL) != OK)
-		size = 0;
+		has_head = true; /* LMDB's matter */
 	doing(f, r->origin.text, size);
 	r->own = is_own(f, &r->origin);
+	r->headless = !has_head;
 	return fsck_log(&f->store, &keys, on_entries, f, r);
 }
 
@@ -430,7 +475,7 @@ static enum err check(struct fsck *f)
 	if (!tables_open(f))
 		return OK;
 	TRY(tables_judge(f));
-	result->repairable |= f->bad_rows > 0;
+	result->repairable |= f->bad_rows > 0 || f->names_bad || f->nameless > 0;
 	return logs_check(f);
 }
 
@@ -440,7 +485,7 @@ static enum err repair_once(struct fsck *f, bool *ret_changed)
 {
 	static const unsigned checked[] = {
 		DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES, DB_DAMAGE};
-	size_t changed = 0;
+	size_t changed = 0, renamed = 0;
 	struct txn txn;
 	enum err err;
 
@@ -449,7 +494,17 @@ static enum err repair_once(struct fsck *f, bool *ret_changed)
 		for (size_t i = 0; i < sizeof(checked) / sizeof(checked[0]); i++)
 			changed += repair_rows(&txn, checked[i]);
 	}
+	if (f->names_bad && changed == 0) {
+		checked_put(&txn, DB_META, bytes_str("network"), bytes_str(f->opts->network));
+		checked_put(&txn, DB_META, bytes_str("node"), bytes_str(f->opts->node));
+		changed++;
+	}
 	/* What a damaged row made look wrong is judged again first. */
+	for (size_t i = 0; i < f->log_count && f->nameless > 0 && changed == 0; i++) {
+		if (f->logs[i].origin.text[0] == '\0')
+			renamed += repair_name(&txn, f->logs[i].number);
+	}
+	changed += renamed;
 	for (size_t i = 0; i < f->log_count && changed == 0; i++) {
 		if (f->logs[i].origin.text[0] == '\0' || !repair_log_can(&f->logs[i]))
 			continue;
@@ -494,6 +549,56 @@ static enum err repair(struct fsck *f)
 	return check(f);
 }
 
+/* What a row of the table may look like: it may have come from a page of another one. */
+static bool row_fits(size_t table, struct bytes key, struct bytes value)
+{
+	switch (table) {
+	case DB_ENTRIES:
+		return key.size == 12 && value.size > 0 && value.size <= LIMIT_ENTRY_SIZE;
+	case DB_TILES:
+		return key.size == 13 && value.size <= TILE_SIZE;
+	case DB_HEADS:
+		return key.size == 4 && value.size <= 8 + LIMIT_NOTE_SIZE + CHECK_SIZE;
+	case DB_LOCATORS:
+		return key.size == 20 && value.size == 0;
+	case DB_DAMAGE:
+		return key.size == 12 && value.size <= 8 + HASH_SIZE + CHECK_SIZE;
+	default:
+		return value.size <= LIMIT_NOTE_SIZE;
+	}
+}
+
+/* The file is written anew, and judged as if it had always been so. */
+static enum err structure_repair(struct fsck *f, const char *const *tables, size_t count,
+	bool (*fits)(size_t, struct bytes, struct bytes), struct env **ret)
+{
+	struct rebuild_opts opts = {
+		.path = f->opts->path,
+		.tables = tables,
+		.table_count = count,
+		.fits = fits,
+		.progress = on_pages,
+		.arg = f,
+	};
+	uint64_t rows = 0;
+	enum err err;
+
+	doing(f, "rebuild", 0);
+	err = rebuild(&opts, &rows, f->ctx);
+	if (err == ERR_CORRUPT) {
+		tell(f, true, "%s", err_message(f->ctx, err));
+		*ret = NULL;
+		return OK;
+	}
+	TRY(err);
+	*f->result = (struct fsck_result){.clean = true, .repaired = true};
+	tell(f, false,
+		"%s is written anew with %" PRIu64 " rows that could be read; the old file is "
+		"kept as %s.damaged",
+		LMDB_FILE_NAME, rows, LMDB_FILE_NAME);
+	return env_inspect(f, ret);
+}
+
 enum err fsck_store(const struct fsck_opts *opts, struct fsck_result *ret, struct errctx *ctx)
 {
 	struct fsck f = {.opts = opts, .result = ret, .ctx = ctx};
@@ -501,6 +606,8 @@ enum err fsck_store(const struct fsck_opts *opts, struct fsck_result *ret, struc
 
 	*ret = (struct fsck_result){.clean = true};
 	err = env_inspect(&f, &f.store.env);
+	if (err == OK && opts->repair && ret->structure)
+		err = structure_repair(&f, store_tables, DB_COUNT, row_fits, &f.store.env);
 	if (err == OK && f.store.env != NULL)
 		err = check(&f);
 	if (err == OK && opts->repair && !ret->structure && ret->repairable)
@@ -545,14 +652,22 @@ static void keyring_judge(struct fsck *f, struct env *env)
 			keys);
 }
 
+static bool key_row_fits(size_t table, struct bytes key, struct bytes value)
+{
+	return table == SLOT_META || (key.size == KID_SIZE && value.size <= KEYRING_VALUE_MAX);
+}
+
 enum err fsck_keyring(const struct fsck_opts *opts, struct fsck_result *ret, struct errctx *ctx)
 {
 	struct fsck f = {.opts = opts, .result = ret, .ctx = ctx};
+	static const char *const tables[] = {"meta", "keys"};
 	struct env *env = NULL;
 	enum err err;
 
 	*ret = (struct fsck_result){.clean = true};
 	err = env_inspect(&f, &env);
+	if (err == OK && opts->repair && ret->structure)
+		err = structure_repair(&f, tables, 2, key_row_fits, &env);
 	if (err == OK && env != NULL)
 		keyring_judge(&f, env);
 	env_close(env);

@@ -24,6 +24,7 @@ struct log_report {
 	struct origin origin;
 	uint32_t number;
 	bool own;
+	bool headless; /* it has no head that can be read */
 
 	struct tree_check check;
 	enum note_state note;

@@ -192,7 +192,9 @@ static enum err heads_read(int fd, struct heads *ret, struct errctx *ctx)
 }
 
 /* fd -1 and file_size 0: there is none. */
-static enum err file_open(int directory, int *ret_fd, struct heads *ret, struct errctx *ctx)
+static enum err file_open(int directory,
+	enum err (*read_heads)(int fd, struct heads *ret, struct errctx *ctx), int *ret_fd,
+	struct heads *ret, struct errctx *ctx)
 {
 	int fd = openat(directory, LMDB_FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct stat st;
@@ -210,7 +212,7 @@ static enum err file_open(int directory, int *ret_fd, struct heads *ret, struct 
 		return err_set(ctx, ERR_CORRUPT, "%s is not a file", LMDB_FILE_NAME);
 	}
 	ret->file_size = (uint64_t)st.st_size;
-	err = ret->file_size == 0 ? OK : heads_read(fd, ret, ctx);
+	err = ret->file_size == 0 ? OK : read_heads(fd, ret, ctx);
 	if (err != OK || ret->file_size == 0)
 		close(fd);
 	else
@@ -722,7 +724,7 @@ enum err lmdb_file_heads(int directory, struct lmdb_file *ret, struct errctx *ct
 	struct heads heads;
 	int fd;
 
-	TRY(file_open(directory, &fd, &heads, ctx));
+	TRY(file_open(directory, heads_read, &fd, &heads, ctx));
 	*ret = (struct lmdb_file){.file_size = heads.file_size};
 	if (fd < 0)
 		return OK;
@@ -744,10 +746,194 @@ enum err lmdb_file_walk(int directory, const struct lmdb_walk *walk, struct errc
 	enum err err;
 	int fd;
 
-	TRY(file_open(directory, &fd, &heads, ctx));
+	TRY(file_open(directory, heads_read, &fd, &heads, ctx));
 	if (fd < 0)
 		return err_set(ctx, ERR_CORRUPT, "%s is missing or empty", LMDB_FILE_NAME);
 	err = walker_run(fd, &heads, walk, &missing, ctx);
 	close(fd);
 	return err;
+}
+
+/* Salvage: the same trees, read leniently. Bounds are checked as everywhere; places are not. */
+
+struct salvager {
+	struct walker w; /* map, sizes; `used`: pages of this tree that were read; `free` */
+	const struct lmdb_salvage *to;
+	const char *table;
+	enum err err;
+};
+
+/* Heads that can be begun at, the better first: the newest list of free pages tells more than the
+ * number in a head that may be the damaged one. */
+static enum err heads_try(int fd, struct heads *ret, struct errctx *ctx)
+{
+	struct errctx said[HEADS] = {{""}, {""}};
+	uint64_t page_size = 0;
+	bool good[HEADS];
+
+	for (unsigned i = 0; i < HEADS; i++) {
+		if (page_size == 0)
+			page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+		good[i] = head_read(fd, i, i * page_size, &ret->head[i], &said[i]) == OK &&
+			  page_size_ok(ret->head[i].free.pad) &&
+			  head_check(ret, i, ret->head[i].free.pad, &said[i]) == OK;
+		if (good[i])
+			page_size = ret->head[i].free.pad;
+	}
+	if (!good[0] && !good[1])
+		return err_set(ctx, ERR_CORRUPT, "%s has no head that can be read", LMDB_FILE_NAME);
+	/* A bad one is taken for the good one: then there is no choice. */
+	if (!good[0] || !good[1])
+		ret->head[good[0] ? 1 : 0] = ret->head[good[0] ? 0 : 1];
+	ret->newer = ret->head[1].transaction > ret->head[0].transaction ? 1 : 0;
+	return OK;
+}
+
+static void salvage_page(struct salvager *s, page_number number, unsigned depth);
+
+static void salvage_row(struct salvager *s, const struct node *node)
+{
+	struct walker *w = &s->w;
+	struct bytes value = bytes_make(node->value, node->value_size);
+	page_number first;
+
+	if (!key_ok(w, node->key) || (node->header.flags & ~NODE_BIG) != 0)
+		return;
+	if (node->header.flags & NODE_BIG) {
+		memcpy(&first, node->value, sizeof(first));
+		if (first < HEADS || first >= w->whole ||
+			node->value_size >
+				(w->whole - first) * w->page_size - sizeof(struct page_header))
+			return;
+		value.data = page_at(w, first) + sizeof(struct page_header);
+	}
+	s->err = s->to->row(s->to->arg, s->table, node->key, value);
+}
+
+static void salvage_tree(struct salvager *s, const struct tree *tree, const char *table)
+{
+	struct salvager inner = *s;
+
+	if (tree->root == PAGE_NONE || tree->depth == 0 || tree->depth > DEPTH_MAX)
+		return;
+	inner.table = table;
+	inner.w.used = mem_zalloc(s->w.pages / 8 + 1);
+	if (inner.w.used == NULL)
+		inner.err = ERR_NOMEM;
+	else
+		salvage_page(&inner, tree->root, tree->depth);
+	mem_free(inner.w.used);
+	s->err = inner.err;
+}
+
+static void salvage_leaf(struct salvager *s, const struct node *node)
+{
+	struct tree tree;
+	char name[64];
+
+	if (s->table[0] != '\0') {
+		salvage_row(s, node);
+		return;
+	}
+	if (node->value_size != sizeof(tree) || node->key.size >= sizeof(name) ||
+		(node->header.flags & NODE_BIG) != 0)
+		return;
+	memcpy(&tree, node->value, sizeof(tree));
+	memcpy(name, node->key.data, node->key.size);
+	name[node->key.size] = '\0';
+	if (name[0] != '\0')
+		salvage_tree(s, &tree, name);
+}
+
+static void salvage_page(struct salvager *s, page_number number, unsigned depth)
+{
+	struct walker *w = &s->w;
+	struct page_header header;
+	const uint8_t *page;
+	unsigned count;
+
+	/* A page that is free holds rows of before. */
+	if (number < HEADS || number >= w->whole || bit_get(w->used, number) ||
+		bit_get(w->free, number))
+		return;
+	bit_set(w->used, number);
+	if (s->to->progress != NULL)
+		s->to->progress(s->to->arg, 1);
+	page = page_at(w, number);
+	memcpy(&header, page, sizeof(header));
+	if (header.lower < sizeof(header) || header.lower > w->page_size)
+		header.lower = (uint16_t)(w->page_size / 2);
+	count = (unsigned)((header.lower - sizeof(header)) / sizeof(uint16_t));
+	header.flags = depth > 1 ? PAGE_BRANCH : PAGE_LEAF;
+	header.upper = sizeof(header);
+	for (unsigned i = 0; i < count && s->err == OK; i++) {
+		struct node node = {.below = 0};
+		size_t size;
+
+		if (!node_read(w, page, &header, i, &node, &size))
+			continue;
+		if (depth > 1)
+			salvage_page(s, node.below, depth - 1);
+		else
+			salvage_leaf(s, &node);
+	}
+}
+
+/* Which pages are free, as far as that can be read: marks them in `free`. */
+static void free_mark(struct walker *w, const struct tree *tree)
+{
+	struct lmdb_walk silent = {.found = NULL};
+
+	w->to = &silent;
+	tree_walk(w, tree, "", true);
+	memset(w->used, 0, w->pages / 8 + 1);
+	w->integer_keys = false;
+}
+
+static void salvage_run(struct salvager *s, const struct heads *heads)
+{
+	struct walker *w = &s->w;
+	const struct head *head = &heads->head[heads->newer],
+			  *other = &heads->head[1 - heads->newer];
+	size_t newest = 0, newest_other = 0;
+
+	w->used = mem_zalloc(w->pages / 8 + 1);
+	w->free = mem_zalloc(w->pages / 8 + 1);
+	if (w->used == NULL || w->free == NULL) {
+		s->err = ERR_NOMEM;
+		return;
+	}
+	if (free_newest_peek(w, &head->free, &newest) &&
+		free_newest_peek(w, &other->free, &newest_other) && newest_other > newest)
+		head = other;
+	free_mark(w, &head->free);
+	salvage_tree(s, &head->tables, "");
+}
+
+enum err lmdb_file_salvage(int directory, const struct lmdb_salvage *salvage, struct errctx *ctx)
+{
+	struct salvager s = {.to = salvage, .table = ""};
+	struct walker *w = &s.w;
+	struct heads heads;
+	void *map;
+	int fd;
+
+	TRY(file_open(directory, heads_try, &fd, &heads, ctx));
+	if (fd < 0)
+		return err_set(ctx, ERR_CORRUPT, "%s is missing or empty", LMDB_FILE_NAME);
+	w->table = "";
+	w->page_size = heads.head[heads.newer].free.pad;
+	w->whole = (page_number)(heads.file_size / w->page_size);
+	w->pages = w->whole; /* what is behind the file's end cannot be had */
+	w->map_size = w->whole * w->page_size;
+	map = mmap(NULL, w->map_size, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (map == MAP_FAILED)
+		return err_set(ctx, ERR_IO, "map %s: %m", LMDB_FILE_NAME);
+	w->map = map;
+	salvage_run(&s, &heads);
+	mem_free(w->used);
+	mem_free(w->free);
+	munmap(map, w->map_size);
+	return s.err;
 }

@@ -52,4 +52,17 @@ struct lmdb_walk {
  * of lmdb_file_heads. Takes two bits of memory a page. */
 enum err lmdb_file_walk(int directory, const struct lmdb_walk *walk, struct errctx *ctx) MUST_USE;
 
+/* Hands out the rows of the tables that can still be read, of a file whose structure is damaged: of
+ * a damaged page, those that lie whole in it. Something may be missing, and a row may be of a page
+ * that is not the table's: nothing here is to be believed that does not prove itself. Views are
+ * valid for the call; its error ends the salvage. ERR_CORRUPT when there is no head to begin at;
+ * errors of lmdb_file_heads. */
+struct lmdb_salvage {
+	enum err (*row)(void *arg, const char *table, struct bytes key, struct bytes value);
+	void (*progress)(void *arg, uint64_t pages); /* so many more; may be NULL */
+	void *arg;
+};
+enum err lmdb_file_salvage(
+	int directory, const struct lmdb_salvage *salvage, struct errctx *ctx) MUST_USE;
+
 #endif

@@ -1,6 +1,7 @@
 #include "server/store/repair.h"
 
 #include "base/alloc.h"
+#include "certs/record.h"
 
 enum { CHUNK = 16 * TILE_WIDTH, KEY_MAX = 511 };
 
@@ -101,6 +102,8 @@ static uint64_t cut_at(const struct log_report *r)
 
 bool repair_log_can(const struct log_report *r)
 {
+	if (r->headless && !r->own)
+		return true;
 	if (r->failed.text[0] != '\0')
 		return false;
 	if (r->cosignature_text[0] != '\0' || r->index_bad)
@@ -212,6 +215,65 @@ static void head_size_put(struct txn *txn, const struct log_report *r, uint64_t 
 	buf_release(&value);
 }
 
+/* Entries from 0 on, without a gap. */
+static uint64_t entries_count(struct txn *txn, uint32_t log)
+{
+	struct store_key key = log_key(log);
+	struct range range;
+	uint64_t count = 0;
+
+	for (bool more = range_first(&range, txn, DB_ENTRIES, store_key_bytes(&key), key.size);
+		more && range.key.size == 12 && get_u64be(range.key.data + 4) == count;
+		more = range_next(&range))
+		count++;
+	range_end(&range);
+	return count;
+}
+
+static bool name_of_note(struct txn *txn, uint32_t log, struct origin *ret)
+{
+	struct store_key key = log_key(log);
+	struct checkpoint checkpoint;
+	struct bytes head;
+
+	if (checked_get(txn, DB_HEADS, store_key_bytes(&key), &head) != OK || head.size <= 8 ||
+		checkpoint_peek(bytes_make(head.data + 8, head.size - 8), &checkpoint, NULL) != OK)
+		return false;
+	*ret = checkpoint.origin;
+	return true;
+}
+
+static bool name_of_first(struct txn *txn, uint32_t log, struct origin *ret)
+{
+	struct store_key key = entry_key(log, 0);
+	struct log_opened opened;
+	struct bytes entry;
+	struct arena arena;
+	bool found;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	found = txn_get(txn, DB_ENTRIES, store_key_bytes(&key), &entry) &&
+		log_opened_read(entry, NULL, &arena, &opened, NULL) == OK &&
+		origin_parse(bytes_str(opened.origin), ret, NULL) == OK;
+	arena_release(&arena);
+	return found;
+}
+
+bool repair_name(struct txn *txn, uint32_t log)
+{
+	struct store_key number = log_key(log);
+	struct origin origin;
+	struct bytes old;
+
+	if (!name_of_note(txn, log, &origin) && !name_of_first(txn, log, &origin))
+		return false;
+	/* Not in the place of a log that has the name. */
+	if (txn_get(txn, DB_LOGS, bytes_str(origin.text), &old))
+		return false;
+	checked_put(txn, DB_LOGS, bytes_str(origin.text), store_key_bytes(&number));
+	return txn->err == OK;
+}
+
 static void marks_put(struct txn *txn, const struct log_report *r, uint64_t end)
 {
 	struct damage_mark all = {.index = r->bad_entries > 0 ? r->first_bad : 0};
@@ -238,6 +300,10 @@ void repair_log(struct txn *txn, const struct log_report *r)
 	uint64_t cut = cut_at(r), size = cut < r->check.size ? cut : r->check.size;
 	struct store_key key;
 
+	if (r->headless) {
+		head_size_put(txn, r, entries_count(txn, r->number));
+		return;
+	}
 	if (r->cosignature_text[0] != '\0')
 		cosignatures_drop(txn, r);
 	if (r->bad_entries > 0 || r->note == NOTE_BAD_ROOT)
@@ -248,8 +314,10 @@ void repair_log(struct txn *txn, const struct log_report *r)
 		rows_delete(txn, DB_DAMAGE, store_key_bytes(&key), 4);
 	}
 	if (signed_known(r) || r->note == NOTE_NONE) {
+		/* What stands behind an own log's end may be newer than its head. */
 		key = entry_key(r->number, size);
-		rows_delete(txn, DB_ENTRIES, store_key_bytes(&key), 4);
+		if (!r->own)
+			rows_delete(txn, DB_ENTRIES, store_key_bytes(&key), 4);
 		if ((r->derived > 0 && !r->unprovable) || size < r->check.size)
 			tiles_rebuild(txn, r, size);
 	}

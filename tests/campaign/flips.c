@@ -32,7 +32,7 @@
 #include "base/alloc.h"
 #include "tests/unit/store/whole.h"
 
-enum { ENTRIES = 300, ITEMS_MAX = 4096, HANG_S = 20 };
+enum { ENTRIES = 260, ITEMS_MAX = 4096, HANG_S = 20 };
 
 /* What a child tells by its exit status. */
 enum outcome { SAME, FOUND, MENDED, DIFFERENT, REPAIR_WRONG, NOT_CHECKED, OUTCOMES };

@@ -463,10 +463,16 @@ static void test_tiles_are_rebuilt(void **state)
 	damaged(f, "behind its end at 700");
 	repair(f);
 	assert_true(f->result.clean);
+	/* An entry behind the end of an own log may be newer than its head: it stays, and is told.
+	 */
 	raw_put(f, DB_ENTRIES, entry_key(OFFICE, 700), bytes_str("stray"));
 	damaged(f, "behind its end at 700");
 	repair(f);
-	assert_true(f->result.clean);
+	assert_false(f->result.clean);
+	says(f, "behind its end at 700");
+	raw_put(f, DB_ENTRIES, entry_key(0, 4), bytes_str("stray"));
+	repair(f);
+	assert_int_equal(f->result.logs_bad, 1);
 }
 
 /* An entry here, a leaf hash there, in one tile and in others: each is told apart. */
@@ -629,6 +635,43 @@ static void test_rows_are_mended(void **state)
 	repair(f);
 	assert_false(f->result.clean);
 	assert_false(f->result.repaired);
+}
+
+/* Rows that are gone: names, a name in the table of logs, a replica's head. */
+static void test_rows_are_lost(void **state)
+{
+	struct fixture *f = *state;
+	struct store_key name = {.size = 4, .b = "node"};
+	struct log_head head;
+	struct txn txn;
+
+	store_start(f);
+	txn_begin(&txn, f->store->env, TXN_WRITE);
+	txn_delete(&txn, DB_LOGS, bytes_str(f->whole.origin[WHOLE_OFFICE].text));
+	txn_delete(&txn, DB_META, store_key_bytes(&name));
+	assert_ok(txn_finish(&txn, NULL));
+	store_stop(f);
+	damaged(f, "store: log number 1 has no row in the table of logs");
+	says(f, "no 'node'");
+	repair(f);
+	if (!f->result.clean)
+		fail_msg("%s", buf_cstr(&f->lines));
+	/* The directory's head, of a replica here: its entries are there, its checkpoint is not. */
+	raw_delete(f, DB_HEADS, log_key(0));
+	damaged(f, "it has no head");
+	repair(f);
+	if (!f->result.clean)
+		fail_msg("%s", buf_cstr(&f->lines));
+	says(f, "4 entries, no checkpoint yet");
+	store_start(f);
+	assert_ok(store_head(f->store, &f->whole.origin[WHOLE_DIRECTORY], &head, NULL));
+	assert_int_equal(head.size, 4);
+	log_head_release(&head);
+	store_stop(f);
+	/* An own one cannot be made here. */
+	raw_delete(f, DB_HEADS, log_key(OFFICE));
+	damaged(f, "it has no head");
+	assert_false(f->result.repairable);
 }
 
 static void test_signatures(void **state)
@@ -854,6 +897,44 @@ static void test_heads(void **state)
 	buf_release(&file);
 }
 
+/* A page that is damaged in its structure: the file is written anew, with all rows of other pages
+ * and those that lie whole in this one. What is lost then is what any entry is: marked. */
+static void test_rebuild(void **state)
+{
+	enum { PAGE = 4096, FLAGS = 10, LOWER = 12, UPPER = 14, FIRST_NODE = 16 };
+	static const size_t at[] = {0, FLAGS, LOWER, LOWER + 1, UPPER, UPPER + 1, FIRST_NODE};
+	struct fixture *f = *state;
+	unsigned rebuilt = 0, whole_again = 0;
+	struct buf file;
+	char path[320];
+
+	snprintf(path, sizeof(path), "%s/data.mdb.damaged", f->place.store);
+	file_read(f, &file);
+	for (size_t page = 2; page < file.size / PAGE; page++) {
+		for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+			file.data[page * PAGE + at[i]] ^= 0x08;
+			file_write(f, buf_bytes(&file));
+			/* Not a mere check: that would go on with LMDB, which may end us. */
+			repair(f);
+			if (access(path, F_OK) == 0) {
+				assert_true(f->result.repaired && !f->result.structure);
+				assert_int_equal(unlink(path), 0);
+				rebuilt++;
+				whole_again += f->result.clean;
+				/* Again: there is nothing more to be done. */
+				repair(f);
+				assert_false(f->result.repaired);
+			} else {
+				assert_true(f->result.clean);
+			}
+			file.data[page * PAGE + at[i]] ^= 0x08;
+		}
+	}
+	buf_release(&file);
+	print_message("%u files written anew, %u of them whole again\n", rebuilt, whole_again);
+	assert_true(whole_again > rebuilt / 2);
+}
+
 /* The one flip that makes the older head the newer one, where such a flip exists: the file shows an
  * older state, whole in itself. */
 static void test_older_state(void **state)
@@ -946,6 +1027,7 @@ int main(void)
 		T(test_tail_of_own),
 		T(test_tail_of_replica),
 		T(test_rows_are_mended),
+		T(test_rows_are_lost),
 		T(test_signatures),
 		T(test_index),
 		T(test_rows_of_no_log),
@@ -953,6 +1035,7 @@ int main(void)
 		T(test_repair_without_memory),
 		T(test_truncated),
 		T(test_heads),
+		T(test_rebuild),
 		T(test_older_state),
 		T(test_keyring),
 	};
