@@ -95,39 +95,33 @@ static void on_line(void *arg, bool bad, const char *text)
 
 /* What to do. */
 
-static void advise_structure(const char *path)
+static void advise_repair(const char *config_file)
 {
 	fprintf(stderr,
-		"sautid: the file '%s/data.mdb' itself is damaged; --repair cannot mend that.\n"
-		"sautid: what to do: keep the directory as it is and look at the disk. Then "
-		"restore a "
-		"backup; see \"Damage\" in docs/OPERATIONS.\n",
-		path);
+		"sautid: what to do: copy the node's directory to another disk, then run\n"
+		"sautid --fsck --repair --config '%s'\n",
+		config_file);
+}
+
+static void advise_keep(void)
+{
+	fprintf(stderr, "sautid: this cannot be repaired from what is here.\n"
+			"sautid: what to do: keep the directory as it is, and look at the disk; "
+			"see \"Damage\" in docs/OPERATIONS\n");
 }
 
 static void advise(const struct task *task, const struct fsck_result *result)
 {
-	if (result->structure) {
-		advise_structure(task->path);
-		return;
-	}
-	if (result->repairable && !task->repair)
+	if (!task->repair && (result->structure || result->repairable))
+		advise_repair(task->config_file);
+	else if (result->only_marks)
 		fprintf(stderr,
-			"sautid: what to do: copy '%s' somewhere safe, then run  sautid --fsck "
-			"--repair "
-			"--config '%s'\n",
-			task->path, task->config_file);
-	else if (result->marked > 0)
-		fprintf(stderr,
-			"sautid: %" PRIu64
-			" entries are marked: they are not given out, and are to be "
-			"fetched again from peers.\n"
+			"sautid: %" PRIu64 " entries are marked: they are not given out, and are "
+			"to be fetched again from peers.\n"
 			"sautid: what to do: start the node; all else is served.\n",
 			result->marked);
 	else
-		fprintf(stderr,
-			"sautid: this cannot be repaired from what is here. What to do: keep "
-			"the directory as it is; see \"Damage\" in docs/OPERATIONS.\n");
+		advise_keep();
 }
 
 static int exit_status(enum err err)
@@ -249,10 +243,10 @@ int fsck_main(const char *config_file, bool repair)
 	}
 	printf("BAD  %s: LMDB cannot read it: %s\n", end.doing,
 		end.how == WATCH_STUCK ? "it runs in circles" : strsignal(end.status));
-	fprintf(stderr, "sautid: LMDB, which keeps this file, stopped over it; the file itself is "
-			"damaged.\n"
-			"sautid: what to do: keep the directory as it is and look at the disk. "
-			"Then restore a "
-			"backup; see \"Damage\" in docs/OPERATIONS.\n");
+	fprintf(stderr, "sautid: LMDB, which keeps this file, stopped over it: it is damaged.\n");
+	if (repair)
+		advise_keep();
+	else
+		advise_repair(config_file);
 	return EXIT_INTEGRITY;
 }

@@ -1,7 +1,8 @@
 /*
  * The happy path:
  *
- *	1. the directory's lock, then both heads and every page of the file, without LMDB
+ *	1. the directory's lock, then both heads and every page of the file, without LMDB; with
+ *repair a file whose pages are damaged is written anew from what can be read (rebuild.h)
  *	2. LMDB opens it; the tables that must be there are, and each small row fits its check
  *	3. the directory's log first: from it come the keys of all others
  *	4. every log: tree, checkpoint, cosignatures, index; one line each
@@ -33,11 +34,14 @@ struct fsck {
 	struct fsck_result *result;
 	struct store store;
 	struct errctx *ctx;
-	bool quiet;                /* a round in between: nothing is told */
-	size_t findings;           /* of pages, told */
-	size_t bad_rows;           /* of tables, in this round */
-	bool names_bad;            /* whose it is cannot be read; the configuration says it */
-	size_t nameless;           /* logs without a row in the table of logs */
+	bool quiet;                     /* a round in between: nothing is told */
+	size_t findings;                /* of pages, told */
+	size_t bad_rows;                /* of tables, in this round */
+	bool names_bad;                 /* whose it is cannot be read; the configuration says it */
+	size_t nameless;                /* logs without a row in the table of logs */
+	size_t bad_lines, marked_lines; /* in this round; the latter of logs with marks alone */
+	bool rebuilt;                   /* from a damaged file, which said this of its tables */
+	struct rebuild_result before;
 	bool has_damage;           /* the table; a store of before has none */
 	struct directory *members; /* folded from the store; NULL: those of the options */
 
@@ -54,8 +58,10 @@ static void tell(struct fsck *f, bool bad, const char *format, ...)
 	char line[1024];
 	va_list args;
 
-	if (bad)
+	if (bad) {
 		f->result->clean = false;
+		f->bad_lines++;
+	}
 	if (f->quiet)
 		return;
 	va_start(args, format);
@@ -232,7 +238,7 @@ static void commits_judge(struct fsck *f, struct txn *txn)
 {
 	uint64_t commits = 0;
 
-	if (store_commits(txn, &commits) == OK && commits == 0 && f->log_count > 0)
+	if (store_commits(txn, &commits) == OK && commits == 0 && (f->log_count > 0 || f->rebuilt))
 		tell(f, true, "store: the commit number is missing");
 }
 
@@ -312,9 +318,25 @@ static void logs_judge(struct fsck *f, struct txn *txn)
 	}
 }
 
+/* Entries that are lost, the tree tells; tiles and locators are made anew, cosignatures come again.
+ * For others there is only what the damaged file said of itself. */
+static void losses_judge(struct fsck *f, struct txn *txn, const char *const *tables, unsigned slot)
+{
+	uint64_t count = txn_count(txn, slot);
+
+	if (!f->rebuilt || txn->err != OK)
+		return;
+	if (!f->before.known[slot])
+		tell(f, true, "the damaged file does not say what was in table '%s'", tables[slot]);
+	else if (count < f->before.due[slot])
+		tell(f, true, "%" PRIu64 " rows of table '%s' are lost",
+			f->before.due[slot] - count, tables[slot]);
+}
+
 static enum err tables_judge(struct fsck *f)
 {
 	static const unsigned checked[] = {DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES};
+	static const unsigned losses[] = {DB_META, DB_LOGS, DB_HEADS, DB_INVITES, DB_DAMAGE};
 	static const unsigned of_logs[] = {
 		DB_HEADS, DB_ENTRIES, DB_TILES, DB_COSIGNATURES, DB_LOCATORS, DB_DAMAGE};
 	struct txn txn;
@@ -333,6 +355,8 @@ static enum err tables_judge(struct fsck *f)
 	commits_judge(f, &txn);
 	for (size_t i = 0; i < sizeof(of_logs) / sizeof(of_logs[0]); i++)
 		strangers_judge(f, &txn, of_logs[i]);
+	for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++)
+		losses_judge(f, &txn, store_tables, losses[i]);
 	err = txn_finish(&txn, f->ctx);
 	if (err == ERR_NOMEM)
 		return err;
@@ -374,6 +398,7 @@ static void log_tell(struct fsck *f, const struct log_report *r)
 	if (clean)
 		return;
 	f->result->logs_bad++;
+	f->marked_lines += fsck_log_only_marks(r);
 	f->result->marked += r->marked;
 	f->result->repairable |= repair_log_can(r);
 }
@@ -469,6 +494,7 @@ static enum err check(struct fsck *f)
 	struct fsck_result *result = f->result;
 
 	logs_release(f);
+	f->bad_lines = f->marked_lines = 0;
 	*result = (struct fsck_result){.clean = !result->structure,
 		.structure = result->structure,
 		.repaired = result->repaired};
@@ -476,7 +502,9 @@ static enum err check(struct fsck *f)
 		return OK;
 	TRY(tables_judge(f));
 	result->repairable |= f->bad_rows > 0 || f->names_bad || f->nameless > 0;
-	return logs_check(f);
+	TRY(logs_check(f));
+	result->only_marks = f->bad_lines > 0 && f->bad_lines == f->marked_lines;
+	return OK;
 }
 
 /* 5. */
@@ -580,11 +608,10 @@ static enum err structure_repair(struct fsck *f, const char *const *tables, size
 		.progress = on_pages,
 		.arg = f,
 	};
-	uint64_t rows = 0;
 	enum err err;
 
 	doing(f, "rebuild", 0);
-	err = rebuild(&opts, &rows, f->ctx);
+	err = rebuild(&opts, &f->before, f->ctx);
 	if (err == ERR_CORRUPT) {
 		tell(f, true, "%s", err_message(f->ctx, err));
 		*ret = NULL;
@@ -595,7 +622,8 @@ static enum err structure_repair(struct fsck *f, const char *const *tables, size
 	tell(f, false,
 		"%s is written anew with %" PRIu64 " rows that could be read; the old file is "
 		"kept as %s.damaged",
-		LMDB_FILE_NAME, rows, LMDB_FILE_NAME);
+		LMDB_FILE_NAME, f->before.rows, LMDB_FILE_NAME);
+	f->rebuilt = true;
 	return env_inspect(f, ret);
 }
 
@@ -621,6 +649,8 @@ enum err fsck_store(const struct fsck_opts *opts, struct fsck_result *ret, struc
 
 enum { SLOT_META, SLOT_KEYS, KID_SIZE = 16, KEYRING_VALUE_MAX = 4096 };
 
+static const char *const keyring_tables[] = {"meta", "keys"};
+
 static void keyring_judge(struct fsck *f, struct env *env)
 {
 	struct range range;
@@ -643,6 +673,7 @@ static void keyring_judge(struct fsck *f, struct env *env)
 			tell(f, true, "keyring: a row is damaged");
 	}
 	range_end(&range);
+	losses_judge(f, &txn, keyring_tables, SLOT_KEYS);
 	err = txn_finish(&txn, f->ctx);
 	if (err != OK)
 		tell(f, true, "keyring: %s", err_message(f->ctx, err));
@@ -660,14 +691,13 @@ static bool key_row_fits(size_t table, struct bytes key, struct bytes value)
 enum err fsck_keyring(const struct fsck_opts *opts, struct fsck_result *ret, struct errctx *ctx)
 {
 	struct fsck f = {.opts = opts, .result = ret, .ctx = ctx};
-	static const char *const tables[] = {"meta", "keys"};
 	struct env *env = NULL;
 	enum err err;
 
 	*ret = (struct fsck_result){.clean = true};
 	err = env_inspect(&f, &env);
 	if (err == OK && opts->repair && ret->structure)
-		err = structure_repair(&f, tables, 2, key_row_fits, &env);
+		err = structure_repair(&f, keyring_tables, 2, key_row_fits, &env);
 	if (err == OK && env != NULL)
 		keyring_judge(&f, env);
 	env_close(env);

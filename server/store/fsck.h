@@ -33,7 +33,8 @@ struct fsck_opts {
 struct fsck_result {
 	bool clean;      /* nothing was wrong, or all of it was repaired */
 	bool repairable; /* --repair would do something about it */
-	bool structure;  /* LMDB's own pages are damaged: nothing here repairs that */
+	bool structure;  /* LMDB's own pages are damaged; after a repair: no head can be read */
+	bool only_marks; /* all that is wrong are entries marked to be fetched again */
 	bool repaired;   /* something was */
 	uint64_t marked; /* entries to be fetched again */
 	size_t logs, logs_bad;

@@ -333,11 +333,22 @@ enum err fsck_log(struct store *store, const struct fsck_keys *keys,
 	return OK;
 }
 
-bool fsck_log_clean(const struct log_report *r)
+static bool clean_but_marks(const struct log_report *r)
 {
 	return r->failed.text[0] == '\0' && r->bad_entries == 0 && r->derived == 0 &&
-	       !r->index_bad && r->marked == 0 && r->cosignature_text[0] == '\0' &&
-	       (r->note == NOTE_NONE || r->note == NOTE_GOOD || r->note == NOTE_UNVERIFIED);
+	       !r->index_bad && r->cosignature_text[0] == '\0' &&
+	       (r->note == NOTE_NONE || r->note == NOTE_GOOD || r->note == NOTE_UNVERIFIED ||
+		       (r->note == NOTE_BAD_ROOT && r->marked > 0));
+}
+
+bool fsck_log_clean(const struct log_report *r)
+{
+	return clean_but_marks(r) && r->marked == 0;
+}
+
+bool fsck_log_only_marks(const struct log_report *r)
+{
+	return clean_but_marks(r) && r->marked > 0;
 }
 
 static void note_text(const struct log_report *r, struct buf *out)

@@ -67,6 +67,7 @@ enum err fsck_log(struct store *store, const struct fsck_keys *keys,
 	void (*progress)(void *arg, uint64_t entries, uint64_t bytes), void *arg,
 	struct log_report *report) MUST_USE;
 bool fsck_log_clean(const struct log_report *report);
+bool fsck_log_only_marks(const struct log_report *report); /* nothing else is wrong */
 /* One line for people, without the origin. */
 void fsck_log_text(const struct log_report *report, struct buf *out);
 void log_report_release(struct log_report *report);

@@ -841,8 +841,10 @@ static void salvage_leaf(struct salvager *s, const struct node *node)
 	memcpy(&tree, node->value, sizeof(tree));
 	memcpy(name, node->key.data, node->key.size);
 	name[node->key.size] = '\0';
-	if (name[0] != '\0')
-		salvage_tree(s, &tree, name);
+	if (name[0] == '\0')
+		return;
+	s->to->table(s->to->arg, name, tree.entries);
+	salvage_tree(s, &tree, name);
 }
 
 static void salvage_page(struct salvager *s, page_number number, unsigned depth)

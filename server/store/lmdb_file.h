@@ -58,6 +58,8 @@ enum err lmdb_file_walk(int directory, const struct lmdb_walk *walk, struct errc
  * valid for the call; its error ends the salvage. ERR_CORRUPT when there is no head to begin at;
  * errors of lmdb_file_heads. */
 struct lmdb_salvage {
+	/* A table that is found, and how many rows it should have. */
+	void (*table)(void *arg, const char *table, uint64_t rows);
 	enum err (*row)(void *arg, const char *table, struct bytes key, struct bytes value);
 	void (*progress)(void *arg, uint64_t pages); /* so many more; may be NULL */
 	void *arg;

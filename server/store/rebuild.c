@@ -16,7 +16,8 @@ struct rebuilding {
 	const struct rebuild_opts *opts;
 	struct env *env;
 	struct txn txn;
-	uint64_t rows, bytes;
+	struct rebuild_result result;
+	uint64_t bytes; /* in this transaction */
 	struct errctx *ctx;
 };
 
@@ -27,17 +28,36 @@ static void tables_make(struct rebuilding *r)
 		txn_database(&r->txn, slot, r->opts->tables[slot]);
 }
 
-static enum err on_row(void *arg, const char *table, struct bytes key, struct bytes value)
+/* table_count: none of ours. */
+static unsigned slot_of(const struct rebuilding *r, const char *table)
 {
-	struct rebuilding *r = arg;
 	unsigned slot = 0;
 
 	while (slot < r->opts->table_count && strcmp(r->opts->tables[slot], table) != 0)
 		slot++;
+	return slot;
+}
+
+static void on_table(void *arg, const char *table, uint64_t rows)
+{
+	struct rebuilding *r = arg;
+	unsigned slot = slot_of(r, table);
+
+	if (slot == r->opts->table_count)
+		return;
+	r->result.known[slot] = true;
+	r->result.due[slot] = rows;
+}
+
+static enum err on_row(void *arg, const char *table, struct bytes key, struct bytes value)
+{
+	struct rebuilding *r = arg;
+	unsigned slot = slot_of(r, table);
+
 	if (slot == r->opts->table_count || !r->opts->fits(slot, key, value))
 		return OK;
 	/* The first wins. A row can come twice only by a damaged pointer. */
-	r->rows += txn_add(&r->txn, slot, key, value);
+	r->result.rows += txn_add(&r->txn, slot, key, value);
 	r->bytes += key.size + value.size;
 	if (r->txn.err == OK && r->bytes >= COMMIT_BYTES) {
 		TRY(txn_finish(&r->txn, r->ctx));
@@ -57,7 +77,7 @@ static void on_pages(void *arg, uint64_t pages)
 
 static enum err fill(struct rebuilding *r, const struct env *old)
 {
-	struct lmdb_salvage salvage = {on_row, on_pages, r};
+	struct lmdb_salvage salvage = {on_table, on_row, on_pages, r};
 	enum err err;
 
 	tables_make(r);
@@ -89,7 +109,7 @@ static enum err exchange(int directory, struct errctx *ctx)
 	return OK;
 }
 
-enum err rebuild(const struct rebuild_opts *opts, uint64_t *ret_rows, struct errctx *ctx)
+enum err rebuild(const struct rebuild_opts *opts, struct rebuild_result *ret, struct errctx *ctx)
 {
 	struct rebuilding r = {.opts = opts, .ctx = ctx};
 	struct env_opts fresh = {.map_size = MAP_SIZE};
@@ -111,7 +131,7 @@ enum err rebuild(const struct rebuild_opts *opts, uint64_t *ret_rows, struct err
 	leftovers_remove(env_directory(old));
 	env_close(old);
 	if (err == OK)
-		*ret_rows = r.rows;
+		*ret = r.result;
 	return err == OK ? OK
 			 : err_wrap(ctx, err, "write '%s/%s' anew", opts->path, LMDB_FILE_NAME);
 }

@@ -20,7 +20,14 @@ struct rebuild_opts {
 	void (*progress)(void *arg, uint64_t pages);
 	void *arg;
 };
+struct rebuild_result {
+	uint64_t rows; /* written */
+	/* What the damaged file says of its tables: nothing may be known of one. */
+	bool known[ENV_DATABASES];
+	uint64_t due[ENV_DATABASES]; /* rows */
+};
 /* ERR_CORRUPT when no head can be read: nothing has changed then. ERR_FULL, ERR_BUSY.. */
-enum err rebuild(const struct rebuild_opts *opts, uint64_t *ret_rows, struct errctx *ctx) MUST_USE;
+enum err rebuild(
+	const struct rebuild_opts *opts, struct rebuild_result *ret, struct errctx *ctx) MUST_USE;
 
 #endif

@@ -191,7 +191,6 @@ class Fsck(unittest.TestCase):
     def broken(self, node, *words):
         """Neither fsck nor the node crash; both say what it is and what to do."""
         self.says(node, INTEGRITY, "BAD", "what to do", *words)
-        self.says(node, INTEGRITY, args=["--repair"])
         done = subprocess.run([BUILD / "sautid", "--dir", node.dir], capture_output=True, text=True,
                               timeout=60, check=False)
         self.assertEqual(done.returncode, INTEGRITY, done.stderr)
@@ -202,10 +201,41 @@ class Fsck(unittest.TestCase):
         for size in (len(whole) // 2, 9000, 5000, 100):
             self.data(self.hq).write_bytes(whole[:size])
             self.broken(self.hq, "data.mdb is cut short")
+            self.says(self.hq, INTEGRITY, args=["--repair"])
 
     def test_garbage(self):
         self.data(self.hq).write_bytes(os.urandom(64) * 1024)
         self.broken(self.hq, "not a file of LMDB, or both of its heads are damaged")
+        self.says(self.hq, INTEGRITY, "has no head that can be read", "cannot be repaired",
+                  args=["--repair"])
+
+    def test_pages(self):
+        """Each page that is in use, damaged in its structure: the check says so whatever LMDB does
+        with it, the file is written anew, and the node goes on with it."""
+        whole = self.data(self.hq).read_bytes()
+        started = 0
+        for flags in range(2 * 4096 + 10, len(whole), 4096):
+            image = bytearray(whole)
+            image[flags] ^= 0x08
+            self.data(self.hq).write_bytes(image)
+            done = self.fsck(self.hq)
+            if done.returncode == OK:
+                continue
+            self.assertEqual(done.returncode, INTEGRITY, done.stdout + done.stderr)
+            self.assertIn(f"page {flags // 4096} is damaged", done.stdout)
+            self.assertIn("--fsck --repair", done.stderr)
+            done = self.fsck(self.hq, "--repair")
+            self.assertIn("is written anew", done.stdout)
+            self.assertEqual((self.hq.dir / "store" / "data.mdb.damaged").read_bytes(), image)
+            if done.returncode == OK and started < 2:
+                started += 1
+                self.hq.start()
+                self.assertEqual(self.hq.sauti("log", "verify").returncode, OK)
+                self.caf.start()
+                self.record(1)
+                self.network.settle()
+                self.network.stop()
+        self.assertEqual(started, 2)
 
     def test_missing(self):
         self.data(self.hq).unlink()
@@ -220,7 +250,7 @@ class Fsck(unittest.TestCase):
         for flags in range(2 * 4096 + 10, len(image), 4096):
             image[flags] ^= 0xff
         path.write_bytes(image)
-        self.says(self.caf, INTEGRITY, "whole", "keyring/data.mdb' itself is damaged")
+        self.says(self.caf, INTEGRITY, "whole", "is damaged", "--fsck --repair")
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to become somebody else")
     def test_permissions(self):

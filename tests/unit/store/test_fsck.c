@@ -354,6 +354,7 @@ static void test_mark_and_heal(void **state)
 	repair(f);
 	assert_true(!f->result.clean && f->result.repaired && !f->result.repairable);
 	assert_int_equal(f->result.marked, BAD);
+	assert_true(f->result.only_marks);
 	says(f, "4 marked to be fetched again, from 1");
 	assert_int_equal(commits(f), before + 1);
 	damaged(f, "4 marked to be fetched again");
@@ -935,6 +936,22 @@ static void test_rebuild(void **state)
 	assert_true(whole_again > rebuilt / 2);
 }
 
+/* What is lost with the file is said, even when what is left is whole in itself. */
+static void test_rebuild_of_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct buf file;
+
+	file_read(f, &file);
+	file_write(f, bytes_make(file.data, 9000));
+	repair(f);
+	assert_true(!f->result.clean && f->result.repaired && !f->result.structure);
+	says(f, "data.mdb is written anew with 0 rows");
+	says(f, "the damaged file does not say what was in table 'logs'");
+	damaged(f, "it is empty: the node has never been up, or all of it is lost");
+	buf_release(&file);
+}
+
 /* The one flip that makes the older head the newer one, where such a flip exists: the file shows an
  * older state, whole in itself. */
 static void test_older_state(void **state)
@@ -1036,6 +1053,7 @@ int main(void)
 		T(test_truncated),
 		T(test_heads),
 		T(test_rebuild),
+		T(test_rebuild_of_nothing),
 		T(test_older_state),
 		T(test_keyring),
 	};
