@@ -238,7 +238,11 @@ static void commits_judge(struct fsck *f, struct txn *txn)
 {
 	uint64_t commits = 0;
 
-	if (store_commits(txn, &commits) == OK && commits == 0 && (f->log_count > 0 || f->rebuilt))
+	/* A node that has been up once has the directory's log. */
+	if (f->log_count == 0)
+		tell(f, true,
+			"store: it is empty: the node has never been up, or all of it is lost");
+	else if (store_commits(txn, &commits) == OK && commits == 0)
 		tell(f, true, "store: the commit number is missing");
 }
 
