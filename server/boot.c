@@ -277,6 +277,14 @@ static enum err look_for_damage(struct runtime *rt, struct errctx *ctx)
 	return OK;
 }
 
+static enum err start_store(struct runtime *rt, const struct store_opts *opts, struct errctx *ctx)
+{
+	TRY(store_open(opts, &rt->store, ctx));
+	TRY(look_for_damage(rt, ctx));
+	TRY(import_genesis(rt, ctx));
+	return start_engine(rt, ctx);
+}
+
 enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 {
 	TRY(config_load(config_file, &rt->config, ctx));
@@ -291,10 +299,16 @@ enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 		.path = rt->paths.store, .network = rt->genesis.network, .node = rt->node};
 
 	crash_install(rt->paths.store, config_file);
-	TRY(store_open(&store, &rt->store, ctx));
-	TRY(look_for_damage(rt, ctx));
-	TRY(import_genesis(rt, ctx));
-	TRY(start_engine(rt, ctx));
+
+	enum err err = start_store(rt, &store, ctx);
+
+	if (err == ERR_CORRUPT) {
+		struct errctx said = *ctx;
+
+		err_set(ctx, err, "%.320s; what to do: run  sautid --fsck --config '%.120s'",
+			err_message(&said, err), config_file);
+	}
+	TRY(err);
 	TRY(start_threads(rt, ctx));
 	TRY(start_surfaces(rt, ctx));
 	return start_peers(rt, ctx);

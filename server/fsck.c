@@ -241,7 +241,7 @@ int fsck_main(const char *config_file, bool repair)
 			strsignal(end.status));
 		return EXIT_FAILED;
 	}
-	printf("BAD  %s: LMDB cannot read it: %s\n", end.doing,
+	printf("BAD  %s: it cannot be read: %s\n", end.doing,
 		end.how == WATCH_STUCK ? "it runs in circles" : strsignal(end.status));
 	fprintf(stderr, "sautid: LMDB, which keeps this file, stopped over it: it is damaged.\n");
 	if (repair)

@@ -68,9 +68,6 @@ static int run(const char *config)
 		err = runtime_new(config, &rt, &ctx);
 	if (err != OK) {
 		fprintf(stderr, "sautid: %s\n", err_message(&ctx, err));
-		if (err == ERR_CORRUPT)
-			fprintf(stderr, "sautid: what to do: run  sautid --fsck --config '%s'\n",
-				config);
 		crypto_release();
 		return exit_status(err);
 	}

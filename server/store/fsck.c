@@ -188,7 +188,7 @@ static void format_judge(struct fsck *f, struct txn *txn)
 		get_u32be(value.data) == ENV_FORMAT)
 		return;
 	if (txn->err == OK)
-		tell(f, true, "store: its format version is not %d", (int)ENV_FORMAT);
+		tell(f, true, "its format version is not %d", (int)ENV_FORMAT);
 }
 
 static void name_judge(struct fsck *f, struct txn *txn, const char *key, const char *expected)

@@ -7,6 +7,7 @@
 
 #include "certs/directory.h"
 #include "server/store/damage.h"
+#include "server/store/locators.h"
 #include "server/store/tree_check.h"
 
 enum note_state {

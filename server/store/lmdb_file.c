@@ -175,11 +175,16 @@ static enum err heads_read(int fd, struct heads *ret, struct errctx *ctx)
 	if (err == ERR_CORRUPT || !page_size_ok(page_size))
 		page_size = (uint32_t)sysconf(_SC_PAGESIZE); /* where the other would be */
 	err2 = head_read(fd, 1, page_size, &ret->head[1], &second);
-	if (err == ERR_CORRUPT && err2 == ERR_CORRUPT && (ret->head[0].magic ^ HEAD_MAGIC) != 0 &&
-		(ret->head[1].magic ^ HEAD_MAGIC) != 0)
+	if (err == ERR_CORRUPT && err2 == ERR_CORRUPT && ret->head[0].magic != HEAD_MAGIC &&
+		ret->head[1].magic != HEAD_MAGIC)
 		return err_set(ctx, ERR_CORRUPT,
 			"%s is not a file of LMDB, or both of its heads are damaged",
 			LMDB_FILE_NAME);
+	/* Another LMDB writes its version into both. */
+	if ((err == ERR_VERSION) != (err2 == ERR_VERSION))
+		return err_set(ctx, ERR_CORRUPT,
+			"head %u of %s is damaged: its version is not possible",
+			err == ERR_VERSION ? 0 : 1, LMDB_FILE_NAME);
 	TRY(err);
 	if (err2 != OK) {
 		if (ctx != NULL)
@@ -501,6 +506,15 @@ static bool nodes_check(const struct walker *w, const uint8_t *page,
 	       (!strictly || place->high.size == 0 || key_compare(w, before, place->high) < 0);
 }
 
+/* The pages of a tree do not lie behind each other: the next one is asked for in time. */
+static void page_prefetch(const struct walker *w, page_number number)
+{
+	enum { LINE = 64 };
+
+	for (size_t at = 0; number < w->whole && at < w->page_size; at += LINE)
+		__builtin_prefetch(page_at(w, number) + at);
+}
+
 static void branch_walk(struct walker *w, const uint8_t *page, const struct page_header *header,
 	unsigned count, const struct place *place)
 {
@@ -516,6 +530,7 @@ static void branch_walk(struct walker *w, const uint8_t *page, const struct page
 			(void)node_read(w, page, header, i + 1, &next, &size);
 			below.high = next.key;
 		}
+		page_prefetch(w, next.below);
 		page_walk(w, node.below, &below);
 		below.low = below.high;
 	}

@@ -340,8 +340,7 @@ static int child(const struct options *options)
 	opts.repair = options->repair;
 	if (fsck_store(&opts, &result, &ctx) != OK) {
 		snprintf(shared->text, sizeof(shared->text), "%s", ctx.text);
-		/* "Made by a newer LMDB": it could not be checked, and it says so. */
-		return FOUND;
+		return NOT_CHECKED;
 	}
 	if (result.clean == shared->told && !result.repaired)
 		return NOT_CHECKED; /* what it says and what it returns differ */

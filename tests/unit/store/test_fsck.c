@@ -882,11 +882,15 @@ static void test_heads(void **state)
 		damaged(f, flips[i].says);
 		file.data[flips[i].at] ^= flips[i].bits;
 	}
-	/* Of a later LMDB: not damage. */
+	/* Of a later LMDB: not damage, when both say so. */
 	file.data[VERSION] ^= 2;
+	file_write(f, buf_bytes(&file));
+	damaged(f, "head 0 of data.mdb is damaged: its version is not possible");
+	file.data[PAGE + VERSION] ^= 2;
 	file_write(f, buf_bytes(&file));
 	assert_int_equal(run(f, false, false), ERR_VERSION);
 	file.data[VERSION] ^= 2;
+	file.data[PAGE + VERSION] ^= 2;
 	/* Both. */
 	file.data[MAGIC] ^= 1;
 	file.data[PAGE + MAGIC] ^= 1;
