@@ -52,6 +52,9 @@
 /* Exports. */
 #define LIMIT_EXPORT_UNSYNCED (32 * 1024 * 1024) /* written and not synced: then it is */
 #define LIMIT_EXPORT_FILES    512                /* .. and how many files */
+/* Damage. */
+#define LIMIT_DAMAGE_MARKS  65536 /* of single entries in one log, by one repair */
+#define LIMIT_FSCK_FINDINGS 20    /* damaged pages told of one by one */
 
 /* Surfaces. */
 #define LIMIT_CONTROL_REQUEST   (1024 * 1024)

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "certs/keystore.h"
 #include "server/control/control.h"
+#include "server/crash.h"
 #include "server/internal.h"
 #include "server/log.h"
 
@@ -338,6 +339,39 @@ static enum err tell_upgrade(void *arg, const struct migrate_progress *progress,
 	return OK;
 }
 
+/* What a repair left to be fetched again is said at every start. */
+static enum err look_for_damage(struct runtime *rt, struct errctx *ctx)
+{
+	struct store_damage *list = NULL;
+	size_t count = 0;
+	uint64_t entries = 0;
+
+	TRY(store_damage_list(rt->store, &list, &count, ctx));
+	for (size_t i = 0; i < count; i++)
+		entries += list[i].count;
+	if (count > 0) {
+		rt->damaged = true;
+		snprintf(rt->alarm, sizeof(rt->alarm),
+			"%llu entries are damaged and to be fetched again, the first %llu of '%s'; "
+			"they "
+			"are not given out",
+			(unsigned long long)entries, (unsigned long long)list[0].index,
+			list[0].origin.text);
+		log_line(LOG_ALARM, "%s", rt->alarm);
+	}
+	mem_free(list);
+	return OK;
+}
+
+static enum err start_store(struct runtime *rt, const struct store_opts *opts, struct errctx *ctx)
+{
+	TRY(store_open(opts, &rt->store, ctx));
+	TRY(look_for_damage(rt, ctx));
+	TRY(open_guard(rt, ctx));
+	TRY(import_genesis(rt, ctx));
+	return start_engine(rt, ctx);
+}
+
 enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 {
 	TRY(config_load(config_file, &rt->config, ctx));
@@ -357,10 +391,17 @@ enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 		.watch = {.progress = tell_upgrade},
 	};
 
-	TRY(store_open(&store, &rt->store, ctx));
-	TRY(open_guard(rt, ctx));
-	TRY(import_genesis(rt, ctx));
-	TRY(start_engine(rt, ctx));
+	crash_install(rt->paths.store, config_file);
+
+	enum err err = start_store(rt, &store, ctx);
+
+	if (err == ERR_CORRUPT) {
+		struct errctx said = *ctx;
+
+		err_set(ctx, err, "%.320s; what to do: run  sautid --fsck --config '%.120s'",
+			err_message(&said, err), config_file);
+	}
+	TRY(err);
 	TRY(start_threads(rt, ctx));
 	TRY(start_surfaces(rt, ctx));
 	return start_peers(rt, ctx);

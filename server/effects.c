@@ -63,8 +63,12 @@ static void do_cosign(struct runtime *rt, const struct effect *effect)
 	assert(known);
 	snprintf(name, sizeof(name), "%s/mirror/%s", rt->genesis.network, rt->node);
 	buf_init(&line, LIMIT_NOTE_SIZE);
-	event.error = cosignature_sign(
-		&line, buf_bytes(&effect->body), runtime_wall_s(), name, rt->mirror);
+	/* "I durably hold this" is not true of a log with damaged entries. */
+	if (rt->damaged)
+		event.error = store_damage_look(rt->store, &effect->origin, NULL);
+	if (event.error == OK)
+		event.error = cosignature_sign(
+			&line, buf_bytes(&effect->body), runtime_wall_s(), name, rt->mirror);
 	event.origin = engine_log_origin(rt->engine, position);
 	/* Kept in one growing buffer until the pending events have been stepped. */
 	size_t at = rt->pending_line.size;
@@ -104,6 +108,8 @@ static void read_done(uv_work_t *work, int status)
 	if (event.error != OK && status == 0)
 		log_line(LOG_WARNING, "read '%s' at %llu: %s", r->read.origin.text,
 			(unsigned long long)r->read.first, err_message(&r->ctx, r->result));
+	if (event.error == ERR_CORRUPT)
+		runtime_damage(r->rt, &r->ctx);
 	if (!r->rt->stopping)
 		runtime_step(r->rt, &event);
 	else

@@ -38,6 +38,8 @@ void effect_perform(struct runtime *rt, struct effect *effect);
 /* runtime.c: an event that came up during a step, to be stepped after it. What it points to must
  * last until then; a cosignature's line is an offset into rt->pending_line. */
 void runtime_later(struct runtime *rt, const struct event *event);
+/* An alarm: stored data is damaged, and what to run. */
+void runtime_damage(struct runtime *rt, const struct errctx *ctx);
 void runtime_out_of_memory(void) __attribute__((noreturn));
 void runtime_wake(void *async); /* any thread */
 

@@ -10,21 +10,28 @@
 
 #include "cases/json_memory.h"
 #include "server/backup/offline.h"
+#include "server/fsck.h"
 #include "server/internal.h"
 #include "server/log.h"
 
 static const char help[] =
 	"usage: sautid [--config FILE | --dir DIR] [--debug]\n"
+	"       sautid --fsck [--repair] [--config FILE | --dir DIR]\n"
 	"       sautid [--config FILE | --dir DIR] [--json] --backup TO\n"
 	"       sautid [--json] --verify-backup FROM\n"
 	"       sautid [--dir DIR] [--json] [--keep-keys] [--dry-run] --restore FROM\n"
 	"\n"
-	"Runs a node in the foreground until SIGINT or SIGTERM; or makes a backup of one that\n"
-	"does not run, verifies a backup, or restores one into DIR.\n"
+	"Runs a node in the foreground until SIGINT or SIGTERM; or checks a stopped one, makes a\n"
+	"backup of it, verifies a backup, or restores one into DIR.\n"
 	"\n"
 	"  --config FILE  the configuration; default: sauti.conf in the node's directory\n"
 	"  --dir DIR      the node's directory; default: $SAUTI_DIR or /var/lib/sauti\n"
 	"  --debug        say more\n"
+	"  --fsck         re-hash every entry of the stopped node and compare it with what is "
+	"signed\n"
+	"  --repair       with --fsck: make derived data anew, mark damaged entries; never "
+	"removes\n"
+	"                 what is signed\n"
 	"  --backup TO    into a new directory ('sauti backup' does it while the node runs)\n"
 	"  --verify-backup FROM, --restore FROM\n"
 	"  --keep-keys    DIR holds keys/ of that node: restore the rest around them\n"
@@ -32,10 +39,9 @@ static const char help[] =
 	"  --json         print JSON\n"
 	"  --version, --help\n"
 	"\n"
-	"Messages go to standard error. Exit status: 0 stopped as asked, 1 failed, 2 usage,\n"
+	"Messages go to standard error. Exit status: 0 stopped as asked, or whole; 1 failed, 2 "
+	"usage,\n"
 	"4 stored data is damaged, 5 not permitted.\n";
-
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTEGRITY = 4, EXIT_PERMISSION = 5 };
 
 static int exit_status(enum err err)
 {
@@ -184,6 +190,8 @@ int main(int argc, char **argv)
 		{"config", required_argument, NULL, 'c'},
 		{"dir", required_argument, NULL, 'd'},
 		{"debug", no_argument, NULL, 'v'},
+		{"fsck", no_argument, NULL, 'f'},
+		{"repair", no_argument, NULL, 'r'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{"backup", required_argument, NULL, OPTION_BACKUP},
@@ -200,6 +208,7 @@ int main(int argc, char **argv)
 	};
 	const char *config = NULL, *dir = getenv("SAUTI_DIR"), *wrong;
 	struct offline_opts offline = {.mode = OFFLINE_NO};
+	bool fsck = false, repair = false;
 	char path[PATH_MAX];
 	int c;
 
@@ -215,6 +224,12 @@ int main(int argc, char **argv)
 			break;
 		case 'v':
 			log_set_level(LOG_DEBUG);
+			break;
+		case 'f':
+			fsck = true;
+			break;
+		case 'r':
+			repair = true;
 			break;
 		case 'V':
 			puts("sautid " SAUTI_VERSION);
@@ -240,11 +255,17 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	dir = dir == NULL ? "/var/lib/sauti" : dir;
+	if (repair && !fsck) {
+		fputs("sautid: --repair goes with --fsck; see sautid --help\n", stderr);
+		return EXIT_USAGE;
+	}
 	if (config == NULL) {
 		snprintf(path, sizeof(path), "%s/sauti.conf", dir);
 		config = path;
 	}
 	offline.config = config;
 	offline.dir = dir;
+	if (fsck)
+		return fsck_main(config, repair);
 	return offline.mode == OFFLINE_NO ? run(config) : run_offline(&offline, argv[0]);
 }

@@ -1,6 +1,7 @@
 #include "server/runtime.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,6 +44,14 @@ void runtime_out_of_memory(void)
 {
 	log_line(LOG_ALARM, "out of memory: stopping; nothing acknowledged is lost");
 	_exit(1);
+}
+
+void runtime_damage(struct runtime *rt, const struct errctx *ctx)
+{
+	snprintf(rt->alarm, sizeof(rt->alarm),
+		"damaged data: %.100s; stop the node and run: sautid --fsck --config '%.80s'",
+		err_message(ctx, ERR_CORRUPT), rt->config.file);
+	log_line(LOG_ALARM, "%s", rt->alarm);
 }
 
 void runtime_later(struct runtime *rt, const struct event *event)
@@ -174,6 +183,8 @@ static void on_written(uv_async_t *async)
 
 		write->next = NULL;
 		runtime_entries_returned(rt, write);
+		if (write->result == ERR_CORRUPT)
+			runtime_damage(rt, &ctx);
 		runtime_step(rt, &(struct event){.type = EVENT_WRITTEN, .write = write});
 		write = next;
 	}

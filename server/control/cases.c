@@ -121,7 +121,8 @@ static void done_unlock(struct control_request *request, struct vault_request *d
 	*unlocked = (struct unlocked){request, done->cases, done->events, ""};
 	if (keys != NULL)
 		memcpy(unlocked->previous, keys->previous_origin, sizeof(unlocked->previous));
-	if (done->renew)
+	/* The keystore's log is not the one that the guard knows: it is to be opened. */
+	if (done->renew || unlocked->previous[0] != '\0')
 		control_runtime(request)->guard_state.verdict = GUARD_OTHER;
 	done->keys = NULL;
 	runtime_unlocked(control_runtime(request), keys, on_unlocked, unlocked);

@@ -95,7 +95,7 @@ enum err store_backup_mark(
 	dropped = txn_count(&txn, DB_INVITES);
 	if (dropped > 0)
 		txn_clear(&txn, DB_INVITES);
-	txn_put(&txn, DB_META, bytes_str(mark_key), bytes_str(text));
+	checked_put(&txn, DB_META, bytes_str(mark_key), bytes_str(text));
 	TRY(txn_finish(&txn, ctx));
 	*ret_dropped = dropped;
 	return OK;
@@ -105,10 +105,14 @@ enum err store_backup_text(struct store *store, struct buf *out, struct errctx *
 {
 	struct bytes value;
 	struct txn txn;
+	enum err err;
 
 	txn_begin(&txn, store->env, TXN_READ);
-	if (!txn_get(&txn, DB_META, bytes_str(mark_key), &value))
+	err = checked_get(&txn, DB_META, bytes_str(mark_key), &value);
+	if (err == ERR_NOTFOUND)
 		txn_fail(&txn, ERR_NOTFOUND, "the store is not marked as a backup");
+	else if (err != OK)
+		txn_fail(&txn, err, "its mark as a backup is damaged");
 	else if (value.size > STORE_MARK_MAX)
 		txn_fail(&txn, ERR_CORRUPT, "its mark as a backup is too long");
 	else

@@ -149,11 +149,11 @@ static enum trouble trouble_of(int rc, enum err err)
 
 /* The name of a directory must be as durable as what is in it; an earlier start may have been
  * killed between making it and syncing its parent. */
-static enum err directory_open(struct env *env, struct errctx *ctx)
+static enum err directory_open(struct env *env, bool make, struct errctx *ctx)
 {
 	int parent, failed = 0;
 
-	if (!env->read_only && mkdir(env->path, 0700) != 0 && errno != EEXIST)
+	if (make && mkdir(env->path, 0700) != 0 && errno != EEXIST)
 		return env_error(env, errno, "make directory", ctx);
 	env->directory = open(env->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (env->directory < 0)
@@ -205,6 +205,21 @@ static enum err lock_take(struct env *env, struct errctx *ctx)
 	return env_error(env, errno, "lock", ctx);
 }
 
+/* LMDB would believe what stands in a damaged file. */
+static enum err file_check(struct env *env, const struct env_opts *opts, struct errctx *ctx)
+{
+	struct lmdb_file file;
+	enum err err;
+
+	TRY(lmdb_file_heads(env->directory, &file, ctx));
+	if (opts->walk == NULL)
+		return OK;
+	if (file.file_size == 0)
+		return err_set(ctx, ERR_CORRUPT, "%s is missing or empty", LMDB_FILE_NAME);
+	err = lmdb_file_walk(env->directory, opts->walk, ctx);
+	return err == ERR_CORRUPT && opts->anyway ? OK : err;
+}
+
 /* LMDB maps its table of readers from a sparse file: on a full disk the first reader in a new page
  * would end the process with SIGBUS. So the pages are there before it opens the file. */
 static enum err readers_reserve(struct env *env, struct errctx *ctx)
@@ -222,13 +237,14 @@ static enum err readers_reserve(struct env *env, struct errctx *ctx)
 
 /* A new data file is made beside its place and moved there whole: if its first pages were cut short
  * LMDB could not open it ever after, and nobody could tell that from damage. */
-static enum err data_make(struct env *env, struct errctx *ctx)
+static enum err data_make(struct env *env, const struct env_opts *opts, struct errctx *ctx)
 {
 	char path[PATH_MAX];
 	MDB_env *mdb;
 	int rc;
 
-	if (env->read_only || faccessat(env->directory, "data.mdb", F_OK, 0) == 0)
+	if (env->read_only || opts->walk != NULL ||
+		faccessat(env->directory, "data.mdb", F_OK, 0) == 0)
 		return OK;
 	if (errno != ENOENT)
 		return env_error(env, errno, "look for data.mdb", ctx);
@@ -344,14 +360,39 @@ enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *
 		err = ERR_NOMEM;
 		goto fail;
 	}
-	if ((err = directory_open(env, ctx)) != OK || (err = locks_take(env, ctx)) != OK ||
-		(err = data_make(env, ctx)) != OK || (err = map_open(env, ctx)) != OK)
+	if ((err = directory_open(env, opts->walk == NULL && !env->read_only, ctx)) != OK ||
+		(err = locks_take(env, ctx)) != OK || (err = data_make(env, opts, ctx)) != OK ||
+		(err = file_check(env, opts, ctx)) != OK || (err = map_open(env, ctx)) != OK)
 		goto fail;
 	*ret = env;
 	return OK;
 fail:
 	env_close(env);
 	return err;
+}
+
+enum err env_hold(const char *path, struct env **ret, struct errctx *ctx)
+{
+	struct env *env = mem_zalloc(sizeof(*env));
+	enum err err = ERR_NOMEM;
+
+	if (env == NULL)
+		return err;
+	env->directory = env->lock = -1;
+	env->path = mem_strdup(path);
+	if (env->path != NULL && (err = directory_open(env, false, ctx)) == OK)
+		err = lock_take(env, ctx);
+	if (err != OK) {
+		env_close(env);
+		return err;
+	}
+	*ret = env;
+	return OK;
+}
+
+int env_directory(const struct env *env)
+{
+	return env->directory;
 }
 
 void env_close(struct env *env)
@@ -516,6 +557,20 @@ void txn_database(struct txn *txn, unsigned slot, const char *name)
 		txn_error(txn, rc, "open database");
 	else
 		txn->env->opened[slot] = true;
+}
+
+bool txn_database_find(struct txn *txn, unsigned slot, const char *name)
+{
+	int rc;
+
+	assert(slot < ENV_DATABASES && txn->kind == TXN_WRITE);
+	if (txn->err != OK)
+		return false;
+	rc = mdb_dbi_open(txn->mdb, name, 0, &txn->env->dbi[slot]);
+	if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
+		txn_error(txn, rc, "open database");
+	txn->env->opened[slot] = rc == MDB_SUCCESS;
+	return rc == MDB_SUCCESS;
 }
 
 bool txn_get(struct txn *txn, unsigned slot, struct bytes key, struct bytes *ret)

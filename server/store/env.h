@@ -11,6 +11,9 @@
  * thread, one thread each, and are short. A write transaction begins and ends in one thread;
  * others wait at txn_begin, and get their turn in the order they came. Every commit is synced.
  *
+ * The heads of the data file are read before LMDB maps it (lmdb_file.h): a file that is cut short
+ * or none of LMDB's is ERR_CORRUPT in words, where LMDB would end the process.
+ *
  * Errors: ERR_BUSY (another process has it; all reader slots taken), ERR_DENIED, ERR_FULL (disk or
  * map), ERR_CORRUPT, ERR_VERSION (not a file of this LMDB), ERR_NOMEM, ERR_IO (also: an earlier
  * commit failed while it wrote its head: only closing and opening shows what is on the disk).
@@ -23,9 +26,10 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "server/store/condition.h"
+#include "server/store/lmdb_file.h"
 
 enum {
-	ENV_DATABASES = 8,
+	ENV_DATABASES = 12,
 	ENV_READERS = 126,
 	ENV_FORMAT = 1, /* the format this program writes and the newest it reads: migrate.h */
 };
@@ -37,11 +41,20 @@ struct env_opts {
 	/* For a file that nobody writes meanwhile, as a backup's: nothing is made, locked or
 	 * written, not even beside it. Read transactions only. */
 	bool read_only;
+	/* For fsck, else NULL: every page is walked before LMDB maps the file. A directory that is
+	 * missing is ERR_NOTFOUND then, a file ERR_CORRUPT: nothing is made. So is a walk that
+	 * found something, unless `anyway` is set: then it is opened all the same. */
+	const struct lmdb_walk *walk;
+	bool anyway;
 };
 /* Takes the directory's lock file for the life of the env, clears dead readers. */
 enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *ctx) MUST_USE;
-void env_close(struct env *env); /* no transaction may be open; NULL is fine */
-void env_tidy(struct env *env);  /* clears the slots of readers that died */
+/* Takes the lock of a directory that is there, and opens nothing: for who replaces the data file.
+ */
+enum err env_hold(const char *path, struct env **ret, struct errctx *ctx) MUST_USE;
+int env_directory(const struct env *env); /* its file descriptor; the env's */
+void env_close(struct env *env);          /* no transaction may be open; NULL is fine */
+void env_tidy(struct env *env);           /* clears the slots of readers that died */
 const char *env_path(const struct env *env);
 bool env_is_read_only(const struct env *env);
 /* Of the data file; 0 when it cannot be told. */
@@ -78,6 +91,8 @@ void txn_fail(struct txn *txn, enum err code, const char *format, ...)
  * transactions only; when that transaction fails the env can only be closed. Of a read-only env:
  * in a read transaction, and one that is missing is empty. */
 void txn_database(struct txn *txn, unsigned slot, const char *name);
+/* The same, but makes nothing: false when there is none, or on an error. */
+bool txn_database_find(struct txn *txn, unsigned slot, const char *name);
 /* False when it is not there, or on an error. The view is valid until the next write in the
  * transaction, or its end. */
 bool txn_get(struct txn *txn, unsigned slot, struct bytes key, struct bytes *ret);

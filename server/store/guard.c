@@ -135,12 +135,25 @@ static enum err owner_check(
 {
 	const struct guard_record *r = &guard->record;
 
-	if (!guard->valid ||
-		(strcmp(r->network, opts->network) == 0 && strcmp(r->node, opts->node) == 0))
+	if (!guard->valid)
 		return OK;
-	return err_set(ctx, ERR_INVALID,
-		"guard '%s' belongs to node '%s' of network '%s', not to '%s' of '%s'", guard->path,
-		r->node, r->network, opts->node, opts->network);
+	if (strcmp(r->network, opts->network) != 0 || strcmp(r->node, opts->node) != 0)
+		return err_set(ctx, ERR_INVALID,
+			"guard '%s' belongs to node '%s' of network '%s', not to '%s' of '%s'",
+			guard->path, r->node, r->network, opts->node, opts->network);
+	for (size_t i = 0; i < r->log_count; i++) {
+		const char *origin = r->logs[i].origin.text;
+		struct origin_parts parts;
+
+		if (origin_parse(bytes_str(origin), NULL, &parts) == OK &&
+			bytes_equal_str(parts.node, "directory") &&
+			strcmp(origin, opts->directory) != 0)
+			return err_set(ctx, ERR_INVALID,
+				"guard '%s' is of an earlier network of that name: if this one was "
+				"made anew on purpose, move the guard away",
+				guard->path);
+	}
+	return OK;
 }
 
 enum err guard_open(const struct guard_opts *opts, struct guard **ret, struct errctx *ctx)

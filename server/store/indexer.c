@@ -400,7 +400,8 @@ static enum err job_load(struct job *job, uint32_t log)
 	job->log = log;
 	job->size = 0;
 	txn_begin(&txn, job->store->env, TXN_READ);
-	if (txn_get(&txn, DB_HEADS, store_key_bytes(&key), &head) && head.size >= 8) {
+	/* A head that is damaged is another's to tell of. */
+	if (checked_get(&txn, DB_HEADS, store_key_bytes(&key), &head) == OK && head.size >= 8) {
 		job->size = get_u64be(head.data);
 		err = index_counts(&txn, log, job->size, &job->counts, job->ctx);
 	}
@@ -424,13 +425,15 @@ static enum err logs_count(struct store *store, uint32_t *ret, struct errctx *ct
 static void log_wrap(struct store *store, uint32_t log, enum err err, struct errctx *ctx)
 {
 	struct range range;
+	struct bytes value;
 	struct txn txn;
 	bool found = false;
 
 	txn_begin(&txn, store->env, TXN_READ);
 	for (bool more = range_first(&range, &txn, DB_LOGS, BYTES_NONE, 0); more && !found;
 		more = range_next(&range)) {
-		found = range.value.size == 4 && get_u32be(range.value.data) == log;
+		found = checked_open(range.key, range.value, &value) == OK && value.size == 4 &&
+			get_u32be(value.data) == log;
 		if (found)
 			err_wrap(ctx, err, "index log '%.*s'", BYTES_FMT(range.key));
 	}

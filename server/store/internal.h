@@ -10,7 +10,7 @@
 
 #include "proto/arena.h"
 #include "replication/log/tiles.h"
-#include "server/store/env.h"
+#include "server/store/checked.h"
 #include "server/store/store.h"
 
 enum {
@@ -22,9 +22,12 @@ enum {
 	DB_COSIGNATURES,
 	DB_LOCATORS,
 	DB_INVITES,
+	DB_DAMAGE,
 	DB_COUNT
 };
 _Static_assert((int)DB_COUNT <= (int)ENV_DATABASES, "every database needs a slot");
+
+extern const char *const store_tables[DB_COUNT]; /* their names */
 
 enum { LOCATOR_SIZE = 16 };
 
@@ -84,6 +87,11 @@ struct log_row {
 /* ERR_NOTFOUND, ERR_CORRUPT, or what sticks in txn. */
 enum err store_row(struct txn *txn, const struct origin *origin, struct log_row *ret,
 	struct errctx *ctx) MUST_USE;
+
+/* The commit number, 0 when there is none yet: ERR_CORRUPT, what sticks in txn. What fails to be
+ * put sticks. */
+enum err store_commits(struct txn *txn, uint64_t *ret) MUST_USE;
+void store_commits_put(struct txn *txn, uint64_t commits);
 
 /* A tile_source over one log in a transaction; ERR_CORRUPT for a tile that is missing or narrower
  * than asked. The view is as txn_get. */

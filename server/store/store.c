@@ -2,18 +2,21 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/cursor.h"
 #include "base/text.h"
 #include "proto/codec.h"
 #include "proto/entry.pb-c.h"
+#include "server/store/damage.h"
 #include "server/store/indexer.h"
 #include "server/store/internal.h"
 
 /* Address space, not disk: reserved once, so that the map never has to grow under readers. */
 #define MAP_SIZE_DEFAULT ((size_t)(sizeof(size_t) > 4 ? UINT64_C(64) << 30 : UINT64_C(1) << 30))
 
-static const char *const database_names[DB_COUNT] = {
+const char *const store_tables[DB_COUNT] = {
 	[DB_META] = "meta",
 	[DB_LOGS] = "logs",
 	[DB_HEADS] = "heads",
@@ -22,23 +25,42 @@ static const char *const database_names[DB_COUNT] = {
 	[DB_COSIGNATURES] = "cosignatures",
 	[DB_LOCATORS] = "locators",
 	[DB_INVITES] = "invites",
+	[DB_DAMAGE] = "damage",
 };
 
 /* Opening. */
+
+/* Of format 0, or on its way to 1: small rows may be without a check. */
+static bool is_old(struct txn *txn)
+{
+	struct bytes value;
+
+	return txn_get(txn, DB_META, bytes_str("migrating"), &value) ||
+	       (txn_get(txn, DB_META, bytes_str("format"), &value) && value.size == 4 &&
+		       get_u32be(value.data) == 0);
+}
+
+static enum err identity_get(struct txn *txn, const char *key, bool old, struct bytes *ret)
+{
+	enum err err = checked_get(txn, DB_META, bytes_str(key), ret);
+
+	return err == ERR_CORRUPT && old && txn_get(txn, DB_META, bytes_str(key), ret) ? OK : err;
+}
 
 /* A new store takes the names; an old one must have them. */
 static void identity_check(struct txn *txn, const struct store_opts *opts)
 {
 	struct bytes network = BYTES_NONE, node = BYTES_NONE;
-	bool has_network = txn_get(txn, DB_META, bytes_str("network"), &network);
-	bool has_node = txn_get(txn, DB_META, bytes_str("node"), &node);
+	bool old = is_old(txn);
+	enum err has_network = identity_get(txn, "network", old, &network);
+	enum err has_node = identity_get(txn, "node", old, &node);
 
-	if (!has_network && !has_node && !opts->read_only) {
-		txn_put(txn, DB_META, bytes_str("network"), bytes_str(opts->network));
-		txn_put(txn, DB_META, bytes_str("node"), bytes_str(opts->node));
+	if (has_network == ERR_NOTFOUND && has_node == ERR_NOTFOUND && !opts->read_only) {
+		checked_put(txn, DB_META, bytes_str("network"), bytes_str(opts->network));
+		checked_put(txn, DB_META, bytes_str("node"), bytes_str(opts->node));
 		return;
 	}
-	if (!has_network || !has_node)
+	if (has_network != OK || has_node != OK)
 		txn_fail(txn, ERR_CORRUPT, "it does not say whose it is");
 	else if (!bytes_equal_str(network, opts->network) || !bytes_equal_str(node, opts->node))
 		txn_fail(txn, ERR_INVALID,
@@ -53,26 +75,80 @@ static void databases_open(struct txn *txn, void *arg)
 
 	identity_check(txn, opts);
 	for (unsigned slot = DB_META + 1; slot < DB_COUNT; slot++)
-		txn_database(txn, slot, database_names[slot]);
+		txn_database(txn, slot, store_tables[slot]);
 }
 
-/* Format 0 had {log u32be, locator[0:8], index u64be} for each sealed entry. The indexer makes the
- * runs of format 1 from the entries, when it is first woken. */
-static bool locators_remove(struct txn *txn)
-{
-	enum { ROWS = 4096 };
+/* From format 0 to 1. Small rows get a check (checked.h); the locators, {log u32be, locator[0:8],
+ * index u64be} for each sealed entry, go: the indexer makes the runs of format 1 from the entries.
+ */
+enum { MIGRATE_ROWS = 4096 };
 
-	return txn_delete_some(txn, DB_LOCATORS, BYTES_NONE, ROWS) == ROWS;
+struct unchecked {
+	struct buf rows; /* u32be size of the key, key, u32be size of the value, value */
+	size_t count;
+};
+
+/* Up to MIGRATE_ROWS rows of a table that have no check. */
+static void unchecked_collect(struct txn *txn, unsigned slot, struct unchecked *ret)
+{
+	struct range range;
+	struct bytes value;
+
+	for (bool more = range_first(&range, txn, slot, BYTES_NONE, 0);
+		more && ret->count < MIGRATE_ROWS; more = range_next(&range)) {
+		bool plain = slot == DB_META && (bytes_equal_str(range.key, "format") ||
+							bytes_equal_str(range.key, "migrating"));
+
+		if (plain || checked_open(range.key, range.value, &value) == OK)
+			continue;
+		buf_put_u32be(&ret->rows, (uint32_t)range.key.size);
+		buf_put(&ret->rows, range.key);
+		buf_put_u32be(&ret->rows, (uint32_t)range.value.size);
+		buf_put(&ret->rows, range.value);
+		ret->count++;
+	}
+	range_end(&range);
+	if (ret->rows.err != OK)
+		txn_fail(txn, ret->rows.err, "%s", err_text(ret->rows.err));
+}
+
+static size_t rows_check(struct txn *txn, unsigned slot)
+{
+	struct unchecked found = {.count = 0};
+	struct cursor cursor;
+
+	buf_init(&found.rows, MIGRATE_ROWS * (size_t)(LIMIT_NOTE_SIZE + 1024));
+	unchecked_collect(txn, slot, &found);
+	cursor = cursor_make(buf_bytes(&found.rows));
+	for (size_t i = 0; i < found.count && txn->err == OK; i++) {
+		struct bytes key = cursor_take(&cursor, cursor_u32be(&cursor));
+		struct bytes value = cursor_take(&cursor, cursor_u32be(&cursor));
+
+		checked_put(txn, slot, key, value);
+	}
+	buf_release(&found.rows);
+	return found.count;
+}
+
+static bool to_format_1(struct txn *txn)
+{
+	static const unsigned checked[] = {DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES};
+
+	for (size_t i = 0; i < sizeof(checked) / sizeof(checked[0]); i++)
+		if (rows_check(txn, checked[i]) > 0)
+			return true;
+	return txn_delete_some(txn, DB_LOCATORS, BYTES_NONE, MIGRATE_ROWS) == MIGRATE_ROWS;
 }
 
 static const struct migrate_step steps[] = {
-	{0, 1, "the index of locators becomes sorted runs", locators_remove},
+	{0, 1, "small rows get a check, the index of locators becomes sorted runs", to_format_1},
 };
 
 enum err store_open(const struct store_opts *opts, struct store **ret, struct errctx *ctx)
 {
 	size_t node_size = strlen(opts->node);
-	struct env_opts env_opts = {opts->path, opts->map_size, opts->read_only};
+	struct env_opts env_opts = {
+		.path = opts->path, .map_size = opts->map_size, .read_only = opts->read_only};
 	struct store_opts copy = *opts;
 	struct migrate_opts migrate = {
 		.meta = DB_META,
@@ -126,11 +202,14 @@ static enum err row_of_number(
 {
 	struct store_key key = log_key(number);
 	struct bytes value;
+	enum err err = checked_get(txn, DB_HEADS, store_key_bytes(&key), &value);
 
-	if (!txn_get(txn, DB_HEADS, store_key_bytes(&key), &value))
-		return txn->err != OK ? txn->err : err_set(ctx, ERR_CORRUPT, "it has no head");
-	if (value.size < 8)
-		return err_set(ctx, ERR_CORRUPT, "its head is cut short");
+	if (err == ERR_NOTFOUND)
+		return err_set(ctx, ERR_CORRUPT, "it has no head");
+	if (err == OK && value.size < 8)
+		err = ERR_CORRUPT;
+	if (err != OK)
+		return txn->err != OK ? err : err_set(ctx, err, "its head is damaged");
 	ret->number = number;
 	ret->size = get_u64be(value.data);
 	ret->checkpoint = bytes_make(value.data + 8, value.size - 8);
@@ -142,12 +221,14 @@ enum err store_row(
 	struct txn *txn, const struct origin *origin, struct log_row *ret, struct errctx *ctx)
 {
 	struct bytes value;
+	enum err err = checked_get(txn, DB_LOGS, bytes_str(origin->text), &value);
 
-	if (!txn_get(txn, DB_LOGS, bytes_str(origin->text), &value))
-		return txn->err != OK ? txn->err
-				      : err_set(ctx, ERR_NOTFOUND, "there is no such log");
-	if (value.size != 4)
-		return err_set(ctx, ERR_CORRUPT, "its number is not readable");
+	if (txn->err != OK)
+		return txn->err;
+	if (err == ERR_NOTFOUND)
+		return err_set(ctx, err, "there is no such log");
+	if (err != OK || value.size != 4)
+		return err_set(ctx, ERR_CORRUPT, "its number is damaged");
 	return row_of_number(txn, get_u32be(value.data), ret, ctx);
 }
 
@@ -197,10 +278,11 @@ static enum err cosignatures_load(
 
 	for (bool more = range_first(&range, txn, DB_COSIGNATURES, store_key_bytes(&key), key.size);
 		more && err == OK; more = range_next(&range)) {
-		struct bytes name = bytes_make(range.key.data + 4, range.key.size - 4);
+		struct bytes name = bytes_make(range.key.data + 4, range.key.size - 4), value;
 
-		if (name.size > NOTE_KEY_NAME_MAX || range.value.size < 8) {
-			err = err_set(ctx, ERR_CORRUPT, "a cosignature is not readable");
+		if (checked_open(range.key, range.value, &value) != OK ||
+			name.size > NOTE_KEY_NAME_MAX || value.size < 8) {
+			err = err_set(ctx, ERR_CORRUPT, "a cosignature is damaged");
 			break;
 		}
 		grown = mem_resize(head->cosignatures,
@@ -211,13 +293,34 @@ static enum err cosignatures_load(
 		}
 		head->cosignatures = grown;
 		item = &grown[head->cosignature_count++];
-		*item = (struct store_cosignature){.size = get_u64be(range.value.data)};
+		*item = (struct store_cosignature){.size = get_u64be(value.data)};
 		memcpy(item->cosigner, name.data, name.size);
-		err = fill(
-			&item->line, bytes_make(range.value.data + 8, range.value.size - 8), ctx);
+		err = fill(&item->line, bytes_make(value.data + 8, value.size - 8), ctx);
 	}
 	range_end(&range);
 	return err;
+}
+
+/* The log's key comes from entry 0, so it is compared with its leaf hash. A marked one is left out:
+ * the node can start, and fetch it. */
+static enum err first_fill(struct store_tiles *tiles, struct log_head *head, struct errctx *ctx)
+{
+	struct store_key key = entry_key(tiles->log, 0);
+	struct bytes entry, tile;
+	uint64_t marked;
+	struct hash leaf;
+	enum err err = damage_find(tiles->txn, tiles->log, 0, 1, &marked, ctx);
+
+	if (err == ERR_CORRUPT && tiles->txn->err == OK)
+		return OK;
+	TRY(err);
+	if (!txn_get(tiles->txn, DB_ENTRIES, store_key_bytes(&key), &entry))
+		return err_set(ctx, ERR_CORRUPT, "entry 0 is missing");
+	TRY(store_tiles_read(tiles, (struct tile_id){0, 0}, 1, &tile));
+	tree_leaf(entry, &leaf);
+	if (memcmp(tile.data, leaf.b, HASH_SIZE) != 0)
+		return err_set(ctx, ERR_CORRUPT, "entry 0 does not match its leaf hash");
+	return fill(&head->first_entry, entry, ctx);
 }
 
 /* The head is released by the caller, also on failure. */
@@ -227,8 +330,6 @@ static enum err head_fill(
 	struct store_tiles tiles = {txn, row->number};
 	struct tile_reader reader = {{store_tiles_read, &tiles}, row->size};
 	struct tree_source tree = tile_reader_tree(&reader);
-	struct store_key key = entry_key(row->number, 0);
-	struct bytes entry = BYTES_NONE;
 	enum err err;
 
 	head->size = row->size;
@@ -237,9 +338,8 @@ static enum err head_fill(
 	if (err != OK)
 		return err_set(ctx, err, "its tiles are not whole");
 	TRY(fill(&head->checkpoint, row->checkpoint, ctx));
-	if (row->size > 0 && !txn_get(txn, DB_ENTRIES, store_key_bytes(&key), &entry))
-		return err_set(ctx, ERR_CORRUPT, "entry 0 is missing");
-	TRY(fill(&head->first_entry, entry, ctx));
+	if (row->size > 0)
+		TRY(first_fill(&tiles, head, ctx));
 	return cosignatures_load(txn, row->number, head, ctx);
 }
 
@@ -280,8 +380,11 @@ static enum err origins_load(
 
 	for (bool more = range_first(&range, txn, DB_LOGS, BYTES_NONE, 0); more && err == OK;
 		more = range_next(&range)) {
-		uint32_t number = range.value.size == 4 ? get_u32be(range.value.data) : UINT32_MAX;
+		struct bytes value = BYTES_NONE;
+		uint32_t number = UINT32_MAX;
 
+		if (checked_open(range.key, range.value, &value) == OK && value.size == 4)
+			number = get_u32be(value.data);
 		if (number >= count || heads[number].origin.text[0] != '\0' ||
 			range.key.size > LIMIT_ORIGIN)
 			err = err_set(ctx, ERR_CORRUPT, "the table of logs is not consistent");
@@ -410,6 +513,21 @@ static enum err batch_prove(struct store_tiles *tiles, const struct store_read *
 	return err == OK ? OK : err_set(ctx, err, "its tiles are not whole");
 }
 
+/* A batch ends before a marked entry. */
+static enum err batch_marks(
+	struct txn *txn, uint32_t log, uint64_t first, uint64_t *count_max, struct errctx *ctx)
+{
+	struct errctx said = {""};
+	uint64_t marked = first;
+	enum err err = damage_find(txn, log, first, *count_max, &marked, &said);
+
+	if (err == ERR_CORRUPT && txn->err == OK && marked > first) {
+		*count_max = marked - first;
+		return OK;
+	}
+	return err == OK ? OK : err_set(ctx, err, "%s", err_message(&said, err));
+}
+
 static enum err batch_read(struct txn *txn, const struct store_read *read,
 	struct store_batch *batch, struct errctx *ctx)
 {
@@ -430,6 +548,7 @@ static enum err batch_read(struct txn *txn, const struct store_read *read,
 	views = mem_array((size_t)count_max, sizeof(*views));
 	if (views == NULL)
 		return ERR_NOMEM;
+	TRY(batch_marks(txn, row.number, read->first, &count_max, ctx));
 	TRY(batch_collect(txn, row.number, read, views, (size_t)count_max, &count, ctx));
 	err = entries_make(views, count, &batch->entries);
 	if (err == ERR_LIMIT)
@@ -467,6 +586,7 @@ enum err store_entry(struct store *store, const struct origin *origin, uint64_t 
 	struct store_key key;
 	struct bytes entry;
 	struct log_row row;
+	uint64_t marked;
 	struct txn txn;
 	enum err err;
 
@@ -475,6 +595,8 @@ enum err store_entry(struct store *store, const struct origin *origin, uint64_t 
 	if (err == OK && index >= row.size)
 		err = err_set(ctx, ERR_NOTFOUND, "no entry %" PRIu64 ": %" PRIu64 " are held",
 			index, row.size);
+	if (err == OK)
+		err = damage_find(&txn, row.number, index, 1, &marked, ctx);
 	if (err == OK) {
 		key = entry_key(row.number, index);
 		if (txn_get(&txn, DB_ENTRIES, store_key_bytes(&key), &entry)) {
@@ -618,14 +740,22 @@ enum err store_marks(struct store *store, struct store_marks *ret, struct errctx
 	struct store_marks marks = {0};
 	struct bytes value;
 	struct txn txn;
+	enum err err, guarded, backup;
 
 	txn_begin(&txn, store->env, TXN_READ);
-	if (txn_get(&txn, DB_META, bytes_str("commits"), &value) && value.size == 8)
-		marks.commits = get_u64be(value.data);
-	marks.guarded = txn_get(&txn, DB_META, bytes_str("guarded"), &value);
-	if (txn_get(&txn, DB_META, bytes_str("backup"), &value))
+	err = store_commits(&txn, &marks.commits);
+	/* A mark that is damaged was there. */
+	guarded = checked_get(&txn, DB_META, bytes_str("guarded"), &value);
+	marks.guarded = guarded != ERR_NOTFOUND;
+	backup = checked_get(&txn, DB_META, bytes_str("backup"), &value);
+	if (backup == OK)
 		text_escape(value, marks.backup, sizeof(marks.backup));
+	else if (backup != ERR_NOTFOUND)
+		snprintf(marks.backup, sizeof(marks.backup), "which cannot be read");
 	TRY(txn_finish(&txn, ctx));
+	if (err != OK)
+		return err_set(
+			ctx, err, "store '%s': the commit number is damaged", env_path(store->env));
 	*ret = marks;
 	return OK;
 }
@@ -642,15 +772,16 @@ enum err store_invite_get(
 	if (name[0] == '\0')
 		return err_set(ctx, ERR_NOTFOUND, "no invite without a name");
 	txn_begin(&txn, store->env, TXN_READ);
-	if (txn_get(&txn, DB_INVITES, bytes_str(name), &value)) {
+	err = checked_get(&txn, DB_INVITES, bytes_str(name), &value);
+	if (err == OK) {
 		buf_put(out, value);
-		if (out->err != OK)
-			txn_fail(&txn, out->err, "invite '%s': %s", name, err_text(out->err));
-	} else {
-		txn_fail(&txn, ERR_NOTFOUND, "there is no invite for '%s'", name);
+		err = out->err;
 	}
-	err = txn_finish(&txn, ctx);
-	return err;
+	if (err == ERR_NOTFOUND)
+		txn_fail(&txn, err, "there is no invite for '%s'", name);
+	else if (err != OK)
+		txn_fail(&txn, err, "invite '%s': %s", name, err_text(err));
+	return txn_finish(&txn, ctx);
 }
 
 enum err store_invite_put(
@@ -669,9 +800,33 @@ enum err store_invite_put(
 		 txn_count(&txn, DB_INVITES) >= LIMIT_INVITES)
 		txn_fail(&txn, ERR_LIMIT, "there are %d invites already", LIMIT_INVITES);
 	else
-		txn_put(&txn, DB_INVITES, key, value);
+		checked_put(&txn, DB_INVITES, key, value);
 	err = txn_finish(&txn, ctx);
 	return err == OK ? OK : err_wrap(ctx, err, "store '%s'", env_path(store->env));
+}
+
+enum err store_commits(struct txn *txn, uint64_t *ret)
+{
+	struct bytes value;
+	enum err err = checked_get(txn, DB_META, bytes_str("commits"), &value);
+
+	if (err == ERR_NOTFOUND) {
+		*ret = 0;
+		return OK;
+	}
+	TRY(err);
+	if (value.size != 8)
+		return ERR_CORRUPT;
+	*ret = get_u64be(value.data);
+	return OK;
+}
+
+void store_commits_put(struct txn *txn, uint64_t commits)
+{
+	uint8_t value[8];
+
+	put_u64be(value, commits);
+	checked_put(txn, DB_META, bytes_str("commits"), BYTES_ARRAY(value));
 }
 
 enum err store_usage(struct store *store, struct store_usage *ret)
@@ -679,15 +834,16 @@ enum err store_usage(struct store *store, struct store_usage *ret)
 	struct store_usage usage = {.file_bytes = env_file_bytes(store->env)};
 	struct bytes value;
 	struct txn txn;
+	enum err err;
 
 	txn_begin(&txn, store->env, TXN_READ);
 	usage.used_bytes = txn_used_bytes(&txn);
-	if (txn_get(&txn, DB_META, bytes_str("commits"), &value) && value.size == 8)
-		usage.commits = get_u64be(value.data);
+	err = store_commits(&txn, &usage.commits);
 	if (txn_get(&txn, DB_META, bytes_str("format"), &value) && value.size == 4)
 		usage.format = get_u32be(value.data);
 	usage.invites = txn_count(&txn, DB_INVITES);
 	TRY(txn_finish(&txn, NULL));
+	TRY(err);
 	*ret = usage;
 	return OK;
 }

@@ -12,6 +12,11 @@
  *   locators      {log u32be} -> how far the index of sealed entries by locator is, and
  *                 {log u32be, level u8, run u64be, item} -> items of a run (runs.h)
  *   invites       name -> Invite (headquarters)
+ *   damage        {log u32be, index u64be} -> count, expected leaf hash: entries to be fetched
+ * again
+ *
+ * Rows that nothing else vouches for carry a check (checked.h): all but those of entries, tiles and
+ * locators, and "format".
  *
  * Big sparse map, MDB_NOTLS, no WRITEMAP, NOSYNC or DUPSORT. Reads may come from any thread: each
  * call is one short read transaction, everything is copied out. Writes go through writer.h alone.
@@ -100,6 +105,28 @@ struct store_verify {
 };
 enum err store_verify(struct store *store, const struct origin *origin, const bool *stop,
 	struct store_verify *ret, struct errctx *ctx) MUST_USE;
+
+/* Entries that `sautid --fsck --repair` found damaged and marked: they are not given out (an entry,
+ * a batch that begins there: ERR_CORRUPT with the index) until they are healed. The list is in the
+ * order of origins and indices; the caller mem_free()s it. */
+struct store_damage {
+	struct origin origin;
+	uint64_t index, count;
+	bool known; /* what should stand there: count is 1. Otherwise all from `index` is in doubt
+		     */
+	struct hash expected; /* its leaf hash */
+};
+enum err store_damage_list(struct store *store, struct store_damage **ret, size_t *ret_count,
+	struct errctx *ctx) MUST_USE;
+/* ERR_CORRUPT, naming the first, when the log has marked entries. Such a log is not cosigned: a
+ * mirror says that it durably holds all of it. */
+enum err store_damage_look(
+	struct store *store, const struct origin *origin, struct errctx *ctx) MUST_USE;
+/* Puts the entry back and clears its mark, when its leaf hash is the expected one: ERR_PROOF
+ * otherwise, ERR_NOTFOUND when it is not marked, ERR_UNSUPPORTED when nobody knows its hash. Its
+ * own synced transaction, as invites. */
+enum err store_damage_heal(struct store *store, const struct origin *origin, uint64_t index,
+	struct bytes entry, struct errctx *ctx) MUST_USE;
 
 /* Invites. ERR_NOTFOUND; the value is appended to out. put is its own synced transaction and does
  * not count as a commit: call it from a worker thread, not from the loop. An empty value deletes.

@@ -267,7 +267,7 @@ static void sized_put(
 	buf_put(&value, rest);
 	if (value.err != OK)
 		txn_fail(txn, value.err, "write: %s", err_text(value.err));
-	txn_put(txn, slot, key, buf_bytes(&value));
+	checked_put(txn, slot, key, buf_bytes(&value));
 	buf_release(&value);
 }
 
@@ -301,7 +301,7 @@ static void write_put(struct writer *writer, struct txn *txn, struct log_row *ro
 	struct log_row fresh;
 
 	if (new)
-		txn_put(txn, DB_LOGS, bytes_str(write->origin.text), store_key_bytes(&key));
+		checked_put(txn, DB_LOGS, bytes_str(write->origin.text), store_key_bytes(&key));
 	if (write->entries != NULL)
 		entries_put(writer, txn, row, write->entries);
 	/* The view of the old checkpoint, if it stays, went with the first put. */
@@ -332,16 +332,14 @@ static uint64_t commits_known(struct writer *writer, uint64_t commits)
 /* Returns the number. */
 static uint64_t commit_count(struct writer *writer, struct txn *txn)
 {
-	struct bytes key = bytes_str("commits"), value;
 	uint64_t commits = 0;
-	uint8_t next[8];
+	enum err err = store_commits(txn, &commits);
 
-	if (txn_get(txn, DB_META, key, &value) && value.size == sizeof(next))
-		commits = get_u64be(value.data);
+	if (err != OK && txn->err == OK)
+		txn_fail(txn, err, "the commit number is damaged");
 	if (writer->opts.guard != NULL)
 		commits = commits_known(writer, commits);
-	put_u64be(next, commits + 1);
-	txn_put(txn, DB_META, key, BYTES_ARRAY(next));
+	store_commits_put(txn, commits + 1);
 	return commits + 1;
 }
 
@@ -352,7 +350,7 @@ static void marks_put(struct writer *writer, struct txn *txn, const struct list 
 	static const uint8_t yes[] = {1};
 
 	if (!writer->guarded)
-		txn_put(txn, DB_META, bytes_str("guarded"), BYTES_ARRAY(yes));
+		checked_put(txn, DB_META, bytes_str("guarded"), BYTES_ARRAY(yes));
 	for (const struct store_write *write = group->first; write != NULL; write = write->next)
 		if (write->result == OK && write->entries != NULL &&
 			guard_opens(writer->opts.guard, write->origin.text))

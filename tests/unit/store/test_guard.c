@@ -256,6 +256,33 @@ static void test_whose(void **state)
 	tlog_release(&log);
 }
 
+/* Headquarters made anew in the same place, with the old guard beside it. */
+static void test_earlier_network(void **state)
+{
+	struct fixture *f = *state;
+	struct guard_opts opts = guard_opts_of(f, NODE);
+	struct origin old, new;
+	struct errctx ctx = {""};
+	struct checkpoint checkpoint = {.size = 3};
+	struct guard_commit commit = {.commit = 1, .checkpoints = &checkpoint, .count = 1};
+
+	assert_ok(
+		origin_make(bytes_str(NETWORK), bytes_str("directory"), 1, (uint8_t[8]){1}, &old));
+	assert_ok(
+		origin_make(bytes_str(NETWORK), bytes_str("directory"), 1, (uint8_t[8]){2}, &new));
+	opts.directory = old.text;
+	assert_ok(guard_open(&opts, &f->guard, &ctx));
+	checkpoint.origin = old;
+	assert_ok(guard_committed(f->guard, &commit, &ctx));
+	guard_close(f->guard);
+	f->guard = NULL;
+	opts.directory = new.text;
+	assert_int_equal(guard_open(&opts, &f->guard, &ctx), ERR_INVALID);
+	assert_non_null(strstr(ctx.text, "earlier network"));
+	opts.directory = old.text;
+	assert_ok(guard_open(&opts, &f->guard, &ctx));
+}
+
 static void test_no_place_for_it(void **state)
 {
 	struct fixture *f = *state;
@@ -382,6 +409,7 @@ int main(void)
 		TEST(test_guard_lost),
 		TEST(test_written_by_another),
 		TEST(test_whose),
+		TEST(test_earlier_network),
 		TEST(test_no_place_for_it),
 		TEST(test_next),
 		TEST(test_next_one_ahead),

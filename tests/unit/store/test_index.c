@@ -94,10 +94,9 @@ static void flog_init(struct bench *bench, struct flog *log, uint32_t number,
 	assert_ok(origin_make(bytes_str(NETWORK), bytes_str(NODE), 1, random, &log->origin));
 	txn_begin(&txn, bench->store->env, TXN_WRITE);
 	assert_int_equal(txn_count(&txn, DB_LOGS), number);
-	txn_put(&txn, DB_LOGS, bytes_str(log->origin.text), store_key_bytes(&key));
-	txn_put(&txn, DB_HEADS, store_key_bytes(&key), bytes_make(random, 8));
+	checked_put(&txn, DB_LOGS, bytes_str(log->origin.text), store_key_bytes(&key));
 	memset(random, 0, sizeof(random));
-	txn_put(&txn, DB_HEADS, store_key_bytes(&key), BYTES_ARRAY(random));
+	checked_put(&txn, DB_HEADS, store_key_bytes(&key), BYTES_ARRAY(random));
 	assert_ok(txn_finish(&txn, NULL));
 }
 
@@ -119,7 +118,7 @@ static void flog_append(struct bench *bench, struct flog *log, uint64_t count)
 	}
 	append_end(&append);
 	put_u64be(head, log->size);
-	txn_put(&txn, DB_HEADS, store_key_bytes(&key), BYTES_ARRAY(head));
+	checked_put(&txn, DB_HEADS, store_key_bytes(&key), BYTES_ARRAY(head));
 	assert_ok(txn_finish(&txn, NULL));
 }
 

@@ -191,7 +191,7 @@ static void test_busy(void **state)
 static void test_newer_version(void **state)
 {
 	struct fixture *f = *state;
-	struct env_opts opts = {f->place.store, 1 << 20, false};
+	struct env_opts opts = {.path = f->place.store, .map_size = 1 << 20};
 	uint8_t newer[4] = {0, 0, 0, ENV_FORMAT + 1};
 	struct errctx ctx = {""};
 	struct env *env;

@@ -28,7 +28,10 @@ static void raw_put(struct bench *bench, unsigned slot, struct store_key key, st
 	struct txn txn;
 
 	txn_begin(&txn, bench->store->env, TXN_WRITE);
-	txn_put(&txn, slot, store_key_bytes(&key), value);
+	if (slot == DB_HEADS || slot == DB_LOGS || slot == DB_COSIGNATURES)
+		checked_put(&txn, slot, store_key_bytes(&key), value);
+	else
+		txn_put(&txn, slot, store_key_bytes(&key), value);
 	assert_ok(txn_finish(&txn, NULL));
 }
 
@@ -134,7 +137,7 @@ static void test_version(void **state)
 	/* Even the wrong node learns the version first. */
 	assert_int_equal(open_as(bench->place.store, NETWORK, "kenya", &ctx), ERR_VERSION);
 
-	struct env_opts opts = {bench->place.store, 1 << 20, false};
+	struct env_opts opts = {.path = bench->place.store, .map_size = 1 << 20};
 	struct env *env;
 	struct txn txn;
 
