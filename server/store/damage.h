@@ -4,8 +4,9 @@
  *
  *	{log u32be, index u64be} -> u64be count, then the expected leaf hash (a checked row)
  *
- * With a hash, count is 1. Without one, what should stand there is not known: the tree there
- *neither fits the signed root by its entries nor by its tiles.
+ * With a hash, count is 1. Without one, what should stand there is not known: the tree fits the
+ * signed root there neither by its entries nor by its tiles. Marks do not overlap; under its last
+ * index, a mark is the first one at or behind any entry that it covers.
  */
 #ifndef SERVER_STORE_DAMAGE_H
 #define SERVER_STORE_DAMAGE_H

@@ -2,7 +2,7 @@
  * The happy path:
  *
  *	1. the directory's lock, then both heads and every page of the file, without LMDB; with
- *repair a file whose pages are damaged is written anew from what can be read (rebuild.h)
+ *	   repair a damaged file is written anew from what can be read (rebuild.h)
  *	2. LMDB opens it; the tables that must be there are, and each small row fits its check
  *	3. the directory's log first: from it come the keys of all others
  *	4. every log: tree, checkpoint, cosignatures, index; one line each
@@ -43,7 +43,6 @@ struct fsck {
 	size_t bad_lines, marked_lines; /* in this round; the latter of logs with marks alone */
 	bool rebuilt;                   /* from a damaged file, which said this of its tables */
 	struct rebuild_result before;
-	bool has_damage;           /* the table; a store of before has none */
 	struct directory *members; /* folded from the store; NULL: those of the options */
 
 	struct log_report *logs;

@@ -203,15 +203,18 @@ static enum err cosignatures_judge(
 		err = checked_open(range.key, range.value, &value);
 		if (err == OK)
 			err = cosignature_judge(keys, r, name, value);
-		if (err == OK)
+		if (err == OK) {
 			r->cosignatures++;
-		else if (r->cosignature_text[0] == '\0')
+			continue;
+		}
+		buf_put_lv16(&r->bad_cosignatures, range.key);
+		if (r->cosignature_text[0] == '\0')
 			snprintf(r->cosignature_text, sizeof(r->cosignature_text),
 				"the cosignature of \"%s\" is damaged",
 				text_escape(name, shown, sizeof(shown)));
 	}
 	range_end(&range);
-	return err == ERR_NOMEM ? err : OK;
+	return err == ERR_NOMEM ? err : r->bad_cosignatures.err;
 }
 
 /* A size 0 checkpoint covers nothing; behind the last covered entry is the tail. */
@@ -269,6 +272,7 @@ enum err fsck_log(struct store *store, const struct fsck_keys *keys,
 	enum err err;
 
 	r->tail_bad = UINT64_MAX;
+	buf_init(&r->bad_cosignatures, LIMIT_PEERS * 1024);
 	r->check = (struct tree_check){
 		.store = store,
 		.origin = r->origin,
@@ -365,6 +369,7 @@ void fsck_log_text(const struct log_report *r, struct buf *out)
 void log_report_release(struct log_report *r)
 {
 	buf_release(&r->check.note);
+	buf_release(&r->bad_cosignatures);
 	mem_free(r->marks);
 	mem_free(r->old_marks);
 	r->marks = r->old_marks = NULL;

@@ -50,9 +50,10 @@ struct log_report {
 	struct damage_mark *old_marks;
 	size_t old_count;
 
-	unsigned cosignatures;      /* good ones */
-	char cosignature_text[160]; /* the first bad one; "" */
-	struct errctx failed;       /* LMDB, or the head: nothing else is known then; "" */
+	unsigned cosignatures;       /* good ones */
+	char cosignature_text[160];  /* the first bad one; "" */
+	struct buf bad_cosignatures; /* the keys of their rows, lv16 each */
+	struct errctx failed;        /* LMDB, or the head: nothing else is known then; "" */
 };
 
 struct fsck_keys {

@@ -3,13 +3,14 @@
 #include "server/store/index.h"
 
 #include "base/alloc.h"
+#include "base/cursor.h"
 #include "certs/record.h"
 
 enum { CHUNK = 16 * TILE_WIDTH, KEY_MAX = 511 };
 
 /* Rows. */
 
-/* Finds the one bit that makes the check fit. A row with two sizes of damage is left. */
+/* Finds the one bit that makes the check fit. A row with more damage is left as it is. */
 static bool row_mend(struct bytes key, struct buf *row)
 {
 	struct bytes value;
@@ -291,10 +292,10 @@ static void marks_put(struct txn *txn, const struct log_report *r, uint64_t end)
 
 static void cosignatures_drop(struct txn *txn, const struct log_report *r)
 {
-	struct store_key key = log_key(r->number);
+	struct cursor keys = cursor_make(buf_bytes(&r->bad_cosignatures));
 
-	/* All of them: they come again, and telling good from bad needs their keys. */
-	rows_delete(txn, DB_COSIGNATURES, store_key_bytes(&key), key.size);
+	while (keys.rest.size > 0 && keys.err == OK)
+		txn_delete(txn, DB_COSIGNATURES, cursor_lv16(&keys));
 }
 
 void repair_log(struct txn *txn, const struct log_report *r)

@@ -1,16 +1,15 @@
 /*
- * repair: what fsck can put right in one transaction. Derived data (tiles, locator index, strays)
- *is made anew from the entries; an entry is never changed and, if anything signs it, never removed:
+ * repair: what fsck can put right in one transaction. Derived data (tiles, locator index, rows
+ * behind a log's end) is made anew; an entry is never changed, nor removed if anything signs it:
  *
- *	- entries that the signed root proves to be damaged are marked with the leaf hash that is
- *due
+ *	- entries that the signed root proves to be damaged are marked, with the hash that is due
  *	- when neither entries nor tiles fit the signed root, all from the first bad index are
- *marked
+ *	  marked
  *	- behind the newest checkpoint a replica's log is cut before the first bad entry: its peers
  *	  have it, and a proof; an own log is marked there too
- *	- a row with one changed bit in its value or check is mended: only one value fits the check
+ *	- a row with one changed bit is mended: only one value fits the check
  *	- a log's name is taken from its checkpoint or its LogOpened; a replica's lost head is made
- *from the entries, without a checkpoint: its peers have one. An own log's needs its key
+ *	  from the entries, without a checkpoint: its peers have one. An own log's needs its key
  *	- a cosignature that does not verify is dropped: its mirror sends it again
  */
 #ifndef SERVER_STORE_REPAIR_H

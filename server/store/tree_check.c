@@ -6,7 +6,7 @@
  *	2. 256 leaf hashes make a tile of level 0, which is compared with the stored one; its root
  *	   goes into the tile of level 1, and so on up
  *	3. the last slice compares the tiles at the right edge and looks for what should not be
- *there
+ *	   there
  *	4. the roots at the checkpoint's size and at the end come from the tiles as they fill
  *
  * Since each upper tile is recomputed from entries, stored parents that were forged together and

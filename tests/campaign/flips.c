@@ -4,15 +4,15 @@
  *	flips [--bits all|one] [--every N] [--from BYTE] [--seed N] [--seconds N] [--repair]
  *[--through]
  *
- * For each byte of data.mdb (each N-th; all bits of it, or one by the seed) the store is written
- *anew with that bit changed, and a child process runs fsck on it. If that says "whole", the child
- *reads everything that the store's functions give, with proofs and tiles, and compares it with what
- *the unchanged store gave.
+ * For each byte of data.mdb (each N-th; all bits of it, or one by the seed) the file gets that bit
+ * changed, and a child process runs fsck on it. If that says "whole", the child reads everything
+ * that the store's functions give, with proofs and tiles, and compares it with what the unchanged
+ * store gave.
  *
  * --repair   what was found is repaired: then each read gives the same as before, or says that it
- *is damaged
+ *            is damaged
  * --through  fsck goes on behind damaged pages, as sautid's does: LMDB may end its process then,
- *which counts as found, since sautid's parent process says so
+ *            which counts as found, since sautid's parent process says so
  *
  * Exit status 1 and a line for each flip that went unseen, or made a reader crash or hang.
  */
