@@ -673,7 +673,62 @@ size_t txn_delete_some(struct txn *txn, unsigned slot, struct bytes prefix, size
 
 void append_begin(struct append *append, struct txn *txn, unsigned slot)
 {
-	*append = (struct append){txn, cursor_open(txn, slot), true};
+	append->txn = txn;
+	append->mdb = cursor_open(txn, slot);
+	append->last = true;
+	append->behind_size = 0;
+}
+
+/* Are both on one page? A page that this transaction has written is in memory of its own, where it
+ * may lie across two: then this says no, and nothing is gained or lost. */
+static bool same_page(MDB_val a, MDB_val b)
+{
+	return (uintptr_t)a.mv_data / APPEND_PAGE == (uintptr_t)b.mv_data / APPEND_PAGE;
+}
+
+/* Moves the item out of the database; false when its value does not stand behind its key on the
+ * page, or there is no room. */
+static bool behind_take(struct append *append, MDB_val key, MDB_val value, int *rc)
+{
+	size_t size = 4 + key.mv_size + value.mv_size;
+	uint8_t *at = append->behind + append->behind_size;
+
+	if ((uint8_t *)key.mv_data + key.mv_size != value.mv_data ||
+		size > sizeof(append->behind) - append->behind_size)
+		return false;
+	put_u16be(at, (uint16_t)key.mv_size);
+	put_u16be(at + 2, (uint16_t)value.mv_size);
+	memcpy(at + 4, key.mv_data, key.mv_size);
+	memcpy(at + 4 + key.mv_size, value.mv_data, value.mv_size);
+	append->behind_size += size;
+	*rc = mdb_cursor_del(append->mdb, 0);
+	return *rc == MDB_SUCCESS;
+}
+
+/* Takes out what comes behind the key on the page of the item before it. */
+static int behind_clear(struct append *append, MDB_val start)
+{
+	MDB_val before, key = start, value, count_key;
+	size_t items = 0;
+	int rc = mdb_cursor_get(append->mdb, &key, &value, MDB_SET_RANGE);
+
+	if (rc == MDB_SUCCESS)
+		rc = mdb_cursor_get(append->mdb, &before, &value, MDB_PREV);
+	if (rc != MDB_SUCCESS)
+		return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
+	/* How many: the first deletion copies the page, and tells no more. */
+	while ((rc = mdb_cursor_get(append->mdb, &count_key, &value, MDB_NEXT)) == MDB_SUCCESS &&
+		same_page(before, count_key))
+		items++;
+	if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
+		return rc;
+	for (rc = MDB_SUCCESS; items > 0; items--) {
+		key = start;
+		rc = mdb_cursor_get(append->mdb, &key, &value, MDB_SET_RANGE);
+		if (rc != MDB_SUCCESS || !behind_take(append, key, value, &rc))
+			break;
+	}
+	return rc;
 }
 
 void append_put(struct append *append, struct bytes key, struct bytes value)
@@ -686,15 +741,34 @@ void append_put(struct append *append, struct bytes key, struct bytes value)
 	if (append->last)
 		rc = mdb_cursor_put(append->mdb, &k, &v, MDB_APPEND);
 	if (rc == MDB_KEYEXIST) {
+		rc = append->last ? behind_clear(append, k) : MDB_SUCCESS;
 		append->last = false;
-		rc = mdb_cursor_put(append->mdb, &k, &v, 0);
+		if (rc == MDB_SUCCESS)
+			rc = mdb_cursor_put(append->mdb, &k, &v, 0);
 	}
 	if (rc != MDB_SUCCESS)
 		txn_error(append->txn, rc, "write");
 }
 
+static void behind_put_back(struct append *append)
+{
+	for (size_t at = 0; at < append->behind_size && append->txn->err == OK;) {
+		uint8_t *item = append->behind + at;
+		MDB_val key = {get_u16be(item), item + 4};
+		MDB_val value = {get_u16be(item + 2), item + 4 + key.mv_size};
+		int rc;
+
+		at += 4 + key.mv_size + value.mv_size;
+		/* What was put meanwhile with the same key is the newer. */
+		rc = mdb_cursor_put(append->mdb, &key, &value, MDB_NOOVERWRITE);
+		if (rc != MDB_SUCCESS && rc != MDB_KEYEXIST)
+			txn_error(append->txn, rc, "write");
+	}
+}
+
 void append_end(struct append *append)
 {
+	behind_put_back(append);
 	if (append->mdb != NULL)
 		mdb_cursor_close(append->mdb);
 	append->mdb = NULL;

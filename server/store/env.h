@@ -104,19 +104,24 @@ void txn_delete(struct txn *txn, unsigned slot, struct bytes key); /* missing is
  */
 size_t txn_delete_some(struct txn *txn, unsigned slot, struct bytes prefix, size_t max);
 /*
- * Puts in order of their keys. As long as they follow the last key of the database, pages are
- * filled to the brim and nothing is searched; from the first that does not they are ordinary puts.
- * Nothing else may write into the database meanwhile.
+ * Puts in order of their keys, with nothing in between in the database. Behind its last key, pages
+ * are filled to the brim and nothing is searched. In the middle LMDB splits a page where it is
+ * full, so that what comes behind on it would be carried along, and every page left a third empty:
+ * that is taken out first, and put back by append_end. Nothing else may write into the database
+ * meanwhile.
  *
  *	append_begin(&append, txn, slot);
  *	for (..)
  *		append_put(&append, key, value);
  *	append_end(&append);
  */
+enum { APPEND_PAGE = 4096 };
 struct append {
 	struct txn *txn;
 	MDB_cursor *mdb;
-	bool last; /* so far every key was */
+	bool last;                   /* so far every key was */
+	uint8_t behind[APPEND_PAGE]; /* what was taken out: u16be, u16be, key, value */
+	size_t behind_size;
 };
 void append_begin(struct append *append, struct txn *txn, unsigned slot);
 void append_put(struct append *append, struct bytes key, struct bytes value);

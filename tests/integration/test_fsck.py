@@ -41,7 +41,7 @@ class Fsck(unittest.TestCase):
             cls.network.stop()
             for node in (cls.hq, cls.caf):
                 shutil.copytree(node.dir, cls.root / "whole" / node.name)
-                shutil.copy(cls.guard(node), cls.root / "whole")
+                shutil.copytree(cls.guard(node), cls.root / "whole" / cls.guard(node).name)
         except BaseException:
             cls.tearDownClass()
             raise
@@ -57,7 +57,8 @@ class Fsck(unittest.TestCase):
         for node in (self.hq, self.caf):
             shutil.rmtree(node.dir)
             shutil.copytree(self.root / "whole" / node.name, node.dir)
-            shutil.copy(self.root / "whole" / self.guard(node).name, self.guard(node))
+            shutil.rmtree(self.guard(node))
+            shutil.copytree(self.root / "whole" / self.guard(node).name, self.guard(node))
         self.addCleanup(self.network.stop)
 
     @classmethod

@@ -214,6 +214,113 @@ static void test_bad_checkpoint_fails_alone(void **state)
 	tlog_release(&other);
 }
 
+/* `count` entries of sizes around `size`, or all of that size. */
+static struct store_write *sized_write(struct tlog *log, size_t count, size_t size, bool exact)
+{
+	struct bytes *views = calloc(count, sizeof(*views));
+	uint8_t *all = malloc(count * 8 * size);
+	struct store_write *write;
+
+	assert_true(views != NULL && all != NULL);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t seed = log->number * 7919 + log->compact.size + i;
+		size_t own =
+			exact ? size : 1 + seed * 2654435761 % (seed % 5 == 0 ? 8 * size : size);
+
+		views[i] = bytes_make(all + i * 8 * size, own);
+		for (size_t b = 0; b < own; b++)
+			all[i * 8 * size + b] = (uint8_t)(seed + b * (seed >> 3));
+	}
+	write = tlog_write_entries(log, views, count);
+	free(views);
+	free(all);
+	return write;
+}
+
+static void root_check(struct bench *bench, const struct tlog *log)
+{
+	struct store_verify verify;
+	struct errctx ctx = {""};
+
+	if (store_verify(bench->store, &log->origin, NULL, &verify, &ctx) != OK)
+		fail_msg("%s", ctx.text);
+	assert_int_equal(verify.size, log->compact.size);
+	assert_memory_equal(verify.root.b, log->roots[log->compact.size].b, HASH_SIZE);
+	buf_release(&verify.checkpoint);
+}
+
+/* Logs that grow side by side, in the middle of the table, in blocks of any size: nothing is lost
+ * where they meet on a page, and pages are filled. Alone in their commit, or many in one. */
+static void interleave(struct bench *bench, size_t size, bool exact)
+{
+	enum { LOGS = 5, ROUNDS = 160 };
+	struct tlog logs[LOGS];
+	uint64_t seed = size;
+
+	for (unsigned i = 0; i < LOGS; i++)
+		tlog_init(&logs[i], (unsigned)size * LOGS + i);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		unsigned group = 1 + round % 7;
+
+		for (unsigned i = 0; i < group; i++) {
+			seed = seed * 6364136223846793005 + 1442695040888963407;
+			/* The first log begins alone, the others later, with one entry. */
+			struct tlog *log = &logs[(seed >> 33) % (1 + round * LOGS / ROUNDS)];
+			size_t count = log->compact.size == 0 ? 1 : 1 + (seed >> 40) % 60;
+
+			writer_submit(bench->writer, sized_write(log, count, size, exact));
+		}
+		list_free(bench_wait(bench, group));
+	}
+	for (unsigned i = 0; i < LOGS; i++) {
+		root_check(bench, &logs[i]);
+		tlog_release(&logs[i]);
+	}
+}
+
+static void test_interleaved_logs(void **state)
+{
+	struct bench *bench = *state;
+	struct log_head *heads;
+	struct store_usage usage;
+	uint64_t entries = 0;
+	size_t count;
+
+	interleave(bench, 600, true);
+	assert_ok(store_heads(bench->store, &heads, &count, NULL));
+	for (size_t i = 0; i < count; i++) {
+		entries += heads[i].size;
+		log_head_release(&heads[i]);
+	}
+	mem_free(heads);
+	assert_ok(store_usage(bench->store, &usage));
+	assert_true(usage.used_bytes < entries * 600 * 3 / 2);
+	interleave(bench, 90, false);
+	interleave(bench, 1200, false);
+}
+
+/* A row that should not be there, where the next entry goes: the entry wins. */
+static void test_stray_entry(void **state)
+{
+	struct bench *bench = *state;
+	struct store_key key = entry_key(0, 10);
+	struct tlog log, other;
+	struct txn txn;
+
+	tlog_init(&log, 1);
+	tlog_init(&other, 2);
+	tlog_append(bench, &log, 10);
+	tlog_append(bench, &other, 10);
+	txn = writer_block(bench);
+	txn_put(&txn, DB_ENTRIES, store_key_bytes(&key), bytes_str("stray"));
+	writer_unblock(&txn);
+	tlog_append(bench, &log, 3);
+	tlog_check(bench, &log);
+	tlog_check(bench, &other);
+	tlog_release(&log);
+	tlog_release(&other);
+}
+
 /* A log whose tiles are damaged must not stop the others. */
 static void test_damaged_log_fails_alone(void **state)
 {
@@ -966,6 +1073,8 @@ int main(void)
 		T(test_group_caps),
 		T(test_misfit_fails_alone),
 		T(test_bad_checkpoint_fails_alone),
+		T(test_interleaved_logs),
+		T(test_stray_entry),
 		T(test_damaged_log_fails_alone),
 		T(test_log_cap),
 		T(test_cosignatures),
