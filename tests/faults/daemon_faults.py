@@ -166,6 +166,7 @@ class Scenario:
     def run(self, kind, error, forever, k):
         """One k. The calls counted and failed."""
         shutil.rmtree(self.node.dir)
+        shutil.rmtree(f"{self.node.dir}.guard", ignore_errors=True)
         shutil.copytree(self.fresh, self.node.dir)
         self.acknowledged = []
         arm = lambda: self.faults.arm(kind.removesuffix(LATE), self.node.dir, ERRORS[error], k, forever)
