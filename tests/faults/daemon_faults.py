@@ -172,7 +172,8 @@ class Scenario:
         shutil.rmtree(f"{self.node.dir}.guard", ignore_errors=True)
         shutil.copytree(self.fresh, self.node.dir)
         self.acknowledged = []
-        arm = lambda: self.faults.arm(kind.removesuffix(LATE), self.node.dir.parent, ERRORS[error], k, forever)
+        arm = lambda: self.faults.arm(kind.removesuffix(LATE), self.node.dir, ERRORS[error], k, forever,
+                                      beside=True)
         late = kind.endswith(LATE)
         self.faults.disarm()
         if not late:

@@ -549,7 +549,7 @@ static bool run_k(
 	*s->acknowledged = (struct acknowledged){0};
 	*shared = (struct fault_state){
 		.class = plan->class, .error = plan->error, .forever = plan->forever, .k = k};
-	strcpy(shared->directory, s->directory);
+	strcpy(shared->prefix, s->directory);
 	status = in_child(s, run_faulty, shared);
 	after = in_child(s, run_check, NULL);
 	if (ended_well(status) && after == 0 && (k > 0 || (status == 0 && s->acknowledged->done)))

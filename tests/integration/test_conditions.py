@@ -284,6 +284,7 @@ class Failing(Case):
         """The first entry of all meets the trouble: the next unlock opens the log."""
         self.node.kill()
         shutil.rmtree(self.node.dir)
+        shutil.rmtree(f"{self.node.dir}.guard", ignore_errors=True)
         shutil.rmtree(self.root / "root-ca")
         self.acknowledged = {}
         node = self.hq()

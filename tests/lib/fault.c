@@ -72,10 +72,12 @@ static bool armed(enum fault_class class)
 
 static bool below(const char *path)
 {
-	size_t size = strnlen(state->directory, sizeof(state->directory));
+	size_t size = strnlen(state->prefix, sizeof(state->prefix));
 
-	return strncmp(path, state->directory, size) == 0 &&
-	       (path[size] == '/' || path[size] == '\0' || size == 0);
+	/* A directory itself belongs to what begins with its name and a slash. */
+	if (size > 0 && state->prefix[size - 1] == '/' && strlen(path) == size - 1)
+		size--;
+	return strncmp(path, state->prefix, size) == 0;
 }
 
 static bool fd_path(int fd, char path[PATH_MAX])

@@ -11,8 +11,8 @@
  *   open      open, openat, creat
  *   truncate  ftruncate, fallocate, posix_fallocate
  *
- * All but malloc and mmap of no file count only below the directories given. A write fails with the
- * errno given, or with "short" does half of its work, which is what a disk does that is nearly
+ * All but malloc and mmap of no file count only for paths with the prefix given. A write fails with
+ * the errno given, or with "short" does half of its work, which is what a disk does that is nearly
  * full, and the next one does nothing.
  *
  * By environment: FAULT_STATE, a file of one struct fault_state that is shared with who started the
@@ -35,7 +35,7 @@ enum fault_class {
 	FAULT_CLASSES
 };
 
-enum { FAULT_SHORT = -1, FAULT_DIRECTORY_MAX = 256 };
+enum { FAULT_SHORT = -1, FAULT_PREFIX_MAX = 256 };
 
 /* Layout known to tests/lib/faults.py. */
 struct fault_state {
@@ -43,10 +43,10 @@ struct fault_state {
 	uint32_t class;
 	int32_t error; /* errno, or FAULT_SHORT */
 	uint32_t forever;
-	uint64_t k;                          /* from 1; 0: only count */
-	uint64_t count;                      /* calls of the class while armed */
-	uint64_t failed;                     /* of them */
-	char directory[FAULT_DIRECTORY_MAX]; /* absolute */
+	uint64_t k;                    /* from 1; 0: only count */
+	uint64_t count;                /* calls of the class while armed */
+	uint64_t failed;               /* of them */
+	char prefix[FAULT_PREFIX_MAX]; /* of absolute paths; a directory ends with a slash */
 };
 
 /* For programs that link it: the state in use, the caller's own until FAULT_STATE names another. */

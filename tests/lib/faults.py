@@ -9,7 +9,7 @@ from pathlib import Path
 
 CLASSES = ["write", "sync", "mmap", "malloc", "rename", "open", "truncate"]
 SHORT = -1
-# struct fault_state: armed, class, error, forever, k, count, failed, directory
+# struct fault_state: armed, class, error, forever, k, count, failed, prefix
 LAYOUT = struct.Struct("=IIiIQQQ256s")
 
 
@@ -24,11 +24,12 @@ class Faults:
         self.env = {"LD_PRELOAD": str(Path(build) / "tests" / "faults" / "libfault.so"),
                     "FAULT_STATE": str(self.path)}
 
-    def arm(self, kind, directory, error=errno.EIO, k=1, forever=True):
-        """From now on the k-th call fails; k = 0 only counts."""
+    def arm(self, kind, directory, error=errno.EIO, k=1, forever=True, beside=False):
+        """From now on the k-th call fails; k = 0 only counts. beside: also in what stands beside the
+        directory and begins with its name, as its guard does."""
         self.disarm()
         self.map[:] = LAYOUT.pack(0, CLASSES.index(kind), error, forever, k, 0, 0,
-                                  str(directory).encode())
+                                  f"{directory}{'' if beside else '/'}".encode())
         self.map[0:4] = struct.pack("=I", 1)
 
     def disarm(self):
