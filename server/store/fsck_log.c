@@ -1,6 +1,7 @@
 #include "server/store/fsck_log.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
@@ -224,7 +225,53 @@ static void tail_judge(struct log_report *r)
 		r->tail_bad = UINT64_MAX; /* what is signed is not known */
 }
 
-static enum err tables_judge(
+/* The index, by a thread beside the tree's. */
+
+struct index_check {
+	struct store *store;
+	const struct origin *origin;
+	bool stop;
+	bool has_thread;
+	pthread_t thread;
+	enum err err;
+	struct errctx said;
+};
+
+static void *index_main(void *arg)
+{
+	struct index_check *check = arg;
+
+	check->err = store_index_verify(check->store, check->origin, &check->stop, &check->said);
+	return NULL;
+}
+
+static void index_start(struct index_check *check)
+{
+	check->has_thread = pthread_create(&check->thread, NULL, index_main, check) == 0;
+}
+
+static void index_stop(struct index_check *check)
+{
+	__atomic_store_n(&check->stop, true, __ATOMIC_RELAXED);
+	if (check->has_thread)
+		pthread_join(check->thread, NULL);
+}
+
+static enum err index_judge(struct index_check *check, struct log_report *r, struct errctx *ctx)
+{
+	if (check->has_thread)
+		pthread_join(check->thread, NULL);
+	else
+		index_main(check);
+	check->has_thread = false;
+	r->index_bad = check->err == ERR_CORRUPT;
+	if (check->err == OK || r->index_bad)
+		return OK;
+	*ctx = check->said;
+	return check->err;
+}
+
+static enum err cosignatures_read(
 	struct store *store, const struct fsck_keys *keys, struct log_report *r, struct errctx *ctx)
 {
 	struct txn txn;
@@ -233,19 +280,10 @@ static enum err tables_judge(
 	txn_begin(&txn, store->env, TXN_READ);
 	err = cosignatures_judge(&txn, keys, r);
 	failed = txn_finish(&txn, ctx);
-	TRY(failed != OK ? failed : err);
-	/* An index over damaged entries is built anew anyway. */
-	if (r->bad_entries > 0)
-		return OK;
-	err = store_index_verify(store, &r->origin, NULL, ctx);
-	r->index_bad = err == ERR_CORRUPT;
-	if (r->index_bad)
-		*ctx = (struct errctx){""};
-	return r->index_bad ? OK : err;
+	return failed != OK ? failed : err;
 }
 
-static enum err judge(
-	struct store *store, const struct fsck_keys *keys, struct log_report *r, struct errctx *ctx)
+static enum err old_marks_read(struct store *store, struct log_report *r, struct errctx *ctx)
 {
 	struct txn txn;
 	enum err err, failed;
@@ -253,7 +291,14 @@ static enum err judge(
 	txn_begin(&txn, store->env, TXN_READ);
 	err = marks_read(&txn, r);
 	failed = txn_finish(&txn, ctx);
-	TRY(failed != OK ? failed : err);
+	return failed != OK ? failed : err;
+}
+
+static enum err tree_judge(
+	struct store *store, const struct fsck_keys *keys, struct log_report *r, struct errctx *ctx)
+{
+	enum err err = OK;
+
 	TRY(tree_check_run(&r->check, ctx));
 	if (r->check.size > 0)
 		err = key_learn(store, keys, r, &r->note_said);
@@ -262,7 +307,23 @@ static enum err judge(
 	r->has_key = r->check.size > 0 && err == OK;
 	r->note = note_judge(r, &r->note_said);
 	tail_judge(r);
-	return tables_judge(store, keys, r, ctx);
+	return cosignatures_read(store, keys, r, ctx);
+}
+
+static enum err judge(
+	struct store *store, const struct fsck_keys *keys, struct log_report *r, struct errctx *ctx)
+{
+	struct index_check index = {.store = store, .origin = &r->origin};
+	enum err err;
+
+	TRY(old_marks_read(store, r, ctx));
+	index_start(&index);
+	err = tree_judge(store, keys, r, ctx);
+	/* An index over damaged entries is built anew anyway. */
+	if (err == OK && r->bad_entries == 0)
+		return index_judge(&index, r, ctx);
+	index_stop(&index);
+	return err;
 }
 
 enum err fsck_log(struct store *store, const struct fsck_keys *keys,
