@@ -24,14 +24,13 @@ const char *guard_state_todo(const struct guard_state *state)
 	static const char behind[] =
 		"The node shows cases and records nothing until the missing entries are back: it "
 		"fetches them from the nodes that hold them. If older data was put back by "
-		"mistake: "
-		"stop the node, put the newer data back, start it. If nobody has the newer data: "
+		"mistake: stop the node, put the newer data back, start it. If nobody has the "
+		"newer data: "
 		"'sauti lock', then 'sauti unlock --new-epoch' opens a new log.";
 	static const char stopped[] =
 		"The node shows cases and records nothing. Somebody wrote to its log elsewhere: a "
 		"copy of its data that runs on another machine, or somebody with its keys. Find "
-		"out "
-		"which. Then 'sauti lock' and 'sauti unlock --new-epoch' open a new log.";
+		"out which. Then 'sauti lock' and 'sauti unlock --new-epoch' open a new log.";
 	static const char other[] =
 		"Unlock the node: it opens a new log, and seals again what only the old one has.";
 	static const char returned[] =

@@ -30,7 +30,7 @@
 #include "certs/directory.h"
 #include "replication/engine/store.h"
 
-enum { PROTOCOL_VERSION = 1, FORMAT_VERSION = 0 };
+enum { PROTOCOL_VERSION = 1, FORMAT_VERSION = 1 };
 
 struct engine;
 struct session_id {

@@ -5,12 +5,7 @@
 
 #include "base/cursor.h"
 
-/*
- * A slot: "SAUTIGRD" || u32be version || u64be sequence || lv16 network || lv16 node || u64be
- * commit
- *         || u8 flags || lv16 why || lv16 next || u8 logs || per log: lv16 origin, u64be size, root
- *         || zeros || SHA-256 of all before, in the last 32 bytes.
- */
+/* docs/FORMAT, Guard, has the layout of a slot. */
 static const char magic[] = "SAUTIGRD";
 enum { BODY_SIZE = GUARD_SLOT_SIZE - HASH_SIZE, FLAG_STOPPED = 1, FLAG_RENEW = 2 };
 
@@ -225,8 +220,7 @@ enum guard_verdict guard_judge(
 	if (facts->commit > record->commit && facts->commit - record->commit > 1) {
 		err_set(ret_why, OK,
 			"the store has commits that its guard does not know: it was used "
-			"elsewhere, "
-			"or the guard is an old one");
+			"elsewhere, or the guard is an old one");
 		return GUARD_OTHER;
 	}
 	if (record->renew && !facts->next_begun) {

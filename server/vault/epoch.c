@@ -4,9 +4,9 @@
  *	1. guard: the new origin, synced: this node may sign it from here on, and no other
  *	2. keystore: the new origin and a new log key, under the same slots
  *	3. the book is opened on the new log; the loop appends its LogOpened, which names the old
- *one
- *	4. RESEAL: events of older epochs that no mirror is known to hold are sealed into it, batch
- *by batch, under the keys they had; folds know an event by its id, so nothing counts twice
+ *	4. RESEAL: events of older epochs that no mirror is known to hold are sealed into it,
+ *	   batch by batch, under the keys they had; folds know an event by its id, so nothing
+ *	   counts twice
  *
  * An interruption after 1 goes on with the same origin, after 2 with the same key. What 4 has to do
  * follows from the logs alone: a restart goes on where it stopped.
