@@ -4,6 +4,7 @@
  */
 #include <assert.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "certs/keystore.h"
@@ -122,6 +123,15 @@ static void report_guard(const struct runtime *rt)
 	}
 }
 
+/* The first unlock makes the keyring, and opens the node's log. */
+static bool was_unlocked(const struct runtime *rt)
+{
+	char path[PATH_MAX];
+
+	return files_join(rt->paths.keyring, "data.mdb", path, NULL) == OK &&
+	       access(path, F_OK) == 0;
+}
+
 static enum err open_guard(struct runtime *rt, struct errctx *ctx)
 {
 	const struct member *self = directory_find(rt->genesis.directory, bytes_str(rt->node));
@@ -131,11 +141,17 @@ static enum err open_guard(struct runtime *rt, struct errctx *ctx)
 		.node = rt->node,
 		.directory = self != NULL && self->role == ROLE_HQ ? rt->genesis.origin.text : "",
 	};
+	struct guard_record record;
 	struct errctx why = {""};
 
+	opts.used = was_unlocked(rt);
 	TRY(guard_open(&opts, &rt->guard, ctx));
 	TRY(guard_check(rt->guard, rt->store, &rt->guard_state.verdict, &why, ctx));
 	snprintf(rt->guard_state.why, sizeof(rt->guard_state.why), "%.*s", GUARD_WHY_MAX, why.text);
+	rt->guard_state.paused = rt->guard_state.verdict == GUARD_ROLLED ||
+				 rt->guard_state.verdict == GUARD_BEHIND ||
+				 guard_commits_missing(rt->guard);
+	rt->guard_state.directory_ended = guard_get(rt->guard, &record) && record.directory_ended;
 	report_guard(rt);
 	return OK;
 }
@@ -244,8 +260,7 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 		.directory_key = rt->genesis.key,
 		.directory_own =
 			self != NULL && self->role == ROLE_HQ && guard_directory_ok(rt->guard),
-		.cosigning_paused = rt->guard_state.verdict == GUARD_ROLLED ||
-				    rt->guard_state.verdict == GUARD_BEHIND,
+		.cosigning_paused = rt->guard_state.paused,
 	};
 
 	own_log(rt, &opts);

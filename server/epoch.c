@@ -29,10 +29,19 @@ const char *guard_state_todo(const struct guard_state *state)
 		"'sauti lock', then 'sauti unlock --new-epoch' opens a new log.";
 	static const char stopped[] =
 		"The node shows cases and records nothing. Somebody wrote to its log elsewhere: a "
-		"copy of its data that runs on another machine, or somebody with its keys. Find "
-		"out which. Then 'sauti lock' and 'sauti unlock --new-epoch' open a new log.";
+		"copy of its data that runs on another machine, or somebody with its keys; or "
+		"older "
+		"data was put back together with its guard. Find out which. Then 'sauti lock' and "
+		"'sauti unlock --new-epoch' open a new log; start the node again after that.";
 	static const char other[] =
 		"Unlock the node: it opens a new log, and seals again what only the old one has.";
+	static const char elsewhere[] =
+		"Another machine of this name writes a newer log of this node: it was started from "
+		"a copy of its data. Find it, and stop one of the two for good.";
+	static const char directory[] =
+		"The directory of the network is not continued: whether somebody else continued it "
+		"while this data or its guard was away is not known. No node can be admitted; "
+		"those that are members work on.";
 	static const char returned[] =
 		"Entries of this node's older log came back from other nodes: 'sauti lock' and "
 		"'sauti unlock' to read them.";
@@ -50,7 +59,10 @@ const char *guard_state_todo(const struct guard_state *state)
 	case GUARD_SAME:
 		break;
 	}
-	return state->returned > 0 ? returned : "";
+	return state->elsewhere[0] != '\0' ? elsewhere
+	       : state->directory_ended    ? directory
+	       : state->returned > 0       ? returned
+					   : "";
 }
 
 void runtime_forked(struct runtime *rt, const char *origin, const char *text)
@@ -71,42 +83,54 @@ void runtime_forked(struct runtime *rt, const char *origin, const char *text)
 		log_line(LOG_ALARM, "%s", ctx.text);
 }
 
-/* Nothing is missing any more of what this node signed. Whatever the vault knows of its cases is
- * older than the log: it is read anew at the next unlock. */
-static void recovered(struct runtime *rt, const struct guard_record *record)
+/* The own log has become another. Whatever the vault knows of its cases is older: it is read anew
+ * at the next unlock. One that is under way fails (turn). */
+static void own_log_turned(struct runtime *rt)
 {
 	struct vault_request *ask;
 
+	rt->guard_state.turn++;
+	if (rt->keys == NULL)
+		return;
+	ask = vault_request_new(VAULT_LOCK, NULL);
+	if (ask == NULL)
+		runtime_out_of_memory();
+	runtime_locked(rt);
+	vault_submit(rt->vault, ask);
+	log_line(LOG_WARNING, "locked: unlock again to record");
+}
+
+/* Nothing is missing any more of what this node signed. */
+static void recovered(struct runtime *rt, const struct guard_record *record)
+{
 	log_line(LOG_INFO, "guard: all entries of this node's log are back");
-	if (rt->keys != NULL) {
-		ask = vault_request_new(VAULT_LOCK, NULL);
-		if (ask == NULL)
-			runtime_out_of_memory();
-		runtime_locked(rt);
-		vault_submit(rt->vault, ask);
-		log_line(LOG_WARNING, "locked: unlock again to record");
-	}
 	for (size_t i = 0; i < record->log_count; i++)
 		runtime_step(
 			rt, &(struct event){.type = EVENT_OWN, .origin = &record->logs[i].origin});
 }
 
-/* As many commits again as the guard remembers: what was missing of other logs has been fetched, or
- * is on its way in order. */
-static bool caught_up(
-	struct runtime *rt, enum guard_verdict verdict, const struct guard_record *record)
-{
-	struct store_usage usage;
-
-	return verdict == GUARD_SAME ||
-	       (verdict == GUARD_ROLLED && store_usage(rt->store, &usage) == OK &&
-		       usage.commits >= record->commit);
-}
-
 static void all_there(struct runtime *rt)
 {
+	if (!rt->guard_state.paused)
+		return;
+	rt->guard_state.paused = false;
 	log_line(LOG_INFO, "guard: the store has caught up");
 	runtime_step(rt, &(struct event){.type = EVENT_CAUGHT_UP});
+}
+
+/* A log of this node that is newer than the one it writes is another machine's. */
+static void elsewhere_find(struct runtime *rt, const struct origin_parts *seen)
+{
+	struct guard_state *state = &rt->guard_state;
+	struct origin_parts own;
+
+	if (state->elsewhere[0] != '\0' ||
+		origin_parse(bytes_str(rt->keys->log_origin), NULL, &own) != OK ||
+		seen->counter < own.counter)
+		return;
+	snprintf(state->elsewhere, sizeof(state->elsewhere), "%.*s/%u", BYTES_FMT(seen->node),
+		(unsigned)seen->counter);
+	log_line(LOG_ALARM, "another machine writes log %s of this node", state->elsewhere);
 }
 
 void runtime_entries_returned(struct runtime *rt, const struct store_write *write)
@@ -122,6 +146,7 @@ void runtime_entries_returned(struct runtime *rt, const struct store_write *writ
 		log.own)
 		return;
 	rt->guard_state.returned += write->entries->count;
+	elsewhere_find(rt, &parts);
 }
 
 void runtime_guard_written(struct runtime *rt)
@@ -131,32 +156,39 @@ void runtime_guard_written(struct runtime *rt)
 	struct guard_record record;
 	enum guard_verdict verdict, before = state->verdict;
 
-	if (before != GUARD_BEHIND && before != GUARD_ROLLED)
+	if (before != GUARD_BEHIND)
 		return;
 	if (guard_recheck(rt->guard, rt->store, &verdict, &why, &ctx) != OK) {
 		log_line(LOG_ALARM, "guard: %s", ctx.text);
 		return;
 	}
-	guard_get(rt->guard, &record);
-	if (caught_up(rt, verdict, &record)) {
-		verdict = GUARD_SAME;
-		why.text[0] = '\0';
-	}
 	state->verdict = verdict;
 	snprintf(state->why, sizeof(state->why), "%.*s", GUARD_WHY_MAX, why.text);
-	if (before == GUARD_BEHIND && verdict != GUARD_BEHIND)
-		recovered(rt, &record);
+	if (verdict == GUARD_BEHIND)
+		return;
+	own_log_turned(rt);
+	if (verdict != GUARD_SAME && verdict != GUARD_ROLLED) {
+		log_line(LOG_ALARM, "guard: %s", state->why);
+		return;
+	}
+	guard_get(rt->guard, &record);
+	recovered(rt, &record);
 	if (verdict == GUARD_SAME)
 		all_there(rt);
 }
 
 void runtime_guard_tidy(struct runtime *rt)
 {
-	if (rt->guard_state.verdict != GUARD_ROLLED || !engine_caught_up(rt->engine, CAUGHT_UP_MS))
+	struct guard_state *state = &rt->guard_state;
+
+	if (!state->paused || state->verdict == GUARD_BEHIND ||
+		!engine_caught_up(rt->engine, CAUGHT_UP_MS))
 		return;
 	writer_caught_up(rt->writer);
-	rt->guard_state.verdict = GUARD_SAME;
-	rt->guard_state.why[0] = '\0';
+	if (state->verdict == GUARD_ROLLED) {
+		state->verdict = GUARD_SAME;
+		state->why[0] = '\0';
+	}
 	all_there(rt);
 }
 

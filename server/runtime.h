@@ -43,6 +43,11 @@ struct guard_state {
 	uint64_t reseal_count;       /* .. of the batch on its way */
 	struct sealed_batch reseal_batch;
 	bool resealing;
+	bool paused;          /* cosigning is */
+	bool directory_ended; /* headquarters: the directory cannot be continued */
+	char elsewhere[LIMIT_ORIGIN +
+		       1]; /* a newer log of this node, which another machine writes */
+	uint64_t turn;     /* grows when the own log is no longer what was there at the start */
 };
 /* May this node's own log be written? */
 bool guard_state_writable(const struct guard_state *state);

@@ -8,6 +8,7 @@
 /* docs/FORMAT, Guard, has the layout of a slot. */
 static const char magic[] = "SAUTIGRD";
 enum { BODY_SIZE = GUARD_SLOT_SIZE - HASH_SIZE, FLAG_STOPPED = 1, FLAG_RENEW = 2 };
+enum { FLAG_DIRECTORY_ENDED = 4, FLAGS = 7 };
 
 static bool is_directory(const char *origin)
 {
@@ -77,7 +78,8 @@ void guard_record_write(const struct guard_record *record, uint8_t ret[GUARD_SLO
 	slot_text(&slot, record->node);
 	put_u64be(slot_room(&slot, 8), record->commit);
 	*slot_room(&slot, 1) =
-		(uint8_t)((record->stopped ? FLAG_STOPPED : 0) | (record->renew ? FLAG_RENEW : 0));
+		(uint8_t)((record->stopped ? FLAG_STOPPED : 0) | (record->renew ? FLAG_RENEW : 0) |
+			  (record->directory_ended ? FLAG_DIRECTORY_ENDED : 0));
 	slot_text(&slot, record->why);
 	slot_text(&slot, record->next.text);
 	*slot_room(&slot, 1) = (uint8_t)record->log_count;
@@ -134,6 +136,7 @@ enum err guard_record_read(struct bytes slot, struct guard_record *ret)
 	flags = cursor_u8(&in);
 	record.stopped = (flags & FLAG_STOPPED) != 0;
 	record.renew = (flags & FLAG_RENEW) != 0;
+	record.directory_ended = (flags & FLAG_DIRECTORY_ENDED) != 0;
 	take_text(&in, record.why, GUARD_WHY_MAX);
 	take_origin(&in, true, &record.next);
 	record.log_count = cursor_u8(&in);
@@ -144,7 +147,7 @@ enum err guard_record_read(struct bytes slot, struct guard_record *ret)
 		record.logs[i].size = cursor_u64be(&in);
 		cursor_copy(&in, record.logs[i].root.b, HASH_SIZE);
 	}
-	if (in.err != OK || (flags & ~(FLAG_STOPPED | FLAG_RENEW)) != 0)
+	if (in.err != OK || (flags & ~FLAGS) != 0)
 		return ERR_CORRUPT;
 	*ret = record;
 	return OK;
@@ -154,6 +157,12 @@ enum err guard_record_read(struct bytes slot, struct guard_record *ret)
 
 static enum guard_verdict judge_absent(const struct guard_facts *facts, struct errctx *why)
 {
+	if (facts->lost) {
+		err_set(why, OK,
+			"its store and its guard are missing, and its keys were used before: what "
+			"it signed is not known here");
+		return GUARD_OTHER;
+	}
 	if (!facts->guarded)
 		return GUARD_NEW;
 	err_set(why, OK,
@@ -192,8 +201,12 @@ static enum guard_verdict judge_logs(
 
 	for (size_t i = 0; i < record->log_count; i++) {
 		struct errctx said = {""};
-		enum guard_verdict verdict = judge_log(record, facts, i, &said);
+		enum guard_verdict verdict;
 
+		/* Given up: the next one has begun. */
+		if (facts->next_begun && !is_directory(record->logs[i].origin.text))
+			continue;
+		verdict = judge_log(record, facts, i, &said);
 		if (verdict > worst) {
 			worst = verdict;
 			*why = said;
@@ -236,7 +249,8 @@ enum guard_verdict guard_judge(
 	if (facts->commit >= record->commit)
 		return GUARD_SAME;
 	err_set(ret_why, OK,
-		"%" PRIu64 " commits of other nodes' logs are missing: older data was put back",
+		"%" PRIu64 " commits are missing, none of them of this node's own log: older data "
+		"was put back",
 		record->commit - facts->commit);
 	return GUARD_ROLLED;
 }

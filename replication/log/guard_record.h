@@ -29,9 +29,10 @@ struct guard_record {
 	 * directory's at headquarters. */
 	size_t log_count;
 	struct guard_log logs[GUARD_LOGS_MAX];
-	struct origin next; /* an epoch that is being opened in place of the own log; "": none */
-	bool stopped;       /* a peer showed another history of the own log */
-	bool renew;         /* the own log is never signed again: `next` takes its place */
+	struct origin next;   /* an epoch that is being opened in place of the own log; "": none */
+	bool stopped;         /* a peer showed another history of the own log */
+	bool renew;           /* the own log is never signed again: `next` takes its place */
+	bool directory_ended; /* nor is the directory's; for good */
 	char why[GUARD_WHY_MAX + 1]; /* it was stopped or is renewed; "" */
 };
 
@@ -48,6 +49,7 @@ enum err guard_record_read(struct bytes slot, struct guard_record *ret) MUST_USE
 /* What a store says of itself when it is opened. */
 struct guard_facts {
 	bool guarded;    /* it has been under a guard before */
+	bool lost;       /* it has no log of this node, whose keys say that there was one */
 	bool backup;     /* it is a restored backup */
 	uint64_t commit; /* its commit number */
 	bool next_begun; /* it has entries of record->next */

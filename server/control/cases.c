@@ -43,9 +43,11 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 	if (message->new_epoch && !may_renew(request))
 		return;
 	ask = ask_vault(request, VAULT_UNLOCK);
-	if (ask != NULL)
+	if (ask != NULL) {
 		ask->renew = message->new_epoch ||
 			     control_runtime(request)->guard_state.verdict == GUARD_OTHER;
+		ask->turn = control_runtime(request)->guard_state.turn;
+	}
 	if (ask != NULL)
 		err = secret_copy(&ask->passphrase, codec_bytes(message->passphrase));
 	wipe(message->passphrase.data, message->passphrase.len);
@@ -109,11 +111,35 @@ static void on_unlocked(void *arg, enum err error, uint64_t index)
 	mem_free(unlocked);
 }
 
+/* What the vault read meanwhile is not the log as it is now: numbers that it would give to new
+ * entries may be taken. */
+static bool unlock_stale(struct control_request *request, struct vault_request *done)
+{
+	struct runtime *rt = control_runtime(request);
+	struct vault_request *ask;
+
+	if (done->keys == NULL || done->turn == rt->guard_state.turn)
+		return false;
+	vault_keys_free(done->keys);
+	done->keys = NULL;
+	ask = vault_request_new(VAULT_LOCK, NULL);
+	if (ask == NULL)
+		runtime_out_of_memory();
+	vault_submit(rt->vault, ask);
+	control_fail(request, ERR_BUSY, 0,
+		"entries of this node's log came back while it was unlocked: unlock again");
+	return true;
+}
+
 static void done_unlock(struct control_request *request, struct vault_request *done)
 {
-	struct unlocked *unlocked = mem_zalloc(sizeof(*unlocked));
+	struct unlocked *unlocked;
 	struct vault_keys *keys = done->keys;
+	struct runtime *rt = control_runtime(request);
 
+	if (unlock_stale(request, done))
+		return;
+	unlocked = mem_zalloc(sizeof(*unlocked));
 	if (unlocked == NULL) {
 		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
 		return;
@@ -122,10 +148,10 @@ static void done_unlock(struct control_request *request, struct vault_request *d
 	if (keys != NULL)
 		memcpy(unlocked->previous, keys->previous_origin, sizeof(unlocked->previous));
 	/* The keystore's log is not the one that the guard knows: it is to be opened. */
-	if (done->renew || unlocked->previous[0] != '\0')
-		control_runtime(request)->guard_state.verdict = GUARD_OTHER;
+	if (keys != NULL && rt->keys == NULL && (done->renew || unlocked->previous[0] != '\0'))
+		rt->guard_state.verdict = GUARD_OTHER;
 	done->keys = NULL;
-	runtime_unlocked(control_runtime(request), keys, on_unlocked, unlocked);
+	runtime_unlocked(rt, keys, on_unlocked, unlocked);
 }
 
 void begin_lock(struct control_request *request)

@@ -192,8 +192,15 @@ static enum err invite_fill(struct invite_work *w, const Sauti__NodeInviteReques
 
 void begin_invite(struct control_request *request, const Sauti__NodeInviteRequest *message)
 {
-	struct invite_work *w = mem_zalloc(sizeof(*w));
+	struct invite_work *w;
 
+	if (control_runtime(request)->guard_state.directory_ended) {
+		control_fail(request, ERR_STALE, 0,
+			"the directory of the network is not continued, so nobody can be admitted: "
+			"see 'sauti status'");
+		return;
+	}
+	w = mem_zalloc(sizeof(*w));
 	if (w == NULL) {
 		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
 		return;

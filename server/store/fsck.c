@@ -35,9 +35,11 @@ struct fsck {
 	struct fsck_result *result;
 	struct store store;
 	struct errctx *ctx;
-	bool quiet;                     /* a round in between: nothing is told */
-	size_t findings;                /* of pages, told */
-	size_t bad_rows;                /* of tables, in this round */
+	bool quiet;      /* a round in between: nothing is told */
+	size_t findings; /* of pages, told */
+	size_t bad_rows; /* of tables, in this round */
+	bool old_format; /* or its upgrade was interrupted: nothing else is judged */
+	bool commits_missing;
 	bool names_bad;                 /* whose it is cannot be read; the configuration says it */
 	size_t nameless;                /* logs without a row in the table of logs */
 	size_t bad_lines, marked_lines; /* in this round; the latter of logs with marks alone */
@@ -184,10 +186,16 @@ static void format_judge(struct fsck *f, struct txn *txn)
 {
 	struct bytes value;
 
-	if (txn_get(txn, DB_META, bytes_str("format"), &value) && value.size == 4 &&
-		get_u32be(value.data) == ENV_FORMAT)
-		return;
-	if (txn->err == OK)
+	bool known = txn_get(txn, DB_META, bytes_str("format"), &value) && value.size == 4;
+	uint32_t format = known ? get_u32be(value.data) : 0;
+
+	f->old_format = known && (format < ENV_FORMAT ||
+					 txn_get(txn, DB_META, bytes_str("migrating"), &value));
+	if (f->old_format)
+		tell(f, true,
+			"it is of an older format, or its upgrade was interrupted: start the node "
+			"once, which brings it up to date; check it then");
+	else if (txn->err == OK && (!known || format != ENV_FORMAT))
 		tell(f, true, "its format version is not %d", (int)ENV_FORMAT);
 }
 
@@ -244,6 +252,8 @@ static void commits_judge(struct fsck *f, struct txn *txn)
 		tell(f, true,
 			"store: it is empty: the node has never been up, or all of it is lost");
 	else if (store_commits(txn, &commits) == OK && commits == 0)
+		f->commits_missing = true;
+	if (f->commits_missing)
 		tell(f, true, "store: the commit number is missing");
 }
 
@@ -348,9 +358,11 @@ static enum err tables_judge(struct fsck *f)
 	enum err err;
 
 	f->bad_rows = 0;
-	f->names_bad = false;
+	f->names_bad = f->commits_missing = false;
 	txn_begin(&txn, f->store.env, TXN_READ);
 	format_judge(f, &txn);
+	if (f->old_format)
+		return txn_finish(&txn, f->ctx);
 	name_judge(f, &txn, "network", f->opts->network);
 	name_judge(f, &txn, "node", f->opts->node);
 	for (size_t i = 0; i < sizeof(checked) / sizeof(checked[0]); i++)
@@ -506,7 +518,10 @@ static enum err check(struct fsck *f)
 	if (!tables_open(f))
 		return OK;
 	TRY(tables_judge(f));
-	result->repairable |= f->bad_rows > 0 || f->names_bad || f->nameless > 0;
+	if (f->old_format)
+		return OK;
+	result->repairable |=
+		f->bad_rows > 0 || f->names_bad || f->commits_missing || f->nameless > 0;
 	TRY(logs_check(f));
 	result->only_marks = f->bad_lines > 0 && f->bad_lines == f->marked_lines;
 	return OK;
@@ -530,6 +545,11 @@ static enum err repair_once(struct fsck *f, bool *ret_changed)
 	if (f->names_bad && changed == 0) {
 		checked_put(&txn, DB_META, bytes_str("network"), bytes_str(f->opts->network));
 		checked_put(&txn, DB_META, bytes_str("node"), bytes_str(f->opts->node));
+		changed++;
+	}
+	/* A number that is too low: the guard then waits until the node has caught up. */
+	if (f->commits_missing && changed == 0) {
+		store_commits_put(&txn, 1);
 		changed++;
 	}
 	/* What a damaged row made look wrong is judged again first. */
@@ -598,6 +618,7 @@ static enum err structure_repair(struct fsck *f, const char *const *tables, size
 		.tables = tables,
 		.table_count = count,
 		.fits = fits,
+		.guarded = tables == store_tables,
 		.progress = on_pages,
 		.arg = f,
 	};

@@ -24,7 +24,11 @@ struct guard {
 	struct guard_record record;
 	bool valid;    /* there is a record */
 	unsigned slot; /* where it stands */
-	bool directory_ok;
+	bool own_held; /* the store's own log is not the one recorded: the record stays as it is */
+	bool directory_ok; /* .. the same of the directory's log, when false */
+	uint64_t missing;  /* commits that the store lacks, until it has caught up */
+	bool backup;       /* the store was restored from one */
+	bool used;
 	enum err failed; /* sticky */
 	uint8_t bytes[GUARD_SLOT_SIZE], on_disk[GUARD_SLOT_SIZE];
 };
@@ -174,6 +178,8 @@ enum err guard_open(const struct guard_opts *opts, struct guard **ret, struct er
 		snprintf(guard->path, size, "%s/guard", opts->path);
 		snprintf(guard->directory.text, sizeof(guard->directory.text), "%s",
 			opts->directory);
+		guard->used = opts->used;
+		guard->directory_ok = true; /* nothing is held before the check */
 		err = file_open(guard, opts->path, ctx);
 	}
 	if (err == OK)
@@ -295,6 +301,42 @@ bool guard_minds(struct guard *guard, const char *origin)
 	return is_own(guard, origin) && record_place(guard, &record, origin) != NULL;
 }
 
+/* Never down. While the store lacks commits, new ones do not stand for them: the distance stays,
+ * until the writer lifts its number over the record's. */
+static void commit_record(struct guard *guard, struct guard_record *record, uint64_t commit)
+{
+	if (commit > record->commit)
+		guard->missing = 0;
+	if (commit + guard->missing > record->commit)
+		record->commit = commit + guard->missing;
+}
+
+/* What comes back from others of a log that is behind does not move the record: it is what they
+ * are judged by. */
+static bool is_held(const struct guard *guard, const char *origin)
+{
+	return strcmp(guard->directory.text, origin) == 0 ? !guard->directory_ok : guard->own_held;
+}
+
+static void checkpoint_record(
+	struct guard *guard, struct guard_record *record, const struct checkpoint *checkpoint)
+{
+	const char *origin = checkpoint->origin.text;
+	struct guard_log *log;
+
+	if (!is_own(guard, origin))
+		return;
+	if (record->next.text[0] != '\0' && strcmp(record->next.text, origin) == 0)
+		guard->own_held = false;
+	if (is_held(guard, origin))
+		return;
+	log = record_place(guard, record, origin);
+	if (log == NULL || checkpoint->size < log->size)
+		return;
+	log->size = checkpoint->size;
+	log->root = checkpoint->root;
+}
+
 enum err guard_committed(struct guard *guard, const struct guard_commit *commit, struct errctx *ctx)
 {
 	struct guard_record record;
@@ -302,21 +344,9 @@ enum err guard_committed(struct guard *guard, const struct guard_commit *commit,
 
 	pthread_mutex_lock(&guard->mutex);
 	record = guard->record;
-	/* Never down: while the store is behind in commits, this is how it is known. */
-	if (commit->commit > record.commit)
-		record.commit = commit->commit;
-	for (size_t i = 0; i < commit->count; i++) {
-		const struct checkpoint *checkpoint = &commit->checkpoints[i];
-		struct guard_log *log;
-
-		if (!is_own(guard, checkpoint->origin.text))
-			continue;
-		log = record_place(guard, &record, checkpoint->origin.text);
-		if (log == NULL || checkpoint->size < log->size)
-			continue;
-		log->size = checkpoint->size;
-		log->root = checkpoint->root;
-	}
+	commit_record(guard, &record, commit->commit);
+	for (size_t i = 0; i < commit->count; i++)
+		checkpoint_record(guard, &record, &commit->checkpoints[i]);
 	err = record_store(guard, &record, ctx);
 	pthread_mutex_unlock(&guard->mutex);
 	return err;
@@ -453,13 +483,20 @@ static enum err own_checkpoints(struct guard *guard, struct store *store,
 	return OK;
 }
 
+static bool goes_on(enum guard_verdict verdict)
+{
+	return verdict == GUARD_NEW || verdict == GUARD_SAME || verdict == GUARD_ROLLED;
+}
+
 /* The own log may be lost, and the directory's whole: it is continued where the guard knows it. */
 static bool directory_judge(
 	const struct guard *guard, const struct guard_facts *facts, enum guard_verdict verdict)
 {
 	const struct guard_record *record = &guard->record;
 
-	if (verdict == GUARD_NEW || verdict == GUARD_SAME || verdict == GUARD_ROLLED)
+	if (record->directory_ended)
+		return false;
+	if (goes_on(verdict))
 		return true;
 	if (!guard->valid || facts->backup || facts->commit > record->commit + 1)
 		return false;
@@ -478,6 +515,11 @@ bool guard_directory_ok(const struct guard *guard)
 	return guard->directory_ok;
 }
 
+bool guard_commits_missing(const struct guard *guard)
+{
+	return guard->missing > 0 || guard->backup;
+}
+
 /* What the store has is what the guard remembers from here on. */
 static enum err take_over(
 	struct guard *guard, struct store *store, uint64_t commit, struct errctx *ctx)
@@ -489,6 +531,20 @@ static enum err take_over(
 	return guard_committed(guard, &taken, ctx);
 }
 
+static enum err own_log_lost(
+	struct guard *guard, struct store *store, bool *ret, struct errctx *ctx)
+{
+	struct checkpoint checkpoints[ADOPT_MAX];
+	size_t count = 0;
+
+	TRY(own_checkpoints(guard, store, checkpoints, &count, ctx));
+	*ret = true;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(checkpoints[i].origin.text, guard->directory.text) != 0)
+			*ret = false;
+	return OK;
+}
+
 enum err guard_check(struct guard *guard, struct store *store, enum guard_verdict *ret,
 	struct errctx *ret_why, struct errctx *ctx)
 {
@@ -496,12 +552,21 @@ enum err guard_check(struct guard *guard, struct store *store, enum guard_verdic
 	enum guard_verdict verdict;
 
 	TRY(facts_collect(&guard->record, store, &facts, ctx));
+	if (guard->used && !guard->valid)
+		TRY(own_log_lost(guard, store, &facts.lost, ctx));
 	verdict = guard_judge(guard->valid ? &guard->record : NULL, &facts, ret_why);
 	guard->directory_ok = directory_judge(guard, &facts, verdict);
-	if (verdict == GUARD_NEW || verdict == GUARD_SAME || verdict == GUARD_ROLLED)
+	guard->own_held = !goes_on(verdict);
+	guard->backup = facts.backup;
+	if (guard->valid && guard->record.commit > facts.commit)
+		guard->missing = guard->record.commit - facts.commit;
+	if (goes_on(verdict))
 		TRY(take_over(guard, store, facts.commit, ctx));
 	else if (verdict == GUARD_OTHER)
 		TRY(guard_renew(guard, ret_why->text, ctx));
+	if (verdict == GUARD_OTHER && guard->directory.text[0] != '\0' && !guard->directory_ok)
+		TRY(record_mark(
+			guard, offsetof(struct guard_record, directory_ended), ret_why->text, ctx));
 	*ret = verdict;
 	return OK;
 }
@@ -512,18 +577,26 @@ enum err guard_recheck(struct guard *guard, struct store *store, enum guard_verd
 	struct guard_record record;
 	struct guard_facts facts;
 	enum guard_verdict verdict;
+	uint64_t commit;
 
 	/* The record first: the store may only be ahead of it then. Its commits were judged at the
 	 * start; what runs since then is this process's own. */
 	if (!guard_get(guard, &record))
 		return ERR_INVALID;
 	TRY(facts_collect(&record, store, &facts, ctx));
+	commit = facts.commit;
 	if (facts.commit > record.commit)
 		facts.commit = record.commit;
 	verdict = guard_judge(&record, &facts, ret_why);
-	if (verdict == GUARD_SAME || verdict == GUARD_ROLLED) {
-		TRY(take_over(guard, store, record.commit, ctx));
-		guard->directory_ok = true;
+	if (goes_on(verdict)) {
+		pthread_mutex_lock(&guard->mutex);
+		guard->own_held = false;
+		guard->directory_ok = !record.directory_ended;
+		pthread_mutex_unlock(&guard->mutex);
+		/* What was committed before that is in the store's heads. */
+		TRY(take_over(guard, store, commit, ctx));
+	} else if (verdict == GUARD_OTHER) {
+		TRY(guard_renew(guard, ret_why->text, ctx));
 	}
 	*ret = verdict;
 	return OK;

@@ -24,6 +24,7 @@ struct guard_opts {
 	const char *path; /* directory; made with mode 0700 when missing, its parent is not */
 	const char *network, *node;
 	const char *directory; /* origin of the directory's log when this node writes it; or "" */
+	bool used;             /* the node's keys have sealed something */
 };
 enum err guard_open(const struct guard_opts *opts, struct guard **ret, struct errctx *ctx) MUST_USE;
 void guard_close(struct guard *guard); /* NULL is fine */
@@ -35,12 +36,16 @@ enum err guard_check(struct guard *guard, struct store *store, enum guard_verdic
 	struct errctx *ret_why, struct errctx *ctx) MUST_USE;
 
 /* While entries of own logs are fetched back: judges again. BEHIND, or another verdict, which is
- * taken over as above; the writer may be running. */
+ * taken over as above; the writer may be running. Before that, what comes back moves nothing in the
+ * record: it is judged by what was signed, not by what a peer shows. */
 enum err guard_recheck(struct guard *guard, struct store *store, enum guard_verdict *ret,
 	struct errctx *ret_why, struct errctx *ctx) MUST_USE;
 
 /* Since the check: may the directory's log be continued? Only where the guard vouches for it. */
 bool guard_directory_ok(const struct guard *guard);
+/* Did the check find that the store was put back, so that logs of others may lack what this node
+ * has cosigned? Whatever the verdict on its own log. */
+bool guard_commits_missing(const struct guard *guard);
 
 /* The record as it counts now. False: there is none. */
 bool guard_get(struct guard *guard, struct guard_record *ret);

@@ -1,4 +1,5 @@
 #include "server/store/rebuild.h"
+#include "server/store/checked.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,14 +77,17 @@ static void on_pages(void *arg, uint64_t pages)
 }
 
 /* What was salvaged may lack it; a table that is not of this format was left out. */
-static void format_put(struct txn *txn)
+static void marks_put(const struct rebuild_opts *opts, struct txn *txn)
 {
+	static const uint8_t yes[] = {1};
 	struct bytes value;
 	uint8_t format[4];
 
 	put_u32be(format, ENV_FORMAT);
 	if (!txn_get(txn, 0, bytes_str("format"), &value))
 		txn_put(txn, 0, bytes_str("format"), BYTES_ARRAY(format));
+	if (opts->guarded && checked_get(txn, 0, bytes_str("guarded"), &value) == ERR_NOTFOUND)
+		checked_put(txn, 0, bytes_str("guarded"), BYTES_ARRAY(yes));
 }
 
 static enum err fill(struct rebuilding *r, const struct env *old)
@@ -94,7 +98,7 @@ static enum err fill(struct rebuilding *r, const struct env *old)
 	tables_make(r);
 	err = lmdb_file_salvage(env_directory(old), &salvage, r->ctx);
 	if (err == OK)
-		format_put(&r->txn);
+		marks_put(r->opts, &r->txn);
 	else
 		txn_fail(&r->txn, err, "%s", err_message(r->ctx, err));
 	return txn_finish(&r->txn, r->ctx);

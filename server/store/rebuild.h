@@ -17,6 +17,7 @@ struct rebuild_opts {
 	size_t table_count;        /* <= ENV_DATABASES */
 	/* May a row be one of this table? It may have come from a page of another one. */
 	bool (*fits)(size_t table, struct bytes key, struct bytes value);
+	bool guarded; /* say that it is under a guard, whatever else is lost */
 	void (*progress)(void *arg, uint64_t pages);
 	void *arg;
 };

@@ -29,8 +29,8 @@
 #include "server/store/internal.h"
 
 enum { GROUP_WRITES = 4096, GROUP_BYTES = 16 * 1024 * 1024 };
-/* Checkpoints of own logs in one group. The engine has one commit of a log on its way at a time. */
-enum { GUARD_CHECKPOINTS = 16 };
+/* Logs that the guard minds: the own one, the one that takes its place, the directory's. */
+enum { GUARD_CHECKPOINTS = 3 };
 
 /* A disk that was full stays so to a probe as long as it has less free than this. */
 #define PROBE_ROOM (UINT64_C(1) << 20)
@@ -322,7 +322,6 @@ static uint64_t commits_known(struct writer *writer, uint64_t commits)
 
 	pthread_mutex_lock(&writer->mutex);
 	caught_up = writer->caught_up;
-	writer->caught_up = false;
 	pthread_mutex_unlock(&writer->mutex);
 	if (caught_up && guard_get(writer->opts.guard, &record) && record.commit > commits)
 		return record.commit;
@@ -363,19 +362,18 @@ static enum err guard_collect(struct writer *writer, const struct list *group, s
 {
 	writer->follow = (struct guard_commit){.checkpoints = writer->checkpoints};
 	for (const struct store_write *write = group->first; write != NULL; write = write->next) {
-		size_t *count = &writer->follow.count;
+		size_t *count = &writer->follow.count, at;
 
 		if (write->result != OK || write->checkpoint.size == 0 ||
 			!guard_minds(writer->opts.guard, write->origin.text))
 			continue;
 		/* Of one log the last counts. */
-		if (*count > 0 && strcmp(writer->checkpoints[*count - 1].origin.text,
-					  write->origin.text) == 0)
-			(*count)--;
-		assert(*count < GUARD_CHECKPOINTS);
-		TRY(checkpoint_peek(
-			buf_bytes(&write->checkpoint), &writer->checkpoints[*count], ctx));
-		(*count)++;
+		for (at = 0; at < *count; at++)
+			if (strcmp(writer->checkpoints[at].origin.text, write->origin.text) == 0)
+				break;
+		assert(at < GUARD_CHECKPOINTS);
+		TRY(checkpoint_peek(buf_bytes(&write->checkpoint), &writer->checkpoints[at], ctx));
+		*count = at == *count ? *count + 1 : *count;
 	}
 	return OK;
 }
@@ -467,6 +465,9 @@ static enum err group_commit(struct writer *writer, struct txn *txn, const struc
 		writer->guarded = true;
 		writer->follow.commit = commit;
 		err = writer->broken = guard_committed(writer->opts.guard, &writer->follow, said);
+		pthread_mutex_lock(&writer->mutex);
+		writer->caught_up = false;
+		pthread_mutex_unlock(&writer->mutex);
 		if (err != OK)
 			txn->trouble = TROUBLE_RESTART;
 	}
@@ -530,6 +531,8 @@ static bool probe(struct writer *writer, bool full)
 		txn_fail(&txn, ERR_FULL, "the disk has %" PRIu64 " bytes free", room.disk_bytes);
 		txn.trouble = TROUBLE_DISK_FULL;
 	}
+	if (writer->opts.guard != NULL)
+		marks_put(writer, &txn, &nothing);
 	err = group_commit(writer, &txn, &nothing, commit_count(writer, &txn), &said);
 	if (err != OK && txn.trouble == TROUBLE_NONE)
 		return false;

@@ -93,6 +93,7 @@ struct vault_request {
 	struct buf lines;         /* JSON lines; wiped by the vault */
 	bool dry_run;
 	bool renew;             /* UNLOCK: the own log is never signed again */
+	uint64_t turn;          /* .. of the guard's state, when it was asked for */
 	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
 	char officer[65];       /* recorded_by where it is absent */
 	char name[LIMIT_NODE_NAME + 100]; /* of a case: code or reference */

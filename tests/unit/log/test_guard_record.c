@@ -233,6 +233,19 @@ static void test_never_again(void **state)
 	facts.next_begun = true;
 	facts.commit = 101;
 	judged(&record, &facts, GUARD_SAME, "");
+	/* Whatever was lost of the one that was given up; the directory's is judged as ever. */
+	facts.logs[0].size = 1;
+	judged(&record, &facts, GUARD_SAME, "");
+	facts.logs[1].size = 0;
+	judged(&record, &facts, GUARD_BEHIND, DIRECTORY);
+}
+
+/* No guard, no log, but keys that were used. */
+static void test_lost(void **state)
+{
+	struct guard_facts facts = {.lost = true};
+
+	judged(NULL, &facts, GUARD_OTHER, "keys were used before");
 }
 
 static void test_stopped(void **state)
@@ -260,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_every_bit),
 		cmocka_unit_test(test_newer),
+		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_go_on),
 		cmocka_unit_test(test_behind),
 		cmocka_unit_test(test_never_again),

@@ -477,6 +477,20 @@ static void test_tiles_are_rebuilt(void **state)
 	assert_int_equal(f->result.logs_bad, 1);
 }
 
+/* A store that waits for its upgrade is neither judged nor changed. */
+static void test_old_format(void **state)
+{
+	struct fixture *f = *state;
+	struct store_key key = {.b = "format", .size = 6};
+
+	raw_put(f, DB_META, key, bytes_make((uint8_t[4]){0}, 4));
+	damaged(f, "older format");
+	assert_int_equal(f->bad_lines, 1);
+	repair(f);
+	assert_false(f->result.clean || f->result.repaired);
+	assert_int_equal(f->bad_lines, 1);
+}
+
 /* An entry here, a leaf hash there, in one tile and in others: each is told apart. */
 static void test_entries_and_tiles(void **state)
 {
@@ -1049,6 +1063,7 @@ int main(void)
 		T(test_mark_and_heal),
 		T(test_first_entry),
 		T(test_tiles_are_rebuilt),
+		T(test_old_format),
 		T(test_entries_and_tiles),
 		T(test_neither_fits),
 		T(test_tail_of_own),

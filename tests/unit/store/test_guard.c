@@ -9,6 +9,8 @@
 
 #include "base/alloc.h"
 
+#define DIRECTORY_OF_NETWORK NETWORK "/directory/1-0102030405060708"
+
 struct fixture {
 	struct bench *bench;
 	struct guard *guard;
@@ -399,6 +401,114 @@ static void test_recheck(void **state)
 	tlog_release(&log);
 }
 
+/* A peer that shows another history of the log does not make the guard forget what was signed. */
+static void test_other_history_comes_back(void **state)
+{
+	struct fixture *f = *state;
+	struct errctx why, ctx = {""};
+	enum guard_verdict verdict;
+	struct guard_record record;
+	struct store_write *write;
+	struct tlog log;
+
+	tlog_init(&log, 1);
+	begin(f);
+	tlog_append(f->bench, &log, 2);
+	write = tlog_write(&log, 8);
+	guard_get(f->guard, &record);
+	struct checkpoint signed_one = {.origin = log.origin, .size = 9, .root = log.roots[1]};
+	struct guard_commit commit = {
+		.commit = record.commit, .checkpoints = &signed_one, .count = 1};
+
+	assert_ok(guard_committed(f->guard, &commit, NULL));
+	end(f);
+	assert_int_equal(begin(f), GUARD_BEHIND);
+	assert_ok(bench_write(f->bench, write));
+	guard_get(f->guard, &record);
+	assert_int_equal(guard_record_own(&record)->size, 9);
+	assert_memory_equal(guard_record_own(&record)->root.b, log.roots[1].b, HASH_SIZE);
+	assert_ok(guard_recheck(f->guard, f->bench->store, &verdict, &why, &ctx));
+	assert_int_equal(verdict, GUARD_OTHER);
+	end(f);
+	assert_int_equal(begin(f), GUARD_OTHER);
+	tlog_release(&log);
+}
+
+/* New commits do not stand for those that are missing. */
+static void test_commits_missing(void **state)
+{
+	struct fixture *f = *state;
+	struct guard_record record;
+	struct tlog log;
+
+	tlog_init(&log, 1);
+	begin(f);
+	tlog_append(f->bench, &log, 1);
+	guard_get(f->guard, &record);
+	struct guard_commit ahead = {.commit = record.commit + 3};
+
+	assert_ok(guard_committed(f->guard, &ahead, NULL));
+	end(f);
+	assert_int_equal(begin(f), GUARD_ROLLED);
+	assert_true(guard_commits_missing(f->guard));
+	for (unsigned i = 0; i < 5; i++)
+		tlog_append(f->bench, &log, 1);
+	end(f);
+	assert_int_equal(begin(f), GUARD_ROLLED);
+	writer_caught_up(f->bench->writer);
+	tlog_append(f->bench, &log, 1);
+	end(f);
+	assert_int_equal(begin(f), GUARD_SAME);
+	assert_false(guard_commits_missing(f->guard));
+	tlog_release(&log);
+}
+
+/* Store and guard are gone, the keys are not. */
+static void test_keys_were_used(void **state)
+{
+	struct fixture *f = *state;
+	struct guard_opts opts = guard_opts_of(f, NODE);
+	struct errctx ctx = {""}, why = {""};
+	enum guard_verdict verdict;
+
+	opts.used = true;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_ok(guard_open(&opts, &f->guard, &ctx));
+		assert_ok(guard_check(f->guard, f->bench->store, &verdict, &why, &ctx));
+		assert_int_equal(verdict, GUARD_OTHER);
+		guard_close(f->guard);
+	}
+	f->guard = NULL;
+}
+
+/* Headquarters: what is once not known of the directory is never known again. */
+static void test_directory_ended(void **state)
+{
+	struct fixture *f = *state;
+	struct guard_opts opts = guard_opts_of(f, NODE);
+	struct errctx ctx = {""}, why = {""};
+	struct guard_record record;
+	enum guard_verdict verdict;
+	struct tlog log;
+
+	tlog_init(&log, 1);
+	opts.directory = DIRECTORY_OF_NETWORK;
+	begin(f);
+	tlog_append(f->bench, &log, 1);
+	end(f);
+	assert_int_equal(unlink(f->file), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_ok(guard_open(&opts, &f->guard, &ctx));
+		assert_ok(guard_check(f->guard, f->bench->store, &verdict, &why, &ctx));
+		assert_int_equal(verdict, GUARD_OTHER);
+		assert_false(guard_directory_ok(f->guard));
+		assert_true(guard_get(f->guard, &record) && record.directory_ended);
+		guard_close(f->guard);
+	}
+	f->guard = NULL;
+	tlog_release(&log);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -415,6 +525,10 @@ int main(void)
 		TEST(test_next_one_ahead),
 		TEST(test_stop),
 		TEST(test_recheck),
+		TEST(test_other_history_comes_back),
+		TEST(test_commits_missing),
+		TEST(test_keys_were_used),
+		TEST(test_directory_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
