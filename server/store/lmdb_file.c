@@ -944,6 +944,11 @@ enum err lmdb_file_salvage(int directory, const struct lmdb_salvage *salvage, st
 	w->whole = (page_number)(heads.file_size / w->page_size);
 	w->pages = w->whole; /* what is behind the file's end cannot be had */
 	w->map_size = w->whole * w->page_size;
+	if (w->whole == 0) {
+		close(fd);
+		return err_set(ctx, ERR_CORRUPT, "%s is cut short: nothing of it can be read",
+			LMDB_FILE_NAME);
+	}
 	map = mmap(NULL, w->map_size, PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
 	if (map == MAP_FAILED)

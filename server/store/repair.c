@@ -24,14 +24,30 @@ static bool row_mend(struct bytes key, struct buf *row)
 	return false;
 }
 
+/* The same of the key: the check is over it too. */
+static bool key_mend(struct buf *key, struct bytes row)
+{
+	struct bytes value;
+
+	for (size_t bit = 0; bit < 8 * key->size; bit++) {
+		key->data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+		if (checked_open(buf_bytes(key), row, &value) == OK)
+			return true;
+		key->data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+	}
+	return false;
+}
+
 /* "format" carries no check: its own reader judges it. */
 static bool row_is_checked(unsigned slot, struct bytes key)
 {
 	return slot != DB_META || !bytes_equal_str(key, "format");
 }
 
-/* The next row behind `after` whose check is wrong and can be mended, mended. */
-static bool row_find(struct txn *txn, unsigned slot, struct buf *after, struct buf *row)
+/* The next row behind `after` whose check is wrong and can be mended, mended: its key, and the row.
+ * `after` becomes the key as it stands. */
+static bool row_find(
+	struct txn *txn, unsigned slot, struct buf *after, struct buf *key, struct buf *row)
 {
 	struct bytes start = buf_bytes(after), value;
 	struct range range;
@@ -44,7 +60,10 @@ static bool row_find(struct txn *txn, unsigned slot, struct buf *after, struct b
 			continue;
 		buf_clear(row);
 		buf_put(row, range.value);
-		if (row->err == OK && row_mend(range.key, row)) {
+		buf_clear(key);
+		buf_put(key, range.key);
+		if (row->err == OK && key->err == OK &&
+			(row_mend(range.key, row) || key_mend(key, range.value))) {
 			buf_clear(after);
 			buf_put(after, range.key);
 			found = true;
@@ -57,14 +76,22 @@ static bool row_find(struct txn *txn, unsigned slot, struct buf *after, struct b
 
 size_t repair_rows(struct txn *txn, unsigned slot)
 {
+	CLEANUP(buf_release) struct buf found;
 	CLEANUP(buf_release) struct buf key;
 	CLEANUP(buf_release) struct buf row;
+	struct bytes other;
 	size_t count = 0;
 
+	buf_init(&found, KEY_MAX);
 	buf_init(&key, KEY_MAX);
 	buf_init(&row, 2 * LIMIT_NOTE_SIZE);
-	while (txn->err == OK && row_find(txn, slot, &key, &row)) {
-		txn_put(txn, slot, buf_bytes(&key), buf_bytes(&row));
+	while (txn->err == OK && row_find(txn, slot, &found, &key, &row)) {
+		bool moved = !bytes_equal(buf_bytes(&found), buf_bytes(&key));
+
+		if (moved)
+			txn_delete(txn, slot, buf_bytes(&found));
+		if (!moved || !txn_get(txn, slot, buf_bytes(&key), &other))
+			txn_put(txn, slot, buf_bytes(&key), buf_bytes(&row));
 		count++;
 	}
 	return count;

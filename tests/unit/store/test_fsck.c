@@ -477,6 +477,25 @@ static void test_tiles_are_rebuilt(void **state)
 	assert_int_equal(f->result.logs_bad, 1);
 }
 
+/* One bit of a row's key: it is found under its name again. */
+static void test_row_key(void **state)
+{
+	struct fixture *f = *state;
+	struct store_key right = {.b = "commits", .size = 7}, wrong = {.b = "cnmmits", .size = 7};
+	struct buf before, after;
+
+	raw_get(f, DB_META, store_key_bytes(&right), &before);
+	raw_put(f, DB_META, wrong, buf_bytes(&before));
+	raw_delete(f, DB_META, right);
+	damaged(f, "cnmmits");
+	repair(f);
+	assert_true(f->result.clean);
+	raw_get(f, DB_META, store_key_bytes(&right), &after);
+	assert_true(bytes_equal(buf_bytes(&before), buf_bytes(&after)));
+	buf_release(&before);
+	buf_release(&after);
+}
+
 /* A store that waits for its upgrade is neither judged nor changed. */
 static void test_old_format(void **state)
 {
@@ -1064,6 +1083,7 @@ int main(void)
 		T(test_first_entry),
 		T(test_tiles_are_rebuilt),
 		T(test_old_format),
+		T(test_row_key),
 		T(test_entries_and_tiles),
 		T(test_neither_fits),
 		T(test_tail_of_own),
