@@ -105,7 +105,7 @@ static void report_guard(const struct runtime *rt)
 		break;
 	case GUARD_ROLLED:
 		log_line(LOG_WARNING,
-			"guard: %s: they are fetched again; nothing is cosigned before", why);
+			"guard: %s; what is missing is fetched again, and cosigned only then", why);
 		break;
 	case GUARD_BEHIND:
 	case GUARD_STOPPED:

@@ -249,8 +249,8 @@ enum guard_verdict guard_judge(
 	if (facts->commit >= record->commit)
 		return GUARD_SAME;
 	err_set(ret_why, OK,
-		"%" PRIu64 " commits are missing, none of them of this node's own log: older data "
-		"was put back",
+		"this node's own log is whole, but the store had %" PRIu64
+		" commits more: older data was put back",
 		record->commit - facts->commit);
 	return GUARD_ROLLED;
 }
