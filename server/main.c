@@ -10,7 +10,7 @@
 
 #include "cases/json_memory.h"
 #include "server/backup/offline.h"
-#include "server/fsck.h"
+#include "server/fsck/command.h"
 #include "server/internal.h"
 #include "server/log.h"
 

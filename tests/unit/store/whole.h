@@ -6,7 +6,7 @@
 #ifndef TESTS_UNIT_STORE_WHOLE_H
 #define TESTS_UNIT_STORE_WHOLE_H
 
-#include "server/store/fsck.h"
+#include "server/fsck/check.h"
 #include "support.h"
 
 enum { WHOLE_DIRECTORY, WHOLE_OFFICE, WHOLE_LOGS };

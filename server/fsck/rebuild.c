@@ -1,4 +1,4 @@
-#include "server/store/rebuild.h"
+#include "server/fsck/rebuild.h"
 #include "server/store/checked.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /*
- * fsck_log: the judgement over one log of a store that is at rest: its tree, its checkpoint, its
+ * check_log: the judgement over one log of a store that is at rest: its tree, its checkpoint, its
  * cosignatures, its index. Found here, told and repaired elsewhere (fsck.h, repair.h).
  */
-#ifndef SERVER_STORE_FSCK_LOG_H
-#define SERVER_STORE_FSCK_LOG_H
+#ifndef SERVER_FSCK_CHECK_LOG_H
+#define SERVER_FSCK_CHECK_LOG_H
 
 #include "certs/directory.h"
 #include "server/store/damage.h"

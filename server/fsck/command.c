@@ -1,4 +1,4 @@
-#include "server/fsck.h"
+#include "server/fsck/command.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -10,7 +10,7 @@
 #include "base/crypto.h"
 #include "node/config.h"
 #include "node/genesis.h"
-#include "server/store/fsck.h"
+#include "server/fsck/check.h"
 #include "server/watch.h"
 
 /* A page walk and the hashing of a slice give signs of life every few megabytes; a repair's commit

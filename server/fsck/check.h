@@ -1,14 +1,14 @@
 /*
- * fsck: the check of a node's store that is at rest, and its repair (docs/OPERATIONS).
+ * check: the check of a node's store that is at rest, and its repair (docs/OPERATIONS).
  *
  * Runs in a process of its own: what this program knows of LMDB's layout is checked first
  * (lmdb_file.h), but LMDB reads the file then, and what it does on damage that nobody foresaw is
- * its own affair. server/fsck.c watches the process.
+ * its own affair. server/fsck/command.c watches the process.
  *
  * Without `repair` nothing is written, and nothing made. It goes on behind what it finds.
  */
-#ifndef SERVER_STORE_FSCK_H
-#define SERVER_STORE_FSCK_H
+#ifndef SERVER_FSCK_CHECK_H
+#define SERVER_FSCK_CHECK_H
 
 #include "certs/directory.h"
 #include "replication/log/checkpoint.h"

@@ -6,8 +6,8 @@
  * one by one rename; the old one stays as `data.mdb.damaged`. What is interrupted is begun anew. It
  * takes as much room on the disk again.
  */
-#ifndef SERVER_STORE_REBUILD_H
-#define SERVER_STORE_REBUILD_H
+#ifndef SERVER_FSCK_REBUILD_H
+#define SERVER_FSCK_REBUILD_H
 
 #include "server/store/env.h"
 

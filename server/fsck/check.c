@@ -12,7 +12,7 @@
  * 5 may be interrupted anywhere and begun again: each transaction makes the store better, and what
  * it changes is derived, a mark, or a replica's unsigned tail.
  */
-#include "server/store/fsck.h"
+#include "server/fsck/check.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -20,10 +20,10 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "server/store/fsck_log.h"
+#include "server/fsck/check_log.h"
+#include "server/fsck/rebuild.h"
+#include "server/fsck/repair.h"
 #include "server/store/indexer.h"
-#include "server/store/rebuild.h"
-#include "server/store/repair.h"
 
 enum { ROUNDS_MAX = 4 };
 

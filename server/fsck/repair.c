@@ -1,4 +1,4 @@
-#include "server/store/repair.h"
+#include "server/fsck/repair.h"
 
 #include "server/store/index.h"
 

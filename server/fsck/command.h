@@ -1,9 +1,9 @@
 /*
- * fsck: `sautid --fsck`: the check of a stopped node's directory, in a child process, and what a
- * person is told (docs/man/sautid.8). The check itself is store/fsck.h.
+ * command: `sautid --fsck`: the check of a stopped node's directory, in a child process, and what a
+ * person is told (docs/man/sautid.8). The check itself is check.h.
  */
-#ifndef SERVER_FSCK_H
-#define SERVER_FSCK_H
+#ifndef SERVER_FSCK_COMMAND_H
+#define SERVER_FSCK_COMMAND_H
 
 #include <stdbool.h>
 

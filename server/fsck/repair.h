@@ -12,10 +12,10 @@
  *	  from the entries, without a checkpoint: its peers have one. An own log's needs its key
  *	- a cosignature that does not verify is dropped: its mirror sends it again
  */
-#ifndef SERVER_STORE_REPAIR_H
-#define SERVER_STORE_REPAIR_H
+#ifndef SERVER_FSCK_REPAIR_H
+#define SERVER_FSCK_REPAIR_H
 
-#include "server/store/fsck_log.h"
+#include "server/fsck/check_log.h"
 
 bool repair_log_can(const struct log_report *report);
 /* What fails sticks in txn. */

@@ -1,4 +1,4 @@
-#include "server/store/fsck_log.h"
+#include "server/fsck/check_log.h"
 
 #include <inttypes.h>
 #include <pthread.h>
