@@ -1,6 +1,6 @@
 /*
  * check_log: the judgement over one log of a store that is at rest: its tree, its checkpoint, its
- * cosignatures, its index. Found here, told and repaired elsewhere (fsck.h, repair.h).
+ * cosignatures, its index. Found here, told and repaired elsewhere (check.h, repair.h).
  */
 #ifndef SERVER_FSCK_CHECK_LOG_H
 #define SERVER_FSCK_CHECK_LOG_H
