@@ -966,7 +966,7 @@ static void test_stop(void **state)
 
 	unlock(f);
 	sealed = seal(f, OPEN_1);
-	queued = submit(f, seal_request(CONTACT_1, false));
+	queued = submit(f, request_new(VAULT_RESEAL)); /* waits for the end of what is sealed */
 	vault_stop(f->vault);
 	late = submit(f, request_new(VAULT_LIST));
 	collect(f);
