@@ -72,8 +72,8 @@ class Fsck(unittest.TestCase):
     def guard(node):
         return node.dir.with_name(node.dir.name + ".guard")
 
-    def fsck(self, node, *args, program=BUILD / "sautid", **kwargs):
-        return subprocess.run([program, "--fsck", *args, "--dir", node.dir],
+    def fsck(self, node, *args, program=None, **kwargs):
+        return subprocess.run([program or BUILD / "sautid", "--fsck", *args, "--dir", node.dir],
                               capture_output=True, text=True, timeout=120, check=False, **kwargs)
 
     def says(self, node, status, *words, args=()):
