@@ -1062,7 +1062,7 @@ static struct guard *guarded(struct fixture *f, enum guard_verdict expected)
 	char path[300];
 	struct guard_opts opts = {.path = path, .network = NETWORK, .node = NODE, .directory = ""};
 	struct errctx ctx = {""}, why = {""};
-	enum guard_verdict verdict;
+	enum guard_verdict verdict = GUARD_NEW;
 	struct guard *guard;
 
 	snprintf(path, sizeof(path), "%s/guard", f->bench->place.directory);
