@@ -368,8 +368,7 @@ static enum err look_for_damage(struct runtime *rt, struct errctx *ctx)
 		rt->damaged = true;
 		snprintf(rt->alarm, sizeof(rt->alarm),
 			"%llu entries are damaged and to be fetched again, the first %llu of '%s'; "
-			"they "
-			"are not given out",
+			"they are not given out",
 			(unsigned long long)entries, (unsigned long long)list[0].index,
 			list[0].origin.text);
 		log_line(LOG_ALARM, "%s", rt->alarm);

@@ -119,18 +119,18 @@ static void all_there(struct runtime *rt)
 }
 
 /* A log of this node that is newer than the one it writes is another machine's. */
-static void elsewhere_find(struct runtime *rt, const struct origin_parts *seen)
+static void elsewhere_find(
+	struct runtime *rt, const struct origin *origin, const struct origin_parts *seen)
 {
 	struct guard_state *state = &rt->guard_state;
 	struct origin_parts own;
 
-	if (state->elsewhere[0] != '\0' ||
+	if (state->elsewhere[0] != '\0' || strcmp(origin->text, rt->keys->log_origin) == 0 ||
 		origin_parse(bytes_str(rt->keys->log_origin), NULL, &own) != OK ||
 		seen->counter < own.counter)
 		return;
-	snprintf(state->elsewhere, sizeof(state->elsewhere), "%.*s/%u", BYTES_FMT(seen->node),
-		(unsigned)seen->counter);
-	log_line(LOG_ALARM, "another machine writes log %s of this node", state->elsewhere);
+	snprintf(state->elsewhere, sizeof(state->elsewhere), "%s", origin->text);
+	log_line(LOG_ALARM, "another machine writes log '%s' of this node", state->elsewhere);
 }
 
 void runtime_entries_returned(struct runtime *rt, const struct store_write *write)
@@ -146,7 +146,7 @@ void runtime_entries_returned(struct runtime *rt, const struct store_write *writ
 		log.own)
 		return;
 	rt->guard_state.returned += write->entries->count;
-	elsewhere_find(rt, &parts);
+	elsewhere_find(rt, &write->origin, &parts);
 }
 
 void runtime_guard_written(struct runtime *rt)

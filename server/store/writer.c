@@ -55,6 +55,7 @@ struct writer {
 
 	/* The thread's own. */
 	bool guarded;    /* the store says that it is under a guard */
+	bool lifting;    /* the commit under way is the one after caught_up */
 	enum err broken; /* the guard could not be written */
 	struct checkpoint checkpoints[GUARD_CHECKPOINTS];
 	struct guard_commit follow; /* of the group under way */
@@ -318,12 +319,11 @@ static void write_put(struct writer *writer, struct txn *txn, struct log_row *ro
 static uint64_t commits_known(struct writer *writer, uint64_t commits)
 {
 	struct guard_record record;
-	bool caught_up;
 
 	pthread_mutex_lock(&writer->mutex);
-	caught_up = writer->caught_up;
+	writer->lifting = writer->caught_up;
 	pthread_mutex_unlock(&writer->mutex);
-	if (caught_up && guard_get(writer->opts.guard, &record) && record.commit > commits)
+	if (writer->lifting && guard_get(writer->opts.guard, &record) && record.commit > commits)
 		return record.commit;
 	return commits;
 }
@@ -465,9 +465,11 @@ static enum err group_commit(struct writer *writer, struct txn *txn, const struc
 		writer->guarded = true;
 		writer->follow.commit = commit;
 		err = writer->broken = guard_committed(writer->opts.guard, &writer->follow, said);
-		pthread_mutex_lock(&writer->mutex);
-		writer->caught_up = false;
-		pthread_mutex_unlock(&writer->mutex);
+		if (writer->lifting) {
+			pthread_mutex_lock(&writer->mutex);
+			writer->caught_up = false;
+			pthread_mutex_unlock(&writer->mutex);
+		}
 		if (err != OK)
 			txn->trouble = TROUBLE_RESTART;
 	}

@@ -138,8 +138,13 @@ class Starts(Guarded):
         origin = self.office.own()["origin"]
         self.office.stop()
         self.put_back(self.office, old)
-        self.office.start(unlock=False)
+        # Unlocked while they come back: it is locked then, and nobody else is suspected.
+        self.hq.stop()
+        self.office.start()
+        self.hq.start()
         wait_for("the own entries", lambda: self.guard(self.office)["writable"])
+        self.assertNotIn("another machine", self.office.log)
+        self.assertTrue(self.office.json("status")["locked"])
         self.office.unlock()
         third = self.record(2)
         self.assertEqual(self.office.own()["origin"], origin)
@@ -340,10 +345,17 @@ class Starts(Guarded):
         self.assertTrue(answer["previous_log"])
         self.shows(self.office, *first)
         self.record(1)
+        wait_for("its log at headquarters",
+                 lambda: self.hq.logs().get(answer["log"], {}).get("size") ==
+                 self.office.logs()[answer["log"]]["size"])
         self.office.stop()
         self.office.dir = original
+        self.hq.stop()
         self.office.start()
         self.assertEqual(self.guard(self.office)["verdict"], "same")
+        self.hq.start()
+        wait_for("the suspicion",
+                 lambda: "Another machine" in (self.guard(self.office)["todo"] or ""))
         self.shows(self.office, *second)
         self.record(1)
         self.whole(self.office, self.hq)

@@ -371,28 +371,39 @@ static void test_stop(void **state)
 	tlog_release(&log);
 }
 
+/* A store of two entries, whose guard remembers `size` with the root of the first `root` ones. It
+ * is open; the eight entries that follow are returned. */
+static struct store_write *behind_at(
+	struct fixture *f, struct tlog *log, uint64_t size, uint64_t root)
+{
+	struct checkpoint checkpoint = {.origin = log->origin, .size = size};
+	struct guard_commit commit = {.checkpoints = &checkpoint, .count = 1};
+	struct guard_record record;
+	struct store_write *write;
+
+	begin(f);
+	tlog_append(f->bench, log, 2);
+	write = tlog_write(log, 8);
+	assert_true(guard_get(f->guard, &record));
+	commit.commit = record.commit;
+	checkpoint.root = log->roots[root];
+	assert_ok(guard_committed(f->guard, &commit, NULL));
+	end(f);
+	assert_int_equal(begin(f), GUARD_BEHIND);
+	return write;
+}
+
 /* Entries that were lost come back: judged again, the log is whole. */
 static void test_recheck(void **state)
 {
 	struct fixture *f = *state;
 	struct errctx why, ctx = {""};
 	enum guard_verdict verdict;
-	struct guard_record record;
 	struct store_write *write;
 	struct tlog log;
 
 	tlog_init(&log, 1);
-	begin(f);
-	tlog_append(f->bench, &log, 2);
-	/* As if ten had been signed. */
-	write = tlog_write(&log, 8);
-	guard_get(f->guard, &record);
-	struct checkpoint ten = {.origin = log.origin, .size = 10, .root = log.roots[10]};
-	struct guard_commit commit = {.commit = record.commit, .checkpoints = &ten, .count = 1};
-
-	assert_ok(guard_committed(f->guard, &commit, NULL));
-	end(f);
-	assert_int_equal(begin(f), GUARD_BEHIND);
+	write = behind_at(f, &log, 10, 10);
 	assert_ok(guard_recheck(f->guard, f->bench->store, &verdict, &why, &ctx));
 	assert_int_equal(verdict, GUARD_BEHIND);
 	assert_ok(bench_write(f->bench, write));
@@ -412,17 +423,7 @@ static void test_other_history_comes_back(void **state)
 	struct tlog log;
 
 	tlog_init(&log, 1);
-	begin(f);
-	tlog_append(f->bench, &log, 2);
-	write = tlog_write(&log, 8);
-	guard_get(f->guard, &record);
-	struct checkpoint signed_one = {.origin = log.origin, .size = 9, .root = log.roots[1]};
-	struct guard_commit commit = {
-		.commit = record.commit, .checkpoints = &signed_one, .count = 1};
-
-	assert_ok(guard_committed(f->guard, &commit, NULL));
-	end(f);
-	assert_int_equal(begin(f), GUARD_BEHIND);
+	write = behind_at(f, &log, 9, 1); /* of another history */
 	assert_ok(bench_write(f->bench, write));
 	guard_get(f->guard, &record);
 	assert_int_equal(guard_record_own(&record)->size, 9);
