@@ -1,29 +1,47 @@
 /*
- * sim --seed N [--quiet]       one seed, told in sentences
- * sim --seeds FIRST COUNT      many; prints the line that replays each red one
+ * The command line; see usage().
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "tests/sim/world.h"
 
+struct options {
+	const char *program;
+	uint64_t first, count;
+	bool story; /* one seed, told */
+	bool quiet; /* no story after all; of many, only what is red */
+};
+
 static int usage(void)
 {
-	fprintf(stderr, "usage: sim --seed N [--quiet] | sim --seeds FIRST COUNT\n");
+	fputs("usage: sim --seed N          one seed, told in sentences\n"
+	      "       sim --seeds FIRST N   N seeds; prints the line that replays each red one\n"
+	      "       sim --fresh N         N seeds that the clock chooses\n"
+	      "options: --quiet             no story\n",
+		stderr);
 	return 2;
 }
 
-static bool run(const char *program, uint64_t seed, bool trace, struct world *total)
+static void replay_line(const struct options *options, uint64_t seed)
+{
+	printf("  replay: %s --seed %llu\n", options->program, (unsigned long long)seed);
+}
+
+static bool run(const struct options *options, uint64_t seed, struct world *total)
 {
 	static struct world world;
-	bool good = world_run(&world, seed, trace);
+	bool story = options->story && !options->quiet;
+	bool good = world_run(&world, seed, story);
 
-	if (!good)
-		printf("RED seed %llu: %s\n  replay: %s --seed %llu\n", (unsigned long long)seed,
-			world.failure, program, (unsigned long long)seed);
-	else if (trace)
+	if (!good) {
+		printf("RED seed %llu: %s\n", (unsigned long long)seed, world.failure);
+		replay_line(options, seed);
+	} else if (story) {
 		printf("seed %llu is green: %llu steps, %llu frames, %.0f s of simulated time\n",
 			(unsigned long long)seed, (unsigned long long)world.steps,
 			(unsigned long long)world.frames, (double)world.now_ms / 1000);
+	}
 	total->steps += world.steps;
 	total->frames += world.frames;
 	total->crashes += world.crashes;
@@ -33,41 +51,89 @@ static bool run(const char *program, uint64_t seed, bool trace, struct world *to
 	total->entries_sent += world.entries_sent;
 	total->entries_needed += world.entries_needed;
 	world_release(&world);
+	fflush(stdout);
 	return good;
 }
 
-static int many(const char *program, uint64_t first, uint64_t count)
+static int many(const struct options *options)
 {
 	static struct world total;
 	uint64_t red = 0;
 
-	for (uint64_t i = 0; i < count; i++)
-		red += !run(program, first + i, false, &total);
-	printf("%llu seeds, %llu red; %llu steps, %llu frames, %llu crashes, %llu cuts, "
-	       "%llu frames changed on the way, %llu by a hostile node; %llu entries sent for %llu "
-	       "written\n",
-		(unsigned long long)count, (unsigned long long)red, (unsigned long long)total.steps,
-		(unsigned long long)total.frames, (unsigned long long)total.crashes,
-		(unsigned long long)total.cuts, (unsigned long long)total.corrupted,
-		(unsigned long long)total.forged, (unsigned long long)total.entries_sent,
-		(unsigned long long)total.entries_needed);
+	for (uint64_t i = 0; i < options->count; i++)
+		red += !run(options, options->first + i, &total);
+	printf("seeds %llu to %llu: %llu seeds, %llu red; %llu steps, %llu frames, %llu crashes, "
+	       "%llu cuts, %llu frames changed on the way, %llu by a hostile node; %llu entries "
+	       "sent for %llu written\n",
+		(unsigned long long)options->first,
+		(unsigned long long)(options->first + options->count - 1),
+		(unsigned long long)options->count, (unsigned long long)red,
+		(unsigned long long)total.steps, (unsigned long long)total.frames,
+		(unsigned long long)total.crashes, (unsigned long long)total.cuts,
+		(unsigned long long)total.corrupted, (unsigned long long)total.forged,
+		(unsigned long long)total.entries_sent, (unsigned long long)total.entries_needed);
 	return red == 0 ? 0 : 1;
+}
+
+static bool number(const char *text, uint64_t *ret)
+{
+	char *end;
+
+	if (text == NULL || *text < '0' || *text > '9')
+		return false;
+	*ret = strtoull(text, &end, 10);
+	return *end == '\0';
+}
+
+/* The arguments that the option takes from argv[at] on, itself included; 0: it is wrong. */
+static int parse_one(struct options *options, char **argv)
+{
+	if (strcmp(argv[0], "--seed") == 0 && number(argv[1], &options->first)) {
+		options->count = 1;
+		options->story = true;
+		return 2;
+	}
+	if (strcmp(argv[0], "--seeds") == 0 && number(argv[1], &options->first) &&
+		number(argv[2], &options->count))
+		return 3;
+	if (strcmp(argv[0], "--fresh") == 0 && number(argv[1], &options->count)) {
+		options->first = (uint64_t)time(NULL) % 1000000000 * 1000;
+		return 2;
+	}
+	if (strcmp(argv[0], "--quiet") == 0) {
+		options->quiet = true;
+		return 1;
+	}
+	return 0;
+}
+
+static bool parse(struct options *options, char **argv)
+{
+	options->program = *argv++;
+	while (*argv != NULL) {
+		int taken = parse_one(options, argv);
+
+		if (taken == 0)
+			return false;
+		argv += taken;
+	}
+	return options->count > 0;
 }
 
 int main(int argc, char **argv)
 {
 	static struct world total;
-	bool quiet = argc == 4 && strcmp(argv[3], "--quiet") == 0;
-	int status = 2;
+	struct options options = {0};
+	int status;
 
+	if (argc < 1 || !parse(&options, argv))
+		return usage();
 	if (crypto_init() != OK)
 		return 1;
-	if ((argc == 3 || quiet) && strcmp(argv[1], "--seed") == 0)
-		status = run(argv[0], strtoull(argv[2], NULL, 10), !quiet, &total) ? 0 : 1;
-	else if (argc == 4 && strcmp(argv[1], "--seeds") == 0)
-		status = many(argv[0], strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
+	if (options.story)
+		status = run(&options, options.first, &total) ? 0 : 1;
 	else
-		status = usage();
+		status = many(&options);
 	crypto_release();
 	return status;
 }

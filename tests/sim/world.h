@@ -3,11 +3,17 @@
  * by one seeded generator. One event is stepped at a time, in order of (time, number); the checkers
  * of check.h look at every effect. Same seed, same run, byte for byte.
  *
- *   world.c    the event queue, nodes, links, faults, workload
- *   hostile.c  a hacked node: what its engine says is changed on its way out
- *   disk.h     a store that loses what was not synced
- *   check.c    what must never happen, and what must have happened in the end
- *   main.c     sim --seed N [--quiet], sim --seeds FIRST COUNT
+ *   world.c     one seed from beginning to end
+ *   queue.c     what will happen, in order
+ *   genesis.c   keys, and the directory that a network begins with
+ *   nodes.c     one machine: its engine, what the engine asks for, power on and off
+ *   links.c     connections: delay, rate, cuts
+ *   disk.h      a store that loses what was not synced
+ *   workload.c  what people do meanwhile
+ *   faults.c    what breaks, and when
+ *   hostile.c   a hacked node: what its engine says is changed on its way out
+ *   check.c     what must never happen, and what must have happened in the end
+ *   main.c      the command line
  */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
@@ -18,6 +24,7 @@
 #include "replication/engine/engine.h"
 #include "tests/sim/disk.h"
 
+enum { WORK_MS = 150 * 1000 }; /* appends and faults happen before this */
 enum { NODES_MAX = 6, LOGS_MAX = NODES_MAX + 1, TICKETS_MAX = 4096 };
 _Static_assert((int)LOGS_MAX <= (int)DISK_LOGS_MAX, "the directory, and each node's log");
 _Static_assert((int)NODES_MAX <= (int)DISK_COSIGNERS_MAX, "each node cosigns");
@@ -77,6 +84,7 @@ bool world_run(struct world *world, uint64_t seed, bool trace);
 void world_release(struct world *world);
 
 uint64_t world_random(struct world *world, uint64_t below); /* 0 .. below - 1 */
+bool world_chance(struct world *world, unsigned per_mille);
 void world_say(const struct world *world, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void world_fail(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));

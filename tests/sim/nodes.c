@@ -1,0 +1,307 @@
+#include "tests/sim/nodes.h"
+
+#include <assert.h>
+
+#include "tests/sim/genesis.h"
+#include "tests/sim/links.h"
+
+static void do_write(struct world *world, struct node *node, struct effect *effect)
+{
+	if (node->disk.queue == NULL)
+		queue_plan(world, 2 + world_random(world, 40), ITEM_COMMIT, node);
+	disk_submit(&node->disk, effect->write);
+	effect->write = NULL;
+}
+
+static void do_sign(
+	struct world *world, struct node *node, struct effect *effect, enum item_type type)
+{
+	struct item *item = queue_plan(world, world_random(world, 3), type, node);
+
+	item->origin = effect->origin;
+	item->data = effect->body;
+	buf_init(&effect->body, 0);
+}
+
+static void perform(struct world *world, struct node *node, struct effect *effect)
+{
+	check_effect(world, node, effect);
+	switch (effect->type) {
+	case EFFECT_DIAL:
+		links_dial(world, node, effect);
+		break;
+	case EFFECT_SEND:
+		link_send(world, node, effect);
+		break;
+	case EFFECT_CLOSE:
+		link_close(world, effect);
+		break;
+	case EFFECT_WRITE:
+		do_write(world, node, effect);
+		break;
+	case EFFECT_READ:
+		queue_plan(world, 1 + world_random(world, 10), ITEM_READ, node)->read =
+			effect->read;
+		break;
+	case EFFECT_SIGN:
+		do_sign(world, node, effect, ITEM_SIGN);
+		break;
+	case EFFECT_COSIGN:
+		do_sign(world, node, effect, ITEM_COSIGN);
+		break;
+	case EFFECT_APPENDED:
+		if (effect->error == OK) {
+			world_say(world, "%s: append %llu is durable at index %llu", node->name,
+				(unsigned long long)effect->ticket,
+				(unsigned long long)effect->index);
+			check_acknowledged(world, node, effect->ticket, effect->index);
+		} else {
+			world_say(world, "%s: append %llu failed: %s", node->name,
+				(unsigned long long)effect->ticket, err_text(effect->error));
+			if (disk_find(&node->disk, &node->keys.origin) == NULL)
+				queue_plan(world, 1000, ITEM_OPEN, node);
+		}
+		break;
+	case EFFECT_HELD:
+		world_say(world, "%s: '%s' holds %llu entries of %s", node->name, effect->peer,
+			(unsigned long long)effect->index, effect->origin.text);
+		break;
+	case EFFECT_MEMBERS:
+	case EFFECT_FORKED: /* a notice says it too */
+		break;
+	case EFFECT_NOTICE:
+		world_say(world, "%s: %s", node->name, effect->text);
+		break;
+	}
+}
+
+static void plan_tick(struct world *world, struct node *node)
+{
+	uint64_t due = engine_deadline(node->engine);
+
+	if (due == UINT64_MAX || due >= node->tick_at)
+		return;
+	node->tick_at = due > world->now_ms ? due : world->now_ms + 1;
+	queue_plan(world, node->tick_at - world->now_ms, ITEM_TICK, node);
+}
+
+void node_step(struct world *world, struct node *node, struct event *event)
+{
+	struct effects effects = {0};
+
+	event->now_ms = world->now_ms;
+	event->wall_s = 1700000000 + world->now_ms / 1000 + 1000 * node->number;
+	enum err err = engine_step(node->engine, event, &effects);
+
+	assert(err == OK);
+	world->steps++;
+	for (size_t i = 0; i < effects.count; i++)
+		perform(world, node, &effects.list[i]);
+	effects_release(&effects);
+	plan_tick(world, node);
+}
+
+static bool dials(const struct world *world, size_t from, size_t to)
+{
+	switch (world->seed % 3) {
+	case 0: /* a star: offices reach headquarters alone */
+		return to == 0;
+	case 1: /* a line, with relays between the ends */
+		return to + 1 == from;
+	default: /* everybody dials everybody */
+		return true;
+	}
+}
+
+static void load_disk(struct world *world, struct node *node)
+{
+	for (size_t i = 0; i < node->disk.log_count; i++) {
+		struct log_head head;
+
+		disk_head(&node->disk.logs[i], &head);
+		node_step(world, node, &(struct event){.type = EVENT_LOG_LOADED, .head = &head});
+		log_head_release(&head);
+	}
+	struct disk_log *directory = disk_find(&node->disk, &world->directory);
+
+	for (size_t i = 0; i < directory->size; i++)
+		node_step(world, node,
+			&(struct event){
+				.type = EVENT_DIRECTORY_LOADED, .entry = disk_entry(directory, i)});
+}
+
+void node_append(struct world *world, struct node *node, const struct origin *origin,
+	struct buf *list, size_t count)
+{
+	struct bytes views[8];
+	struct event event = {.type = EVENT_APPEND, .origin = origin};
+
+	for (size_t i = 0; i < count; i++)
+		views[i] = buf_bytes(&list[i]);
+	enum err err = entries_make(views, count, &event.entries);
+
+	assert(err == OK);
+	event.ticket = world->next_ticket++;
+	check_asked(world, node, event.ticket, origin, event.entries);
+	node_step(world, node, &event);
+}
+
+/* As a node does after unlock: the log begins with its LogOpened. */
+void node_open_log(struct world *world, struct node *node)
+{
+	struct buf opened;
+
+	if (disk_find(&node->disk, &node->keys.origin) != NULL)
+		return;
+	buf_init(&opened, LIMIT_ENTRY_SIZE);
+	genesis_log_opened(node, &node->keys.origin, node->keys.log, &opened);
+	node_append(world, node, &node->keys.origin, &opened, 1);
+	buf_release(&opened);
+}
+
+static void unlock(struct world *world, struct node *node)
+{
+
+	node_step(world, node,
+		&(struct event){.type = EVENT_UNLOCKED,
+			.origin = &node->keys.origin,
+			.key = signer_public(node->keys.log)});
+	if (node->number == 0)
+		node_step(world, node,
+			&(struct event){.type = EVENT_UNLOCKED,
+				.origin = &world->directory,
+				.key = signer_public(world->directory_key)});
+	node_open_log(world, node);
+}
+
+void node_boot(struct world *world, struct node *node)
+{
+	struct engine_opts opts = {
+		.network = "sim.example",
+		.node = node->name,
+		.directory = world->directory,
+		.directory_key = *signer_public(world->directory_key),
+		.directory_own = node->number == 0,
+		.timing = engine_timing_default,
+		.seed = world_random(world, UINT64_MAX),
+	};
+
+	opts.timing.dial_max = 20 * 1000;
+	if (world->seed % 2 == 0)
+		opts.timing.cosigned_delay = 10 * 1000;
+	node->life++;
+	node->tick_at = UINT64_MAX;
+	enum err err = engine_new(&opts, &node->engine);
+
+	assert(err == OK);
+	load_disk(world, node);
+	check_restarted(world, node);
+	for (size_t i = 0; i < world->node_count; i++)
+		if (i != node->number && dials(world, node->number, i))
+			node_step(world, node,
+				&(struct event){.type = EVENT_PEER, .peer = world->nodes[i].name});
+	node_step(world, node, &(struct event){.type = EVENT_START});
+	unlock(world, node);
+}
+
+struct durable {
+	struct world *world;
+	struct node *node;
+};
+
+static void on_durable(void *arg, const struct store_write *write)
+{
+	struct durable *durable = arg;
+
+	check_durable(durable->world, durable->node, write);
+}
+
+void node_crash(struct world *world, struct node *node)
+{
+	struct durable durable = {world, node};
+	struct disk_watch watch = {on_durable, &durable};
+	bool waits = node->disk.queue != NULL;
+
+	world->crashes++;
+	/* Power went while the disk was syncing: it got through, or it did not. */
+	if (waits && world_chance(world, 500)) {
+		world_say(
+			world, "%s loses power; its last commit had reached the disk", node->name);
+		disk_lose(&node->disk, SIZE_MAX, &watch);
+	} else {
+		world_say(world, "%s loses power%s", node->name,
+			waits ? "; its last commit is lost" : "");
+		disk_lose(&node->disk, 0, &watch);
+	}
+	engine_free(node->engine);
+	node->engine = NULL;
+	node->life++;
+	for (struct link *l = world->links; l != NULL; l = l->next)
+		for (size_t side = 0; side < 2; side++)
+			if (l->end[side].node == node && !l->dead) {
+				l->dead = true;
+				link_hang_up(
+					world, &l->end[1 - side], 10 + world_random(world, 2000));
+			}
+	queue_plan(world, 100 + world_random(world, 20000), ITEM_RESTART, node);
+}
+
+void node_commit(struct world *world, struct node *node)
+{
+	struct durable durable = {world, node};
+	struct disk_watch watch = {on_durable, &durable};
+	bool fails = world->faults && world_chance(world, 20);
+	struct store_write *list;
+
+	if (fails)
+		world_say(world, "%s: the disk refuses a commit", node->name);
+	list = disk_sync(&node->disk, fails ? ERR_FULL : OK, &watch);
+	while (list != NULL) {
+		struct store_write *next = list->next;
+
+		list->next = NULL;
+		node_step(world, node, &(struct event){.type = EVENT_WRITTEN, .write = list});
+		list = next;
+	}
+}
+
+void node_read_done(struct world *world, const struct item *item)
+{
+	struct event event = {.type = EVENT_READ, .ticket = item->read.ticket};
+	struct store_read read = item->read;
+	/* A store may give less than the caps allow: streams of many batches. */
+	if (world->seed % 6 == 5)
+		read.count_max = 1 + world_random(world, 4);
+	if (disk_read(&item->node->disk, &read, &event.batch) != OK) {
+		world_fail(world, "%s reads entries %llu to %llu of %s, which it has not",
+			item->node->name, (unsigned long long)read.first,
+			(unsigned long long)read.target, read.origin.text);
+		return;
+	}
+	node_step(world, item->node, &event);
+}
+
+void node_sign_done(struct world *world, const struct item *item)
+{
+	struct event event = {.type = EVENT_SIGNED, .origin = &item->origin};
+	bool directory = strcmp(item->origin.text, world->directory.text) == 0;
+
+	event.error = signer_sign(directory ? world->directory_key : item->node->keys.log,
+		buf_bytes(&item->data), &event.signature);
+	node_step(world, item->node, &event);
+}
+
+void node_cosign_done(struct world *world, const struct item *item)
+{
+	struct event event = {.type = EVENT_COSIGNED, .origin = &item->origin};
+	char name[NOTE_KEY_NAME_MAX + 1];
+	struct buf line;
+
+	buf_init(&line, LIMIT_NOTE_SIZE);
+	snprintf(name, sizeof(name), "sim.example/mirror/%s", item->node->name);
+	event.error = cosignature_sign(&line, buf_bytes(&item->data),
+		1700000000 + world->now_ms / 1000, name, item->node->keys.mirror);
+	event.line = buf_bytes(&line);
+	node_step(world, item->node, &event);
+	buf_release(&line);
+}
