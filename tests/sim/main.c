@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "tests/sim/signatures.h"
 #include "tests/sim/world.h"
 
 struct options {
 	const char *program;
 	uint64_t first, count;
 	bool story; /* one seed, told */
+	bool real;  /* Ed25519 */
 	bool quiet; /* no story after all; of many, only what is red */
 };
 
@@ -18,14 +20,16 @@ static int usage(void)
 	fputs("usage: sim --seed N          one seed, told in sentences\n"
 	      "       sim --seeds FIRST N   N seeds; prints the line that replays each red one\n"
 	      "       sim --fresh N         N seeds that the clock chooses\n"
-	      "options: --quiet             no story\n",
+	      "options: --real-signatures   Ed25519, and no keyed hash in its place\n"
+	      "         --quiet             no story\n",
 		stderr);
 	return 2;
 }
 
 static void replay_line(const struct options *options, uint64_t seed)
 {
-	printf("  replay: %s --seed %llu\n", options->program, (unsigned long long)seed);
+	printf("  replay: %s --seed %llu%s\n", options->program, (unsigned long long)seed,
+		options->real ? " --real-signatures" : "");
 }
 
 static bool run(const struct options *options, uint64_t seed, struct world *total)
@@ -100,6 +104,10 @@ static int parse_one(struct options *options, char **argv)
 		options->first = (uint64_t)time(NULL) % 1000000000 * 1000;
 		return 2;
 	}
+	if (strcmp(argv[0], "--real-signatures") == 0) {
+		options->real = true;
+		return 1;
+	}
 	if (strcmp(argv[0], "--quiet") == 0) {
 		options->quiet = true;
 		return 1;
@@ -130,6 +138,7 @@ int main(int argc, char **argv)
 		return usage();
 	if (crypto_init() != OK)
 		return 1;
+	signatures_set_real(options.real);
 	if (options.story)
 		status = run(&options, options.first, &total) ? 0 : 1;
 	else
