@@ -26,7 +26,7 @@ enum { SECURE_HEAP_MIN = 32 }; /* its smallest piece: one key */
 
 static struct {
 	EVP_MD *sha256;
-	EVP_CIPHER *gcm;
+	EVP_CIPHER *gcm, *gcm_128;
 	EVP_KDF *scrypt;
 	/* EVP_DigestSign of 3.0 looks these up itself; holding them proves that they are there and
 	 * keeps them loaded. */
@@ -100,6 +100,7 @@ static void algorithms_release(void)
 {
 	EVP_MD_free(alg.sha256);
 	EVP_CIPHER_free(alg.gcm);
+	EVP_CIPHER_free(alg.gcm_128);
 	EVP_KDF_free(alg.scrypt);
 	EVP_KEYMGMT_free(alg.ed25519_keys);
 	EVP_KEYMGMT_free(alg.x25519_keys);
@@ -111,11 +112,12 @@ static enum err algorithms_fetch(void)
 {
 	alg.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	alg.gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	alg.gcm_128 = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
 	alg.scrypt = EVP_KDF_fetch(NULL, "SCRYPT", NULL);
 	alg.ed25519_keys = EVP_KEYMGMT_fetch(NULL, "ED25519", NULL);
 	alg.x25519_keys = EVP_KEYMGMT_fetch(NULL, "X25519", NULL);
 	alg.ed25519 = EVP_SIGNATURE_fetch(NULL, "ED25519", NULL);
-	if (alg.sha256 == NULL || alg.gcm == NULL || alg.scrypt == NULL ||
+	if (alg.sha256 == NULL || alg.gcm == NULL || alg.gcm_128 == NULL || alg.scrypt == NULL ||
 		alg.ed25519_keys == NULL || alg.x25519_keys == NULL || alg.ed25519 == NULL)
 		return crypto_failed();
 	return OK;
@@ -373,7 +375,7 @@ enum err hkdf_expand(
 	return err;
 }
 
-/* ---- AES-256-GCM ---- */
+/* ---- AES-GCM ---- */
 
 static bool aead_fits(struct bytes aad, size_t size)
 {
@@ -381,13 +383,13 @@ static bool aead_fits(struct bytes aad, size_t size)
 }
 
 /* Key, nonce and additional data. */
-static bool aead_start(
-	EVP_CIPHER_CTX *cipher, const struct aead_key *key, struct bytes aad, int encrypt)
+static bool aead_start(EVP_CIPHER_CTX *cipher, const EVP_CIPHER *which, const struct aead_key *key,
+	struct bytes aad, int encrypt)
 {
 	int n;
 
 	if (cipher == NULL ||
-		EVP_CipherInit_ex2(cipher, alg.gcm, key->key, key->nonce, encrypt, NULL) != 1)
+		EVP_CipherInit_ex2(cipher, which, key->key, key->nonce, encrypt, NULL) != 1)
 		return false;
 	return aad.size == 0 || EVP_CipherUpdate(cipher, NULL, &n, aad.data, (int)aad.size) == 1;
 }
@@ -400,7 +402,8 @@ static bool aead_update(EVP_CIPHER_CTX *cipher, struct bytes in, uint8_t *out)
 				       (size_t)n == in.size);
 }
 
-enum err aead_seal(const struct aead_key *key, struct bytes aad, struct bytes plain, uint8_t *ret)
+static enum err seal_with(const EVP_CIPHER *which, const struct aead_key *key, struct bytes aad,
+	struct bytes plain, uint8_t *ret)
 {
 	EVP_CIPHER_CTX *cipher = thread_cipher();
 	uint8_t none[AEAD_TAG_SIZE];
@@ -409,7 +412,7 @@ enum err aead_seal(const struct aead_key *key, struct bytes aad, struct bytes pl
 
 	if (!aead_fits(aad, plain.size))
 		return ERR_LIMIT;
-	ok = aead_start(cipher, key, aad, 1) && aead_update(cipher, plain, ret) &&
+	ok = aead_start(cipher, which, key, aad, 1) && aead_update(cipher, plain, ret) &&
 	     EVP_CipherFinal_ex(cipher, none, &n) == 1 &&
 	     EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_SIZE, ret + plain.size) ==
 		     1;
@@ -421,7 +424,8 @@ enum err aead_seal(const struct aead_key *key, struct bytes aad, struct bytes pl
 	return OK;
 }
 
-enum err aead_open(const struct aead_key *key, struct bytes aad, struct bytes sealed, uint8_t *ret)
+static enum err open_with(const EVP_CIPHER *which, const struct aead_key *key, struct bytes aad,
+	struct bytes sealed, uint8_t *ret)
 {
 	EVP_CIPHER_CTX *cipher = thread_cipher();
 	uint8_t tag[AEAD_TAG_SIZE], none[AEAD_TAG_SIZE];
@@ -435,7 +439,7 @@ enum err aead_open(const struct aead_key *key, struct bytes aad, struct bytes se
 		return ERR_DECRYPT;
 	body = bytes_make(sealed.data, sealed.size - AEAD_TAG_SIZE);
 	memcpy(tag, sealed.data + body.size, AEAD_TAG_SIZE);
-	ok = aead_start(cipher, key, aad, 0) && aead_update(cipher, body, ret) &&
+	ok = aead_start(cipher, which, key, aad, 0) && aead_update(cipher, body, ret) &&
 	     EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_SIZE, tag) == 1;
 	good = ok && EVP_CipherFinal_ex(cipher, none, &n) == 1;
 	EVP_CIPHER_CTX_reset(cipher);
@@ -445,6 +449,28 @@ enum err aead_open(const struct aead_key *key, struct bytes aad, struct bytes se
 		return ok ? ERR_DECRYPT : ERR_CRYPTO;
 	}
 	return OK;
+}
+
+enum err aead_seal(const struct aead_key *key, struct bytes aad, struct bytes plain, uint8_t *ret)
+{
+	return seal_with(alg.gcm, key, aad, plain, ret);
+}
+
+enum err aead_open(const struct aead_key *key, struct bytes aad, struct bytes sealed, uint8_t *ret)
+{
+	return open_with(alg.gcm, key, aad, sealed, ret);
+}
+
+enum err aead_seal_128(
+	const struct aead_key *key, struct bytes aad, struct bytes plain, uint8_t *ret)
+{
+	return seal_with(alg.gcm_128, key, aad, plain, ret);
+}
+
+enum err aead_open_128(
+	const struct aead_key *key, struct bytes aad, struct bytes sealed, uint8_t *ret)
+{
+	return open_with(alg.gcm_128, key, aad, sealed, ret);
 }
 
 /* ---- Ed25519 ---- */
@@ -553,6 +579,48 @@ enum err x25519_public(struct bytes private_key, struct x25519_public *ret)
 		return crypto_failed();
 	*ret = public;
 	return OK;
+}
+
+static bool x25519_derive(EVP_PKEY *key, EVP_PKEY *peer, uint8_t *ret)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+	size_t size = X25519_KEY_SIZE;
+	bool ok = ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 &&
+		  EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
+		  EVP_PKEY_derive(ctx, ret, &size) == 1 && size == X25519_KEY_SIZE;
+
+	EVP_PKEY_CTX_free(ctx);
+	return ok;
+}
+
+enum err x25519_shared(
+	struct bytes private_key, const struct x25519_public *peer, struct secret *ret)
+{
+	static const uint8_t zeros[X25519_KEY_SIZE];
+	struct secret shared = {0};
+	EVP_PKEY *key, *other;
+	enum err err;
+
+	if (private_key.size != X25519_KEY_SIZE)
+		return ERR_INVALID;
+	TRY(secret_init(&shared, X25519_KEY_SIZE));
+	key = EVP_PKEY_new_raw_private_key_ex(
+		NULL, "X25519", NULL, private_key.data, private_key.size);
+	other = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, peer->b, sizeof(peer->b));
+	err = key == NULL || other == NULL ? crypto_failed() : OK;
+	/* The library refuses a result of zeros; looked at once more, since all depends on it. */
+	if (err == OK && (!x25519_derive(key, other, shared.data) ||
+				 equal_secret(secret_bytes(&shared), BYTES_ARRAY(zeros)))) {
+		(void)crypto_failed();
+		err = ERR_UNTRUSTED;
+	}
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(other);
+	if (err != OK)
+		secret_release(&shared);
+	else
+		*ret = shared;
+	return err;
 }
 
 /* ---- scrypt ---- */

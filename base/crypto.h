@@ -89,6 +89,12 @@ enum err aead_seal(
 enum err aead_open(
 	const struct aead_key *key, struct bytes aad, struct bytes sealed, uint8_t *ret) MUST_USE;
 
+/* The same with AES-128-GCM, whose key is the first 16 bytes: for the vectors of RFC 9180. */
+enum err aead_seal_128(
+	const struct aead_key *key, struct bytes aad, struct bytes plain, uint8_t *ret) MUST_USE;
+enum err aead_open_128(
+	const struct aead_key *key, struct bytes aad, struct bytes sealed, uint8_t *ret) MUST_USE;
+
 /* Ed25519 (RFC 8032). A signer holds the private key, parsed once; opaque; sign is thread-safe.
  * ERR_INVALID when the seed has another size. OpenSSL 3.0 keeps a key imported from raw bytes in
  * ordinary memory, not in its secure heap; it is wiped by signer_free. */
@@ -104,6 +110,12 @@ bool ed25519_verify(
 
 /* The public key of an X25519 private key (RFC 7748), 32 bytes; ERR_INVALID for another size. */
 enum err x25519_public(struct bytes private_key, struct x25519_public *ret) MUST_USE;
+
+/* X25519 of a private key and a peer's public one (RFC 7748 6.1), inits ret, 32 bytes.
+ * ERR_UNTRUSTED for a peer's key of small order, such as zeros: what comes out is known to
+ * everybody. ERR_INVALID for a private key of another size; ERR_CRYPTO, ERR_NOMEM. */
+enum err x25519_shared(
+	struct bytes private_key, const struct x25519_public *peer, struct secret *ret) MUST_USE;
 
 /* scrypt (RFC 7914) with maxmem set for the parameters given. ERR_LIMIT for parameters that would
  * take more than 256 MiB; ERR_INVALID for an n that is no power of two above 1 or not below

@@ -1,0 +1,52 @@
+/* RFC 9180, appendix A.1.1: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-128-GCM, base mode. */
+#ifndef TESTS_UNIT_BASE_HPKE_VECTORS_H
+#define TESTS_UNIT_BASE_HPKE_VECTORS_H
+
+#include <stdint.h>
+
+#define HPKE_INFO            "4f6465206f6e2061204772656369616e2055726e"
+#define HPKE_SKEM            "52c4a758a802cd8b936eceea314432798d5baf2d7e9235dc084ab1b9cfa2f736"
+#define HPKE_SKRM            "4612c550263fc8ad58375df3f557aac531d26850903e55a9f23f21d8534e8ac8"
+#define HPKE_PKRM            "3948cfe0ad1ddb695d780e59077195da6c56506b027329794ab02bca80815c4d"
+#define HPKE_ENC             "37fda3567bdbd628e88668c3c8d7e97d1d1253b6d4ea6d44c150f741f1bf4431"
+#define HPKE_KEY             "4531685d41d65f03dc48f6b8302c05b0"
+#define HPKE_BASE_NONCE      "56d890e5accaaf011cff4b7d"
+#define HPKE_EXPORTER_SECRET "45ff1c2e220db587171952c0592d5f5ebe103f1561a2614e38f2ffd47e99e3f8"
+#define HPKE_PLAIN           "4265617574792069732074727574682c20747275746820626561757479"
+
+/* A.1.1.1 */
+static const struct {
+	uint64_t sequence;
+	const char *aad, *sealed;
+} HPKE_ENCRYPTIONS[] = {
+	{0, "436f756e742d30",
+		"f938558b5d72f1a23810b4be2ab4f84331acc02fc97babc53a52ae8218a355a96d8770ac83d07bea87"
+		"e13c512a"},
+	{1, "436f756e742d31",
+		"af2d7e9ac9ae7e270f46ba1f975be53c09f8d875bdc8535458c2494e8a6eab251c03d0c22a56b8ca42"
+		"c2063b84"},
+	{2, "436f756e742d32",
+		"498dfcabd92e8acedc281e85af1cb4e3e31c7dc394a1ca20e173cb72516491588d96a19ad4a6835189"
+		"73dcc180"},
+	{4, "436f756e742d34",
+		"583bd32bc67a5994bb8ceaca813d369bca7b2a42408cddef5e22f880b631215a09fc0012bc69fccaa2"
+		"51c0246d"},
+	{255, "436f756e742d323535",
+		"7175db9717964058640a3a11fb9007941a5d1757fda1a6935c805c21af32505bf106deefec4a49ac38"
+		"d71c9e0a"},
+	{256, "436f756e742d323536",
+		"957f9800542b0b8891badb026d79cc54597cb2d225b54c00c5238c25d05c30e3fbeda97d2e0e1aba48"
+		"3a2df9f2"},
+};
+
+/* A.1.1.2 */
+static const struct {
+	const char *context, *value;
+} HPKE_EXPORTS[] = {
+	{"", "3853fe2b4035195a573ffc53856e77058e15d9ea064de3e59f4961d0095250ee"},
+	{"00", "2e8f0b54673c7029649d4eb9d5e33bf1872cf76d623ff164ac185da9e88c21a5"},
+	{"54657374436f6e74657874",
+		"e9e43065102c3836401bed8c3c3c75ae46be1639869391d62c61f1ec7af54931"},
+};
+
+#endif
