@@ -32,7 +32,9 @@
 #define LIMIT_BYE_REASON        200
 #define LIMIT_APPEND_QUEUE      4096 /* appends waiting for a commit */
 #define LIMIT_EPOCHS_PER_NODE   64
-#define LIMIT_SESSIONS_UNPROVEN 64 /* inbound connections before their Hello */
+#define LIMIT_COSIGNATURES      128 /* mirrors and witnesses whose newest is kept, per log */
+#define LIMIT_GUESTS            8   /* sessions of peers that the directory does not list yet */
+#define LIMIT_SESSIONS_UNPROVEN 64  /* inbound connections before their Hello */
 
 /* Messages. */
 #define LIMIT_MESSAGE_DEPTH   8
@@ -69,6 +71,9 @@
 #define LIMIT_JOIN_TOKEN        2048
 #define LIMIT_INVITES           256
 #define LIMIT_DIRECTORY_RECORDS 65536
+#define LIMIT_REASON            500  /* of a revocation, or the text of a dispute; bytes */
+#define LIMIT_POLICY_MIRRORS    64   /* named in a policy; so its quorum is not larger either */
+#define LIMIT_POLICY_FLOOR      1000 /* that a policy may raise a statistics floor to */
 
 /* Backups. */
 #define LIMIT_BACKUP_MANIFEST (1024 * 1024)         /* LIMIT_LOGS lines fit */

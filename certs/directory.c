@@ -41,6 +41,10 @@ struct directory {
 	struct ed25519_public hq_node, log_key;
 	struct hash root_certificate;
 
+	struct policy policy;
+	struct revocation **revocations; /* in order; each owns its logs */
+	size_t revocation_count, revocation_capacity;
+
 	struct member *members;
 	size_t count, capacity;
 	struct slot *slots;
@@ -283,12 +287,115 @@ static enum err fold_admitted(struct directory *directory, const struct record *
 	return member_add(directory, &member);
 }
 
+static enum err hq_check(const struct directory *directory, const struct record *record,
+	const char *purpose, struct errctx *ctx)
+{
+	enum err err;
+
+	if (directory->count == 0)
+		return err_set(ctx, ERR_UNTRUSTED, "%s before headquarters was admitted", purpose);
+	err = node_check(&directory->hq_node, purpose, record->body, record->signature);
+	return err == OK ? OK : err_set(ctx, err, "%s: not signed by headquarters", purpose);
+}
+
+static enum err revocations_reserve(struct directory *directory)
+{
+	size_t capacity =
+		directory->revocation_capacity == 0 ? 8 : 2 * directory->revocation_capacity;
+	struct revocation **list;
+
+	if (directory->revocation_count < directory->revocation_capacity)
+		return OK;
+	list = mem_resize(directory->revocations, capacity * sizeof(struct revocation *));
+	if (list == NULL)
+		return ERR_NOMEM;
+	directory->revocations = list;
+	directory->revocation_capacity = capacity;
+	return OK;
+}
+
+static void revocation_free(struct revocation *revocation)
+{
+	mem_free(revocation->logs);
+	mem_free(revocation);
+}
+
+static enum err revocation_add(struct directory *directory, const struct revocation *from)
+{
+	struct revocation *own;
+
+	TRY(revocations_reserve(directory));
+	own = mem_dup(from, sizeof(*from));
+	if (own == NULL)
+		return ERR_NOMEM;
+	own->logs = mem_array(from->log_count + 1, sizeof(*from->logs));
+	if (own->logs == NULL) {
+		mem_free(own);
+		return ERR_NOMEM;
+	}
+	memcpy(own->logs, from->logs, from->log_count * sizeof(*from->logs));
+	own->index = directory->size;
+	directory->revocations[directory->revocation_count++] = own;
+	return OK;
+}
+
+static struct member *member_named(struct directory *directory, const char *name)
+{
+	const struct slot *slot = index_find(directory, true, bytes_str(name));
+
+	return slot == NULL ? NULL : &directory->members[slot->place - 1];
+}
+
+static enum err fold_revoked(struct directory *directory, const struct record *record,
+	struct arena *arena, struct errctx *ctx)
+{
+	struct revocation revocation;
+	struct member *member;
+
+	TRY(hq_check(directory, record, PURPOSE_NODE_REVOKED, ctx));
+	TRY(node_revoked_read(record->body, arena, directory->network, &revocation, ctx));
+	member = member_named(directory, revocation.name);
+	if (member == NULL)
+		return err_set(ctx, ERR_NOTFOUND, "NodeRevoked '%s': no member", revocation.name);
+	if (!member->active)
+		return err_set(
+			ctx, ERR_EXISTS, "NodeRevoked '%s': it is revoked already", member->name);
+	if (strcmp(member->name, directory->hq) == 0)
+		return err_set(ctx, ERR_UNTRUSTED, "NodeRevoked: headquarters itself");
+	TRY(revocation_add(directory, &revocation));
+	member->active = false;
+	return OK;
+}
+
+static enum err fold_policy(struct directory *directory, const struct record *record,
+	struct arena *arena, struct errctx *ctx)
+{
+	struct policy policy;
+
+	TRY(hq_check(directory, record, PURPOSE_POLICY_CHANGED, ctx));
+	TRY(policy_changed_read(record->body, arena, directory->network, &policy, ctx));
+	for (size_t i = 0; i < policy.mirror_count; i++) {
+		const struct member *member = member_named(directory, policy.mirrors[i]);
+
+		if (member == NULL || !member->active)
+			return err_set(ctx, ERR_NOTFOUND, "PolicyChanged: '%s' is no active member",
+				policy.mirrors[i]);
+	}
+	policy.index = directory->size;
+	directory->policy = policy;
+	return OK;
+}
+
 static enum err fold_later(struct directory *directory, const struct record *record,
 	struct arena *arena, struct errctx *ctx)
 {
 	switch ((int)record->type) {
 	case SAUTI__RECORD_TYPE__RECORD_NODE_ADMITTED:
 		return fold_admitted(directory, record, arena, ctx);
+	case SAUTI__RECORD_TYPE__RECORD_NODE_REVOKED:
+		return fold_revoked(directory, record, arena, ctx);
+	case SAUTI__RECORD_TYPE__RECORD_POLICY_CHANGED:
+		return fold_policy(directory, record, arena, ctx);
 	case SAUTI__RECORD_TYPE__RECORD_NONE:
 		return err_set(ctx, ERR_MALFORMED, "record without a type");
 	case SAUTI__RECORD_TYPE__RECORD_LOG_OPENED:
@@ -315,8 +422,9 @@ static enum err fold(
 
 enum err directory_apply(struct directory *directory, struct bytes entry)
 {
-	/* An entry is at most 64 KiB and its messages have neither repeated fields nor many
-	 * unknown ones, so that running out of this arena means running out of memory. */
+	/* An entry is at most 64 KiB and its messages have few repeated fields
+	 * (LIMIT_MESSAGE_FIELDS in all) and few unknown ones, so that running out of this arena
+	 * means running out of memory. */
 	CLEANUP(arena_release) struct arena arena;
 	struct errctx ctx = {""};
 	enum err err;
@@ -358,6 +466,7 @@ enum err directory_new(const char *network, struct directory **ret)
 		return err;
 	}
 	strcpy(directory->network, network);
+	policy_init(&directory->policy);
 	*ret = directory;
 	return OK;
 }
@@ -366,6 +475,9 @@ void directory_free(struct directory *directory)
 {
 	if (directory == NULL)
 		return;
+	for (size_t i = 0; i < directory->revocation_count; i++)
+		revocation_free(directory->revocations[i]);
+	mem_free(directory->revocations);
 	mem_free(directory->first);
 	mem_free(directory->members);
 	mem_free(directory->slots);
@@ -419,6 +531,26 @@ const struct member *directory_find_spki(const struct directory *directory, cons
 	if (slot == NULL || slot->kind != INDEX_SPKI)
 		return NULL;
 	return &directory->members[slot->place - 1];
+}
+
+const struct revocation *directory_revocation(const struct directory *directory, struct bytes name)
+{
+	for (size_t i = 0; i < directory->revocation_count; i++)
+		if (bytes_equal_str(name, directory->revocations[i]->name))
+			return directory->revocations[i];
+	return NULL;
+}
+
+const struct policy *directory_policy(const struct directory *directory)
+{
+	return &directory->policy;
+}
+
+bool directory_counts(const struct directory *directory, const char *mirror)
+{
+	const struct member *member = directory_find(directory, bytes_str(mirror));
+
+	return member != NULL && member->active && policy_names(&directory->policy, mirror);
 }
 
 const struct member *directory_at(const struct directory *directory, size_t position)

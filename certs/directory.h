@@ -6,10 +6,13 @@
  *   index 0   LogOpened       signed by the hq node key that index 1 names (checked there)
  *   index 1   NetworkCreated  signed by the hq node key
  *   later     NodeAdmitted    signed by the node key it introduces; the first must be hq's own
+ *             NodeRevoked     signed by the hq node key: an active member other than hq itself
+ *             PolicyChanged   signed by the hq node key; names members that are active then
  *
  * A record that breaks a rule changes nothing; it is counted and its reason kept (directory_odd):
  * it is its author's fault and blocks nobody (DESIGN 8). A name is admitted once; keys of an
- * existing name never change here (rotation and revocation come later). No key, TLS key hashes
+ * existing name never change here. A revoked member stays in the table, not active, for ever: its
+ * name and its keys are never admitted again. No key, TLS key hashes
  * included, serves two names or two roles (C2SP tlog-cosignature: the signed message does not name
  * its cosigner); the directory's own log key counts.
  *
@@ -21,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/limits.h"
+#include "certs/ruling.h"
 
 enum role { ROLE_UNKNOWN = 0, ROLE_HQ = 1, ROLE_OFFICE = 2, ROLE_AUDITOR = 3 };
 const char *role_name(enum role role);  /* "hq", "office", "auditor", "unknown" */
@@ -65,6 +69,12 @@ const char *directory_origin(const struct directory *directory, struct ed25519_p
 const struct member *directory_find(const struct directory *directory, struct bytes name);
 const struct member *directory_find_spki(
 	const struct directory *directory, const struct hash *spki);
+/* NULL: not revoked. */
+const struct revocation *directory_revocation(const struct directory *directory, struct bytes name);
+/* What holds now: the newest PolicyChanged, or the built-in one; never NULL. */
+const struct policy *directory_policy(const struct directory *directory);
+/* Does a cosignature of this node count for the quorum: active, and among the policy's mirrors? */
+bool directory_counts(const struct directory *directory, const char *mirror);
 /* In order of admission; NULL past the end. */
 const struct member *directory_at(const struct directory *directory, size_t position);
 

@@ -19,6 +19,8 @@
 #define PURPOSE_LOG_OPENED      "log-opened"
 #define PURPOSE_NETWORK_CREATED "network-created"
 #define PURPOSE_NODE_ADMITTED   "node-admitted"
+#define PURPOSE_NODE_REVOKED    "node-revoked"
+#define PURPOSE_POLICY_CHANGED  "policy-changed"
 
 /* The words of a network that no node may be called: "directory" stands in the directory's origin
  * where a log has its node's name. */

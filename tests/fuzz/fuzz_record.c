@@ -4,7 +4,8 @@
  * fold entries into a directory.
  *
  *   command & 3     0: the bytes are an entry, as they are
- *                   1, 2, 3: the body of a record of that type, signed here
+ *                   1, 2, 3: the body of a record of that type, signed here; with command & 16,
+ *                   of type 5, 7, 9
  *   command >> 2    modulo 4: by which key; number 0 is headquarters'
  *
  * An input whose first byte is odd starts with an empty directory, else with a founded one.
@@ -115,7 +116,10 @@ static void check_member(const struct directory *directory, const struct member 
 
 	assert(directory_find(directory, bytes_str(member->name)) == member);
 	assert(directory_find_spki(directory, &member->tls_spki) == member);
-	assert(member->active && member->admitted_index < directory_size(directory));
+	assert(member->admitted_index < directory_size(directory));
+	assert(member->active ==
+		(directory_revocation(directory, bytes_str(member->name)) == NULL));
+	assert(member->role == ROLE_HQ || member != directory_at(directory, 0));
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	buf_init(&body, LIMIT_ENTRY_SIZE);
 	err = node_admitted_body(&body, NETWORK, member);
@@ -123,6 +127,7 @@ static void check_member(const struct directory *directory, const struct member 
 	err = node_admitted_read(buf_bytes(&body), &arena, NETWORK, &again, NULL);
 	assert(err == OK);
 	again.admitted_index = member->admitted_index;
+	again.active = member->active;
 	assert(memcmp(&again, member, sizeof(again)) == 0);
 	buf_release(&body);
 	arena_release(&arena);
@@ -142,6 +147,17 @@ static bool share_a_key(const struct member *a, const struct member *b)
 	return false;
 }
 
+static void check_policy(const struct directory *directory)
+{
+	const struct policy *policy = directory_policy(directory);
+
+	assert(policy_check(policy, NULL) == OK);
+	assert(policy->quorum >= POLICY_QUORUM_MIN && policy->hide_below >= POLICY_HIDE_MIN &&
+		policy->split_offices >= POLICY_SPLIT_MIN);
+	for (size_t i = 0; i < policy->mirror_count; i++)
+		assert(directory_find(directory, bytes_str(policy->mirrors[i])) != NULL);
+}
+
 static void check_directory(const struct directory *directory)
 {
 	const struct member *a, *b;
@@ -149,7 +165,9 @@ static void check_directory(const struct directory *directory)
 	uint64_t odd = directory_odd(directory, &reason);
 
 	assert((odd == 0) == (reason[0] == '\0'));
+	check_policy(directory);
 	a = directory_at(directory, 0);
+	assert(a == NULL || a->active);
 	assert(a == NULL || a->role == ROLE_HQ);
 	assert(a == NULL || directory_origin(directory, NULL) != NULL);
 	for (size_t i = 0; (a = directory_at(directory, i)) != NULL; i++) {
@@ -171,7 +189,9 @@ static void apply(struct directory *directory, struct bytes entry)
 
 static void command(struct directory *directory, uint8_t command_byte, struct bytes bytes)
 {
+	static const uint8_t types[2][4] = {{0, 1, 2, 3}, {0, 5, 7, 9}};
 	const struct signer *signer = signers[command_byte >> 2 & (SIGNERS - 1)];
+	uint8_t type = types[command_byte >> 4 & 1][command_byte & 3];
 	struct buf entry;
 	enum err err;
 
@@ -180,7 +200,7 @@ static void command(struct directory *directory, uint8_t command_byte, struct by
 		buf_put(&entry, bytes);
 		err = entry.err;
 	} else {
-		err = record_write(&entry, (Sauti__RecordType)(command_byte & 3), bytes, signer);
+		err = record_write(&entry, (Sauti__RecordType)type, bytes, signer);
 	}
 	if (err == OK) {
 		apply(directory, buf_bytes(&entry));
