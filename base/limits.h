@@ -36,6 +36,11 @@
 #define LIMIT_GUESTS            8   /* sessions of peers that the directory does not list yet */
 #define LIMIT_SESSIONS_UNPROVEN 64  /* inbound connections before their Hello */
 
+/* Evidence of forks. One has two notes of one signature, a proof and a LogOpened. */
+#define LIMIT_EVIDENCE_SIZE       (72 * 1024)
+#define LIMIT_EVIDENCE_PER_ORIGIN 4 /* the first, and a few more */
+#define LIMIT_EVIDENCE            2048
+
 /* Messages. */
 #define LIMIT_MESSAGE_DEPTH   8
 #define LIMIT_MESSAGE_FIELDS  8192

@@ -154,6 +154,24 @@ enum err checkpoint_peek(struct bytes data, struct checkpoint *ret, struct errct
 	return checkpoint_parse(note.text, ret, ctx);
 }
 
+enum err checkpoint_strip(
+	struct bytes data, const struct note_key *key, struct buf *out, struct errctx *ctx)
+{
+	struct note note;
+
+	TRY(note_parse(data, &note, ctx));
+	for (size_t i = 0; i < note.count; i++) {
+		const struct note_line *line = &note.lines[i];
+
+		if (line->id != key->id || !bytes_equal_str(line->name, key->name))
+			continue;
+		buf_put(out, note.text);
+		buf_put_u8(out, '\n');
+		return note_line_write(out, key, bytes_make(line->blob, line->blob_size));
+	}
+	return err_set(ctx, ERR_UNTRUSTED, "no signature of '%s'", key->name);
+}
+
 enum err checkpoint_sign(
 	struct buf *out, const struct checkpoint *checkpoint, const struct signer *signer)
 {

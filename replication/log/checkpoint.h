@@ -44,6 +44,13 @@ enum err checkpoint_open(struct bytes data, const struct note_key *key, struct c
 /* Without a key: form only. For what cannot be verified yet. */
 enum err checkpoint_peek(struct bytes data, struct checkpoint *ret, struct errctx *ctx) MUST_USE;
 
+/* Of a signed note what counts: its text and the line of this key. Whoever passes a note on can add
+ * lines to it, and write the same signature in no other way. Appended to out; nothing is verified.
+ * ERR_UNTRUSTED: no line is by this key; ERR_MALFORMED, ERR_LIMIT, ERR_NOMEM. data is no view of
+ * out. */
+enum err checkpoint_strip(struct bytes data, const struct note_key *key, struct buf *out,
+	struct errctx *ctx) MUST_USE;
+
 /* Text, empty line, signature line: the whole signed note. ERR_INVALID for a checkpoint that
  * checkpoint_parse would refuse. */
 enum err checkpoint_sign(

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of corpus/frame and corpus/message: valid and hostile wire bytes, each named by
+"""Writes the seeds of corpus/frame, message, evidence and proof: valid and hostile wire bytes, each named by
 what it is. Run it after a change of the .proto files; files called found-* (what fuzzing found)
 are left alone. The bytes are made by hand, signatures included, so that the seeds do not come from
 the code that reads them.
@@ -7,6 +7,7 @@ the code that reads them.
     python3 tests/fuzz/make_corpus.py            writes
     python3 tests/fuzz/make_corpus.py --check    fails unless just these files are there
 """
+import base64
 import hashlib
 import os
 import struct
@@ -213,9 +214,115 @@ def directory_seeds():
         "directory-forged": frame(batch(founded + [haiti[:-1] + bytes([haiti[-1] ^ 1])])),
         "directory-other-hq": frame(batch([opened, signed_created("other")])),
         "directory-of-the-future": frame(batch(founded + [future, haiti])),
+        "evidence": frame(data(11, evidence(7, 13))),
+        "prove": frame(data(12, data(1, ORIGIN) + data(2, note(7, octets(1, 32))))),
+        "proved": frame(data(13, data(1, ORIGIN) + num(2, 7) + data(3, octets(1, 32)) +
+                             data(4, octets(2, 32)) + data(5, note(13, octets(3, 32))))),
         "log-opened": frame(batch([signed_opened(ORIGIN, "haiti node", "haiti log")])),
         "signature-short": frame(batch([data(2, num(1, 1) + data(3, octets(1, 63)))])),
     }
+
+
+# Trees (RFC 6962 section 2.1), by the definitions.
+
+def leaf_hash(entry):
+    return hashlib.sha256(b"\0" + entry).digest()
+
+
+def split(n):
+    k = 1
+    while 2 * k < n:
+        k *= 2
+    return k
+
+
+def tree_root(leaves):
+    if len(leaves) == 1:
+        return leaves[0]
+    k = split(len(leaves))
+    return hashlib.sha256(b"\1" + tree_root(leaves[:k]) + tree_root(leaves[k:])).digest()
+
+
+def inclusion(m, leaves):
+    if len(leaves) == 1:
+        return []
+    k = split(len(leaves))
+    if m < k:
+        return inclusion(m, leaves[:k]) + [tree_root(leaves[k:])]
+    return inclusion(m - k, leaves[k:]) + [tree_root(leaves[:k])]
+
+
+def consistency(m, leaves, whole=True):
+    if m == len(leaves):
+        return [] if whole else [tree_root(leaves)]
+    k = split(len(leaves))
+    if m <= k:
+        return consistency(m, leaves[:k], whole) + [tree_root(leaves[k:])]
+    return consistency(m - k, leaves[k:], False) + [tree_root(leaves[:k])]
+
+
+def note(size, root, key="haiti log", origin=ORIGIN):
+    text = "%s\n%d\n%s\n" % (origin, size, base64.b64encode(root).decode())
+    public = public_key(seed(key))
+    key_id = hashlib.sha256(origin.encode() + b"\n\x01" + public).digest()[:4]
+    line = base64.b64encode(key_id + sign(seed(key), text.encode())).decode()
+    return text + "\n\u2014 %s %s\n" % (origin, line)
+
+
+def branch(name, size):
+    return [leaf_hash(b"entry %d of %s" % (i, name if i >= 5 else b"both")) for i in range(size)]
+
+
+def evidence(m, n, left=b"a", right=b"b", opened=True, swap=False):
+    a, b = branch(left, m), branch(right, n)
+    notes = [note(m, tree_root(a)), note(n, tree_root(b))]
+    if m == n and tree_root(a) > tree_root(b) or swap:
+        notes.reverse()
+    return (data(1, notes[0]) + data(2, notes[1]) +
+            (b"" if m == n else data(3, tree_root(b[:m]))) +
+            b"".join(data(4, h) for h in consistency(m, b)) +
+            (data(5, signed_opened(ORIGIN, "haiti node", "haiti log")) if opened else b""))
+
+
+def evidence_seeds():
+    raw, honest = b"\0", b"\1"
+    # The honest log of the target: leaf i is the byte i + 1.
+    leaves = [leaf_hash(bytes([i + 1])) for i in range(40)]
+    return {
+        "one-size": raw + evidence(7, 7),
+        "two-sizes": raw + evidence(7, 13),
+        "neighbours": raw + evidence(8, 9),
+        "power-of-two": raw + evidence(8, 16),
+        "no-opened": raw + evidence(7, 13, opened=False),
+        "no-contradiction": raw + evidence(4, 13),
+        "the-same-twice": raw + evidence(7, 7, right=b"a"),
+        "out-of-order": raw + evidence(7, 13, swap=True),
+        "cut": raw + evidence(7, 13)[:-1],
+        "another-key": raw + evidence(7, 13).replace(
+            note(7, tree_root(branch(b"a", 7))).encode(),
+            note(7, tree_root(branch(b"a", 7)), "other").encode()),
+        "honest": honest + bytes([7, 13]) + tree_root(leaves[:7]) +
+                  b"".join(consistency(7, leaves[:13])),
+        "honest-other-root": honest + bytes([7, 13]) + octets(3, 32) +
+                             b"".join(consistency(7, leaves[:13])),
+        "honest-one-size": honest + bytes([7, 7]) + octets(3, 32),
+    }
+
+
+def proof_seeds():
+    leaves = [leaf_hash(bytes([i])) for i in range(255)]
+    out = {}
+    for a, b in ((1, 2), (7, 13), (8, 16), (255, 255), (0, 9)):
+        root = tree_root(leaves[:a]) if a else hashlib.sha256(b"").digest()
+        out["consistency-%d-%d" % (a, b)] = (bytes([0, a, b]) + root + b"".join(
+            consistency(a, leaves[:b]) if a else []))
+        if a < b:
+            out["inclusion-%d-%d" % (a, b)] = (bytes([1, a, b]) + leaves[a] +
+                                               b"".join(inclusion(a, leaves[:b])))
+    out["consistency-other-root"] = bytes([0, 7, 13]) + octets(1, 32) + b"".join(
+        consistency(7, leaves[:13]))
+    out["consistency-too-long"] = out["consistency-7-13"] + octets(1, 32)
+    return out
 
 
 def frame_seeds():
@@ -327,7 +434,8 @@ def main():
     if sys.argv[1:] and not check:
         sys.exit(__doc__)
     bad = []
-    for folder, seeds in (("frame", frame_seeds()), ("message", message_seeds())):
+    for folder, seeds in (("frame", frame_seeds()), ("message", message_seeds()),
+                          ("evidence", evidence_seeds()), ("proof", proof_seeds())):
         path = os.path.join(HERE, folder)
         os.makedirs(path, exist_ok=True)
         there = {name for name in os.listdir(path) if not name.startswith("found-")}

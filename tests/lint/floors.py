@@ -31,6 +31,9 @@ FOLDERS = {
     "proto": ["base"],
     "certs": ["base", "proto"],
     "replication/log": ["base"],
+    # Evidence is read from a message and carries a record; its reader stands beside the notes.
+    "replication/log/evidence.c": ["base", "proto", "certs", "replication/log"],
+    "replication/log/evidence.h": ["base", "proto", "certs", "replication/log"],
     "replication/engine": ["base", "proto", "certs", "replication/log"],
     "replication/bundle": ["base", "proto", "certs", "replication"],
     "cases": ["base", "proto"],
