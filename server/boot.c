@@ -233,6 +233,27 @@ static void timing(const struct config_timing *from, struct engine_timing *to)
 #undef TAKE
 }
 
+/* What the engine has fetched again. Of ranges in doubt nobody knows what should stand there. */
+static enum err load_damage(struct runtime *rt, struct errctx *ctx)
+{
+	struct store_damage *list = NULL;
+	size_t count = 0;
+
+	if (!rt->damaged)
+		return OK;
+	TRY(store_damage_list(rt->store, &list, &count, ctx));
+	for (size_t i = 0; i < count; i++) {
+		struct store_mark mark = {list[i].index, list[i].expected};
+
+		if (list[i].known)
+			runtime_step(rt, &(struct event){.type = EVENT_DAMAGED,
+						 .origin = &list[i].origin,
+						 .mark = &mark});
+	}
+	mem_free(list);
+	return OK;
+}
+
 /* Which log the engine takes for this node's own. */
 static void own_log(const struct runtime *rt, struct engine_opts *opts)
 {
@@ -273,7 +294,8 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 		log_head_release(&heads[i]);
 	}
 	mem_free(heads);
-	return load_directory(rt, ctx);
+	TRY(load_directory(rt, ctx));
+	return load_damage(rt, ctx);
 }
 
 static enum err start_peers(struct runtime *rt, struct errctx *ctx)
@@ -366,12 +388,12 @@ static enum err look_for_damage(struct runtime *rt, struct errctx *ctx)
 		entries += list[i].count;
 	if (count > 0) {
 		rt->damaged = true;
-		snprintf(rt->alarm, sizeof(rt->alarm),
+		rt->damaged_left = entries;
+		log_line(LOG_ALARM,
 			"%llu entries are damaged and to be fetched again, the first %llu of '%s'; "
 			"they are not given out",
 			(unsigned long long)entries, (unsigned long long)list[0].index,
 			list[0].origin.text);
-		log_line(LOG_ALARM, "%s", rt->alarm);
 	}
 	mem_free(list);
 	return OK;

@@ -196,6 +196,7 @@ void effect_perform(struct runtime *rt, struct effect *effect)
 	case EFFECT_APPENDED:
 		do_appended(rt, effect);
 		break;
+	case EFFECT_IMPORTED:
 	case EFFECT_HELD:
 	case EFFECT_MEMBERS: /* the judge asks the directory itself; the engine ends sessions */
 		break;

@@ -167,6 +167,19 @@ void runtime_disk_failed(struct runtime *rt, const char *what)
 		writer_probe(rt->writer);
 }
 
+/* A damaged entry is in its place again. */
+static void entry_healed(struct runtime *rt, const struct store_write *write)
+{
+	if (write->result != OK || rt->damaged_left == 0)
+		return;
+	rt->damaged_left--;
+	if (rt->damaged_left > 0)
+		return;
+	rt->damaged = false;
+	log_line(LOG_INFO, "every damaged entry is back%s",
+		rt->keys == NULL ? "" : "; cases show what was damaged after the next unlock");
+}
+
 static void on_written(uv_async_t *async)
 {
 	struct runtime *rt = async->data;
@@ -183,6 +196,8 @@ static void on_written(uv_async_t *async)
 
 		write->next = NULL;
 		runtime_entries_returned(rt, write);
+		if (write->heal)
+			entry_healed(rt, write);
 		if (write->result == ERR_CORRUPT)
 			runtime_damage(rt, &ctx);
 		runtime_step(rt, &(struct event){.type = EVENT_WRITTEN, .write = write});

@@ -87,9 +87,10 @@ struct runtime {
 	enum err failed_wave_error;
 	bool opening; /* the LogOpened is on its way */
 	uint64_t started_ms;
-	uint16_t port;   /* listened on; 0: not */
-	char alarm[256]; /* the newest alarm; "" */
-	bool damaged;    /* at the start entries were marked as damaged: none come later */
+	uint16_t port;         /* listened on; 0: not */
+	char alarm[256];       /* the newest alarm; "" */
+	bool damaged;          /* at the start entries were marked as damaged: none come later */
+	uint64_t damaged_left; /* .. and are not back yet */
 	struct condition condition; /* of the store's disk, as it was last told */
 	uint64_t refused_minute;
 	unsigned refused;         /* strangers in that minute */

@@ -65,8 +65,11 @@ void effect_notice(struct engine *engine, enum notice level, const char *format,
 
 void effect_send(struct engine *engine, struct session *session, Sauti__Frame *frame)
 {
-	struct effect *effect = effect_add(engine, EFFECT_SEND);
+	struct effect *effect;
 
+	if (session->state == SESSION_IMPORT)
+		return;
+	effect = effect_add(engine, EFFECT_SEND);
 	if (effect == NULL)
 		return;
 	effect->session = session->id;

@@ -60,6 +60,8 @@ void engine_free(struct engine *engine)
 	mem_free(engine->index);
 	mem_free(engine->peers);
 	mem_free(engine->reads);
+	if (engine->import != NULL)
+		session_free(&engine->import->session);
 	directory_free(engine->directory);
 	arena_release(&engine->arena);
 	mem_free(engine);
@@ -78,6 +80,7 @@ static void tick(struct engine *engine)
 	session_tick(engine);
 	fetch_tick(engine);
 	have_tick(engine);
+	import_tick(engine);
 }
 
 static void caught_up(struct engine *engine)
@@ -186,6 +189,18 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 	case EVENT_OWN:
 		log_own(engine, bytes_str(event->origin->text));
 		break;
+	case EVENT_DAMAGED:
+		refetch_damaged(engine, event);
+		break;
+	case EVENT_IMPORT:
+		import_begin(engine, event);
+		break;
+	case EVENT_IMPORT_FRAME:
+		import_frame(engine, event);
+		break;
+	case EVENT_IMPORT_END:
+		import_end(engine);
+		break;
 	}
 	engine->out = NULL;
 	return engine->nomem ? ERR_NOMEM : OK;
@@ -197,6 +212,8 @@ uint64_t engine_deadline(const struct engine *engine)
 
 	due = other < due ? other : due;
 	other = have_deadline(engine);
+	due = other < due ? other : due;
+	other = import_deadline(engine);
 	return other < due ? other : due;
 }
 

@@ -73,6 +73,7 @@ enum event_type {
 	EVENT_LOG_LOADED,       /* head: before EVENT_START, once per log in the store */
 	EVENT_DIRECTORY_LOADED, /* entry: before EVENT_START, the directory's, in order from index 0
 				 */
+	EVENT_DAMAGED,          /* origin, mark: an entry to be fetched again */
 	EVENT_PEER,             /* peer: somebody to dial whenever there is no session */
 	EVENT_START,
 	EVENT_TICK,         /* time has passed: see engine_deadline */
@@ -91,7 +92,12 @@ enum event_type {
 	EVENT_WRITTEN,      /* write (handed over), with its result */
 	EVENT_READ,         /* read ticket, batch (handed over), or error */
 	EVENT_CAUGHT_UP,    /* cosigning may begin again */
-	EVENT_OWN, /* origin: this log, or the directory, is whole again: this node's own */
+	EVENT_OWN,    /* origin: this log, or the directory, is whole again: this node's own */
+	EVENT_IMPORT, /* session, peer: a bundle begins, the only one at a time. Its session is
+		       * never announced and nothing is sent to it. peer: whose it is, if that
+		       * is certain; "" */
+	EVENT_IMPORT_FRAME, /* session, frame, vouched: one at a time -> EFFECT_IMPORTED */
+	EVENT_IMPORT_END,   /* session */
 };
 
 struct event {
@@ -114,6 +120,9 @@ struct event {
 	struct bytes line;
 	struct store_write *write;
 	struct store_batch batch;
+	const struct store_mark *mark;
+	uint64_t vouched; /* of a Have of one log: the cosignatures, by bit, whose root the store's
+			   * own tree has at that size */
 };
 
 enum effect_type {
@@ -129,11 +138,23 @@ enum effect_type {
 	EFFECT_MEMBERS,  /* the directory grew: judge sessions and shows again */
 	EFFECT_FORKED,   /* origin, peer, text: an own log, another history of which was shown */
 	EFFECT_NOTICE,   /* notice level, text: for the program's log */
+	EFFECT_IMPORTED, /* session, error, imported, origin ("": of none), text when there is an
+			  * error: what became of the frame; what was taken is durable. ERR_AGAIN:
+			  * entries that do not join on to what is held */
 };
 enum notice { NOTICE_DEBUG, NOTICE_INFO, NOTICE_WARNING, NOTICE_ALARM };
 
+/* One frame of a bundle. */
+struct imported {
+	uint64_t first, count; /* entries in it */
+	uint64_t added;        /* of them new here, or put in place of damaged ones */
+	uint64_t held;         /* entries of the log that are held now */
+	size_t cosigned;       /* cosignatures that are new here */
+};
+
 struct effect {
 	enum effect_type type;
+	struct imported imported;
 	struct session_id session;
 	char peer[LIMIT_NODE_NAME + 1];
 	struct buf frame, body;

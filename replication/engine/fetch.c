@@ -86,12 +86,12 @@ void fetch_stop(struct engine *engine, struct elog *log, bool tell)
 	if (tell && log->provider->state == SESSION_ACTIVE)
 		send_fetch(engine, log, log->head.size, 0);
 	log->provider = NULL;
-	log->pinned = false;
+	log->pinned = log->refetching = false;
 }
 
 void fetch_acknowledge(struct engine *engine, struct elog *log)
 {
-	if (log->provider != NULL)
+	if (log->provider != NULL && !log->refetching)
 		send_fetch(engine, log, log->size, WINDOW);
 }
 
@@ -100,7 +100,7 @@ static bool may_fetch(const struct engine *engine, const struct elog *log)
 	const struct member *member;
 
 	if (!engine->started || log->own || log->frozen || log->write_failed ||
-		engine->now_ms < log->retry_ms)
+		engine->now_ms < log->retry_ms || (!log->key_known && log->head.size > 0))
 		return false;
 	if (log->directory)
 		return true;
@@ -152,6 +152,8 @@ static bool keeps_provider(struct engine *engine, struct elog *log)
 void fetch_heard(struct engine *engine, struct session *session, struct elog *log,
 	struct peer_log *pl, uint64_t size)
 {
+	if (session->state == SESSION_IMPORT)
+		return;
 	/* From now on something is due from it. */
 	if (log->provider == session && !has_news(log, pl))
 		log->progress_ms = engine->now_ms;
@@ -163,6 +165,10 @@ void fetch_choose(struct engine *engine, struct elog *log)
 	struct session *best = NULL;
 	int best_rank = 0;
 
+	if (log->provider != NULL && log->provider->state == SESSION_IMPORT)
+		return;
+	if (refetch_choose(engine, log))
+		return;
 	if (!may_fetch(engine, log)) {
 		fetch_stop(engine, log, true);
 		return;
@@ -193,6 +199,7 @@ void fetch_choose(struct engine *engine, struct elog *log)
 
 /* What one batch says, while it is being judged; nothing of it is kept until all of it is good. */
 struct claim {
+	size_t skip; /* entries at its begin that are held already */
 	struct entries *entries;
 	struct compact head;
 	bool new_pin;
@@ -208,9 +215,9 @@ static enum err claim_entries(const Sauti__Batch *batch, struct claim *claim, st
 
 	if (batch->n_entries == 0 || batch->n_entries > LIMIT_BATCH_ENTRIES)
 		return err_set(ctx, ERR_LIMIT, "%zu entries", batch->n_entries);
-	for (size_t i = 0; i < batch->n_entries; i++)
-		list[i] = codec_bytes(batch->entries[i]);
-	return entries_make(list, batch->n_entries, &claim->entries);
+	for (size_t i = claim->skip; i < batch->n_entries; i++)
+		list[i - claim->skip] = codec_bytes(batch->entries[i]);
+	return entries_make(list, batch->n_entries - claim->skip, &claim->entries);
 }
 
 static enum err claim_proof(const Sauti__Batch *batch, struct claim *claim, struct errctx *ctx)
@@ -371,6 +378,10 @@ void fetch_batch(struct engine *engine, struct session *session, const Sauti__Ba
 	/* Of an older stream, or of one that we ended: void. */
 	if (log == NULL || log->provider != session || log->stream != batch->stream)
 		return;
+	if (log->refetching) {
+		refetch_batch(engine, log, batch);
+		return;
+	}
 	enum err err = claim_judge(engine, log, batch, &claim, &ctx);
 
 	if (err == OK && log_agrees(engine, log, &claim.pin, session->peer)) {
@@ -394,6 +405,61 @@ void fetch_batch(struct engine *engine, struct session *session, const Sauti__Ba
 			log->origin.text, err_message(&ctx, err));
 	}
 	entries_unref(claim.entries);
+}
+
+static enum err import_allowed(
+	const struct engine *engine, const struct elog *log, struct errctx *ctx)
+{
+	if (log->own)
+		return err_set(ctx, ERR_FORK, "more of this node's own log than it has signed");
+	if (log->frozen)
+		return err_set(ctx, ERR_FORK, "the log is frozen");
+	if (!log->key_known && log->head.size > 0)
+		return err_set(ctx, ERR_CORRUPT, "its first entry is damaged here");
+	if (engine->now_ms < log->retry_ms)
+		return err_set(ctx, ERR_BUSY, "the disk did not take the last entries");
+	if (!may_fetch(engine, log))
+		return err_set(ctx, ERR_UNTRUSTED, "'%s' is no active member", log->node);
+	return OK;
+}
+
+/* Each batch of a bundle brings its own target: one that is lost takes none other along. */
+static enum err import_judge(struct engine *engine, struct elog *log, const Sauti__Batch *batch,
+	struct claim *claim, struct errctx *ctx)
+{
+	TRY(claim_entries(batch, claim, ctx));
+	TRY(claim_proof(batch, claim, ctx));
+	TRY(claim_key(engine, log, claim, ctx));
+	log->pinned = false;
+	TRY(claim_target(log, batch, claim, ctx));
+	return claim_prove(log, claim, ctx);
+}
+
+enum err fetch_import(struct engine *engine, struct session *session, struct elog *log,
+	const Sauti__Batch *batch, struct errctx *ctx)
+{
+	struct claim claim = {0};
+	enum err err;
+
+	if (batch->first > log->head.size)
+		return ERR_AGAIN;
+	TRY(import_allowed(engine, log, ctx));
+	if (log->provider != session) {
+		fetch_stop(engine, log, true);
+		log->provider = session;
+		log->stream_from = log->head.size;
+		log->unwritten = 0;
+	}
+	claim.skip = (size_t)(log->head.size - batch->first);
+	err = import_judge(engine, log, batch, &claim, ctx);
+	if (err == OK && !log_agrees(engine, log, &claim.pin, session->peer))
+		err = err_set(ctx, ERR_FORK, "it contradicts a checkpoint that is known here");
+	if (err == OK)
+		claim_take(engine, log, batch, &claim);
+	else if (err == ERR_NOMEM)
+		engine->nomem = true;
+	entries_unref(claim.entries);
+	return err;
 }
 
 void fetch_written(struct engine *engine, struct elog *log, const struct store_write *write)
@@ -441,7 +507,7 @@ static uint64_t fetch_due(const struct engine *engine, const struct elog *log)
 {
 	if (log->own || log->frozen)
 		return UINT64_MAX;
-	if (log->provider != NULL && log->position < log->provider->log_count &&
+	if (log->provider != NULL && !log->refetching && log->position < log->provider->log_count &&
 		has_news(log, &log->provider->logs[log->position]))
 		return stall_due(engine, log);
 	if (log->retry_ms > engine->now_ms)
@@ -451,7 +517,8 @@ static uint64_t fetch_due(const struct engine *engine, const struct elog *log)
 
 static void fetch_check(struct engine *engine, struct elog *log)
 {
-	if (log->provider != NULL && fetch_due(engine, log) <= engine->now_ms) {
+	if (log->provider != NULL && !log->refetching && log->provider->state != SESSION_IMPORT &&
+		fetch_due(engine, log) <= engine->now_ms) {
 		effect_notice(engine, NOTICE_INFO, "log '%s': '%s' sends nothing, asking another",
 			log->origin.text, log->provider->peer);
 		suspect_silent(engine, log, log->provider->peer);
@@ -463,8 +530,10 @@ static void fetch_check(struct engine *engine, struct elog *log)
 
 void fetch_tick(struct engine *engine)
 {
-	for (size_t i = 0; i < engine->log_count; i++)
+	for (size_t i = 0; i < engine->log_count; i++) {
+		refetch_tick(engine, engine->logs[i]);
 		fetch_check(engine, engine->logs[i]);
+	}
 }
 
 uint64_t fetch_deadline(const struct engine *engine)
@@ -473,7 +542,9 @@ uint64_t fetch_deadline(const struct engine *engine)
 
 	for (size_t i = 0; i < engine->log_count; i++) {
 		uint64_t d = fetch_due(engine, engine->logs[i]);
+		uint64_t r = refetch_due(engine, engine->logs[i]);
 
+		d = r < d ? r : d;
 		if (d < due)
 			due = d;
 	}

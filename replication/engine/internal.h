@@ -9,6 +9,8 @@
  *   serve.c    the providing side: streams with a window
  *   append.c   own logs: queue, sign, commit, acknowledge
  *   log.c      the table of logs and what is durable of each
+ *   refetch.c  damaged entries, fetched again
+ *   import.c   bundles
  */
 #ifndef REPLICATION_ENGINE_INTERNAL_H
 #define REPLICATION_ENGINE_INTERNAL_H
@@ -32,6 +34,12 @@ enum {
 	APPEND_BYTES = 4 * 1024 * 1024, /* of one own commit */
 	DIALS_PER_TICK = 16,
 	SUSPECTS_MAX = 8,
+};
+
+/* A damaged entry. */
+struct mark {
+	struct store_mark is;
+	bool healing; /* the right one is on its way to the disk */
 };
 
 struct recent_root {
@@ -118,6 +126,13 @@ struct elog {
 	struct buf pin_note;
 	uint64_t progress_ms;
 
+	/* Damaged entries, by index. */
+	struct mark *marks;
+	size_t mark_count, mark_capacity;
+	bool refetching;                     /* the stream is for them */
+	uint64_t refetch_ms;                 /* not asked for before */
+	char refetched[LIMIT_NODE_NAME + 1]; /* who was asked last */
+
 	/* Appending. */
 	struct append *queue, **queue_end;
 	size_t queued;
@@ -133,7 +148,7 @@ struct peer_log {
 	/* Serving this peer. One read at a time; stale: it is for a stream that was voided. */
 	bool serving, reading, stale, send_note;
 	uint32_t stream;
-	uint64_t next, target;
+	uint64_t next, target, up_to; /* up_to 0: no end */
 	uint32_t window;
 	uint64_t sent_ends[LIMIT_FETCH_WINDOW];
 	unsigned sent;
@@ -144,7 +159,8 @@ struct session {
 	struct session_id id;
 	char peer[LIMIT_NODE_NAME + 1];
 	bool outgoing;
-	enum { SESSION_HELLO, SESSION_ACTIVE, SESSION_CLOSING } state;
+	/* SESSION_IMPORT: a bundle, in no list; what is sent to it goes nowhere. */
+	enum { SESSION_HELLO, SESSION_ACTIVE, SESSION_CLOSING, SESSION_IMPORT } state;
 	uint64_t since_ms, heard_ms, pinged_ms;
 	uint64_t batch_ms; /* the last good batch, of any log */
 	size_t queued;
@@ -156,6 +172,21 @@ struct session {
 	size_t pump_next; /* fairness between the streams of one session */
 	size_t sponsored; /* scratch of log.c */
 	struct session *next;
+};
+
+/* A bundle that is being imported. */
+struct import {
+	struct session session; /* the first: session_free frees all of it */
+	struct elog *log;       /* it is the provider of; NULL */
+	uint64_t touched_ms;
+	char fault[LIMIT_BYE_REASON]; /* what is wrong with the frame; "" */
+	/* The frame whose entries are on their way to the disk. */
+	bool waiting;
+	struct elog *written;
+	uint64_t write_end; /* behind the last of them; 0: none are */
+	unsigned healing;
+	enum err result;
+	struct imported imported;
 };
 
 struct peer {
@@ -184,6 +215,7 @@ struct engine {
 	size_t *index; /* open addressing over origins: position + 1 */
 	size_t index_size;
 	struct session *sessions; /* in order of id */
+	struct import *import;    /* NULL: none */
 	struct peer *peers;
 	size_t peer_count;
 	struct read_ticket *reads;
@@ -273,6 +305,33 @@ void fetch_acknowledge(struct engine *engine, struct elog *log);
 void fetch_stop(struct engine *engine, struct elog *log, bool tell);
 void fetch_tick(struct engine *engine);
 uint64_t fetch_deadline(const struct engine *engine);
+
+/* Takes entries from a bundle, as from a provider that every log has; what is held already is left
+ * out. ERR_AGAIN: they begin behind what is held. Else as a batch may fail, or ERR_FORK,
+ * ERR_UNTRUSTED: this log takes nothing. */
+enum err fetch_import(struct engine *engine, struct session *session, struct elog *log,
+	const Sauti__Batch *batch, struct errctx *ctx) MUST_USE;
+
+/* refetch.c */
+void refetch_damaged(struct engine *engine, const struct event *event);
+/* True: the log's stream is for damaged entries, and stays so for now. */
+bool refetch_choose(struct engine *engine, struct elog *log);
+void refetch_batch(struct engine *engine, struct elog *log, const Sauti__Batch *batch);
+/* Takes what is damaged here out of a bundle's batch; how many writes that began. */
+unsigned refetch_offer(struct engine *engine, struct elog *log, const Sauti__Batch *batch);
+void refetch_written(struct engine *engine, struct elog *log, const struct store_write *write);
+void refetch_tick(struct engine *engine, struct elog *log);
+uint64_t refetch_due(const struct engine *engine, const struct elog *log);
+
+/* import.c */
+void import_begin(struct engine *engine, const struct event *event);
+void import_frame(struct engine *engine, const struct event *event);
+void import_end(struct engine *engine);
+/* Its session did what closes others. */
+void import_fault(struct engine *engine, const char *reason);
+void import_written(struct engine *engine, struct elog *log, const struct store_write *write);
+void import_tick(struct engine *engine);
+uint64_t import_deadline(const struct engine *engine);
 
 /* serve.c */
 void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fetch *fetch);

@@ -148,6 +148,7 @@ static void log_release(struct elog *log)
 	for (size_t i = 0; i < log->cosigned_count; i++)
 		buf_release(&log->cosigned[i].line);
 	mem_free(log->cosigned);
+	mem_free(log->marks);
 	buf_release(&log->note);
 	buf_release(&log->pin_note);
 	entries_unref(log->commit.entries);
@@ -212,6 +213,8 @@ static void count_sponsored(struct engine *engine, struct bytes node)
 {
 	for (struct session *s = engine->sessions; s != NULL; s = s->next)
 		s->sponsored = 0;
+	if (engine->import != NULL)
+		engine->import->session.sponsored = 0;
 	for (size_t i = 0; i < engine->log_count; i++) {
 		const struct elog *log = engine->logs[i];
 
@@ -244,18 +247,24 @@ static struct elog *log_victim(
 	return victim;
 }
 
+static void session_forget(struct session *s, size_t position)
+{
+	if (position >= s->log_count)
+		return;
+	buf_release(&s->logs[position].note);
+	s->logs[position] = (struct peer_log){0};
+	buf_init(&s->logs[position].note, LIMIT_NOTE_SIZE);
+}
+
 /* The place of a log that was never proven becomes another's. */
 static void log_replace(
 	struct engine *engine, struct elog *log, const struct origin *origin, struct bytes node)
 {
 	fetch_stop(engine, log, true);
-	for (struct session *s = engine->sessions; s != NULL; s = s->next) {
-		if (log->position >= s->log_count)
-			continue;
-		buf_release(&s->logs[log->position].note);
-		s->logs[log->position] = (struct peer_log){0};
-		buf_init(&s->logs[log->position].note, LIMIT_NOTE_SIZE);
-	}
+	for (struct session *s = engine->sessions; s != NULL; s = s->next)
+		session_forget(s, log->position);
+	if (engine->import != NULL)
+		session_forget(&engine->import->session, log->position);
 	log_release(log);
 	log_init(engine, log, origin, node, log->position);
 	index_all(engine);
@@ -556,8 +565,12 @@ void log_written(struct engine *engine, struct store_write *write)
 	struct elog *log = log_find(engine, bytes_str(write->origin.text));
 
 	assert(log != NULL);
-	if (write->entries != NULL) {
+	if (write->heal) {
+		refetch_written(engine, log, write);
+		import_written(engine, log, write);
+	} else if (write->entries != NULL) {
 		entries_written(engine, log, write);
+		import_written(engine, log, write);
 	} else if (write->cosigner[0] != '\0' && write->result != OK) {
 		struct cosigned *c = have_cosigned_of(log, write->cosigner);
 

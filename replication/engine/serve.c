@@ -10,9 +10,9 @@ static bool may_send(
 	const struct session *session, const struct elog *log, const struct peer_log *pl)
 {
 	return session->state == SESSION_ACTIVE && pl->serving && !pl->reading &&
-	       pl->sent < pl->window && session->queued < SEND_HIGH &&
-	       session->reads < SESSION_READS && log->has_checkpoint &&
-	       pl->next < log->checkpoint.size;
+	       (pl->up_to == 0 || pl->next < pl->up_to) && pl->sent < pl->window &&
+	       session->queued < SEND_HIGH && session->reads < SESSION_READS &&
+	       log->has_checkpoint && pl->next < log->checkpoint.size;
 }
 
 /* The stream needs a new target: the newest checkpoint. */
@@ -88,6 +88,8 @@ void serve_pump(struct engine *engine, struct session *session, struct elog *log
 		.size_max = LIMIT_BATCH_SIZE,
 		.ticket = ++engine->next_ticket,
 	};
+	if (pl->up_to != 0 && pl->up_to - pl->next < effect->read.count_max)
+		effect->read.count_max = (size_t)(pl->up_to - pl->next);
 	engine->reads[engine->read_count++] =
 		(struct read_ticket){effect->read.ticket, session->id, log->position};
 	pl->reading = true;
@@ -139,6 +141,7 @@ void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fe
 		pl->stale = pl->reading; /* it is dropped when it comes; until then none begins */
 		pl->stream = fetch->stream;
 		pl->next = fetch->from;
+		pl->up_to = fetch->up_to;
 		pl->target = 0;
 		pl->sent = 0;
 	}
@@ -150,8 +153,8 @@ void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fe
 static bool is_live(
 	const struct elog *log, const struct peer_log *pl, const struct store_write *write)
 {
-	return write->entries != NULL && pl->next == write->first && pl->next >= pl->target &&
-	       write->entries->count <= LIMIT_BATCH_ENTRIES &&
+	return write->entries != NULL && pl->up_to == 0 && pl->next == write->first &&
+	       pl->next >= pl->target && write->entries->count <= LIMIT_BATCH_ENTRIES &&
 	       write->entries->size <= LIMIT_BATCH_SIZE &&
 	       write->first + write->entries->count == log->checkpoint.size;
 }

@@ -131,6 +131,10 @@ void session_close(
 	va_start(args, format);
 	vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);
+	if (session->state == SESSION_IMPORT) {
+		import_fault(engine, reason);
+		return;
+	}
 	effect_notice(engine, level, "session with '%s' closed: %s", session->peer, reason);
 	bye.code = level >= NOTICE_WARNING ? BYE_VIOLATION : BYE_SHUTDOWN;
 	bye.reason = reason;

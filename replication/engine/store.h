@@ -22,7 +22,9 @@ struct store_write {
 	struct buf checkpoint; /* signed note, its size <= first + count; empty: unchanged. owned */
 	char cosigner[NOTE_KEY_NAME_MAX + 1]; /* "" : none */
 	uint64_t cosigned_size;
-	struct buf cosignature;   /* opaque to the store: root || line; replaces the older. owned */
+	struct buf cosignature; /* opaque to the store: root || line; replaces the older. owned */
+	bool heal; /* the entries stand in for damaged ones that the store has marked; `first` is
+		    * where they belong, and nothing else is written */
 	uint64_t ticket;          /* the asker's, given back */
 	enum err result;          /* set by the store */
 	struct store_write *next; /* the store's and its caller's queues */
@@ -30,6 +32,12 @@ struct store_write {
 /* NULL when out of memory; free releases everything owned. */
 struct store_write *store_write_new(const struct origin *origin);
 void store_write_free(struct store_write *write);
+
+/* An entry that the store knows to be damaged, and its leaf hash, for which its tree vouches. */
+struct store_mark {
+	uint64_t index;
+	struct hash leaf;
+};
 
 /* What to read for one batch: as many entries from `first` on as the caps allow, not past
  * `target`, and the consistency proof from behind them to `target`. */

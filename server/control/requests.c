@@ -107,6 +107,11 @@ static void begin_status(struct control_request *request)
 		json_array_append_new(alarms, json_string(rt->guard_state.why));
 	if (rt->condition.trouble != TROUBLE_NONE)
 		json_array_append_new(alarms, json_string(rt->condition.message));
+	if (rt->damaged_left > 0)
+		json_array_append_new(alarms,
+			json_sprintf("%llu entries are damaged and to be fetched again from a peer "
+				     "or a bundle; they are not given out",
+				(unsigned long long)rt->damaged_left));
 	if (rt->alarm[0] != '\0')
 		json_array_append_new(alarms, json_string(rt->alarm));
 	while (directory_at(directory, members) != NULL)

@@ -181,7 +181,7 @@ enum err store_damage_look(struct store *store, const struct origin *origin, str
 }
 
 /* What fails here is the entry's fault, or its log's. */
-static enum err heal(struct txn *txn, const struct origin *origin, uint64_t index,
+enum err damage_heal(struct txn *txn, const struct origin *origin, uint64_t index,
 	struct bytes entry, struct errctx *ctx)
 {
 	struct damage_mark mark;
@@ -219,7 +219,7 @@ enum err store_damage_heal(struct store *store, const struct origin *origin, uin
 	enum err err;
 
 	txn_begin(&txn, store->env, TXN_WRITE);
-	err = heal(&txn, origin, index, entry, &said);
+	err = damage_heal(&txn, origin, index, entry, &said);
 	if (err != OK)
 		txn_fail(&txn, err, "%s", err_message(&said, err));
 	err = txn_finish(&txn, ctx);

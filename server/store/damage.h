@@ -25,6 +25,10 @@ enum err damage_find(struct txn *txn, uint32_t log, uint64_t first, uint64_t cou
 	uint64_t *ret_index, struct errctx *ctx) MUST_USE;
 /* Replaces the marks inside. Sticks on failure. */
 void damage_put(struct txn *txn, uint32_t log, const struct damage_mark *mark);
+/* As store_damage_heal (store.h), in a transaction of the caller's. What fails before anything was
+ * put does not stick. */
+enum err damage_heal(struct txn *txn, const struct origin *origin, uint64_t index,
+	struct bytes entry, struct errctx *ctx) MUST_USE;
 /* Reads a row of the table. ERR_CORRUPT. */
 enum err damage_read(
 	struct bytes key, struct bytes row, uint32_t *ret_log, struct damage_mark *ret) MUST_USE;

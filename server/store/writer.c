@@ -25,6 +25,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "server/store/damage.h"
 #include "server/store/indexer.h"
 #include "server/store/internal.h"
 
@@ -315,6 +316,16 @@ static void write_put(struct writer *writer, struct txn *txn, struct log_row *ro
 		cosignature_put(txn, row->number, write);
 }
 
+/* Errors that do not stick are the write's own: nothing was put then. */
+static enum err heal_put(struct txn *txn, const struct store_write *write, struct errctx *ctx)
+{
+	enum err err = write->entries->count == 1 ? damage_heal(txn, &write->origin, write->first,
+							    write->entries->entry[0], ctx)
+						  : ERR_INVALID;
+
+	return txn->err != OK ? OK : err;
+}
+
 /* Never below the guard's number once all that it stands for is there again. */
 static uint64_t commits_known(struct writer *writer, uint64_t commits)
 {
@@ -402,11 +413,13 @@ static size_t group_put(struct writer *writer, struct txn *txn, struct list *gro
 		struct log_row row = {0};
 		bool new = false;
 
-		write->result = write_check(txn, write, &row, &new, &said);
-		if (write->result == OK)
+		write->result = write->heal ? heal_put(txn, write, &said)
+					    : write_check(txn, write, &row, &new, &said);
+		if (write->result == OK && !write->heal)
 			write->result = room_check(writer->opts.store, write, room, &said);
 		if (write->result == OK) {
-			write_put(writer, txn, &row, new, write);
+			if (!write->heal)
+				write_put(writer, txn, &row, new, write);
 			good++;
 		} else if (txn->err == OK) {
 			write_refuse(write, write->result, &said, failure);

@@ -6,6 +6,9 @@
  * disk; when the guard cannot be written, everything from then on fails: only a new start finds out
  * what the disk has. With it runs the indexer, which is woken by commits (indexer.h).
  *
+ * A write that heals puts one entry in the place of a damaged one (store_damage_heal), and fails
+ * alone as that does.
+ *
  * The reserve (store.h): entries of another node's log are refused with ERR_FULL while less room
  * than that is left; the node's own log, the directory and everything without entries in the same
  * group are written. Room is looked at once per group.

@@ -144,7 +144,6 @@ class Fsck(unittest.TestCase):
         index = int(re.search(r"marked to be fetched again, from (\d+)", done.stdout).group(1))
         self.says(self.hq, INTEGRITY, "1 marked to be fetched again")
         self.hq.start()
-        self.caf.start()
         alarms = self.hq.json("status")["alarms"]
         self.assertIn("1 entries are damaged and to be fetched again", alarms[0])
         shown = self.hq.sauti("log", "show", self.origin, "--index", index, check=False)
@@ -154,16 +153,60 @@ class Fsck(unittest.TestCase):
         verified = self.hq.sauti("log", "verify", check=False)
         self.assertEqual(verified.returncode, INTEGRITY)
         self.assertIn(f"entry {index} is damaged and marked", verified.stdout + verified.stderr)
-        # Both ways.
+        # It comes back from the first one that holds the log.
+        self.caf.start()
+        wait_for("the entry to be back", lambda: not self.hq.json("status")["alarms"])
+        self.assertIn("every damaged entry is back", self.hq.log)
+        self.assertEqual(self.hq.sauti("log", "verify").returncode, OK)
+        self.record(3)
+        self.network.settle()
+        self.assertEqual(self.hq.stop(), 0)
+        self.says(self.hq, OK, f"signed up to {self.caf.own()['size']}", "whole")
+
+    def test_own_entries_come_back(self):
+        """A node's own log as well, without a restart; what was damaged shows at the next unlock."""
+        self.caf.start()
+        before = self.cases()
+        self.caf.stop()
+        found = re.findall(rb"\x1a\x10.{16}\x22\x20", self.data(self.caf).read_bytes(), re.DOTALL)
+        for locator in sorted(set(found))[:3]:
+            self.flip(self.caf, locator, 2)
+        self.says(self.caf, INTEGRITY, "3 marked to be fetched again", args=["--repair"])
+        self.caf.start()
+        self.assertIn("3 entries are damaged", self.caf.json("status")["alarms"][0])
+        self.hq.start()
+        wait_for("the entries to be back", lambda: not self.caf.json("status")["alarms"])
+        self.record(1)
+        self.network.settle()
+        self.assertEqual(self.caf.sauti("log", "verify").returncode, OK)
+        self.caf.sauti("lock")
+        self.caf.unlock()
+        self.assertLessEqual(before, self.cases())
+        self.caf.stop()
+        self.says(self.caf, OK, "whole")
+
+    def test_nobody_has_the_entry(self):
+        """The logs go on; it stays marked, and the log is not cosigned."""
+        locator = self.sealed(self.hq)
+        for node in (self.hq, self.caf):
+            self.flip(node, locator, 2)
+            self.says(node, INTEGRITY, "1 marked to be fetched again", args=["--repair"])
+            node.start()
         self.record(3)
         size = self.caf.own()["size"]
         wait_for("headquarters to hold the new entries",
                  lambda: self.hq.logs()[self.origin]["checkpoint_size"] == size)
         wait_for("headquarters to say why it does not cosign", lambda: "cannot cosign" in self.hq.log)
-        held = [h["size"] for h in self.caf.own()["held_by"]]
-        self.assertTrue(all(h < size for h in held))
-        self.assertEqual(self.hq.stop(), 0)
-        self.says(self.hq, INTEGRITY, f"signed up to {size}")
+        self.assertTrue(all(h["size"] < size for h in self.caf.own()["held_by"]))
+        for node in (self.hq, self.caf):
+            self.assertIn("1 entries are damaged", node.json("status")["alarms"][0])
+            self.assertEqual(node.stop(), 0)
+            self.says(node, INTEGRITY, "1 marked to be fetched again")
+
+    def cases(self):
+        """What every case of the office shows."""
+        return {event["event_id"] for case in self.caf.json("case", "list")
+                for event in self.caf.json("case", "show", case["code"])["events"]}
 
     def test_tile(self):
         self.caf.start()

@@ -67,7 +67,8 @@ static void perform(struct world *world, struct node *node, struct effect *effec
 			(unsigned long long)effect->index, effect->origin.text);
 		break;
 	case EFFECT_MEMBERS:
-	case EFFECT_FORKED: /* a notice says it too */
+	case EFFECT_IMPORTED: /* no bundles here */
+	case EFFECT_FORKED:   /* a notice says it too */
 		break;
 	case EFFECT_NOTICE:
 		world_say(world, "%s: %s", node->name, effect->text);

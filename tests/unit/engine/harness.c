@@ -495,8 +495,12 @@ void rig_hear(struct rig *rig, struct session_id session, Sauti__Frame *frame)
 	buf_init(&wire, LIMIT_FRAME_SIZE);
 	codec_pack(&wire, frame);
 	assert_int_equal(wire.err, OK);
-	rig_step(rig, &(struct event){
-			      .type = EVENT_FRAME, .session = session, .frame = buf_bytes(&wire)});
+	rig_step(rig,
+		&(struct event){.type = session.value == rig->importing.value ? EVENT_IMPORT_FRAME
+									      : EVENT_FRAME,
+			.session = session,
+			.frame = buf_bytes(&wire),
+			.vouched = rig->vouched});
 	buf_release(&wire);
 }
 

@@ -82,6 +82,9 @@ struct rig {
 	struct pending_sign signs[SIGNS_MAX];
 	size_t sign_count;
 
+	struct session_id importing; /* a bundle: what is heard from it is of a bundle */
+	uint64_t vouched;            /* of the next frames of it */
+
 	struct buf *tape; /* where every effect is written down; NULL: not */
 };
 

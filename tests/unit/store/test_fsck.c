@@ -10,6 +10,7 @@
 #include "server/store/damage.h"
 #include "server/store/keyring.h"
 #include "server/store/runs.h"
+#include "server/store/writer.h"
 #include "whole.h"
 
 enum { ENTRIES = 700, OFFICE = 1 /* its log's number */ };
@@ -326,6 +327,31 @@ static void test_every_log_is_named(void **state)
 	assert_true(f->result.repairable && !f->result.structure);
 }
 
+static void no_wake(void *arg) {}
+
+/* As the running node does it: in a commit of the writer's. */
+static enum err heal_by_writer(
+	struct fixture *f, const struct origin *origin, uint64_t index, struct bytes entry)
+{
+	struct writer_opts opts = {.store = f->store, .wake = no_wake};
+	struct store_write *write = store_write_new(origin);
+	struct writer *writer;
+	enum err err;
+
+	assert_non_null(write);
+	write->heal = true;
+	write->first = index;
+	assert_ok(entries_make(&entry, 1, &write->entries));
+	assert_ok(writer_start(&opts, &writer, &f->ctx));
+	writer_submit(writer, write);
+	writer_stop(writer);
+	write = writer_done(writer, &f->ctx);
+	err = write->result;
+	store_write_free(write);
+	writer_free(writer);
+	return err;
+}
+
 static void test_mark_and_heal(void **state)
 {
 	static const uint64_t bad[] = {1, 255, 256, 699};
@@ -398,9 +424,15 @@ static void test_mark_and_heal(void **state)
 	assert_int_equal(
 		store_damage_heal(f->store, origin, 1, buf_bytes(&entry[1]), &f->ctx), ERR_PROOF);
 	assert_int_equal(store_damage_heal(f->store, origin, 1, BYTES_NONE, &f->ctx), ERR_PROOF);
+	assert_int_equal(heal_by_writer(f, origin, 2, buf_bytes(&entry[0])), ERR_NOTFOUND);
+	assert_int_equal(heal_by_writer(f, origin, 1, buf_bytes(&entry[1])), ERR_PROOF);
+	assert_int_equal(entry_read(f, 1, &out), ERR_CORRUPT);
 	for (size_t i = 0; i < BAD; i++) {
-		assert_ok(
-			store_damage_heal(f->store, origin, bad[i], buf_bytes(&entry[i]), &f->ctx));
+		if (i % 2 == 0)
+			assert_ok(heal_by_writer(f, origin, bad[i], buf_bytes(&entry[i])));
+		else
+			assert_ok(store_damage_heal(
+				f->store, origin, bad[i], buf_bytes(&entry[i]), &f->ctx));
 		assert_ok(entry_read(f, bad[i], &out));
 		assert_true(bytes_equal(buf_bytes(&out), buf_bytes(&entry[i])));
 		buf_release(&entry[i]);
