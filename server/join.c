@@ -223,7 +223,7 @@ static enum err make_certificate(struct join *join, struct buf *out)
 	const struct member *now =
 		directory_find(engine_directory(rt->engine), bytes_str(join->name));
 
-	if (now == NULL || !hash_equal(&now->tls_spki, &join->member.tls_spki) ||
+	if (now == NULL || !now->active || !hash_equal(&now->tls_spki, &join->member.tls_spki) ||
 		memcmp(&now->node, &join->member.node, sizeof(now->node)) != 0)
 		return err_set(&join->ctx, ERR_EXISTS, "the directory did not take the record");
 	if (rt->keys == NULL || rt->keys->issuing_key.size == 0)

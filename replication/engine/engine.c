@@ -70,6 +70,7 @@ void engine_free(struct engine *engine)
 static void start(struct engine *engine)
 {
 	engine->started = true;
+	cut_members_changed(engine);
 	for (size_t i = 0; i < engine->log_count; i++)
 		have_cosign(engine, engine->logs[i]);
 	session_tick(engine);
@@ -81,6 +82,7 @@ static void tick(struct engine *engine)
 	fetch_tick(engine);
 	have_tick(engine);
 	import_tick(engine);
+	cut_tick(engine);
 }
 
 static void caught_up(struct engine *engine)
@@ -242,6 +244,11 @@ void engine_log_at(const struct engine *engine, size_t position, struct engine_l
 		.checkpoint_size = log->checkpoint.size,
 		.root = log->checkpoint.root,
 		.cosigned = log->cosigned_count,
+		.revoked = directory_revocation(engine->directory, bytes_str(log->node)) != NULL,
+		.counts = log->cut == CUT_NONE ? UINT64_MAX
+			  : log->listed        ? log->last.size
+					       : 0,
+		.another_history = log->listed && log->cut == CUT_OTHER,
 	};
 	for (const struct session *s = engine->sessions; s != NULL; s = s->next)
 		if (position < s->log_count && s->logs[position].have_size > ret->known)
@@ -292,7 +299,8 @@ bool engine_caught_up(const struct engine *engine, uint64_t connected_ms)
 			continue;
 		somebody |= engine->now_ms - s->since_ms >= connected_ms;
 		for (size_t i = 0; i < s->log_count; i++)
-			if (s->logs[i].have_size > engine->logs[i]->checkpoint.size)
+			if (s->logs[i].have_size > engine->logs[i]->checkpoint.size &&
+				(engine->logs[i]->cut == CUT_NONE || cut_wants(engine->logs[i])))
 				return false;
 	}
 	return somebody;

@@ -192,6 +192,9 @@ struct engine_log {
 	uint64_t checkpoint_size;
 	struct hash root; /* of that checkpoint */
 	size_t cosigned;
+	bool revoked;         /* its node is; up to this many of its entries count: */
+	uint64_t counts;      /* UINT64_MAX: all. checkpoint is not larger */
+	bool another_history; /* .. and those that are held are not they */
 };
 size_t engine_log_count(const struct engine *engine);
 void engine_log_at(const struct engine *engine, size_t position, struct engine_log *ret);

@@ -104,6 +104,8 @@ static bool may_fetch(const struct engine *engine, const struct elog *log)
 		return false;
 	if (log->directory)
 		return true;
+	if (log->cut != CUT_NONE)
+		return cut_wants(log);
 	member = directory_find(engine->directory, bytes_str(log->node));
 	return member != NULL && member->active;
 }
@@ -207,6 +209,7 @@ struct claim {
 	struct note_key key;
 	struct proof proof;
 	bool not_opened; /* its LogOpened is not what the directory vouches for */
+	bool cut;        /* its target is not the last that counts */
 };
 
 static enum err claim_entries(const Sauti__Batch *batch, struct claim *claim, struct errctx *ctx)
@@ -265,6 +268,9 @@ static enum err claim_target(
 		return OK;
 	}
 	TRY(checkpoint_open(codec_bytes(batch->checkpoint), &claim->key, &claim->pin, &text, ctx));
+	claim->cut = !cut_takes(log, &claim->pin);
+	if (claim->cut)
+		return err_set(ctx, ERR_STALE, "its node is revoked");
 	return OK;
 }
 
@@ -352,7 +358,7 @@ static void claim_take(
 		log->pinned = true;
 		log->pin = claim->pin;
 		keep_note(engine, codec_bytes(batch->checkpoint), &log->key, &log->pin_note);
-		log_remember_root(log, &claim->pin);
+		log_remember_root(log, &claim->pin, true);
 	}
 	write->first = log->head.size;
 	write->entries = entries_ref(claim->entries);
@@ -392,6 +398,11 @@ void fetch_batch(struct engine *engine, struct session *session, const Sauti__Ba
 		claim_take(engine, log, batch, &claim);
 	} else if (err == ERR_NOMEM) {
 		engine->nomem = true;
+	} else if (err != OK && claim.cut) {
+		/* It has not heard of the revocation: no fault, but of no use for now. */
+		suspect_silent(engine, log, session->peer);
+		fetch_stop(engine, log, true);
+		fetch_choose(engine, log);
 	} else if (err != OK && claim.not_opened) {
 		effect_notice(engine, NOTICE_WARNING,
 			"log '%s' is not accepted as '%s' gives it: %.100s", log->origin.text,

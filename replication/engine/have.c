@@ -283,10 +283,12 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 	if (log->key_known) {
 		if (!log_agrees(engine, log, &shown, session->peer))
 			return true;
-		if (shown.size == log->checkpoint.size || shown.size > log->size)
-			log_remember_root(log, &shown);
+		if (log->cut == CUT_NONE &&
+			(shown.size == log->checkpoint.size || shown.size > log->size))
+			log_remember_root(log, &shown, false);
 	}
-	fetch_heard(engine, session, log, pl, shown.size);
+	fetch_heard(engine, session, log, pl,
+		log->cut == CUT_NONE ? shown.size : cut_shown(log, &shown));
 	if (log->has_checkpoint && sends_cosigned(session, log, pl))
 		due_by(session, engine->now_ms + engine->opts.timing.have_delay);
 	for (size_t i = 0; log->key_known && i < state->n_cosigned; i++) {

@@ -11,6 +11,8 @@
  *   log.c      the table of logs and what is durable of each
  *   refetch.c  damaged entries, fetched again
  *   import.c   bundles
+ *   root.c     whether a checkpoint is one of the history that is held
+ *   cut.c      logs of a revoked node: up to where they count
  */
 #ifndef REPLICATION_ENGINE_INTERNAL_H
 #define REPLICATION_ENGINE_INTERNAL_H
@@ -45,6 +47,7 @@ struct mark {
 struct recent_root {
 	uint64_t size;
 	struct hash root;
+	bool proven; /* of the history held here; otherwise somebody has shown it, signed */
 };
 
 /* The newest cosignature of one mirror. */
@@ -110,6 +113,16 @@ struct elog {
 	bool cosigning;
 	struct checkpoint cosign_of; /* while cosigning */
 	uint64_t save_due_ms;        /* cosignatures to the store; 0: none waiting */
+
+	/* Of a revoked node: cut.c. */
+	enum { CUT_NONE, CUT_BEHIND, CUT_ASKING, CUT_AT, CUT_OTHER } cut;
+	bool listed; /* the fields below are set */
+	struct checkpoint last;
+	struct ed25519_signature last_signature;
+
+	uint64_t asking;       /* root.c: the size whose root is asked of the store; 0: none */
+	struct compact asked;  /* what was durable then */
+	uint64_t ask_retry_ms; /* not before, after a read that failed */
 
 	/* While nothing of it is proven: whose word we have for it; NULL: nobody's any more. */
 	struct session *sponsor;
@@ -200,6 +213,7 @@ struct read_ticket {
 	uint64_t ticket;
 	struct session_id session;
 	size_t log;
+	bool root; /* asked by root.c, for no session */
 };
 
 struct engine {
@@ -252,7 +266,9 @@ enum err log_load(struct engine *engine, const struct log_head *head);
 /* Learns the log's key from its first entry; member NULL: not checked against a node key. */
 enum err log_learn_key(struct engine *engine, struct bytes entry, struct elog *log, bool check,
 	struct note_key *ret, struct errctx *ctx);
-void log_remember_root(struct elog *log, const struct checkpoint *checkpoint);
+void log_remember_root(struct elog *log, const struct checkpoint *checkpoint, bool proven);
+/* The newest durable checkpoint from now on; its note is the caller's to keep. */
+void log_set_checkpoint(struct elog *log, const struct checkpoint *checkpoint);
 /* True when (size, root) is a checkpoint of this log that we know of. */
 bool log_knows_root(const struct elog *log, uint64_t size, const struct hash *root);
 /* A checkpoint with a good signature was shown: does it agree with ours? Freezes the log if not. */
@@ -262,6 +278,36 @@ bool log_agrees(
 void log_grew(struct engine *engine, struct elog *log, const struct store_write *write);
 void log_written(struct engine *engine, struct store_write *write);
 void log_members_changed(struct engine *engine);
+
+/* root.c */
+enum root_answer {
+	ROOT_OURS,
+	ROOT_OTHER,   /* another history */
+	ROOT_UNKNOWN, /* the store must be asked */
+	ROOT_AHEAD,   /* so much is not durable here */
+};
+enum root_answer root_look(const struct elog *log, uint64_t size, const struct hash *root);
+/* 0 < size < log->size. The answer comes to those who may wait for one; nothing happens while
+ * another is asked. */
+void root_ask(struct engine *engine, struct elog *log, uint64_t size);
+void root_read(struct engine *engine, struct elog *log, const struct event *event);
+struct root_proof {
+	const struct elog *log;
+	const struct store_batch *batch;
+	uint64_t size;
+};
+bool root_proves(const struct root_proof *proof, uint64_t size, const struct hash *root);
+
+/* cut.c */
+void cut_look(struct engine *engine, struct elog *log); /* has its node been revoked? */
+void cut_members_changed(struct engine *engine);
+void cut_update(struct engine *engine, struct elog *log); /* what is durable has changed */
+void cut_proof(struct engine *engine, struct elog *log, const struct root_proof *proof);
+bool cut_wants(const struct elog *log); /* of a revoked node's: there is something to fetch */
+/* What a shown checkpoint is worth here: its size if it is the last that counts, else 0. */
+uint64_t cut_shown(const struct elog *log, const struct checkpoint *shown);
+bool cut_takes(const struct elog *log, const struct checkpoint *target);
+void cut_tick(struct engine *engine);
 
 /* session.c */
 struct session *session_find(const struct engine *engine, struct session_id id);
@@ -342,6 +388,7 @@ void serve_session(struct engine *engine, struct session *session);
 void serve_grew(struct engine *engine, struct elog *log, const struct store_write *write);
 void serve_read(struct engine *engine, struct event *event);
 void serve_session_gone(struct engine *engine, struct session_id id);
+bool reads_reserve(struct engine *engine); /* room for one more ticket */
 
 /* append.c */
 void append_request(struct engine *engine, struct event *event);

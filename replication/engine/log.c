@@ -140,6 +140,7 @@ static struct elog *log_make(struct engine *engine, const struct origin *origin,
 	log_init(engine, log, origin, node, engine->log_count);
 	engine->logs[engine->log_count++] = log;
 	index_put(engine, log);
+	cut_look(engine, log);
 	return log;
 }
 
@@ -268,6 +269,7 @@ static void log_replace(
 	log_release(log);
 	log_init(engine, log, origin, node, log->position);
 	index_all(engine);
+	cut_look(engine, log);
 }
 
 static struct elog *log_make_heard(struct engine *engine, const struct session *session,
@@ -346,7 +348,7 @@ enum err log_learn_key(struct engine *engine, struct bytes entry, struct elog *l
 		const struct member *member =
 			directory_find(engine->directory, bytes_str(log->node));
 
-		if (member == NULL || !member->active)
+		if (member == NULL || (!member->active && !log->listed))
 			return err_set(
 				ctx, ERR_UNTRUSTED, "'%s' is not in the directory", log->node);
 		node = &member->node;
@@ -362,11 +364,11 @@ enum err log_learn_key(struct engine *engine, struct bytes entry, struct elog *l
 	return err;
 }
 
-static void log_set_checkpoint(struct elog *log, const struct checkpoint *checkpoint)
+void log_set_checkpoint(struct elog *log, const struct checkpoint *checkpoint)
 {
 	log->has_checkpoint = true;
 	log->checkpoint = *checkpoint;
-	log_remember_root(log, checkpoint);
+	log_remember_root(log, checkpoint, true);
 }
 
 enum err log_load(struct engine *engine, const struct log_head *head)
@@ -401,11 +403,16 @@ enum err log_load(struct engine *engine, const struct log_head *head)
 	return log->note.err;
 }
 
-void log_remember_root(struct elog *log, const struct checkpoint *checkpoint)
+void log_remember_root(struct elog *log, const struct checkpoint *checkpoint, bool proven)
 {
-	if (log_knows_root(log, checkpoint->size, &checkpoint->root))
-		return;
-	log->recent[log->recent_next] = (struct recent_root){checkpoint->size, checkpoint->root};
+	for (unsigned i = 0; i < RECENT_ROOTS; i++)
+		if (log->recent[i].size == checkpoint->size &&
+			hash_equal(&log->recent[i].root, &checkpoint->root)) {
+			log->recent[i].proven |= proven;
+			return;
+		}
+	log->recent[log->recent_next] =
+		(struct recent_root){checkpoint->size, checkpoint->root, proven};
 	log->recent_next = (log->recent_next + 1) % RECENT_ROOTS;
 }
 
@@ -485,6 +492,7 @@ static void directory_grew(struct engine *engine, const struct store_write *writ
 void log_members_changed(struct engine *engine)
 {
 	effect_add(engine, EFFECT_MEMBERS);
+	cut_members_changed(engine);
 	for (struct session *s = engine->sessions, *next; s != NULL; s = next) {
 		const struct member *member = directory_find(engine->directory, bytes_str(s->peer));
 
@@ -544,6 +552,7 @@ static void entries_written(
 			engine->nomem |= log->note.err != OK;
 			log_set_checkpoint(log, &checkpoint);
 		}
+		cut_update(engine, log);
 	}
 	if (log->write_failed && log->writing == 0) {
 		log->write_failed = false;

@@ -56,6 +56,23 @@ static void send_batch(struct engine *engine, struct session *session, struct el
 	pl->sent_ends[pl->sent++] = pl->next;
 }
 
+bool reads_reserve(struct engine *engine)
+{
+	size_t capacity = engine->read_capacity == 0 ? 16 : 2 * engine->read_capacity;
+	struct read_ticket *list;
+
+	if (engine->read_count < engine->read_capacity)
+		return true;
+	list = mem_resize(engine->reads, capacity * sizeof(*engine->reads));
+	if (list == NULL) {
+		engine->nomem = true;
+		return false;
+	}
+	engine->reads = list;
+	engine->read_capacity = capacity;
+	return true;
+}
+
 void serve_pump(struct engine *engine, struct session *session, struct elog *log)
 {
 	struct peer_log *pl = session_log(engine, session, log);
@@ -64,18 +81,8 @@ void serve_pump(struct engine *engine, struct session *session, struct elog *log
 		return;
 	if (pl->next >= pl->target)
 		aim(engine, log, pl);
-	if (engine->read_count == engine->read_capacity) {
-		size_t capacity = engine->read_capacity == 0 ? 16 : 2 * engine->read_capacity;
-		struct read_ticket *list =
-			mem_resize(engine->reads, capacity * sizeof(*engine->reads));
-
-		if (list == NULL) {
-			engine->nomem = true;
-			return;
-		}
-		engine->reads = list;
-		engine->read_capacity = capacity;
-	}
+	if (!reads_reserve(engine))
+		return;
 	struct effect *effect = effect_add(engine, EFFECT_READ);
 
 	if (effect == NULL)
@@ -90,8 +97,8 @@ void serve_pump(struct engine *engine, struct session *session, struct elog *log
 	};
 	if (pl->up_to != 0 && pl->up_to - pl->next < effect->read.count_max)
 		effect->read.count_max = (size_t)(pl->up_to - pl->next);
-	engine->reads[engine->read_count++] =
-		(struct read_ticket){effect->read.ticket, session->id, log->position};
+	engine->reads[engine->read_count++] = (struct read_ticket){
+		.ticket = effect->read.ticket, .session = session->id, .log = log->position};
 	pl->reading = true;
 	session->reads++;
 }
@@ -207,7 +214,9 @@ void serve_read(struct engine *engine, struct event *event)
 		break;
 	}
 	session = session_find(engine, ticket.session);
-	if (session != NULL) {
+	if (ticket.root) {
+		root_read(engine, engine->logs[ticket.log], event);
+	} else if (session != NULL) {
 		session->reads--;
 		read_done(engine, session, engine->logs[ticket.log], event);
 	}

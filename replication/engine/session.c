@@ -395,7 +395,8 @@ static bool has_session(const struct engine *engine, const char *peer)
 
 static bool wants_dial(const struct engine *engine, const struct peer *peer)
 {
-	return peer->dial && !peer->dialling && !has_session(engine, peer->name);
+	return peer->dial && !peer->dialling && !has_session(engine, peer->name) &&
+	       directory_revocation(engine->directory, bytes_str(peer->name)) == NULL;
 }
 
 void session_tick(struct engine *engine)
