@@ -1,9 +1,10 @@
-/* sauti node invite | list | show */
+/* sauti node invite | list | show; members.c has revoke and policy */
 #include <stdio.h>
 
 #include "base/text.h"
 #include "certs/record.h"
 #include "cli/daemon.h"
+#include "cli/members.h"
 #include "cli/output.h"
 
 enum { ADDRESSES_MAX = 4, HOURS_MAX = 24 * 30 };
@@ -188,6 +189,17 @@ const struct cli_command node_commands[] = {
 		"At headquarters, unlocked. The token is a secret: take it to the new office, or\n"
 		"tell it over a channel that nobody listens to. It is good once.",
 		1, 1, invite_options, run_invite},
+	{"node", "revoke", "NAME", "cut a node off, for ever",
+		"At headquarters, unlocked. Its sessions end at every node as the record reaches "
+		"it;\n"
+		"of its logs counts what headquarters holds now. It cannot be taken back: a node\n"
+		"that was revoked by mistake joins again under a new name.",
+		1, 1, members_revoke_options, members_revoke},
+	{"node", "policy", "", "how many mirrors, and which, make an entry safe",
+		"Shows what holds. With options, at headquarters and unlocked, changes it; what "
+		"is\n"
+		"not named stays. The built-in floors can only be raised.",
+		0, 0, members_policy_options, members_policy},
 	{"node", "list", "", "the members of the network", NULL, 0, 0, NULL, run_list},
 	{"node", "show", "NAME", "one member", NULL, 1, 1, NULL, run_show},
 	{0},

@@ -35,4 +35,10 @@ void begin_backup(struct control_request *request, const Sauti__BackupRequest *m
 void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message);
 void begin_invite(struct control_request *request, const Sauti__NodeInviteRequest *message);
 
+/* members.c: what headquarters lays down */
+void begin_node_revoke(struct control_request *request, const Sauti__NodeRevokeRequest *message);
+void begin_node_policy(struct control_request *request, const Sauti__NodePolicyRequest *message);
+/* What status says of this node's own standing; "" when there is nothing to say. */
+void members_alarm(const struct runtime *rt, char *out, size_t size);
+
 #endif

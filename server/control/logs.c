@@ -28,11 +28,22 @@ static json_t *log_json(const struct runtime *rt, size_t position)
 	struct engine_log log;
 
 	engine_log_at(rt->engine, position, &log);
-	return json_pack("{s:s,s:I,s:I,s:o,s:o,s:b,s:b,s:b,s:I}", "origin", log.origin.text, "size",
-		(json_int_t)log.size, "checkpoint_size", (json_int_t)log.checkpoint_size, "root",
+	json_t *json = json_pack("{s:s,s:I,s:I,s:o,s:o,s:b,s:b,s:b,s:I,s:b}", "origin",
+		log.origin.text, "size", (json_int_t)log.size, "checkpoint_size",
+		(json_int_t)log.checkpoint_size, "root",
 		log.checkpoint_size == 0 ? json_null() : json_hash(&log.root), "held_by",
 		held_by(rt, position, &log), "own", log.own, "open", log.open, "frozen", log.frozen,
-		"behind", (json_int_t)(log.known > log.size ? log.known - log.size : 0));
+		"behind", (json_int_t)(log.known > log.size ? log.known - log.size : 0), "revoked",
+		log.revoked);
+
+	if (log.counts != UINT64_MAX) {
+		json_object_set_new(json, "counts", json_integer((json_int_t)log.counts));
+		json_object_set_new(json, "beyond",
+			json_integer(
+				(json_int_t)(log.size > log.counts ? log.size - log.counts : 0)));
+		json_object_set_new(json, "another_history", json_boolean(log.another_history));
+	}
+	return json;
 }
 
 static bool shown(const struct runtime *rt, size_t position)

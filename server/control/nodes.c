@@ -10,7 +10,42 @@
 
 enum { INVITE_HOURS = 72, INVITE_HOURS_MAX = 24 * 30 };
 
-static json_t *member_json(const struct member *m)
+/* null, or why and up to where its logs count. */
+static json_t *revocation_json(const struct revocation *r)
+{
+	json_t *logs = json_array();
+
+	if (r == NULL) {
+		json_decref(logs);
+		return json_null();
+	}
+	for (size_t i = 0; i < r->log_count; i++)
+		json_array_append_new(logs,
+			json_pack("{s:s,s:I,s:o}", "origin", r->logs[i].origin, "size",
+				(json_int_t)r->logs[i].size, "root", json_hash(&r->logs[i].root)));
+	return json_pack("{s:s,s:I,s:I,s:o}", "reason", r->reason, "revoked_at",
+		(json_int_t)r->revoked_at, "index", (json_int_t)r->index, "logs", logs);
+}
+
+/* Verifier keys in the form that note tools take. */
+static json_t *vkey_json(const struct runtime *rt, const struct member *m, bool mirror)
+{
+	struct bytes network = bytes_str(rt->genesis.network), name = bytes_str(m->name);
+	struct note_key key;
+	struct buf text;
+	json_t *json;
+
+	if ((mirror ? mirror_note_key(network, name, &m->mirror, &key)
+		    : witness_note_key(network, name, &m->witness, &key)) != OK)
+		return json_null();
+	buf_init(&text, LIMIT_NOTE_SIZE);
+	note_key_format(&text, &key);
+	json = json_string(buf_cstr(&text));
+	buf_release(&text);
+	return json;
+}
+
+static json_t *member_json(const struct runtime *rt, const struct member *m)
 {
 	struct hash digest;
 	char hex[2 * HASH_SIZE + 1], shown_hex[48];
@@ -19,10 +54,14 @@ static json_t *member_json(const struct member *m)
 	hex_encode(hash_bytes(&digest), hex);
 	snprintf(shown_hex, sizeof(shown_hex), "%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s", hex,
 		hex + 4, hex + 8, hex + 12, hex + 16, hex + 20, hex + 24, hex + 28);
-	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:I,s:I}", "name", m->name, "role",
+	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:I,s:I,s:o,s:o,s:b,s:o}", "name", m->name, "role",
 		role_name(m->role), "country", json_text_or_null(m->country), "active", m->active,
 		"fingerprint", shown_hex, "admitted_index", (json_int_t)m->admitted_index,
-		"admitted_at", (json_int_t)m->made_at);
+		"admitted_at", (json_int_t)m->made_at, "mirror_key", vkey_json(rt, m, true),
+		"witness_key", vkey_json(rt, m, false), "counts_for_quorum",
+		directory_counts(engine_directory(rt->engine), m->name), "revoked",
+		revocation_json(
+			directory_revocation(engine_directory(rt->engine), bytes_str(m->name))));
 }
 
 void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message)
@@ -35,7 +74,7 @@ void begin_node_list(struct control_request *request, const Sauti__NodeListReque
 		if (message->name[0] != '\0' && strcmp(message->name, m->name) != 0)
 			continue;
 		found = true;
-		answer_json(request, member_json(m), false);
+		answer_json(request, member_json(control_runtime(request), m), false);
 	}
 	if (found)
 		control_end(request, BYTES_NONE);

@@ -101,6 +101,7 @@ static void begin_status(struct control_request *request)
 	const struct directory *directory = engine_directory(rt->engine);
 	const struct member *self = directory_find(directory, bytes_str(rt->node));
 	json_t *alarms = json_array();
+	char revoked[2 * LIMIT_REASON];
 	size_t members = 0;
 
 	if (rt->guard_state.why[0] != '\0')
@@ -114,6 +115,9 @@ static void begin_status(struct control_request *request)
 				(unsigned long long)rt->damaged_left));
 	if (rt->alarm[0] != '\0')
 		json_array_append_new(alarms, json_string(rt->alarm));
+	members_alarm(rt, revoked, sizeof(revoked));
+	if (revoked[0] != '\0')
+		json_array_append_new(alarms, json_string(revoked));
 	while (directory_at(directory, members) != NULL)
 		members++;
 	answer_json(request,
@@ -167,6 +171,12 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_INVITE:
 		begin_invite(request, message->node_invite);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_NODE_REVOKE:
+		begin_node_revoke(request, message->node_revoke);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_NODE_POLICY:
+		begin_node_policy(request, message->node_policy);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_BACKUP:
 		begin_backup(request, message->backup);

@@ -1,0 +1,266 @@
+/* What headquarters lays down: who is revoked, and the policy. Each is one record of the directory,
+ * signed here by its `node` key; what follows from it follows at every node from the fold. */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "certs/record.h"
+#include "server/control/internal.h"
+#include "server/log.h"
+
+void members_alarm(const struct runtime *rt, char *out, size_t size)
+{
+	const struct revocation *r =
+		directory_revocation(engine_directory(rt->engine), bytes_str(rt->node));
+
+	out[0] = '\0';
+	if (r != NULL)
+		snprintf(out, size,
+			"headquarters has revoked this node (directory record %llu): %s. Nobody "
+			"takes what is recorded here from now on; what was recorded before stays",
+			(unsigned long long)r->index, r->reason);
+}
+
+/* A record on its way into the directory. */
+struct ruling {
+	struct control_request *request;
+	json_t *answer;
+};
+
+static void ruled(void *arg, enum err error, uint64_t index)
+{
+	struct ruling *ruling = arg;
+
+	if (error != OK) {
+		control_fail(ruling->request, error, 0,
+			error == ERR_LOCKED ? "headquarters must be unlocked"
+					    : "the directory could not be extended");
+		json_decref(ruling->answer);
+	} else {
+		json_object_set_new(ruling->answer, "index", json_integer((json_int_t)index));
+		answer_json(ruling->request, ruling->answer, true);
+	}
+	mem_free(ruling);
+}
+
+static enum err headquarters_check(const struct runtime *rt, struct errctx *ctx)
+{
+	const struct member *self =
+		directory_find(engine_directory(rt->engine), bytes_str(rt->node));
+
+	if (self == NULL || self->role != ROLE_HQ)
+		return err_set(ctx, ERR_DENIED, "only headquarters does that");
+	if (rt->guard_state.directory_ended)
+		return err_set(ctx, ERR_STALE,
+			"the directory of the network is not continued: see 'sauti status'");
+	if (rt->keys == NULL || rt->keys->directory == NULL)
+		return err_set(ctx, ERR_LOCKED, "headquarters must be unlocked");
+	return OK;
+}
+
+/* Takes the answer; it is given once the record is durable. */
+static enum err rule(
+	struct control_request *request, Sauti__RecordType type, struct bytes body, json_t *answer)
+{
+	struct runtime *rt = control_runtime(request);
+	CLEANUP(buf_release) struct buf entry;
+	struct ruling *ruling;
+	struct entries *entries;
+	struct bytes list;
+	enum err err;
+
+	buf_init(&entry, LIMIT_ENTRY_SIZE);
+	err = answer == NULL ? ERR_NOMEM : record_write(&entry, type, body, rt->keys->node);
+	list = buf_bytes(&entry);
+	if (err == OK)
+		err = entries_make(&list, 1, &entries);
+	ruling = err == OK ? mem_zalloc(sizeof(*ruling)) : NULL;
+	if (ruling == NULL) {
+		if (err == OK)
+			entries_unref(entries);
+		json_decref(answer);
+		return err == OK ? ERR_NOMEM : err;
+	}
+	*ruling = (struct ruling){request, answer};
+	runtime_append(rt, rt->genesis.origin.text, entries, ruled, ruling);
+	return OK;
+}
+
+/* ---- revoke ---- */
+
+/* The newest checkpoint that is held here, with the signature of the log's key on it. What is
+ * listed is so certain to be held by one node that gives it to all. */
+static bool last_of(const struct runtime *rt, size_t position, struct revoked_log *ret)
+{
+	struct engine_log log;
+	struct note_key key;
+	struct note note;
+
+	engine_log_at(rt->engine, position, &log);
+	if (log.checkpoint_size == 0 || !engine_log_key(rt->engine, position, &key) ||
+		note_parse(log.checkpoint, &note, NULL) != OK ||
+		note_verify(&note, &key, NULL) != OK)
+		return false;
+	snprintf(ret->origin, sizeof(ret->origin), "%s", log.origin.text);
+	ret->size = log.checkpoint_size;
+	ret->root = log.root;
+	for (size_t i = 0; i < note.count; i++)
+		if (note.lines[i].id == key.id && bytes_equal_str(note.lines[i].name, key.name) &&
+			note.lines[i].blob_size == ED25519_SIGNATURE_SIZE) {
+			memcpy(ret->signature.b, note.lines[i].blob, ED25519_SIGNATURE_SIZE);
+			return true;
+		}
+	return false;
+}
+
+static bool is_of(const struct engine_log *log, const char *node)
+{
+	struct origin_parts parts;
+
+	return origin_parse(bytes_str(log->origin.text), NULL, &parts) == OK &&
+	       bytes_equal_str(parts.node, node);
+}
+
+static void collect_logs(const struct runtime *rt, struct revocation *revocation)
+{
+	for (size_t i = 0;
+		i < engine_log_count(rt->engine) && revocation->log_count < LIMIT_EPOCHS_PER_NODE;
+		i++) {
+		struct engine_log log;
+
+		engine_log_at(rt->engine, i, &log);
+		if (is_of(&log, revocation->name))
+			revocation->log_count +=
+				last_of(rt, i, &revocation->logs[revocation->log_count]);
+	}
+}
+
+static enum err revoke_check(
+	const struct runtime *rt, const Sauti__NodeRevokeRequest *message, struct errctx *ctx)
+{
+	const struct member *member =
+		directory_find(engine_directory(rt->engine), bytes_str(message->name));
+
+	TRY(headquarters_check(rt, ctx));
+	if (member == NULL)
+		return err_set(ctx, ERR_NOTFOUND, "no node of that name is in the directory");
+	if (strcmp(member->name, rt->node) == 0 || member->role == ROLE_HQ)
+		return err_set(ctx, ERR_DENIED, "headquarters is not revoked by itself");
+	if (!member->active)
+		return err_set(ctx, ERR_EXISTS, "'%s' is revoked already", member->name);
+	if (!reason_valid(message->reason))
+		return err_set(
+			ctx, ERR_INVALID, "the reason is a line of 1 to %d bytes", LIMIT_REASON);
+	return OK;
+}
+
+static json_t *revoke_json(const struct runtime *rt, const struct revocation *revocation)
+{
+	json_t *logs = json_array();
+
+	for (size_t i = 0; i < revocation->log_count; i++)
+		json_array_append_new(
+			logs, json_pack("{s:s,s:I}", "origin", revocation->logs[i].origin, "size",
+				      (json_int_t)revocation->logs[i].size));
+	return json_pack("{s:s,s:s,s:o,s:b}", "name", revocation->name, "reason",
+		revocation->reason, "logs", logs, "counts_for_quorum",
+		directory_counts(engine_directory(rt->engine), revocation->name));
+}
+
+void begin_node_revoke(struct control_request *request, const Sauti__NodeRevokeRequest *message)
+{
+	struct runtime *rt = control_runtime(request);
+	struct revoked_log logs[LIMIT_EPOCHS_PER_NODE];
+	struct revocation revocation = {.logs = logs, .revoked_at = runtime_wall_s()};
+	CLEANUP(buf_release) struct buf body;
+	struct errctx ctx = {""};
+	enum err err = revoke_check(rt, message, &ctx);
+
+	buf_init(&body, LIMIT_ENTRY_SIZE);
+	if (err == OK) {
+		snprintf(revocation.name, sizeof(revocation.name), "%s", message->name);
+		snprintf(revocation.reason, sizeof(revocation.reason), "%s", message->reason);
+		collect_logs(rt, &revocation);
+		if (message->dry_run) {
+			answer_json(request, revoke_json(rt, &revocation), true);
+			return;
+		}
+		err = node_revoked_body(&body, rt->genesis.network, &revocation);
+	}
+	if (err == OK)
+		err = rule(request, SAUTI__RECORD_TYPE__RECORD_NODE_REVOKED, buf_bytes(&body),
+			revoke_json(rt, &revocation));
+	if (err != OK)
+		control_fail(request, err, 0, err_message(&ctx, err));
+}
+
+/* ---- policy ---- */
+
+static json_t *policy_json(const struct policy *policy)
+{
+	json_t *mirrors = json_array();
+
+	for (size_t i = 0; i < policy->mirror_count; i++)
+		json_array_append_new(mirrors, json_string(policy->mirrors[i]));
+	if (policy->mirror_count == 0) {
+		json_decref(mirrors);
+		mirrors = json_null(); /* every active member */
+	}
+	return json_pack("{s:I,s:o,s:I,s:I,s:I}", "quorum", (json_int_t)policy->quorum, "mirrors",
+		mirrors, "hide_below", (json_int_t)policy->hide_below, "split_offices",
+		(json_int_t)policy->split_offices, "changed_at", (json_int_t)policy->changed_at);
+}
+
+static enum err policy_change(const struct runtime *rt, const Sauti__NodePolicyRequest *message,
+	struct policy *policy, struct errctx *ctx)
+{
+	TRY(headquarters_check(rt, ctx));
+	if (message->quorum > 0)
+		policy->quorum = message->quorum;
+	if (message->hide_below > 0)
+		policy->hide_below = message->hide_below;
+	if (message->split_offices > 0)
+		policy->split_offices = message->split_offices;
+	if (message->has_mirrors) {
+		if (message->n_mirrors > LIMIT_POLICY_MIRRORS)
+			return err_set(ctx, ERR_LIMIT, "%zu mirrors, at most %d",
+				message->n_mirrors, LIMIT_POLICY_MIRRORS);
+		policy->mirror_count = message->n_mirrors;
+		for (size_t i = 0; i < message->n_mirrors; i++) {
+			const struct member *member = directory_find(
+				engine_directory(rt->engine), bytes_str(message->mirrors[i]));
+
+			if (member == NULL || !member->active)
+				return err_set(
+					ctx, ERR_NOTFOUND, "mirror %zu is no active member", i + 1);
+			snprintf(
+				policy->mirrors[i], sizeof(policy->mirrors[i]), "%s", member->name);
+		}
+	}
+	policy->changed_at = runtime_wall_s();
+	enum err err = policy_check(policy, ctx);
+
+	return err == ERR_MALFORMED ? ERR_INVALID : err;
+}
+
+void begin_node_policy(struct control_request *request, const Sauti__NodePolicyRequest *message)
+{
+	struct runtime *rt = control_runtime(request);
+	struct policy policy = *directory_policy(engine_directory(rt->engine));
+	CLEANUP(buf_release) struct buf body;
+	struct errctx ctx = {""};
+	enum err err;
+
+	buf_init(&body, LIMIT_ENTRY_SIZE);
+	if (!message->change) {
+		answer_json(request, policy_json(&policy), true);
+		return;
+	}
+	err = policy_change(rt, message, &policy, &ctx);
+	if (err == OK)
+		err = policy_changed_body(&body, rt->genesis.network, &policy);
+	if (err == OK)
+		err = rule(request, SAUTI__RECORD_TYPE__RECORD_POLICY_CHANGED, buf_bytes(&body),
+			policy_json(&policy));
+	if (err != OK)
+		control_fail(request, err, 0, err_message(&ctx, err));
+}
