@@ -159,13 +159,13 @@ static void import_cosigned(struct engine *engine, struct elog *log, Sauti__LogS
 
 		if ((vouched >> i & 1) != 0 && list[i]->root.len == HASH_SIZE) {
 			memcpy(known.root.b, list[i]->root.data, HASH_SIZE);
-			log_remember_root(log, &known);
+			log_remember_root(log, &known, true);
 		}
 		state->cosigned = &list[i];
 		have_heard(engine, &engine->import->session, &have);
 	}
 	if (log->has_checkpoint)
-		log_remember_root(log, &log->checkpoint);
+		log_remember_root(log, &log->checkpoint, true);
 }
 
 static void import_have(struct engine *engine, Sauti__Have *have, uint64_t vouched)
