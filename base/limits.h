@@ -29,6 +29,7 @@
 #define LIMIT_HAVE_LOGS         256 /* logs in one Have frame */
 #define LIMIT_FETCH_WINDOW      16  /* batches one receiver lets be under way per log */
 #define LIMIT_SEND_QUEUE        (8 * 1024 * 1024) /* bytes queued to one peer: then it is closed */
+#define LIMIT_SEND_FRAMES       16384             /* .. and frames that wait for that */
 #define LIMIT_BYE_REASON        200
 #define LIMIT_APPEND_QUEUE      4096 /* appends waiting for a commit */
 #define LIMIT_EPOCHS_PER_NODE   64

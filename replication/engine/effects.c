@@ -62,32 +62,3 @@ void effect_notice(struct engine *engine, enum notice level, const char *format,
 	vsnprintf(effect->text, sizeof(effect->text), format, args);
 	va_end(args);
 }
-
-void effect_send(struct engine *engine, struct session *session, Sauti__Frame *frame)
-{
-	struct effect *effect;
-
-	if (session->state == SESSION_IMPORT)
-		return;
-	effect = effect_add(engine, EFFECT_SEND);
-	if (effect == NULL)
-		return;
-	effect->session = session->id;
-	frame_write(&effect->frame, frame);
-	if (effect->frame.err != OK) {
-		/* What the engine builds fits a frame; if ever not, no process ends for it. */
-		bool nomem = effect->frame.err == ERR_NOMEM;
-
-		engine->nomem |= nomem;
-		effect_clear(effect);
-		engine->out->count--;
-		if (!nomem)
-			effect_notice(engine, NOTICE_ALARM,
-				"a message for '%s' does not fit a frame: not sent", session->peer);
-		return;
-	}
-	session->queued += effect->frame.size;
-	/* Batches stop long before: what goes on growing are answers to somebody who does not read.
-	 * The session ends at the end of its frame or tick, not in the middle of a step. */
-	session->flooded |= session->queued > LIMIT_SEND_QUEUE;
-}

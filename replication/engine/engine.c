@@ -98,9 +98,7 @@ static void sent(struct engine *engine, const struct event *event)
 
 	if (session == NULL)
 		return;
-	session->queued -= event->size < session->queued ? event->size : session->queued;
-	if (session->queued < SEND_HIGH)
-		serve_session(engine, session);
+	session->handed -= event->size < session->handed ? event->size : session->handed;
 }
 
 static void peer_known(struct engine *engine, const char *name)
@@ -204,6 +202,7 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 		import_end(engine);
 		break;
 	}
+	queue_flush(engine);
 	engine->out = NULL;
 	return engine->nomem ? ERR_NOMEM : OK;
 }
@@ -321,6 +320,8 @@ void engine_peer_at(const struct engine *engine, size_t position, struct engine_
 		.dialled = peer->dial,
 		.since_ms = session == NULL ? 0 : session->since_ms,
 		.next_dial_ms = peer->next_dial_ms,
+		.rate = session == NULL ? peer->rate : session->pace.rate,
+		.rtt_ms = session == NULL ? 0 : session->pace.rtt_ms,
 	};
 	snprintf(ret->name, sizeof(ret->name), "%s", peer->name);
 }

@@ -127,7 +127,7 @@ struct event {
 
 enum effect_type {
 	EFFECT_DIAL,     /* peer */
-	EFFECT_SEND,     /* session, frame: header included, owned */
+	EFFECT_SEND,     /* session, frame: header included, owned; class */
 	EFFECT_CLOSE,    /* session: after what is queued has left; reason in text */
 	EFFECT_WRITE,    /* write, owned -> EVENT_WRITTEN */
 	EFFECT_READ,     /* read -> EVENT_READ */
@@ -142,6 +142,20 @@ enum effect_type {
 			  * error: what became of the frame; what was taken is durable. ERR_AGAIN:
 			  * entries that do not join on to what is held */
 };
+/* Of what is sent: a session's frames leave in this order, what is below not kept waiting for ever.
+ * Frames of one class leave in the order in which they were made. */
+enum send_class {
+	SEND_CONTROL, /* what keeps a session going: Hello, Ping, Pong, Bye, and acknowledgements */
+	SEND_DIRECTORY,
+	SEND_EVIDENCE,
+	SEND_ERASURE, /* mail that orders or confirms one */
+	SEND_MAIL,
+	SEND_LIVE, /* entries for a peer that is caught up */
+	SEND_HAVE, /* announcements */
+	SEND_BULK, /* catching up */
+	SEND_CLASSES
+};
+
 enum notice { NOTICE_DEBUG, NOTICE_INFO, NOTICE_WARNING, NOTICE_ALARM };
 
 /* One frame of a bundle. */
@@ -158,6 +172,7 @@ struct effect {
 	struct session_id session;
 	char peer[LIMIT_NODE_NAME + 1];
 	struct buf frame, body;
+	enum send_class class;
 	struct store_write *write;
 	struct store_read read;
 	struct origin origin;
@@ -222,6 +237,8 @@ struct engine_peer {
 	bool connected; /* Hello was exchanged */
 	bool dialled;   /* it has an address */
 	uint64_t since_ms, next_dial_ms;
+	uint64_t rate;   /* measured, of what is sent to it, bytes a second; 0: not known */
+	uint32_t rtt_ms; /* of the session; 0: not known */
 };
 size_t engine_peer_count(const struct engine *engine);
 void engine_peer_at(const struct engine *engine, size_t position, struct engine_peer *ret);

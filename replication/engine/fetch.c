@@ -159,7 +159,9 @@ void fetch_heard(struct engine *engine, struct session *session, struct elog *lo
 	/* From now on something is due from it. */
 	if (log->provider == session && !has_news(log, pl))
 		log->progress_ms = engine->now_ms;
-	pl->have_size = size;
+	/* Announcements may come after the entries that they do not know of. */
+	if (size > pl->have_size)
+		pl->have_size = size;
 }
 
 void fetch_choose(struct engine *engine, struct elog *log)

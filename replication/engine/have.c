@@ -8,8 +8,6 @@
 
 #include "replication/engine/internal.h"
 
-enum { HAVE_BYTES = 128 * 1024 };
-
 void cosigned_text(struct buf *out, const struct elog *log, uint64_t size, const struct hash *root)
 {
 	struct checkpoint checkpoint = {.origin = log->origin, .size = size, .root = *root};
@@ -139,16 +137,17 @@ static void send_have(struct engine *engine, struct session *session, Sauti__Hav
 	have->n_logs = 0;
 }
 
-/* Everything that this peer does not know yet, in as many frames as it takes. What would pile up
- * before a peer that does not read waits for a later round. */
+/* Everything that this peer does not know yet, in as many frames as it takes, each as large as a
+ * batch. What would pile up waits until these have left. */
 static void announce(struct engine *engine, struct session *session)
 {
 	Sauti__LogState *list[LIMIT_HAVE_LOGS];
 	Sauti__Have have = SAUTI__HAVE__INIT;
 	struct arena arena;
-	size_t bytes = 0;
+	size_t bytes = 0, bytes_max = queue_batch_size(engine, session);
 
 	session->have_due_ms = 0;
+	session->have_waits = false;
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	have.logs = list;
 	for (size_t i = 0; i < engine->log_count; i++) {
@@ -157,8 +156,8 @@ static void announce(struct engine *engine, struct session *session)
 
 		if (pl == NULL)
 			break;
-		if (session->queued >= SEND_HIGH) {
-			due_by(session, engine->now_ms + engine->opts.timing.have_delay);
+		if (session->queue[SEND_HAVE].bytes >= queue_batch_size(engine, session)) {
+			session->have_waits = true;
 			break;
 		}
 		if (!log->has_checkpoint || (pl->told_size >= log->checkpoint.size &&
@@ -171,7 +170,7 @@ static void announce(struct engine *engine, struct session *session)
 			break;
 		}
 		bytes += added;
-		if (have.n_logs == LIMIT_HAVE_LOGS || bytes > HAVE_BYTES) {
+		if (have.n_logs == LIMIT_HAVE_LOGS || bytes >= bytes_max) {
 			send_have(engine, session, &have);
 			arena_clear(&arena);
 			bytes = 0;
@@ -179,6 +178,17 @@ static void announce(struct engine *engine, struct session *session)
 	}
 	send_have(engine, session, &have);
 	arena_release(&arena);
+}
+
+void have_due(struct engine *engine, struct session *session)
+{
+	due_by(session, engine->now_ms + engine->opts.timing.have_delay);
+}
+
+void have_more(struct engine *engine, struct session *session)
+{
+	if (session->have_waits)
+		announce(engine, session);
 }
 
 void have_all(struct engine *engine, struct session *session)
@@ -290,7 +300,7 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 	fetch_heard(engine, session, log, pl,
 		log->cut == CUT_NONE ? shown.size : cut_shown(log, &shown));
 	if (log->has_checkpoint && sends_cosigned(session, log, pl))
-		due_by(session, engine->now_ms + engine->opts.timing.have_delay);
+		have_due(engine, session);
 	for (size_t i = 0; log->key_known && i < state->n_cosigned; i++) {
 		const Sauti__Cosigned *item = state->cosigned[i];
 		const struct member *member = mirror_of(engine, codec_bytes(item->line));
@@ -337,7 +347,7 @@ void have_held(struct engine *engine, struct session *session, const Sauti__Held
 	if (held->cosigned->size > pl->have_size && held->cosigned->size <= log->checkpoint.size)
 		fetch_heard(engine, session, log, pl, held->cosigned->size);
 	if (log->has_checkpoint && sends_cosigned(session, log, pl))
-		due_by(session, engine->now_ms + engine->opts.timing.have_delay);
+		have_due(engine, session);
 	serve_acknowledge(engine, session, log, pl, held->cosigned->size);
 	fetch_choose(engine, log);
 }

@@ -3,6 +3,8 @@
  *
  *   engine.c   lifecycle, dispatch of events, deadline, views
  *   effects.c  the list of effects
+ *   queue.c    what is sent to a session: in order of classes, as fast as its link takes it
+ *   pace.c     what that link takes
  *   session.c  connections: Hello, duplicates, Ping, Bye, dialling
  *   have.c     what is announced and heard: Have, Held, cosignatures
  *   fetch.c    the receiving side: choosing a provider, proving batches, writing them
@@ -27,12 +29,14 @@
 #include "proto/frame.h"
 #include "proto/frame.pb-c.h"
 #include "replication/engine/engine.h"
+#include "replication/engine/pace.h"
 
 enum {
 	RECENT_ROOTS = 16,              /* checkpoints of a log remembered for late cosignatures */
 	WINDOW = 8,                     /* batches a receiver lets be under way */
 	SESSION_READS = 4,              /* under way for one session */
-	SEND_HIGH = 1024 * 1024,        /* queued bytes above which nothing is read for a session */
+	HAND_MAX = 64 * 1024,           /* bytes with the runtime above which it gets no more, .. */
+	HAND_MAX_CONTROL = 512 * 1024,  /* .. and nothing of SEND_CONTROL either */
 	APPEND_BYTES = 4 * 1024 * 1024, /* of one own commit */
 	DIALS_PER_TICK = 16,
 	SUSPECTS_MAX = 8,
@@ -161,11 +165,30 @@ struct peer_log {
 	/* Serving this peer. One read at a time; stale: it is for a stream that was voided. */
 	bool serving, reading, stale, send_note;
 	uint32_t stream;
+	bool caught_up;               /* it reached the log's end once */
 	uint64_t next, target, up_to; /* up_to 0: no end */
 	uint32_t window;
-	uint64_t sent_ends[LIMIT_FETCH_WINDOW];
-	unsigned sent;
-	struct buf note; /* the target's signed note, until it was sent */
+	unsigned sent;    /* batches not acknowledged, those that wait in the queue among them */
+	unsigned waiting; /* .. and of those in the queue of what can wait, SEND_BULK */
+	struct buf note;  /* the target's signed note, until it was sent */
+};
+
+/* A frame for a session: it waits in the queue of its class and is handed to the runtime; a batch
+ * then stays in the flight until it is acknowledged. */
+struct outgoing {
+	struct outgoing *next;
+	struct buf frame; /* until it is handed over */
+	size_t size;
+	enum send_class class;
+	bool batch, void_; /* void_: acknowledged or ended before it was handed over */
+	bool note;         /* the batch bears its target's checkpoint */
+	size_t log;
+	uint64_t end; /* index behind the batch's last entry */
+	struct pace_item item;
+};
+struct outgoing_list {
+	struct outgoing *first, **end;
+	size_t bytes;
 };
 
 struct session {
@@ -176,13 +199,19 @@ struct session {
 	enum { SESSION_HELLO, SESSION_ACTIVE, SESSION_CLOSING, SESSION_IMPORT } state;
 	uint64_t since_ms, heard_ms, pinged_ms;
 	uint64_t batch_ms; /* the last good batch, of any log */
-	size_t queued;
-	unsigned reads;        /* under way for it */
-	bool flooded;          /* it does not read what is sent to it */
-	uint64_t have_due_ms;  /* 0: nothing to announce */
-	struct peer_log *logs; /* by position of the log */
+	struct pace pace;
+	struct outgoing_list queue[SEND_CLASSES], flight;
+	size_t passed[SEND_CLASSES]; /* bytes handed over before what waits in that class */
+	size_t queued, frames;       /* bytes and frames in the queue, .. */
+	size_t handed;               /* .. and bytes with the runtime */
+	unsigned reads;              /* under way for it */
+	bool flooded;                /* it does not read what is sent to it */
+	uint64_t have_due_ms;        /* 0: nothing to announce */
+	bool have_waits;             /* .. and the rest of it waits for room in the queue */
+	uint64_t pings, ping_ms;     /* sent; when the last was */
+	bool ping_alone;             /* nothing else was on its way then */
+	struct peer_log *logs;       /* by position of the log */
 	size_t log_count;
-	size_t pump_next; /* fairness between the streams of one session */
 	size_t sponsored; /* scratch of log.c */
 	struct session *next;
 };
@@ -207,6 +236,7 @@ struct peer {
 	bool dial, dialling;
 	uint64_t next_dial_ms;
 	uint32_t backoff_ms;
+	uint64_t rate; /* of the last session, bytes a second; 0: not known */
 };
 
 struct read_ticket {
@@ -245,8 +275,28 @@ struct engine {
 struct effect *effect_add(struct engine *engine, enum effect_type type);
 void effect_notice(struct engine *engine, enum notice level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Packs and queues a frame for the session; counts its bytes. */
+/* Packs and queues a frame for the session, in the class that its kind has, or in a given one.
+ * What is in one class leaves in order. */
 void effect_send(struct engine *engine, struct session *session, Sauti__Frame *frame);
+void effect_send_class(
+	struct engine *engine, struct session *session, Sauti__Frame *frame, enum send_class class);
+
+/* queue.c */
+void queue_init(struct session *session);
+void queue_release(struct session *session); /* forgets what waits */
+/* A batch of a stream, up to `end`; note: it bears a checkpoint. */
+void queue_batch(struct engine *engine, struct session *session, const struct elog *log,
+	Sauti__Frame *frame, uint64_t end, bool note);
+/* Hands over what may be handed over now; for all sessions, at the end of each step. */
+void queue_flush(struct engine *engine);
+/* The peer has the stream up to there; or the stream ended, and what waits of it is void. */
+void queue_acknowledged(
+	struct engine *engine, struct session *session, const struct elog *log, uint64_t size);
+void queue_void(struct engine *engine, struct session *session, const struct elog *log);
+/* Bytes for one batch to it, and whether one more should be read. */
+size_t queue_batch_size(const struct engine *engine, const struct session *session);
+bool queue_wants_batch(const struct engine *engine, const struct session *session);
+uint64_t queue_deadline(const struct engine *engine, const struct session *session);
 
 /* log.c */
 struct elog *log_find(const struct engine *engine, struct bytes origin);
@@ -329,6 +379,9 @@ void peer_failed(struct engine *engine, struct peer *peer);
 /* have.c */
 void have_all(struct engine *engine, struct session *session);
 void have_changed(struct engine *engine, struct elog *log, bool grew);
+/* Something may be to be told to the peer, soon; the queue has room for the rest of it. */
+void have_due(struct engine *engine, struct session *session);
+void have_more(struct engine *engine, struct session *session);
 void have_heard(struct engine *engine, struct session *session, const Sauti__Have *have);
 void have_held(struct engine *engine, struct session *session, const Sauti__Held *held);
 void have_cosigned(struct engine *engine, const struct event *event);
@@ -383,7 +436,7 @@ uint64_t import_deadline(const struct engine *engine);
 void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fetch *fetch);
 void serve_acknowledge(struct engine *engine, struct session *session, struct elog *log,
 	struct peer_log *pl, uint64_t size);
-void serve_pump(struct engine *engine, struct session *session, struct elog *log);
+/* Reads what the streams of a session are to send next, if there is room. */
 void serve_session(struct engine *engine, struct session *session);
 void serve_grew(struct engine *engine, struct elog *log, const struct store_write *write);
 void serve_read(struct engine *engine, struct event *event);

@@ -1,5 +1,6 @@
 /*
- * The providing side: one stream per session and log, at most `window` batches unacknowledged. A
+ * The providing side: one stream per session and log, at most `window` batches unacknowledged. Of a
+ * session's streams the directory's is read first, then the one with the smallest gap. A
  * stream runs to a target checkpoint; when it is reached and the log has a newer one, that becomes
  * the target and its note goes along with the next batch. A peer that is caught up so gets live
  * entries as they become durable, straight from memory.
@@ -11,7 +12,6 @@ static bool may_send(
 {
 	return session->state == SESSION_ACTIVE && pl->serving && !pl->reading &&
 	       (pl->up_to == 0 || pl->next < pl->up_to) && pl->sent < pl->window &&
-	       session->queued < SEND_HIGH && session->reads < SESSION_READS &&
 	       log->has_checkpoint && pl->next < log->checkpoint.size;
 }
 
@@ -50,10 +50,9 @@ static void send_batch(struct engine *engine, struct session *session, struct el
 	}
 	frame.body_case = SAUTI__FRAME__BODY_BATCH;
 	frame.batch = &batch;
-	effect_send(engine, session, &frame);
+	queue_batch(engine, session, log, &frame, pl->next + entries->count, pl->send_note);
 	pl->send_note = false;
 	pl->next += entries->count;
-	pl->sent_ends[pl->sent++] = pl->next;
 }
 
 bool reads_reserve(struct engine *engine)
@@ -73,12 +72,10 @@ bool reads_reserve(struct engine *engine)
 	return true;
 }
 
-void serve_pump(struct engine *engine, struct session *session, struct elog *log)
+static void read_batch(struct engine *engine, struct session *session, const struct elog *log)
 {
-	struct peer_log *pl = session_log(engine, session, log);
+	struct peer_log *pl = &session->logs[log->position];
 
-	if (pl == NULL || !may_send(session, log, pl))
-		return;
 	if (pl->next >= pl->target)
 		aim(engine, log, pl);
 	if (!reads_reserve(engine))
@@ -92,7 +89,7 @@ void serve_pump(struct engine *engine, struct session *session, struct elog *log
 		.first = pl->next,
 		.target = pl->target,
 		.count_max = LIMIT_BATCH_ENTRIES,
-		.size_max = LIMIT_BATCH_SIZE,
+		.size_max = queue_batch_size(engine, session),
 		.ticket = ++engine->next_ticket,
 	};
 	if (pl->up_to != 0 && pl->up_to - pl->next < effect->read.count_max)
@@ -103,28 +100,44 @@ void serve_pump(struct engine *engine, struct session *session, struct elog *log
 	session->reads++;
 }
 
-/* After room came up in the session's queue: every stream gets its turn. */
+/* The stream that comes next; NULL: none has anything to send. */
+static struct elog *next_stream(struct engine *engine, const struct session *session)
+{
+	struct elog *best = NULL;
+	uint64_t least = UINT64_MAX;
+
+	for (size_t i = 0; i < session->log_count; i++) {
+		const struct peer_log *pl = &session->logs[i];
+		struct elog *log = engine->logs[i];
+
+		if (!may_send(session, log, pl))
+			continue;
+		uint64_t gap = log->directory ? 0 : log->checkpoint.size - pl->next;
+
+		if (gap < least) {
+			least = gap;
+			best = log;
+		}
+	}
+	return best;
+}
+
 void serve_session(struct engine *engine, struct session *session)
 {
-	for (size_t n = 0; n < session->log_count; n++) {
-		session->pump_next = (session->pump_next + 1) % session->log_count;
-		if (session->logs[session->pump_next].serving)
-			serve_pump(engine, session, engine->logs[session->pump_next]);
-	}
+	struct elog *log;
+
+	while (session->state == SESSION_ACTIVE && session->reads < SESSION_READS &&
+		!engine->nomem && queue_wants_batch(engine, session) &&
+		(log = next_stream(engine, session)) != NULL)
+		read_batch(engine, session, log);
 }
 
 void serve_acknowledge(struct engine *engine, struct session *session, struct elog *log,
 	struct peer_log *pl, uint64_t size)
 {
-	unsigned done = 0;
-
-	while (done < pl->sent && pl->sent_ends[done] <= size)
-		done++;
-	if (done > 0) {
-		pl->sent -= done;
-		memmove(pl->sent_ends, pl->sent_ends + done, pl->sent * sizeof(*pl->sent_ends));
-	}
-	serve_pump(engine, session, log);
+	(void)pl;
+	queue_acknowledged(engine, session, log, size);
+	serve_session(engine, session);
 }
 
 void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fetch *fetch)
@@ -140,7 +153,10 @@ void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fe
 		return;
 	}
 	if (fetch->window == 0) {
-		pl->serving = pl->serving && fetch->stream != pl->stream;
+		if (!pl->serving || fetch->stream != pl->stream)
+			return;
+		pl->serving = false;
+		queue_void(engine, session, log);
 		return;
 	}
 	if (!pl->serving || fetch->stream != pl->stream) {
@@ -150,19 +166,20 @@ void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fe
 		pl->next = fetch->from;
 		pl->up_to = fetch->up_to;
 		pl->target = 0;
-		pl->sent = 0;
+		pl->caught_up = log->has_checkpoint && fetch->from >= log->checkpoint.size;
+		queue_void(engine, session, log);
 	}
 	pl->window = fetch->window < LIMIT_FETCH_WINDOW ? fetch->window : LIMIT_FETCH_WINDOW;
 	serve_acknowledge(engine, session, log, pl, fetch->from);
 }
 
 /* May the write's own entries go out as they are, without a read? */
-static bool is_live(
-	const struct elog *log, const struct peer_log *pl, const struct store_write *write)
+static bool is_live(const struct elog *log, const struct peer_log *pl,
+	const struct store_write *write, size_t size_max)
 {
 	return write->entries != NULL && pl->up_to == 0 && pl->next == write->first &&
 	       pl->next >= pl->target && write->entries->count <= LIMIT_BATCH_ENTRIES &&
-	       write->entries->size <= LIMIT_BATCH_SIZE &&
+	       write->entries->size <= size_max &&
 	       write->first + write->entries->count == log->checkpoint.size;
 }
 
@@ -175,11 +192,11 @@ void serve_grew(struct engine *engine, struct elog *log, const struct store_writ
 
 		if (pl == NULL || !may_send(s, log, pl))
 			continue;
-		if (is_live(log, pl, write)) {
+		if (is_live(log, pl, write, queue_batch_size(engine, s))) {
 			aim(engine, log, pl);
 			send_batch(engine, s, log, pl, write->entries, &nothing);
 		} else {
-			serve_pump(engine, s, log);
+			serve_session(engine, s);
 		}
 	}
 }

@@ -53,6 +53,7 @@ void session_free(struct session *session)
 {
 	if (session == NULL)
 		return;
+	queue_release(session);
 	for (size_t i = 0; i < session->log_count; i++)
 		buf_release(&session->logs[i].note);
 	mem_free(session->logs);
@@ -141,6 +142,7 @@ void session_close(
 	frame.body_case = SAUTI__FRAME__BODY_BYE;
 	frame.bye = &bye;
 	effect_send(engine, session, &frame);
+	queue_release(session);
 	session->state = SESSION_CLOSING;
 	struct effect *effect = effect_add(engine, EFFECT_CLOSE);
 
@@ -163,6 +165,19 @@ static void say_hello(struct engine *engine, struct session *session)
 	hello.format = FORMAT_VERSION;
 	frame.body_case = SAUTI__FRAME__BODY_HELLO;
 	frame.hello = &hello;
+	effect_send(engine, session, &frame);
+}
+
+static void say_ping(struct engine *engine, struct session *session)
+{
+	Sauti__Ping ping = SAUTI__PING__INIT;
+	Sauti__Frame frame = SAUTI__FRAME__INIT;
+
+	ping.token = ++session->pings;
+	frame.body_case = SAUTI__FRAME__BODY_PING;
+	frame.ping = &ping;
+	session->ping_ms = engine->now_ms;
+	session->ping_alone = session->pace.flight == 0;
 	effect_send(engine, session, &frame);
 }
 
@@ -202,6 +217,8 @@ void session_connected(struct engine *engine, const struct event *event)
 	snprintf(session->peer, sizeof(session->peer), "%s", event->peer);
 	session->outgoing = event->outgoing;
 	session->since_ms = session->heard_ms = engine->now_ms;
+	queue_init(session);
+	pace_init(&session->pace, peer == NULL ? 0 : peer->rate);
 	while (*end != NULL)
 		end = &(*end)->next;
 	*end = session;
@@ -216,6 +233,7 @@ void session_connected(struct engine *engine, const struct event *event)
 	if (!settle_duplicate(engine, session))
 		return;
 	say_hello(engine, session);
+	say_ping(engine, session);
 	have_all(engine, session);
 }
 
@@ -236,6 +254,8 @@ void session_disconnected(struct engine *engine, struct session_id id)
 		effect_notice(engine, NOTICE_INFO, "session with '%s' ended", session->peer);
 	session->state = SESSION_CLOSING;
 	session_let_go(engine, session);
+	if (peer != NULL && session->pace.rate > 0)
+		peer->rate = session->pace.rate;
 	if (peer != NULL && peer->dial && session_of(engine, session->peer) == NULL)
 		peer_failed(engine, peer);
 	session_free(session);
@@ -283,6 +303,14 @@ static void hear_ping(struct engine *engine, struct session *session, Sauti__Pin
 	effect_send(engine, session, &frame);
 }
 
+static void hear_pong(struct engine *engine, struct session *session, const Sauti__Ping *pong)
+{
+	if (pong->token == session->pings && session->ping_ms <= engine->now_ms)
+		pace_round_trip(&session->pace, engine->now_ms - session->ping_ms,
+			session->ping_alone && session->pace.flight == 0);
+	session->ping_alone = false;
+}
+
 static void hear_bye(struct engine *engine, struct session *session, const Sauti__Bye *bye)
 {
 	char shown[LIMIT_BYE_REASON];
@@ -291,6 +319,7 @@ static void hear_bye(struct engine *engine, struct session *session, const Sauti
 		"'%s' says bye: \"%s\"", session->peer,
 		text_escape(bytes_str(bye->reason), shown, sizeof(shown)));
 	session->state = SESSION_CLOSING;
+	queue_release(session);
 	struct effect *effect = effect_add(engine, EFFECT_CLOSE);
 
 	if (effect != NULL)
@@ -325,6 +354,7 @@ static void dispatch(struct engine *engine, struct session *session, Sauti__Fram
 		hear_ping(engine, session, frame->ping);
 		break;
 	case SAUTI__FRAME__BODY_PONG:
+		hear_pong(engine, session, frame->pong);
 		break;
 	case SAUTI__FRAME__BODY_BYE:
 		hear_bye(engine, session, frame->bye);
@@ -356,7 +386,7 @@ void session_frame(struct engine *engine, const struct event *event)
 	if (session->flooded)
 		session_close(engine, session, NOTICE_WARNING,
 			"it does not read what is sent to it: %zu bytes are waiting",
-			session->queued);
+			session->queued + session->handed);
 }
 
 static void session_check(struct engine *engine, struct session *session)
@@ -367,7 +397,7 @@ static void session_check(struct engine *engine, struct session *session)
 	if (session->flooded) {
 		session_close(engine, session, NOTICE_WARNING,
 			"it does not read what is sent to it: %zu bytes are waiting",
-			session->queued);
+			session->queued + session->handed);
 	} else if (session->state == SESSION_HELLO && silent >= timing->hello_timeout) {
 		session_close(engine, session, NOTICE_WARNING, "no Hello");
 	} else if (session->state == SESSION_ACTIVE && silent >= timing->idle_close) {
@@ -375,13 +405,8 @@ static void session_check(struct engine *engine, struct session *session)
 			(unsigned long long)(silent / 1000));
 	} else if (session->state == SESSION_ACTIVE && silent >= timing->idle_ping &&
 		   session->pinged_ms == 0) {
-		Sauti__Ping ping = SAUTI__PING__INIT;
-		Sauti__Frame frame = SAUTI__FRAME__INIT;
-
-		frame.body_case = SAUTI__FRAME__BODY_PING;
-		frame.ping = &ping;
 		session->pinged_ms = engine->now_ms;
-		effect_send(engine, session, &frame);
+		say_ping(engine, session);
 	}
 }
 
@@ -439,13 +464,17 @@ static uint64_t session_due(const struct engine *engine, const struct session *s
 	}
 }
 
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 uint64_t session_deadline(const struct engine *engine)
 {
 	uint64_t due = UINT64_MAX;
 
 	for (const struct session *s = engine->sessions; s != NULL; s = s->next)
-		if (session_due(engine, s) < due)
-			due = session_due(engine, s);
+		due = sooner(due, sooner(session_due(engine, s), queue_deadline(engine, s)));
 	for (size_t i = 0; i < engine->peer_count; i++)
 		if (wants_dial(engine, &engine->peers[i]) && engine->peers[i].next_dial_ms < due)
 			due = engine->peers[i].next_dial_ms;

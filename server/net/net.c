@@ -27,7 +27,8 @@ enum {
 	FLUSHES_MAX = 20, /* times that, in all */
 	STRANGER_MS = 60 * 1000,
 	BACKLOG = 128,
-	WRITES_MAX = 16384, /* under way on one connection */
+	WRITES_MAX = 16384,  /* under way on one connection */
+	UNSENT = 128 * 1024, /* bytes in the kernel, not on the wire: what comes later is behind */
 };
 
 enum conn_state { CONN_CONNECTING, CONN_SHAKING, CONN_UP, CONN_FLUSHING, CONN_CLOSING };
@@ -429,7 +430,7 @@ static struct conn *conn_new(struct net *net, bool outgoing)
 static void tune(uv_tcp_t *tcp)
 {
 	int fd, on = 1, interval = 10, probes = 6;
-	unsigned timeout_ms = 120 * 1000;
+	unsigned timeout_ms = 120 * 1000, unsent = UNSENT;
 
 	uv_tcp_nodelay(tcp, 1);
 	if (uv_fileno((uv_handle_t *)tcp, &fd) != 0)
@@ -438,6 +439,7 @@ static void tune(uv_tcp_t *tcp)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "bbr", 3); /* where the kernel has it */
 }
 

@@ -341,13 +341,32 @@ static void keep_pending(struct rig *rig, struct effect *e)
 	}
 }
 
+static void step_at(struct rig *rig, struct event *event)
+{
+	event->now_ms = rig->now_ms;
+	event->wall_s = 1700000000 + rig->now_ms / 1000;
+	assert_int_equal(engine_step(rig->engine, event, &rig->out), OK);
+}
+
+/* The kernel takes what is sent, and what comes after it, all in the same step. */
+static void kernel_takes(struct rig *rig)
+{
+	for (size_t i = 0; !rig->kernel_full && i < rig->out.count; i++) {
+		const struct effect *e = &rig->out.list[i];
+
+		if (e->type == EFFECT_SEND)
+			step_at(rig, &(struct event){.type = EVENT_SENT,
+					     .session = e->session,
+					     .size = e->frame.size});
+	}
+}
+
 void rig_step(struct rig *rig, struct event *event)
 {
 	effects_clear(&rig->out);
 	arena_clear(&rig->arena);
-	event->now_ms = rig->now_ms;
-	event->wall_s = 1700000000 + rig->now_ms / 1000;
-	assert_int_equal(engine_step(rig->engine, event, &rig->out), OK);
+	step_at(rig, event);
+	kernel_takes(rig);
 	for (size_t i = 0; i < rig->out.count; i++) {
 		if (rig->tape != NULL)
 			tape_effect(rig->tape, &rig->out.list[i]);

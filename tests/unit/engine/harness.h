@@ -85,6 +85,7 @@ struct rig {
 	struct session_id importing; /* a bundle: what is heard from it is of a bundle */
 	uint64_t vouched;            /* of the next frames of it */
 
+	bool kernel_full; /* what is sent stays with the runtime; else it is gone at once */
 	struct buf *tape; /* where every effect is written down; NULL: not */
 };
 

@@ -1,0 +1,298 @@
+/*
+ * What leaves first, and how much is on its way: ben serves cleo a large log of anna's, whose
+ * batches wait for the link, while other things come up.
+ */
+#include "tests/unit/engine/harness.h"
+
+#include "replication/engine/pace.h"
+
+#define BATCH SAUTI__FRAME__BODY_BATCH
+
+enum { LARGE = 4096, COUNT = 400, OWN = 3 };
+
+struct scene {
+	struct rig *rig;
+	struct chain bulk, own;
+	struct session_id cleo;
+	uint64_t acknowledged; /* of the bulk */
+};
+
+static void scene_begin(struct scene *scene, void **state)
+{
+	static uint8_t large[LARGE];
+	struct rig *rig = *state;
+
+	*scene = (struct scene){.rig = rig};
+	rig_load_directory(rig);
+	rig_chain(rig, ANNA, &scene->bulk, 1);
+	for (size_t i = 1; i < COUNT; i++) {
+		put_u32be(large, (uint32_t)i);
+		chain_add(&scene->bulk, bytes_make(large, LARGE));
+	}
+	rig_load(rig, &scene->bulk, COUNT, COUNT, ACTORS);
+	rig_start(rig);
+	while (rig->sign_count > 0)
+		rig_signed(rig, ERR_LOCKED); /* cosignatures are not the point here */
+	rig_own_log(rig, &scene->own, OWN);
+	chain_grow(&scene->own, 100);
+	rig->kernel_full = true;
+	scene->cleo = rig_session(rig, CLEO);
+	rig_step(rig, &(struct event){.type = EVENT_SENT, .session = scene->cleo, .size = 1 << 30});
+}
+
+static void scene_end(struct scene *scene)
+{
+	chain_release(&scene->bulk);
+	chain_release(&scene->own);
+}
+
+/* The store answers until nothing is read any more; the bytes of bulk that left meanwhile. */
+static size_t read_all(struct scene *scene)
+{
+	struct rig *rig = scene->rig;
+	size_t size = 0;
+
+	while (rig->read_count > 0) {
+		size_t most = rig->reads[0].size_max / LARGE;
+		bool bulk = strcmp(rig->reads[0].origin.text, scene->bulk.origin.text) == 0;
+
+		rig_read(rig, bulk ? &scene->bulk : &scene->own, most > 0 ? most : 1);
+		for (size_t i = 0; rig_effect(rig, EFFECT_SEND, i) != NULL; i++)
+			size += rig_effect(rig, EFFECT_SEND, i)->frame.size;
+	}
+	return size;
+}
+
+static void kernel_took(struct scene *scene, size_t size)
+{
+	rig_step(scene->rig,
+		&(struct event){.type = EVENT_SENT, .session = scene->cleo, .size = size});
+}
+
+/* Everything that leaves until nothing does, with a kernel that takes it at once. */
+static size_t drain(struct scene *scene)
+{
+	size_t all = 0, size = read_all(scene);
+
+	for (; size > 0; size += read_all(scene)) {
+		all += size;
+		kernel_took(scene, size);
+		size = 0;
+		for (size_t i = 0; rig_effect(scene->rig, EFFECT_SEND, i) != NULL; i++)
+			size += rig_effect(scene->rig, EFFECT_SEND, i)->frame.size;
+	}
+	return all;
+}
+
+static void bulk_begins(struct scene *scene)
+{
+	rig_hear_fetch(scene->rig, scene->cleo, &scene->own.origin, 1, OWN, 8);
+	rig_hear_fetch(scene->rig, scene->cleo, &scene->bulk.origin, 2, 0, LIMIT_FETCH_WINDOW);
+}
+
+static void own_append(struct scene *scene, size_t count)
+{
+	struct engine_log log;
+
+	assert_true(rig_log(scene->rig, &scene->own.origin, &log));
+	rig_append(scene->rig, &scene->own, log.size, count);
+	rig_signed(scene->rig, OK);
+	rig_written(scene->rig, OK);
+}
+
+static const char *batch_origin(struct scene *scene, size_t n)
+{
+	Sauti__Frame *frame = rig_sent(scene->rig, scene->cleo, BATCH, n);
+
+	return frame == NULL ? "" : frame->batch->origin;
+}
+
+/* Before anything is known of the link, so much is on its way and no more; when it is known to be
+ * slow, about as much as it carries in its round trip and one batch. */
+static void test_in_flight_is_bounded(void **state)
+{
+	struct scene scene;
+	size_t size;
+
+	scene_begin(&scene, state);
+	bulk_begins(&scene);
+	size = drain(&scene);
+	assert_in_range(size, PACE_START_FLIGHT, PACE_START_FLIGHT + 2 * PACE_BATCH_START);
+	assert_int_equal(drain(&scene), 0);
+	rig_tick(scene.rig, 3600 * 1000); /* time alone opens nothing */
+	assert_int_equal(drain(&scene), 0);
+	scene_end(&scene);
+}
+
+/* 8,000 bytes a second: each acknowledgement comes when the link has carried what it is for. */
+static void test_batches_follow_the_rate(void **state)
+{
+	struct scene scene;
+	uint64_t acknowledged = 0;
+	size_t size = 0;
+
+	scene_begin(&scene, state);
+	bulk_begins(&scene);
+	drain(&scene);
+	for (unsigned i = 0; i < 20; i++) {
+		uint64_t step = i == 0 ? 4 : 2; /* entries */
+
+		acknowledged += step;
+		scene.rig->now_ms += step * LARGE / 8;
+		rig_hear_fetch(scene.rig, scene.cleo, &scene.bulk.origin, 2, acknowledged,
+			LIMIT_FETCH_WINDOW);
+		size = 0;
+		for (size_t k = 0; rig_effect(scene.rig, EFFECT_SEND, k) != NULL; k++)
+			size += rig_effect(scene.rig, EFFECT_SEND, k)->frame.size;
+		kernel_took(&scene, size);
+		drain(&scene);
+		if (scene.rig->read_count > 0)
+			assert_true(scene.rig->reads[0].size_max <= LIMIT_BATCH_SIZE);
+	}
+	struct engine_peer peer;
+
+	for (size_t i = 0; i < engine_peer_count(scene.rig->engine); i++) {
+		engine_peer_at(scene.rig->engine, i, &peer);
+		if (strcmp(peer.name, "cleo") == 0)
+			assert_in_range(peer.rate, 7000, 10000);
+	}
+	scene_end(&scene);
+}
+
+/* A live entry is the next thing to leave, although bulk waits; so is a Pong, before both. */
+static void test_what_is_urgent_overtakes(void **state)
+{
+	struct scene scene;
+	Sauti__Ping ping = SAUTI__PING__INIT;
+	Sauti__Frame frame = SAUTI__FRAME__INIT;
+
+	scene_begin(&scene, state);
+	bulk_begins(&scene);
+	drain(&scene); /* more waits than may be on its way */
+	own_append(&scene, 1);
+	assert_string_equal(batch_origin(&scene, 0), scene.own.origin.text);
+	assert_int_equal(rig_effect(scene.rig, EFFECT_SEND, 0)->class, SEND_LIVE);
+	frame.body_case = SAUTI__FRAME__BODY_PING;
+	frame.ping = &ping;
+	rig_hear(scene.rig, scene.cleo, &frame);
+	assert_non_null(rig_sent(scene.rig, scene.cleo, SAUTI__FRAME__BODY_PONG, 0));
+	assert_int_equal(rig_effect(scene.rig, EFFECT_SEND, 0)->class, SEND_CONTROL);
+	scene_end(&scene);
+}
+
+/* With the kernel full nothing but what keeps the session going is handed over: it could not be
+ * overtaken any more. The first thing after that is the live entry. */
+static void test_little_is_handed_over(void **state)
+{
+	struct scene scene;
+	size_t size;
+
+	scene_begin(&scene, state);
+	bulk_begins(&scene);
+	size = read_all(&scene);
+	assert_true(size >= 64 * 1024);
+	own_append(&scene, 1);
+	assert_int_equal(rig_count(scene.rig, EFFECT_SEND), 0);
+	rig_hear_fetch(scene.rig, scene.cleo, &scene.bulk.origin, 2, 16, LIMIT_FETCH_WINDOW);
+	assert_int_equal(rig_count(scene.rig, EFFECT_SEND), 0);
+	kernel_took(&scene, size);
+	assert_string_equal(batch_origin(&scene, 0), scene.own.origin.text);
+	assert_string_equal(batch_origin(&scene, 1), scene.bulk.origin.text);
+	scene_end(&scene);
+}
+
+/* A stream of live entries does not keep the bulk waiting for ever. */
+static void test_nothing_starves(void **state)
+{
+	struct scene scene;
+	unsigned live = 0, bulk = 0;
+
+	scene_begin(&scene, state);
+	static uint8_t large[LARGE];
+
+	for (size_t i = 0; i < 100; i++)
+		chain_add(&scene.own, bytes_make(large, LARGE));
+	own_append(&scene, 100);
+	rig_step(scene.rig,
+		&(struct event){.type = EVENT_SENT, .session = scene.cleo, .size = 1 << 30});
+	rig_hear_fetch(scene.rig, scene.cleo, &scene.own.origin, 1, OWN + 100, 8);
+	rig_hear_fetch(scene.rig, scene.cleo, &scene.bulk.origin, 2, 0, LIMIT_FETCH_WINDOW);
+	drain(&scene);
+	for (unsigned i = 0; i < 100; i++) {
+		struct engine_log log;
+
+		own_append(&scene, 1);
+		for (size_t k = 0; batch_origin(&scene, k)[0] != '\0'; k++) {
+			live += strcmp(batch_origin(&scene, k), scene.own.origin.text) == 0;
+			bulk += strcmp(batch_origin(&scene, k), scene.bulk.origin.text) == 0;
+		}
+		kernel_took(&scene, LARGE);
+		scene.rig->now_ms += 1;
+		assert_true(rig_log(scene.rig, &scene.own.origin, &log));
+		rig_hear_fetch(scene.rig, scene.cleo, &scene.own.origin, 1, log.size, 8);
+		for (size_t k = 0; batch_origin(&scene, k)[0] != '\0'; k++)
+			bulk += strcmp(batch_origin(&scene, k), scene.bulk.origin.text) == 0;
+	}
+	assert_int_equal(live, 100);
+	assert_true(bulk > 0);
+	scene_end(&scene);
+}
+
+/* What waits for a stream that its receiver has given up is not sent any more; and a checkpoint
+ * that was only on such a batch is announced again. */
+static void test_an_ended_stream_is_not_sent(void **state)
+{
+	struct scene scene;
+	Sauti__Frame *frame;
+
+	scene_begin(&scene, state);
+	bulk_begins(&scene);
+	size_t size = read_all(&scene); /* the kernel is full, batches wait */
+
+	rig_hear_fetch(scene.rig, scene.cleo, &scene.bulk.origin, 2, 0, 0);
+	kernel_took(&scene, size);
+	assert_string_equal(batch_origin(&scene, 0), "");
+	assert_int_equal(drain(&scene), 0);
+	/* It comes back, to go on further down. */
+	rig_hear_fetch(scene.rig, scene.cleo, &scene.bulk.origin, 3, 100, 8);
+	rig_read(scene.rig, &scene.bulk, 4);
+	frame = rig_sent(scene.rig, scene.cleo, BATCH, 0);
+	assert_non_null(frame);
+	assert_int_equal(frame->batch->first, 100);
+	assert_true(frame->batch->checkpoint.len > 0);
+	scene_end(&scene);
+}
+
+/* The smallest gap first. */
+static void test_smallest_gap_first(void **state)
+{
+	struct scene scene;
+
+	scene_begin(&scene, state);
+	rig_hear_fetch(scene.rig, scene.cleo, &scene.bulk.origin, 2, 0, LIMIT_FETCH_WINDOW);
+	while (scene.rig->read_count > 0 && rig_count(scene.rig, EFFECT_SEND) <= 1)
+		rig_read(scene.rig, &scene.bulk, 4);
+	drain(&scene);
+	rig_hear_fetch(scene.rig, scene.cleo, &scene.own.origin, 1, 0, 8); /* 3 missing */
+	rig_hear_fetch(scene.rig, scene.cleo, &scene.bulk.origin, 2, 16, LIMIT_FETCH_WINDOW);
+	assert_true(scene.rig->read_count > 0);
+	assert_string_equal(scene.rig->reads[0].origin.text, scene.own.origin.text);
+	scene_end(&scene);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup_empty, rig_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_in_flight_is_bounded),
+		TEST(test_batches_follow_the_rate),
+		TEST(test_what_is_urgent_overtakes),
+		TEST(test_little_is_handed_over),
+		TEST(test_nothing_starves),
+		TEST(test_an_ended_stream_is_not_sent),
+		TEST(test_smallest_gap_first),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
