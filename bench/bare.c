@@ -4,6 +4,9 @@
  *   bench_bare lmdb DIR COUNT   mdb_put, commits of 1,000
  *   bench_bare tls DIR COUNT    TLS 1.3 over loopback in writes of 16 KiB, from memory in one
  *                               process to a file in another, which syncs it at the end
+ *   bench_bare through DIR COUNT SIZE LISTEN CONNECT
+ *                               the same of COUNT entries of SIZE bytes, the sender listening on
+ * one port and the receiver calling another: there is a link between
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -129,16 +132,21 @@ static void fetch(const struct sockaddr_in *to, int file, size_t size)
 	SSL_CTX_free(context);
 }
 
-static void run_tls(const char *path, const struct pool *pool)
+/* listen_port 0: any; call_port 0: the same. */
+static void run_tls(
+	const char *path, const struct pool *pool, unsigned listen_port, unsigned call_port)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET};
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)listen_port)};
+	size_t bytes = pool->count * pool->entry_size;
 	socklen_t size = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), file, status;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), file, status, on = 1;
 	char name[1024];
 	double start;
 	pid_t child;
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	need(listener >= 0 && bind(listener, (struct sockaddr *)&address, size) == 0 &&
 			listen(listener, 1) == 0 &&
 			getsockname(listener, (struct sockaddr *)&address, &size) == 0,
@@ -150,12 +158,14 @@ static void run_tls(const char *path, const struct pool *pool)
 	child = fork();
 	need(child >= 0, "fork");
 	if (child == 0) {
-		serve(listener, pool->data, pool->count * ENTRY_SIZE);
+		serve(listener, pool->data, bytes);
 		_exit(0);
 	}
+	if (call_port != 0)
+		address.sin_port = htons((uint16_t)call_port);
 	start = now_s();
-	fetch(&address, file, pool->count * ENTRY_SIZE);
-	result(now_s() - start, pool->count * ENTRY_SIZE);
+	fetch(&address, file, bytes);
+	result(now_s() - start, bytes);
 	need(waitpid(child, &status, 0) == child && status == 0, "the sending process");
 	close(file);
 	close(listener);
@@ -166,16 +176,20 @@ int main(int argc, char **argv)
 {
 	struct pool pool;
 	char path[512];
+	bool through = argc == 7 && strcmp(argv[1], "through") == 0;
 
-	if (argc != 4)
-		die("usage: bench_bare lmdb|tls DIR COUNT");
-	pool_init(&pool, (size_t)number_of(argv[3]));
+	if (argc != 4 && !through)
+		die("usage: bench_bare lmdb|tls DIR COUNT, or through DIR COUNT SIZE LISTEN "
+		    "CONNECT");
+	pool_init_of(&pool, (size_t)number_of(argv[3]), through ? number_of(argv[4]) : ENTRY_SIZE);
 	pool_fill(&pool, 3, 0);
 	snprintf(path, sizeof(path), "%s/bare", argv[2]);
 	if (strcmp(argv[1], "lmdb") == 0)
 		run_lmdb(path, &pool);
 	else if (strcmp(argv[1], "tls") == 0)
-		run_tls(path, &pool);
+		run_tls(path, &pool, 0, 0);
+	else if (through)
+		run_tls(path, &pool, (unsigned)number_of(argv[5]), (unsigned)number_of(argv[6]));
 	else
 		die("'%s' is neither lmdb nor tls", argv[1]);
 	pool_release(&pool);

@@ -2,7 +2,7 @@
  * bench_fill: fills the own log of a node's directory to COUNT entries, with its own keys, and
  * tells on the way what an append and a proof cost at each power of ten.
  *
- *   bench_fill DIR PASSPHRASE-FILE COUNT
+ *   bench_fill DIR PASSPHRASE-FILE COUNT [curve|ENTRY-BYTES]
  *
  * The node must not be running. At 10^3, 10^4 .. entries, as far as COUNT goes: commits of 1,000,
  * commits of 1, inclusion proofs of random entries and consistency proofs from random sizes, each
@@ -13,10 +13,8 @@
 #include <time.h>
 
 #include "base/alloc.h"
-#include "certs/keystore.h"
+#include "keys.h"
 #include "lib.h"
-#include "node/config.h"
-#include "node/genesis.h"
 #include "rig.h"
 #include "server/store/internal.h"
 
@@ -196,74 +194,22 @@ static void point(struct fill *fill, uint64_t size)
 	fill->points = true;
 }
 
-/* The node's own keys. */
-
-struct node {
-	struct node_config config;
-	struct node_paths paths;
-	struct genesis genesis;
-	struct node_keys keys;
-	struct signer *log, *node;
-};
-
-static void unlock(struct node *node, const char *passphrase_file, struct errctx *ctx)
-{
-	struct buf file, passphrase;
-	size_t size;
-
-	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
-	buf_init(&passphrase, LIMIT_PASSPHRASE + 2);
-	check(files_read_private(node->paths.keystore, LIMIT_KEYSTORE_SIZE, &file, ctx), ctx,
-		"read the keystore");
-	check(files_read(passphrase_file, LIMIT_PASSPHRASE + 1, &passphrase, ctx), ctx,
-		"read the passphrase");
-	size = passphrase.size;
-	if (size > 0 && passphrase.data[size - 1] == '\n')
-		size--;
-	check(keystore_open(buf_bytes(&file), bytes_make(passphrase.data, size), &node->keys, ctx),
-		ctx, "open the keystore");
-	buf_wipe(&passphrase);
-	buf_wipe(&file);
-}
-
-static void node_open(struct node *node, const char *directory, const char *passphrase_file)
-{
-	struct errctx ctx = {""};
-	char config[PATH_MAX];
-
-	*node = (struct node){0};
-	check(files_join(directory, "sauti.conf", config, &ctx), &ctx, "find the configuration");
-	check(config_load(config, &node->config, &ctx), &ctx, "read the configuration");
-	check(config_paths(&node->config, &node->paths, &ctx), &ctx, "find the node's files");
-	check(genesis_load(node->paths.genesis, &node->genesis, &ctx), &ctx, "read genesis");
-	unlock(node, passphrase_file, &ctx);
-	check(signer_new(secret_bytes(&node->keys.log_seed), &node->log), NULL, "log key");
-	check(signer_new(secret_bytes(&node->keys.node_seed), &node->node), NULL, "node key");
-}
-
-static void node_release(struct node *node)
-{
-	signer_free(node->log);
-	signer_free(node->node);
-	node_keys_release(&node->keys);
-	genesis_release(&node->genesis);
-	config_release(&node->config);
-}
-
 int main(int argc, char **argv)
 {
 	struct fill fill = {.points = false};
 	char bare[PATH_MAX];
 	struct rig_opts opts;
-	struct node node;
+	struct own_node node;
 	uint64_t count;
 	double start;
+	bool curve;
 
-	if (argc != 4 && (argc != 5 || strcmp(argv[4], "curve") != 0))
-		die("usage: bench_fill DIR PASSPHRASE-FILE COUNT [curve]");
+	if (argc < 4 || argc > 5)
+		die("usage: bench_fill DIR PASSPHRASE-FILE COUNT [curve|ENTRY-BYTES]");
 	count = number_of(argv[3]);
+	curve = argc == 5 && strcmp(argv[4], "curve") == 0;
 	check(crypto_init(), NULL, "start OpenSSL");
-	node_open(&node, argv[1], argv[2]);
+	own_open(&node, argv[1], argv[2]);
 	opts = (struct rig_opts){
 		.store = node.paths.store,
 		.guard = node.paths.guard,
@@ -279,12 +225,12 @@ int main(int argc, char **argv)
 	rig_open(&fill.rig, &opts);
 	check(files_join(argv[1], "bench-bare", bare, NULL), NULL, "make a path");
 	bare_open(&fill.bare, bare);
-	pool_init(&fill.pool, BLOCK);
+	pool_init_of(&fill.pool, BLOCK, argc == 5 && !curve ? number_of(argv[4]) : ENTRY_SIZE);
 	pool_fill(&fill.pool, 3, 0);
 	fill.pace = disk_pace(&fill);
 	start = now_s();
 	printf("{\"origin\": \"%s\", \"curve\": [", node.keys.log_origin);
-	for (uint64_t size = BLOCK; argc == 5 && size <= count; size *= 10) {
+	for (uint64_t size = BLOCK; curve && size <= count; size *= 10) {
 		fill_to(&fill, size);
 		point(&fill, size);
 	}
@@ -296,7 +242,7 @@ int main(int argc, char **argv)
 	directory_remove(bare);
 	rig_close(&fill.rig);
 	pool_release(&fill.pool);
-	node_release(&node);
+	own_release(&node);
 	crypto_release();
 	return 0;
 }

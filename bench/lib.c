@@ -133,44 +133,52 @@ static void entry_pack(struct buf *out, uint8_t *fields, size_t body_size)
 	check(out->err, NULL, "pack an entry");
 }
 
-/* What stands around a body so that the whole has ENTRY_SIZE. */
-static size_t body_size(void)
+/* How large a body is so that the whole has this size. */
+static size_t body_size(size_t entry_size)
 {
-	uint8_t fields[ENTRY_SIZE] = {0};
-	size_t size = ENTRY_SIZE / 2;
+	uint8_t fields[POOL_ENTRY_MAX] = {0};
+	size_t size = entry_size - SALT_SIZE - LOCATOR_SIZE - COMMITMENT_SIZE - 64;
 	struct buf packed;
 
-	buf_init(&packed, 2 * ENTRY_SIZE);
+	buf_init(&packed, 2 * POOL_ENTRY_MAX);
 	entry_pack(&packed, fields, size);
-	size += ENTRY_SIZE - packed.size;
+	size += entry_size - packed.size;
 	buf_release(&packed);
 	return size;
 }
 
 void pool_init(struct pool *pool, size_t count)
 {
+	pool_init_of(pool, count, ENTRY_SIZE);
+}
+
+void pool_init_of(struct pool *pool, size_t count, size_t entry_size)
+{
+	if (entry_size < 256 || entry_size > POOL_ENTRY_MAX)
+		die("entries of %zu bytes: 256 to %d", entry_size, POOL_ENTRY_MAX);
 	pool->count = count;
+	pool->entry_size = entry_size;
 	pool->entry = calloc(count, sizeof(*pool->entry));
-	pool->data = malloc(count * ENTRY_SIZE);
+	pool->data = malloc(count * pool->entry_size);
 	if (pool->entry == NULL || pool->data == NULL)
 		die("out of memory");
 }
 
 void pool_fill(struct pool *pool, uint64_t seed, uint64_t first)
 {
-	size_t size = body_size();
-	uint8_t fields[ENTRY_SIZE];
+	size_t size = body_size(pool->entry_size);
+	uint8_t fields[POOL_ENTRY_MAX];
 	struct buf packed;
 
-	buf_init(&packed, ENTRY_SIZE);
+	buf_init(&packed, POOL_ENTRY_MAX);
 	for (size_t i = 0; i < pool->count; i++) {
-		uint64_t state = (seed << 40) + (first + i) * ENTRY_SIZE;
+		uint64_t state = (seed << 40) + (first + i) * pool->entry_size;
 
 		fill(fields, SALT_SIZE + LOCATOR_SIZE + COMMITMENT_SIZE + size, &state);
 		buf_clear(&packed);
 		entry_pack(&packed, fields, size);
-		memcpy(pool->data + i * ENTRY_SIZE, packed.data, ENTRY_SIZE);
-		pool->entry[i] = bytes_make(pool->data + i * ENTRY_SIZE, ENTRY_SIZE);
+		memcpy(pool->data + i * pool->entry_size, packed.data, pool->entry_size);
+		pool->entry[i] = bytes_make(pool->data + i * pool->entry_size, pool->entry_size);
 	}
 	buf_release(&packed);
 }

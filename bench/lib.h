@@ -38,13 +38,14 @@ void directory_remove(const char *path);
  * Entries as a log has them: an Entry with a Sealed of suite 1, whose salt, locator, commitment and
  * body are pseudo-random, all of one size. The same (seed, index) gives the same bytes.
  */
-enum { ENTRY_SIZE = 600 };
+enum { ENTRY_SIZE = 600, POOL_ENTRY_MAX = 4096 };
 struct pool {
-	size_t count;
+	size_t count, entry_size;
 	struct bytes *entry; /* count views */
 	uint8_t *data;
 };
-void pool_init(struct pool *pool, size_t count);
+void pool_init(struct pool *pool, size_t count);                       /* of ENTRY_SIZE */
+void pool_init_of(struct pool *pool, size_t count, size_t entry_size); /* 256 to 4,096 */
 /* Writes entries [first, first + count) of the seed. */
 void pool_fill(struct pool *pool, uint64_t seed, uint64_t first);
 void pool_release(struct pool *pool);
