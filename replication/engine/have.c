@@ -103,6 +103,33 @@ static bool fill_cosigned(struct arena *arena, const struct elog *log, Sauti__Lo
 	return true;
 }
 
+/* Does the peer know fewer members than we do? No word of its directory yet: not known. */
+static bool knows_fewer(const struct engine *engine, const struct session *session)
+{
+	const struct elog *log = log_find(engine, bytes_str(engine->opts.directory.text));
+	uint64_t shown = log == NULL || log->position >= session->log_count
+				 ? 0
+				 : session->logs[log->position].have_size;
+
+	return shown > 0 && shown < log->checkpoint.size;
+}
+
+/* It has shown so much of the directory. Who knew fewer members than we do ignored cosignatures of
+ * those it did not know; now they are said once more. */
+static void members_heard(struct engine *engine, struct session *session, bool first)
+{
+	if (knows_fewer(engine, session)) {
+		session->told_early |= first;
+		return;
+	}
+	if (!session->told_early)
+		return;
+	session->told_early = false;
+	for (size_t i = 0; i < session->log_count; i++)
+		session->logs[i].told_cosigned = 0;
+	have_due(engine, session);
+}
+
 /* Adds one log to the Have; returns its approximate bytes, 0 on lack of memory. */
 static size_t fill_state(struct engine *engine, struct arena *arena, struct session *session,
 	struct elog *log, struct peer_log *pl, Sauti__Have *have)
@@ -120,8 +147,10 @@ static size_t fill_state(struct engine *engine, struct arena *arena, struct sess
 		return 0;
 	have->logs[have->n_logs++] = state;
 	pl->told_size = log->checkpoint.size;
-	if (cosigned)
+	if (cosigned) {
 		pl->told_cosigned = log->cosigned_version;
+		session->told_early |= knows_fewer(engine, session);
+	}
 	return 256 + state->checkpoint.len + state->n_cosigned * 512;
 }
 
@@ -297,8 +326,12 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 			(shown.size == log->checkpoint.size || shown.size > log->size))
 			log_remember_root(log, &shown, false);
 	}
+	bool first = pl->have_size == 0;
+
 	fetch_heard(engine, session, log, pl,
 		log->cut == CUT_NONE ? shown.size : cut_shown(log, &shown));
+	if (log->directory)
+		members_heard(engine, session, first);
 	if (log->has_checkpoint && sends_cosigned(session, log, pl))
 		have_due(engine, session);
 	for (size_t i = 0; log->key_known && i < state->n_cosigned; i++) {
@@ -346,6 +379,8 @@ void have_held(struct engine *engine, struct session *session, const Sauti__Held
 	/* It speaks of what we gave it; of more it would show a checkpoint, in a Have. */
 	if (held->cosigned->size > pl->have_size && held->cosigned->size <= log->checkpoint.size)
 		fetch_heard(engine, session, log, pl, held->cosigned->size);
+	if (log->directory)
+		members_heard(engine, session, false);
 	if (log->has_checkpoint && sends_cosigned(session, log, pl))
 		have_due(engine, session);
 	serve_acknowledge(engine, session, log, pl, held->cosigned->size);

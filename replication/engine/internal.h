@@ -210,6 +210,8 @@ struct session {
 	bool have_waits;             /* .. and the rest of it waits for room in the queue */
 	uint64_t pings, ping_ms;     /* sent; when the last was */
 	bool ping_alone;             /* nothing else was on its way then */
+	bool told_early;             /* cosignatures went to it before it knew every member: it
+				      * may have ignored some */
 	struct peer_log *logs;       /* by position of the log */
 	size_t log_count;
 	size_t sponsored; /* scratch of log.c */

@@ -1234,6 +1234,64 @@ static void test_relaying_a_catch_up(void **state)
 	stream_end(rig, &stream);
 }
 
+static size_t cosignatures_said(struct rig *rig, struct session_id session, const char *origin)
+{
+	size_t count = 0;
+	Sauti__Frame *frame;
+
+	for (size_t n = 0; (frame = rig_sent(rig, session, SAUTI__FRAME__BODY_HAVE, n)) != NULL;
+		n++)
+		for (size_t i = 0; i < frame->have->n_logs; i++)
+			if (strcmp(frame->have->logs[i]->origin, origin) == 0)
+				count += frame->have->logs[i]->n_cosigned;
+	return count;
+}
+
+/* A cosignature by a member that the peer does not know yet is lost on it: it is said once more
+ * when it has shown as much of the directory as there is. */
+static void test_cosignatures_before_the_directory(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id session;
+	struct chain chain;
+
+	rig_load_directory(rig);
+	rig_chain(rig, ANNA, &chain, 3);
+	rig_load(rig, &chain, 3, 3, CLEO);
+	rig_start(rig);
+	session = rig_connect(rig, ANNA, false);
+	assert_int_equal(cosignatures_said(rig, session, chain.origin.text), 1);
+	rig_hello(rig, session, ANNA);
+	rig_hear_have(rig, session, &rig->directory, rig->directory.count - 1);
+	rig_tick(rig, 1000);
+	assert_int_equal(cosignatures_said(rig, session, chain.origin.text), 0);
+	rig_hear_have(rig, session, &rig->directory, rig->directory.count);
+	rig_tick(rig, 1000);
+	assert_int_equal(cosignatures_said(rig, session, chain.origin.text), 1);
+	rig_hear_have(rig, session, &rig->directory, rig->directory.count);
+	rig_tick(rig, 10 * 60 * 1000);
+	assert_int_equal(cosignatures_said(rig, session, chain.origin.text), 0);
+	chain_release(&chain);
+}
+
+/* .. and who has all of it from the first is told once. */
+static void test_cosignatures_are_said_once(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id session;
+	struct chain chain;
+
+	rig_load_directory(rig);
+	rig_chain(rig, ANNA, &chain, 3);
+	rig_load(rig, &chain, 3, 3, CLEO);
+	rig_start(rig);
+	session = rig_session(rig, ANNA);
+	rig_hear_have(rig, session, &rig->directory, rig->directory.count);
+	rig_tick(rig, 1000);
+	assert_int_equal(cosignatures_said(rig, session, chain.origin.text), 0);
+	chain_release(&chain);
+}
+
 static void test_an_unreadable_entry(void **state)
 {
 	struct rig *rig = *state;
@@ -1496,6 +1554,10 @@ int main(void)
 		TEST(test_live_entries_are_pushed),
 		TEST(test_relaying),
 		TEST(test_relaying_a_catch_up),
+		cmocka_unit_test_setup_teardown(
+			test_cosignatures_before_the_directory, rig_setup_empty, rig_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_cosignatures_are_said_once, rig_setup_empty, rig_teardown),
 		TEST(test_an_unreadable_entry),
 		TEST(test_back_pressure),
 		TEST(test_silence),
