@@ -8,8 +8,8 @@
 struct disk_log *disk_find(struct disk *disk, const struct origin *origin)
 {
 	for (size_t i = 0; i < disk->log_count; i++)
-		if (strcmp(disk->logs[i].origin.text, origin->text) == 0)
-			return &disk->logs[i];
+		if (strcmp(disk->logs[i]->origin.text, origin->text) == 0)
+			return disk->logs[i];
 	return NULL;
 }
 
@@ -26,26 +26,31 @@ static struct disk_log *disk_make(struct disk *disk, const struct origin *origin
 	if (log != NULL)
 		return log;
 	assert(disk->log_count < DISK_LOGS_MAX);
-	log = &disk->logs[disk->log_count++];
-	*log = (struct disk_log){.origin = *origin};
+	log = disk->logs[disk->log_count++] = mem_zalloc(sizeof(*log));
+	assert(log != NULL);
+	log->origin = *origin;
 	buf_init(&log->checkpoint, LIMIT_NOTE_SIZE);
 	return log;
 }
 
-static void add_entries(struct disk_log *log, struct entries *entries)
+static void add_entry(struct disk_log *log, struct entries *entries, size_t offset)
 {
-	if (log->size + entries->count > log->capacity) {
-		log->capacity = 2 * (log->size + entries->count);
+	if (log->size == log->capacity) {
+		log->capacity = 2 * log->size + 64;
 		log->block = mem_resize(log->block, log->capacity * sizeof(*log->block));
 		log->offset = mem_resize(log->offset, log->capacity * sizeof(*log->offset));
 		log->leaf = mem_resize(log->leaf, log->capacity * sizeof(*log->leaf));
 		assert(log->block != NULL && log->offset != NULL && log->leaf != NULL);
 	}
-	for (size_t i = 0; i < entries->count; i++) {
-		log->block[log->size] = entries_ref(entries);
-		log->offset[log->size] = i;
-		log->leaf[log->size++] = entries->leaf[i];
-	}
+	log->block[log->size] = entries_ref(entries);
+	log->offset[log->size] = offset;
+	log->leaf[log->size++] = entries->leaf[offset];
+}
+
+static void add_entries(struct disk_log *log, struct entries *entries)
+{
+	for (size_t i = 0; i < entries->count; i++)
+		add_entry(log, entries, i);
 }
 
 /* In the order of names, as the real store has them. */
@@ -57,7 +62,9 @@ static struct store_cosignature *cosignature_place(struct disk_log *log, const c
 		at++;
 	if (at < log->cosigned_count && strcmp(log->cosigned[at].cosigner, cosigner) == 0)
 		return &log->cosigned[at];
-	assert(log->cosigned_count < DISK_COSIGNERS_MAX);
+	log->cosigned =
+		mem_resize(log->cosigned, (log->cosigned_count + 1) * sizeof(log->cosigned[0]));
+	assert(log->cosigned != NULL);
 	memmove(&log->cosigned[at + 1], &log->cosigned[at],
 		(log->cosigned_count - at) * sizeof(log->cosigned[0]));
 	log->cosigned_count++;
@@ -133,6 +140,7 @@ void disk_submit(struct disk *disk, struct store_write *write)
 	else
 		disk->queue_last->next = write;
 	disk->queue_last = write;
+	disk->queued++;
 }
 
 static enum err reach(
@@ -150,8 +158,11 @@ struct store_write *disk_sync(struct disk *disk, enum err refused, const struct 
 	struct store_write *list = disk->queue;
 
 	disk->queue = NULL;
+	disk->queued = 0;
 	for (struct store_write *write = list; write != NULL; write = write->next)
 		write->result = refused != OK ? refused : reach(disk, write, watch);
+	if (refused == OK && list != NULL)
+		disk->commits++;
 	return list;
 }
 
@@ -165,6 +176,8 @@ static struct store_write *shift(struct disk *disk)
 
 void disk_lose(struct disk *disk, size_t reached, const struct disk_watch *watch)
 {
+	disk->queued = 0;
+	disk->commits += disk->queue != NULL && reached > 0;
 	while (disk->queue != NULL) {
 		struct store_write *write = shift(disk);
 
@@ -259,20 +272,44 @@ enum err disk_read(struct disk *disk, const struct store_read *read, struct stor
 	return OK;
 }
 
+void disk_copy(const struct disk *disk, struct disk *ret)
+{
+	*ret = (struct disk){.commits = disk->commits};
+	for (size_t i = 0; i < disk->log_count; i++) {
+		const struct disk_log *from = disk->logs[i];
+		struct disk_log *to = disk_make(ret, &from->origin);
+
+		for (size_t k = 0; k < from->size; k++)
+			add_entry(to, from->block[k], from->offset[k]);
+		buf_put(&to->checkpoint, buf_bytes(&from->checkpoint));
+		for (size_t k = 0; k < from->cosigned_count; k++) {
+			struct store_cosignature *c =
+				cosignature_place(to, from->cosigned[k].cosigner);
+
+			c->size = from->cosigned[k].size;
+			buf_put(&c->line, buf_bytes(&from->cosigned[k].line));
+		}
+	}
+}
+
+static void log_release(struct disk_log *log)
+{
+	for (size_t i = 0; i < log->size; i++)
+		entries_unref(log->block[i]);
+	mem_free(log->block);
+	mem_free(log->offset);
+	mem_free(log->leaf);
+	buf_release(&log->checkpoint);
+	for (size_t i = 0; i < log->cosigned_count; i++)
+		buf_release(&log->cosigned[i].line);
+	mem_free(log->cosigned);
+	mem_free(log);
+}
+
 void disk_release(struct disk *disk)
 {
 	disk_lose(disk, 0, NULL);
-	for (size_t i = 0; i < disk->log_count; i++) {
-		struct disk_log *log = &disk->logs[i];
-
-		for (size_t k = 0; k < log->size; k++)
-			entries_unref(log->block[k]);
-		mem_free(log->block);
-		mem_free(log->offset);
-		mem_free(log->leaf);
-		buf_release(&log->checkpoint);
-		for (size_t k = 0; k < log->cosigned_count; k++)
-			buf_release(&log->cosigned[k].line);
-	}
-	disk->log_count = 0;
+	for (size_t i = 0; i < disk->log_count; i++)
+		log_release(disk->logs[i]);
+	*disk = (struct disk){0};
 }

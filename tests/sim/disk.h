@@ -8,7 +8,7 @@
 
 #include "replication/engine/store.h"
 
-enum { DISK_LOGS_MAX = 7, DISK_COSIGNERS_MAX = 6 };
+enum { DISK_LOGS_MAX = 128 };
 
 /* One log, as it is durable. */
 struct disk_log {
@@ -18,16 +18,22 @@ struct disk_log {
 	size_t *offset;         /* .. and its place there */
 	struct hash *leaf;
 	struct buf checkpoint;
-	struct store_cosignature cosigned[DISK_COSIGNERS_MAX]; /* in the order of names */
+	struct store_cosignature *cosigned; /* in the order of names */
 	size_t cosigned_count;
 };
 /* Zeroed is empty. */
 struct disk {
-	struct disk_log logs[DISK_LOGS_MAX];
+	struct disk_log *logs[DISK_LOGS_MAX];
 	size_t log_count;
+	uint64_t commits;                       /* that changed something */
 	struct store_write *queue, *queue_last; /* submitted, not yet durable */
+	size_t queued;                          /* .. how many */
+	bool broken; /* what it reports is not what it has: everything fails until it is opened anew
+		      */
 };
 void disk_release(struct disk *disk);
+/* `ret`, empty, becomes what `disk` has durable: an image of it. */
+void disk_copy(const struct disk *disk, struct disk *ret);
 
 void disk_submit(struct disk *disk, struct store_write *write); /* takes it */
 /* Told of each write that becomes durable, right before it does. */

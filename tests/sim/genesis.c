@@ -28,11 +28,15 @@ void genesis_origin(struct world *world, const char *name, struct origin *ret)
 
 void genesis_keys(struct world *world, struct node *node)
 {
-	static const char *const names[NODES_MAX] = {"hq", "caf", "cod", "hti", "ssd", "audit"};
+	static const char *const names[] = {"hq", "caf", "cod", "hti", "ssd", "audit"};
+	const size_t known = sizeof(names) / sizeof(*names);
 	struct keys *keys = &node->keys;
 	struct signer *witness;
 
-	snprintf(node->name, sizeof(node->name), "%s", names[node->number]);
+	if (node->number < known)
+		snprintf(node->name, sizeof(node->name), "%s", names[node->number]);
+	else
+		snprintf(node->name, sizeof(node->name), "office-%zu", node->number);
 	keys->node = genesis_signer(world);
 	keys->log = genesis_signer(world);
 	keys->mirror = genesis_signer(world);
@@ -42,8 +46,9 @@ void genesis_keys(struct world *world, struct node *node)
 
 	snprintf(m->name, sizeof(m->name), "%s", node->name);
 	m->role = node->number == 0 ? ROLE_HQ : ROLE_OFFICE;
-	snprintf(m->country, sizeof(m->country), "%s", node->number == 0 ? "" : "ZZA");
-	m->country[2] = node->number == 0 ? '\0' : (char)('A' + node->number);
+	if (node->number > 0)
+		snprintf(m->country, sizeof(m->country), "Z%c%c", (char)('A' + node->number / 26),
+			(char)('A' + node->number % 26));
 	m->node = *signer_public(keys->node);
 	m->mirror = *signer_public(keys->mirror);
 	m->witness = *signer_public(witness);

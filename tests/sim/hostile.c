@@ -96,12 +96,12 @@ static bool tamper_batch(
 		return false;
 	/* It goes on announcing and delivers nothing: whoever chose it must leave it. */
 	if (world->mute && world->now_ms > MUTE_MS) {
-		world->forged++;
+		world->counts.forged++;
 		return true;
 	}
 	if (world_random(world, 3) != 0)
 		return false;
-	world->forged++;
+	world->counts.forged++;
 	switch (world_random(world, 5)) {
 	case 0: /* silence */
 		return true;
@@ -134,7 +134,7 @@ static void tamper_have(
 				world_random(world, 5) != 0
 		: world_random(world, 20) != 0)
 		return;
-	world->forged++;
+	world->counts.forged++;
 	if (own) {
 		enum err err = checkpoint_peek(codec_bytes(state->checkpoint), &checkpoint, NULL);
 
@@ -164,7 +164,7 @@ static void tamper_held(
 
 	if (world_random(world, 20) != 0)
 		return;
-	world->forged++;
+	world->counts.forged++;
 	held->cosigned->size += world_random(world, 10);
 	if (world_random(world, 3) == 0) {
 		held->cosigned->size++;

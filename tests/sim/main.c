@@ -10,6 +10,8 @@
 struct options {
 	const char *program;
 	uint64_t first, count;
+	enum mode mode;
+	const char *scenario;
 	bool story; /* one seed, told */
 	bool real;  /* Ed25519 */
 	bool quiet; /* no story after all; of many, only what is red */
@@ -20,40 +22,60 @@ static int usage(void)
 	fputs("usage: sim --seed N          one seed, told in sentences\n"
 	      "       sim --seeds FIRST N   N seeds; prints the line that replays each red one\n"
 	      "       sim --fresh N         N seeds that the clock chooses\n"
-	      "options: --real-signatures   Ed25519, and no keyed hash in its place\n"
+	      "options: --mode M            safety: things break to the end; liveness: then all "
+	      "must\n"
+	      "                            arrive; mixed: the seed decides (the default)\n"
+	      "         --scenario NAME     one of those below, in every seed\n"
+	      "         --real-signatures   Ed25519, and no keyed hash in its place\n"
 	      "         --quiet             no story\n",
 		stderr);
+	fputs("scenarios: ", stderr);
+	shape_list();
 	return 2;
 }
 
 static void replay_line(const struct options *options, uint64_t seed)
 {
-	printf("  replay: %s --seed %llu%s\n", options->program, (unsigned long long)seed,
+	static const char *const modes[] = {" --mode liveness", " --mode safety", ""};
+
+	printf("  replay: %s --seed %llu%s%s%s%s\n", options->program, (unsigned long long)seed,
+		modes[options->mode], options->scenario != NULL ? " --scenario " : "",
+		options->scenario != NULL ? options->scenario : "",
 		options->real ? " --real-signatures" : "");
 }
 
-static bool run(const struct options *options, uint64_t seed, struct world *total)
+static void add(struct world_counts *total, const struct world_counts *one)
+{
+	total->steps += one->steps;
+	total->frames += one->frames;
+	total->crashes += one->crashes;
+	total->cuts += one->cuts;
+	total->corrupted += one->corrupted;
+	total->forged += one->forged;
+	total->disk_errors += one->disk_errors;
+	total->restores += one->restores;
+	total->entries_sent += one->entries_sent;
+	total->entries_needed += one->entries_needed;
+}
+
+static bool run(const struct options *options, uint64_t seed, struct world_counts *total)
 {
 	static struct world world;
 	bool story = options->story && !options->quiet;
-	bool good = world_run(&world, seed, story);
+	bool good = world_run(&world, &(struct world_opts){.seed = seed,
+					      .trace = story,
+					      .mode = options->mode,
+					      .scenario = options->scenario});
 
 	if (!good) {
 		printf("RED seed %llu: %s\n", (unsigned long long)seed, world.failure);
 		replay_line(options, seed);
 	} else if (story) {
 		printf("seed %llu is green: %llu steps, %llu frames, %.0f s of simulated time\n",
-			(unsigned long long)seed, (unsigned long long)world.steps,
-			(unsigned long long)world.frames, (double)world.now_ms / 1000);
+			(unsigned long long)seed, (unsigned long long)world.counts.steps,
+			(unsigned long long)world.counts.frames, (double)world.now_ms / 1000);
 	}
-	total->steps += world.steps;
-	total->frames += world.frames;
-	total->crashes += world.crashes;
-	total->cuts += world.cuts;
-	total->corrupted += world.corrupted;
-	total->forged += world.forged;
-	total->entries_sent += world.entries_sent;
-	total->entries_needed += world.entries_needed;
+	add(total, &world.counts);
 	world_release(&world);
 	fflush(stdout);
 	return good;
@@ -61,19 +83,20 @@ static bool run(const struct options *options, uint64_t seed, struct world *tota
 
 static int many(const struct options *options)
 {
-	static struct world total;
+	static struct world_counts total;
 	uint64_t red = 0;
 
 	for (uint64_t i = 0; i < options->count; i++)
 		red += !run(options, options->first + i, &total);
 	printf("seeds %llu to %llu: %llu seeds, %llu red; %llu steps, %llu frames, %llu crashes, "
-	       "%llu cuts, %llu frames changed on the way, %llu by a hostile node; %llu entries "
-	       "sent for %llu written\n",
+	       "%llu cuts, %llu commits refused, %llu old disks, %llu frames changed on the way, "
+	       "%llu by a hostile node; %llu entries sent for %llu written\n",
 		(unsigned long long)options->first,
 		(unsigned long long)(options->first + options->count - 1),
 		(unsigned long long)options->count, (unsigned long long)red,
 		(unsigned long long)total.steps, (unsigned long long)total.frames,
 		(unsigned long long)total.crashes, (unsigned long long)total.cuts,
+		(unsigned long long)total.disk_errors, (unsigned long long)total.restores,
 		(unsigned long long)total.corrupted, (unsigned long long)total.forged,
 		(unsigned long long)total.entries_sent, (unsigned long long)total.entries_needed);
 	return red == 0 ? 0 : 1;
@@ -87,6 +110,18 @@ static bool number(const char *text, uint64_t *ret)
 		return false;
 	*ret = strtoull(text, &end, 10);
 	return *end == '\0';
+}
+
+static bool mode(const char *name, enum mode *ret)
+{
+	static const char *const names[] = {"liveness", "safety", "mixed"};
+
+	for (size_t i = 0; name != NULL && i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(names[i], name) == 0) {
+			*ret = (enum mode)i;
+			return true;
+		}
+	return false;
 }
 
 /* The arguments that the option takes from argv[at] on, itself included; 0: it is wrong. */
@@ -107,6 +142,12 @@ static int parse_one(struct options *options, char **argv)
 	if (strcmp(argv[0], "--real-signatures") == 0) {
 		options->real = true;
 		return 1;
+	}
+	if (strcmp(argv[0], "--mode") == 0)
+		return mode(argv[1], &options->mode) ? 2 : 0;
+	if (strcmp(argv[0], "--scenario") == 0 && argv[1] != NULL && shape_known(argv[1])) {
+		options->scenario = argv[1];
+		return 2;
 	}
 	if (strcmp(argv[0], "--quiet") == 0) {
 		options->quiet = true;
@@ -130,8 +171,8 @@ static bool parse(struct options *options, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct world total;
-	struct options options = {0};
+	static struct world_counts total;
+	struct options options = {.mode = MODE_MIXED};
 	int status;
 
 	if (argc < 1 || !parse(&options, argv))

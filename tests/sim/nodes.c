@@ -2,8 +2,10 @@
 
 #include <assert.h>
 
+#include "tests/sim/check.h"
 #include "tests/sim/genesis.h"
-#include "tests/sim/links.h"
+
+enum { TIDY_MS = 10 * 1000, TICKS_PER_SECOND = 500 };
 
 static void do_write(struct world *world, struct node *node, struct effect *effect)
 {
@@ -66,14 +68,59 @@ static void perform(struct world *world, struct node *node, struct effect *effec
 		world_say(world, "%s: '%s' holds %llu entries of %s", node->name, effect->peer,
 			(unsigned long long)effect->index, effect->origin.text);
 		break;
+	case EFFECT_FORKED: /* a notice says it too */
+		if (strcmp(effect->origin.text, node->keys.origin.text) == 0)
+			guard_stopped(node);
+		break;
 	case EFFECT_MEMBERS:
 	case EFFECT_IMPORTED: /* no bundles here */
-	case EFFECT_FORKED:   /* a notice says it too */
 		break;
 	case EFFECT_NOTICE:
 		world_say(world, "%s: %s", node->name, effect->text);
 		break;
 	}
+}
+
+uint64_t node_clock(const struct world *world, const struct node *node)
+{
+	return (uint64_t)(1700000000 + (int64_t)(world->now_ms / 1000) + node->clock_s);
+}
+
+struct node *node_at(struct world *world, const struct node *from, const char *name)
+{
+	struct node *found = NULL;
+
+	for (size_t i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+
+		if (strcmp(node->name, name) != 0 || node->gone)
+			continue;
+		/* Of two machines half of the others reach the one, half the other. */
+		if (found == NULL || from->number % 2 == 1)
+			found = node;
+	}
+	assert(found != NULL);
+	return found;
+}
+
+/* An engine that wants to be woken all the time does something for nothing. */
+static void count_tick(struct world *world, struct node *node)
+{
+	if (world->now_ms - node->ticks_since_ms >= 1000) {
+		node->ticks_since_ms = world->now_ms;
+		node->ticks = 0;
+	}
+	if (++node->ticks > TICKS_PER_SECOND)
+		world_fail(world, "%s is woken all the time", node->name);
+}
+
+void node_tick(struct world *world, struct node *node)
+{
+	if (node->tick_at != world->now_ms)
+		return; /* an earlier one took its place */
+	node->tick_at = UINT64_MAX;
+	count_tick(world, node);
+	node_step(world, node, &(struct event){.type = EVENT_TICK});
 }
 
 static void plan_tick(struct world *world, struct node *node)
@@ -91,27 +138,15 @@ void node_step(struct world *world, struct node *node, struct event *event)
 	struct effects effects = {0};
 
 	event->now_ms = world->now_ms;
-	event->wall_s = 1700000000 + world->now_ms / 1000 + 1000 * node->number;
+	event->wall_s = node_clock(world, node);
 	enum err err = engine_step(node->engine, event, &effects);
 
 	assert(err == OK);
-	world->steps++;
+	world->counts.steps++;
 	for (size_t i = 0; i < effects.count; i++)
 		perform(world, node, &effects.list[i]);
 	effects_release(&effects);
 	plan_tick(world, node);
-}
-
-static bool dials(const struct world *world, size_t from, size_t to)
-{
-	switch (world->seed % 3) {
-	case 0: /* a star: offices reach headquarters alone */
-		return to == 0;
-	case 1: /* a line, with relays between the ends */
-		return to + 1 == from;
-	default: /* everybody dials everybody */
-		return true;
-	}
 }
 
 static void load_disk(struct world *world, struct node *node)
@@ -119,7 +154,7 @@ static void load_disk(struct world *world, struct node *node)
 	for (size_t i = 0; i < node->disk.log_count; i++) {
 		struct log_head head;
 
-		disk_head(&node->disk.logs[i], &head);
+		disk_head(node->disk.logs[i], &head);
 		node_step(world, node, &(struct event){.type = EVENT_LOG_LOADED, .head = &head});
 		log_head_release(&head);
 	}
@@ -142,7 +177,7 @@ void node_append(struct world *world, struct node *node, const struct origin *or
 	enum err err = entries_make(views, count, &event.entries);
 
 	assert(err == OK);
-	event.ticket = world->next_ticket++;
+	event.ticket = world->check->asked_count;
 	check_asked(world, node, event.ticket, origin, event.entries);
 	node_step(world, node, &event);
 }
@@ -162,16 +197,17 @@ void node_open_log(struct world *world, struct node *node)
 
 static void unlock(struct world *world, struct node *node)
 {
-
-	node_step(world, node,
-		&(struct event){.type = EVENT_UNLOCKED,
-			.origin = &node->keys.origin,
-			.key = signer_public(node->keys.log)});
-	if (node->number == 0)
+	if (node->number == 0 && node->guard.directory_ok)
 		node_step(world, node,
 			&(struct event){.type = EVENT_UNLOCKED,
 				.origin = &world->directory,
 				.key = signer_public(world->directory_key)});
+	if (!guard_writable(node))
+		return;
+	node_step(world, node,
+		&(struct event){.type = EVENT_UNLOCKED,
+			.origin = &node->keys.origin,
+			.key = signer_public(node->keys.log)});
 	node_open_log(world, node);
 }
 
@@ -182,27 +218,37 @@ void node_boot(struct world *world, struct node *node)
 		.node = node->name,
 		.directory = world->directory,
 		.directory_key = *signer_public(world->directory_key),
-		.directory_own = node->number == 0,
 		.timing = engine_timing_default,
 		.seed = world_random(world, UINT64_MAX),
 	};
 
-	opts.timing.dial_max = 20 * 1000;
-	if (world->seed % 2 == 0)
-		opts.timing.cosigned_delay = 10 * 1000;
+	opts.timing.dial_max = (uint32_t)world->shape.dial_max_ms;
+	opts.timing.cosigned_delay = (uint32_t)world->shape.cosigned_delay_ms;
 	node->life++;
 	node->tick_at = UINT64_MAX;
+	node->disk.broken = false;
+	guard_start(world, node, &opts);
 	enum err err = engine_new(&opts, &node->engine);
 
 	assert(err == OK);
 	load_disk(world, node);
 	check_restarted(world, node);
-	for (size_t i = 0; i < world->node_count; i++)
-		if (i != node->number && dials(world, node->number, i))
+	for (size_t i = 0; i < world->shape.nodes; i++)
+		if (shape_dials(world, node->place, i))
 			node_step(world, node,
 				&(struct event){.type = EVENT_PEER, .peer = world->nodes[i].name});
 	node_step(world, node, &(struct event){.type = EVENT_START});
 	unlock(world, node);
+	if (node->guard.paused)
+		queue_plan(world, TIDY_MS, ITEM_TIDY, node);
+}
+
+void node_tidy(struct world *world, struct node *node)
+{
+	if (guard_caught_up(world, node))
+		node_step(world, node, &(struct event){.type = EVENT_CAUGHT_UP});
+	else if (node->guard.paused)
+		queue_plan(world, TIDY_MS, ITEM_TIDY, node);
 }
 
 struct durable {
@@ -223,7 +269,7 @@ void node_crash(struct world *world, struct node *node)
 	struct disk_watch watch = {on_durable, &durable};
 	bool waits = node->disk.queue != NULL;
 
-	world->crashes++;
+	world->counts.crashes++;
 	/* Power went while the disk was syncing: it got through, or it did not. */
 	if (waits && world_chance(world, 500)) {
 		world_say(
@@ -237,26 +283,72 @@ void node_crash(struct world *world, struct node *node)
 	engine_free(node->engine);
 	node->engine = NULL;
 	node->life++;
-	for (struct link *l = world->links; l != NULL; l = l->next)
-		for (size_t side = 0; side < 2; side++)
-			if (l->end[side].node == node && !l->dead) {
-				l->dead = true;
-				link_hang_up(
-					world, &l->end[1 - side], 10 + world_random(world, 2000));
-			}
+	links_crashed(world, node);
 	queue_plan(world, 100 + world_random(world, 20000), ITEM_RESTART, node);
+}
+
+/* How this commit ends. */
+static enum err refusal(struct world *world, struct node *node)
+{
+	struct disk_fault *fault = &node->fault;
+	enum err err = fault->error;
+
+	if (node->disk.broken)
+		return ERR_IO;
+	if (world->faults && world_chance(world, 20))
+		return ERR_FULL;
+	if (err == OK || fault->misreports)
+		return OK;
+	if (fault->after > 0) {
+		fault->after--;
+		return OK;
+	}
+	if (fault->count > 0 && --fault->count == 0)
+		fault->error = OK;
+	return err;
+}
+
+/* It is on the disk, and nobody is told; only a new start finds out. */
+static void misreport(struct world *world, struct node *node, struct store_write *list)
+{
+	world_say(world, "%s: its guard cannot follow a commit", node->name);
+	world->counts.disk_errors++;
+	node->fault = (struct disk_fault){OK};
+	node->disk.broken = true;
+	for (; list != NULL; list = list->next)
+		list->result = ERR_IO;
+	queue_plan(world, 1000 + world_random(world, 60000), ITEM_CRASH, node);
+}
+
+/* All entries of its own log that it ever signed are there again. */
+static void recover(struct world *world, struct node *node)
+{
+	world_say(world, "%s: all entries of its log are back", node->name);
+	for (size_t i = 0; i < node->guard.record.log_count; i++)
+		node_step(world, node,
+			&(struct event){
+				.type = EVENT_OWN, .origin = &node->guard.record.logs[i].origin});
+	unlock(world, node);
 }
 
 void node_commit(struct world *world, struct node *node)
 {
 	struct durable durable = {world, node};
 	struct disk_watch watch = {on_durable, &durable};
-	bool fails = world->faults && world_chance(world, 20);
+	enum err refused = refusal(world, node);
+	bool misreports = refused == OK && node->fault.misreports && node->fault.after-- == 0;
 	struct store_write *list;
 
-	if (fails)
-		world_say(world, "%s: the disk refuses a commit", node->name);
-	list = disk_sync(&node->disk, fails ? ERR_FULL : OK, &watch);
+	if (refused != OK) {
+		world->counts.disk_errors++;
+		world_say(
+			world, "%s: the disk refuses a commit: %s", node->name, err_text(refused));
+	}
+	list = disk_sync(&node->disk, refused, &watch);
+	if (misreports)
+		misreport(world, node, list);
+	else if (refused == OK)
+		guard_committed(world, node);
 	while (list != NULL) {
 		struct store_write *next = list->next;
 
@@ -264,6 +356,8 @@ void node_commit(struct world *world, struct node *node)
 		node_step(world, node, &(struct event){.type = EVENT_WRITTEN, .write = list});
 		list = next;
 	}
+	if (!misreports && refused == OK && guard_recovered(world, node))
+		recover(world, node);
 }
 
 void node_read_done(struct world *world, const struct item *item)
@@ -271,7 +365,7 @@ void node_read_done(struct world *world, const struct item *item)
 	struct event event = {.type = EVENT_READ, .ticket = item->read.ticket};
 	struct store_read read = item->read;
 	/* A store may give less than the caps allow: streams of many batches. */
-	if (world->seed % 6 == 5)
+	if (world->shape.small_reads)
 		read.count_max = 1 + world_random(world, 4);
 	if (disk_read(&item->node->disk, &read, &event.batch) != OK) {
 		world_fail(world, "%s reads entries %llu to %llu of %s, which it has not",
@@ -300,9 +394,47 @@ void node_cosign_done(struct world *world, const struct item *item)
 
 	buf_init(&line, LIMIT_NOTE_SIZE);
 	snprintf(name, sizeof(name), "sim.example/mirror/%s", item->node->name);
-	event.error = cosignature_sign(&line, buf_bytes(&item->data),
-		1700000000 + world->now_ms / 1000, name, item->node->keys.mirror);
+	event.error = cosignature_sign(&line, buf_bytes(&item->data), node_clock(world, item->node),
+		name, item->node->keys.mirror);
 	event.line = buf_bytes(&line);
 	node_step(world, item->node, &event);
 	buf_release(&line);
+}
+
+void node_image(struct node *node)
+{
+	disk_release(&node->image);
+	disk_copy(&node->disk, &node->image);
+	node->imaged = true;
+}
+
+/* Somebody keeps every entry that this node ever made durable. */
+static bool all_is_elsewhere(
+	struct world *world, const struct node *node, const struct origin *origin)
+{
+	const struct disk_log *own = disk_find((struct disk *)&node->disk, origin);
+
+	for (size_t i = 0; own != NULL && i < world->node_count; i++) {
+		struct node *other = &world->nodes[i];
+		const struct disk_log *log = other == node ? NULL : disk_find(&other->disk, origin);
+
+		if (log != NULL && log->size >= own->size && other != world->hostile)
+			return true;
+	}
+	return own == NULL;
+}
+
+bool node_restore(struct world *world, struct node *node)
+{
+	if (!node->imaged || !all_is_elsewhere(world, node, &node->keys.origin) ||
+		(node->number == 0 && !all_is_elsewhere(world, node, &world->directory)))
+		return false;
+	disk_release(&node->disk);
+	node->disk = node->image;
+	node->image = (struct disk){0};
+	node->imaged = false;
+	world->counts.restores++;
+	world_say(world, "%s: an old copy of its disk is put back", node->name);
+	check_restored(world, node);
+	return true;
 }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "tests/sim/check.h"
 #include "tests/sim/genesis.h"
 #include "tests/sim/nodes.h"
 
@@ -10,25 +11,28 @@ void workload_append(struct world *world, struct node *node)
 	struct buf list[8];
 	size_t count = 1 + world_random(world, 8);
 
-	if (node->engine != NULL) {
+	if (node->engine != NULL && guard_writable(node)) {
 		for (size_t i = 0; i < count; i++) {
 			buf_init(&list[i], LIMIT_ENTRY_SIZE);
 			/* now and then one so large that a batch holds few of them */
 			size_t size =
-				1 + world_random(world, world_chance(world, 30) ? 60000 : 700);
+				1 + world_random(world,
+					    world_chance(world, world->shape.slow ? 3 : 30) ? 60000
+											    : 700);
 
 			buf_printf(&list[i], "%s %llu ", node->name,
 				(unsigned long long)node->appends++);
 			buf_put_zeros(&list[i], size);
 		}
 		world_say(world, "%s: asked to append %zu entries as %llu", node->name, count,
-			(unsigned long long)world->next_ticket);
+			(unsigned long long)world->check->asked_count);
 		node_append(world, node, &node->keys.origin, list, count);
 		for (size_t i = 0; i < count; i++)
 			buf_release(&list[i]);
 	}
-	if (world->now_ms < WORK_MS)
-		queue_plan(world, world_random(world, world_chance(world, 500) ? 50 : 20000),
+	if (world->shape.mode == MODE_SAFETY || world->now_ms < world->shape.work_ms)
+		queue_plan(world,
+			world_random(world, world_chance(world, 500) ? 50 : world->shape.append_ms),
 			ITEM_APPEND, node);
 }
 

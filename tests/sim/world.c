@@ -12,10 +12,11 @@
 #include "tests/sim/workload.h"
 
 enum {
-	/* Everything has converged by then: a link found silent, then a cosignature over five hops,
-	 * each of which may wait for five minutes. */
-	END_MS = 2100 * 1000,
-	LOOK_MS = 5 * 1000, /* how often it is asked whether it has */
+	LOOK_MS = 5 * 1000,  /* how often it is asked whether all has converged */
+	CALM_MS = 20 * 1000, /* from the last append to the end of faults */
+	/* What is said when there is nothing to say: after a while, over an hour. */
+	SETTLE_MS = 15 * 60 * 1000,
+	HOUR_MS = 60 * 60 * 1000,
 };
 
 uint64_t world_random(struct world *world, uint64_t below)
@@ -67,11 +68,7 @@ static bool settled(struct world *world)
 	char *failure = world->failure;
 
 	world->failure = NULL;
-	for (size_t i = 0; i < world->node_count; i++)
-		if (world->nodes[i].engine == NULL)
-			world_fail(world, "%s is down", world->nodes[i].name);
-	if (world->failure == NULL)
-		check_end(world);
+	check_end(world);
 	bool ok = world->failure == NULL;
 
 	mem_free(world->failure);
@@ -80,41 +77,53 @@ static bool settled(struct world *world)
 	return ok;
 }
 
-static bool current(const struct item *item)
-{
-	return item->node == NULL || item->node->life == item->life;
-}
-
-static void handle(struct world *world, struct item *item)
+/* What happens to a node whatever it does, also while it is down. */
+static bool handle_world(struct world *world, const struct item *item)
 {
 	struct node *node = item->node;
 
 	switch (item->type) {
 	case ITEM_APPEND:
 		workload_append(world, node);
-		return;
+		return true;
 	case ITEM_FAULT:
-		faults_next(world);
-		return;
+		if (world->faults)
+			faults_next(world);
+		return true;
+	case ITEM_DARK:
+		faults_darkness(world);
+		return true;
 	case ITEM_RESTART:
+		if (node->engine != NULL || node->gone)
+			return true;
 		world_say(world, "%s starts again", node->name);
 		node_boot(world, node);
-		return;
+		return true;
 	case ITEM_ADMIT:
 		if (node->engine == NULL && world->nodes[0].engine != NULL)
 			workload_admit(world, node);
 		else if (node->engine == NULL)
 			queue_plan(world, 1000, ITEM_ADMIT, node);
-		return;
+		return true;
 	default:
-		break;
+		return false;
 	}
-	if (!current(item) || (node != NULL && node->engine == NULL))
-		return;
+}
+
+/* What its engine asked for, or hears. */
+static void handle_node(struct world *world, const struct item *item)
+{
+	struct node *node = item->node;
+
 	switch (item->type) {
 	case ITEM_TICK:
-		node->tick_at = UINT64_MAX;
-		node_step(world, node, &(struct event){.type = EVENT_TICK});
+		node_tick(world, node);
+		break;
+	case ITEM_TIDY:
+		node_tidy(world, node);
+		break;
+	case ITEM_CRASH:
+		node_crash(world, node);
 		break;
 	case ITEM_OPEN:
 		node_open_log(world, node);
@@ -126,10 +135,7 @@ static void handle(struct world *world, struct item *item)
 		link_deliver(world, item);
 		break;
 	case ITEM_SENT:
-		node_step(world, node,
-			&(struct event){.type = EVENT_SENT,
-				.session = item->session,
-				.size = item->read.size_max});
+		link_sent(world, item);
 		break;
 	case ITEM_HANGUP:
 		link_hung_up(world, item);
@@ -151,77 +157,162 @@ static void handle(struct world *world, struct item *item)
 	}
 }
 
-static void begin(struct world *world, uint64_t seed, bool trace)
+static void begin_node(struct world *world, struct node *node)
 {
-	*world = (struct world){.seed = seed, .random = seed * 7919 + 1, .trace = trace};
+	if (node->admitted) {
+		node_boot(world, node);
+		queue_plan(
+			world, world_random(world, world->shape.append_ms / 4), ITEM_APPEND, node);
+	} else {
+		queue_plan(world, world_random(world, 60000), ITEM_ADMIT, node);
+	}
+}
+
+static void begin(struct world *world, const struct world_opts *opts)
+{
+	struct shape *shape = &world->shape;
+
+	*world = (struct world){
+		.seed = opts->seed, .random = opts->seed * 7919 + 1, .trace = opts->trace};
 	world->faults = true;
 	world->queue = queue_new();
 	world->check = check_new();
 	assert(world->check != NULL);
-	world->node_count = 3 + world_random(world, NODES_MAX - 2);
+	shape_choose(world, opts->mode, opts->scenario);
+	shape_tell(world);
+	world->node_count = shape->nodes;
 	world->directory_key = genesis_signer(world);
 	genesis_origin(world, "directory", &world->directory);
 	for (size_t i = 0; i < world->node_count; i++) {
-		world->nodes[i].number = i;
-		genesis_keys(world, &world->nodes[i]);
-		world->nodes[i].admitted = i == 0 || i + 1 < world->node_count || seed % 2 == 0;
-	}
-	if (seed % 7 == 3)
-		world->hostile = &world->nodes[world_random(world, world->node_count)];
-	world->forks = world->hostile != NULL && seed % 2 == 0;
-	/* Where everybody reaches everybody else without it. */
-	world->mute = world->hostile != NULL && seed % 3 == 2;
-	genesis_directory(world);
-	for (size_t i = 0; i < world->node_count; i++) {
 		struct node *node = &world->nodes[i];
 
-		if (node->admitted) {
-			node_boot(world, node);
-			queue_plan(world, world_random(world, 5000), ITEM_APPEND, node);
-		} else {
-			queue_plan(world, world_random(world, 60000), ITEM_ADMIT, node);
-		}
+		node->number = node->place = i;
+		node->clock_s = 1000 * (int64_t)i;
+		genesis_keys(world, node);
+		node->admitted = i == 0 || i + 1 < world->node_count || !shape->late;
 	}
-	queue_plan(world, world_random(world, 10000), ITEM_FAULT, NULL);
+	if (shape->hostile)
+		world->hostile = &world->nodes[world_random(world, world->node_count)];
+	world->forks = shape->forks;
+	world->mute = shape->mute;
+	genesis_directory(world);
+	if (shape->forks)
+		check_forks(world, world->hostile);
+	for (size_t i = 0; i < shape->nodes; i++)
+		begin_node(world, &world->nodes[i]);
+	faults_begin(world);
 	queue_plan(world, LOOK_MS, ITEM_LOOK, NULL);
 }
 
-bool world_run(struct world *world, uint64_t seed, bool trace)
+/* Safety: as long again as there is work, and nothing is asked of the end but what must be true at
+ * any time. */
+static bool look_safety(struct world *world)
+{
+	return world->now_ms > 2 * world->shape.work_ms;
+}
+
+static uint64_t frames_of_an_hour(const struct world *world)
+{
+	uint64_t links = 0;
+
+	for (const struct link *l = world->links; l != NULL; l = l->next)
+		links++;
+	/* Ping and Pong of both ends every thirty seconds; and what is announced now and then. */
+	return links * (480 + 60) + 100;
+}
+
+/* Everything is everywhere: for an hour next to nothing is said. */
+static bool look_idle(struct world *world)
+{
+	struct idle *idle = &world->idle;
+	uint64_t most = frames_of_an_hour(world);
+
+	if (!world->shape.idle || world->mute || world->shape.twin)
+		return true;
+	if (idle->since_ms == 0) {
+		*idle = (struct idle){.since_ms = world->now_ms};
+	} else if (idle->frames == 0 && world->now_ms >= idle->since_ms + SETTLE_MS) {
+		idle->frames = world->counts.frames + 1;
+		idle->steps = world->counts.steps;
+	} else if (idle->frames > 0 && world->now_ms >= idle->since_ms + SETTLE_MS + HOUR_MS) {
+		if (world->counts.frames - idle->frames > most)
+			world_fail(world, "%llu frames in an idle hour, at most %llu are due",
+				(unsigned long long)(world->counts.frames - idle->frames),
+				(unsigned long long)most);
+		if (world->counts.steps - idle->steps > 8 * most)
+			world_fail(world, "%llu steps in an idle hour",
+				(unsigned long long)(world->counts.steps - idle->steps));
+		return true;
+	}
+	return false;
+}
+
+/* True: the run is over. */
+static bool look(struct world *world)
+{
+	if (world->shape.mode == MODE_SAFETY)
+		return look_safety(world);
+	if (world->faults && world->now_ms >= world->shape.work_ms + CALM_MS)
+		faults_stop(world);
+	if (world->faults)
+		return false;
+	if (world->idle.since_ms == 0 && !settled(world))
+		return world->now_ms > world->stopped_ms + world->shape.end_ms;
+	return look_idle(world);
+}
+
+static void check_last(struct world *world)
+{
+	if (world->shape.mode == MODE_LIVENESS)
+		check_end(world);
+	for (size_t i = 0; i < world->node_count; i++)
+		check_restarted(world, &world->nodes[i]);
+}
+
+bool world_run(struct world *world, const struct world_opts *opts)
 {
 	struct item *item;
 	bool done = false;
 
-	begin(world, seed, trace);
+	begin(world, opts);
 	while (!done && world->failure == NULL && (item = queue_next(world->queue)) != NULL) {
+		struct node *node = item->node;
+
 		world->now_ms = item->time;
 		if (item->type == ITEM_LOOK) {
-			if (world->now_ms >= WORK_MS + 20000 && world->faults)
-				faults_stop(world);
-			done = world->now_ms > END_MS || (!world->faults && settled(world));
+			done = look(world);
 			queue_plan(world, LOOK_MS, ITEM_LOOK, NULL);
-		} else {
-			handle(world, item);
+		} else if (!handle_world(world, item) && node->life == item->life &&
+			   node->engine != NULL) {
+			handle_node(world, item);
 		}
+		if (world->link_ended)
+			links_sweep(world);
 		item_free(item);
 	}
 	if (world->failure == NULL)
-		check_end(world);
+		check_last(world);
 	return world->failure == NULL;
+}
+
+static void node_release(struct node *node)
+{
+	engine_free(node->engine);
+	disk_release(&node->disk);
+	disk_release(&node->image);
+	if (node->number != node->place)
+		return; /* the keys are its twin's */
+	signer_free(node->keys.node);
+	signer_free(node->keys.log);
+	signer_free(node->keys.mirror);
 }
 
 void world_release(struct world *world)
 {
 	queue_free(world->queue);
 	links_free(world);
-	for (size_t i = 0; i < world->node_count; i++) {
-		struct node *node = &world->nodes[i];
-
-		engine_free(node->engine);
-		disk_release(&node->disk);
-		signer_free(node->keys.node);
-		signer_free(node->keys.log);
-		signer_free(node->keys.mirror);
-	}
+	for (size_t i = 0; i < world->node_count; i++)
+		node_release(&world->nodes[i]);
 	signer_free(world->directory_key);
 	check_free(world->check);
 	mem_free(world->failure);

@@ -50,8 +50,8 @@ static void sim_crash(void *arg)
 	struct sim *sim = arg;
 
 	for (size_t i = 0; sim->loses && i < sim->disk.log_count; i++)
-		while (sim->disk.logs[i].size > sim->synced[i])
-			entries_unref(sim->disk.logs[i].block[--sim->disk.logs[i].size]);
+		while (sim->disk.logs[i]->size > sim->synced[i])
+			entries_unref(sim->disk.logs[i]->block[--sim->disk.logs[i]->size]);
 	sim->random = sim->random * 6364136223846793005u + 1442695040888963407u;
 	disk_lose(&sim->disk, (sim->random >> 33) % 8, NULL);
 }
@@ -93,7 +93,7 @@ static struct store_write *sim_flush(void *arg)
 	struct store_write *list, **at;
 
 	for (size_t i = 0; i < sim->disk.log_count; i++)
-		sim->synced[i] = sim->disk.logs[i].size;
+		sim->synced[i] = sim->disk.logs[i]->size;
 	list = disk_sync(&sim->disk, OK, NULL);
 	/* What sim_submit has added was never asked for. */
 	for (at = &list; sim->half && *at != NULL;) {
@@ -116,7 +116,7 @@ static enum err sim_heads(void *arg, struct log_head **ret, size_t *ret_count)
 
 	assert_non_null(heads);
 	for (size_t i = 0; i < sim->disk.log_count; i++)
-		disk_head(&sim->disk.logs[i], &heads[i]);
+		disk_head(sim->disk.logs[i], &heads[i]);
 	*ret = heads;
 	*ret_count = sim->disk.log_count;
 	return OK;
