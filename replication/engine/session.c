@@ -294,12 +294,15 @@ static void hear_hello(struct engine *engine, struct session *session, const Sau
 	}
 }
 
-static void hear_ping(struct engine *engine, struct session *session, Sauti__Ping *ping)
+/* Its token alone goes back, and nothing else that stood there. */
+static void hear_ping(struct engine *engine, struct session *session, const Sauti__Ping *ping)
 {
+	Sauti__Ping pong = SAUTI__PING__INIT;
 	Sauti__Frame frame = SAUTI__FRAME__INIT;
 
+	pong.token = ping->token;
 	frame.body_case = SAUTI__FRAME__BODY_PONG;
-	frame.pong = ping;
+	frame.pong = &pong;
 	effect_send(engine, session, &frame);
 }
 

@@ -1355,6 +1355,23 @@ static void test_back_pressure(void **state)
 
 /* Time. */
 
+/* What a Ping carries besides its token is not given back. */
+static void test_pong_is_the_token_alone(void **state)
+{
+	static const uint8_t ping[] = {0x32, 0x04, 0x08, 0x05, 0x18, 0x01}; /* and a field 3 */
+	static const uint8_t pong[] = {0, 0, 0, 4, 0x3a, 0x02, 0x08, 0x05};
+	struct rig *rig = *state;
+	struct session_id s = rig_session(rig, ANNA);
+	struct effect *effect;
+
+	rig_step(rig,
+		&(struct event){.type = EVENT_FRAME, .session = s, .frame = BYTES_ARRAY(ping)});
+	effect = rig_effect(rig, EFFECT_SEND, 0);
+	assert_non_null(effect);
+	assert_int_equal(effect->frame.size, sizeof(pong));
+	assert_memory_equal(effect->frame.data, pong, sizeof(pong));
+}
+
 static void test_silence(void **state)
 {
 	struct rig *rig = *state;
@@ -1560,6 +1577,7 @@ int main(void)
 			test_cosignatures_are_said_once, rig_setup_empty, rig_teardown),
 		TEST(test_an_unreadable_entry),
 		TEST(test_back_pressure),
+		TEST(test_pong_is_the_token_alone),
 		TEST(test_silence),
 		TEST(test_dialling),
 		cmocka_unit_test(test_same_events_same_bytes),
