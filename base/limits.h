@@ -38,7 +38,8 @@
 #define LIMIT_SESSIONS_UNPROVEN 64  /* inbound connections before their Hello */
 
 /* Evidence of forks. One has two notes of one signature, a proof and a LogOpened. */
-#define LIMIT_EVIDENCE_SIZE       (72 * 1024)
+#define LIMIT_LOG_OPENED          4096 /* bytes of the entry: it stands in evidence */
+#define LIMIT_EVIDENCE_SIZE       (16 * 1024)
 #define LIMIT_EVIDENCE_PER_ORIGIN 4 /* the first, and a few more */
 #define LIMIT_EVIDENCE            2048
 

@@ -94,7 +94,7 @@ static double hash_all(struct store *store, const struct origin *origin, uint64_
 {
 	EVP_MD *md = EVP_MD_fetch(NULL, "SHA256", NULL);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	struct store_read read = {*origin, 0, size, BATCH_ENTRIES, BATCH_BYTES, 0};
+	struct store_read read = {READ_BATCH, *origin, 0, size, BATCH_ENTRIES, BATCH_BYTES, 0};
 	struct errctx said = {""};
 	double seconds = 0;
 

@@ -1,4 +1,4 @@
-/* sauti log list | show | verify | export */
+/* sauti log list | show | verify | export; evidence.c has log evidence */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/args.h"
 #include "cli/daemon.h"
+#include "cli/evidence.h"
 #include "cli/output.h"
 
 /* "hq at 120, office at 118" */
@@ -154,7 +155,7 @@ static enum err run_verify(struct cli *cli, const struct cli_args *args, struct 
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
 	Sauti__LogVerifyRequest verify = SAUTI__LOG_VERIFY_REQUEST__INIT;
 	CLEANUP(daemon_json_release) json_t *logs = NULL;
-	size_t i, bad = 0;
+	size_t i, bad = 0, forked = 0;
 	json_t *log;
 
 	verify.origin = (char *)(args_at(args, 0) == NULL ? "" : args_at(args, 0));
@@ -166,11 +167,16 @@ static enum err run_verify(struct cli *cli, const struct cli_args *args, struct 
 	json_array_foreach(logs, i, log)
 	{
 		bad += !output_true(log, "ok");
+		forked += output_number(log, "evidence") > 0;
 		if (!cli->json)
 			print_verified(log);
 	}
 	if (bad > 0)
 		return err_set(ctx, ERR_CORRUPT, "%zu of %zu logs did not verify", bad,
+			json_array_size(logs));
+	if (forked > 0)
+		return err_set(ctx, ERR_FORK,
+			"%zu of %zu logs have two histories: see 'sauti log evidence'", forked,
 			json_array_size(logs));
 	return OK;
 }
@@ -296,6 +302,14 @@ static const struct cli_option export_options[] = {
 	{0},
 };
 
+static const struct cli_option evidence_options[] = {
+	{"export", "FILE", "write what is held to FILE", false},
+	{"verify", "FILE", "verify such a file, without the node", false},
+	{"vkey", "KEY", "with --verify: the log's verifier key", false},
+	{"node-key", "KEY", "with --verify: the author's node key, in base64", false},
+	{0},
+};
+
 static const struct cli_option show_options[] = {
 	{"index", "N", "show the entry with that index too", false},
 	{0},
@@ -314,5 +328,9 @@ const struct cli_command log_commands[] = {
 		"or\n"
 		"has earlier exports, which are continued: only what is new is written.",
 		1, ARGS_MAX, export_options, run_export},
+	{"log", "evidence", "[LOG]", "proofs that a log has two histories",
+		"Without LOG, of every log. Exit code 4 when there is any, as when a file "
+		"verifies.",
+		0, 1, evidence_options, run_evidence},
 	{0},
 };

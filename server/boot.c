@@ -269,6 +269,23 @@ static void own_log(const struct runtime *rt, struct engine_opts *opts)
 	}
 }
 
+/* Before the logs: what is frozen is so from the start. */
+static enum err load_evidence(struct runtime *rt, struct errctx *ctx)
+{
+	struct store_evidence *list = NULL;
+	size_t count = 0, damaged = 0;
+
+	TRY(store_evidence_list(rt->store, &list, &count, &damaged, ctx));
+	for (size_t i = 0; i < count; i++)
+		runtime_step(rt, &(struct event){.type = EVENT_EVIDENCE_LOADED,
+					 .entry = buf_bytes(&list[i].message)});
+	store_evidence_free(list, count);
+	if (damaged > 0)
+		log_line(LOG_ALARM, "%zu stored evidences of forks are damaged; see sautid --fsck",
+			damaged);
+	return OK;
+}
+
 static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 {
 	const struct member *self = directory_find(rt->genesis.directory, bytes_str(rt->node));
@@ -288,6 +305,7 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 	timing(&rt->config.timing, &opts.timing);
 	TRY(random_bytes((uint8_t *)&opts.seed, sizeof(opts.seed)));
 	TRY(engine_new(&opts, &rt->engine));
+	TRY(load_evidence(rt, ctx));
 	TRY(store_heads(rt->store, &heads, &count, ctx));
 	for (size_t i = 0; i < count; i++) {
 		runtime_step(rt, &(struct event){.type = EVENT_LOG_LOADED, .head = &heads[i]});

@@ -201,7 +201,7 @@ void effect_perform(struct runtime *rt, struct effect *effect)
 	case EFFECT_MEMBERS: /* the judge asks the directory itself; the engine ends sessions */
 		break;
 	case EFFECT_FORKED:
-		runtime_forked(rt, effect->origin.text, effect->text);
+		runtime_forked(rt, effect);
 		break;
 	case EFFECT_NOTICE:
 		do_notice(rt, effect);

@@ -65,24 +65,6 @@ const char *guard_state_todo(const struct guard_state *state)
 					   : "";
 }
 
-void runtime_forked(struct runtime *rt, const char *origin, const char *text)
-{
-	struct guard_record record;
-	const struct guard_log *own =
-		guard_get(rt->guard, &record) ? guard_record_own(&record) : NULL;
-	struct errctx ctx = {""};
-
-	/* The directory's history is told by the notice alone. */
-	if (own == NULL || strcmp(own->origin.text, origin) != 0 ||
-		!guard_state_writable(&rt->guard_state) || rt->guard_state.verdict == GUARD_OTHER)
-		return;
-	rt->guard_state.verdict = GUARD_STOPPED;
-	snprintf(rt->guard_state.why, sizeof(rt->guard_state.why), "%.*s", GUARD_WHY_MAX, text);
-	/* One small write, once in the life of a log: the loop may wait for it. */
-	if (guard_stop(rt->guard, rt->guard_state.why, &ctx) != OK)
-		log_line(LOG_ALARM, "%s", ctx.text);
-}
-
 /* The own log has become another. Whatever the vault knows of its cases is older: it is read anew
  * at the next unlock. One that is under way fails (turn). */
 static void own_log_turned(struct runtime *rt)
@@ -98,6 +80,39 @@ static void own_log_turned(struct runtime *rt)
 	runtime_locked(rt);
 	vault_submit(rt->vault, ask);
 	log_line(LOG_WARNING, "locked: unlock again to record");
+}
+
+/* Is it about the log that this node writes? The directory's history is told by the notice alone.
+ */
+static bool is_guarded(struct runtime *rt, const char *origin)
+{
+	struct guard_record record;
+	const struct guard_log *own =
+		guard_get(rt->guard, &record) ? guard_record_own(&record) : NULL;
+
+	return own != NULL && strcmp(own->origin.text, origin) == 0;
+}
+
+void runtime_forked(struct runtime *rt, const struct effect *effect)
+{
+	struct guard_state *state = &rt->guard_state;
+	struct errctx ctx = {""};
+	enum err err;
+
+	if (!is_guarded(rt, effect->origin.text) || state->verdict == GUARD_OTHER ||
+		(!effect->proven && !guard_state_writable(state)))
+		return;
+	/* Without evidence it is not certain that the log is lost. With it nobody takes the log any
+	 * further, and a new one is the only way. One small write, once in the life of a log: the
+	 * loop may wait for it. */
+	state->verdict = effect->proven ? GUARD_OTHER : GUARD_STOPPED;
+	snprintf(state->why, sizeof(state->why), "%.*s", GUARD_WHY_MAX, effect->text);
+	err = effect->proven ? guard_renew(rt->guard, state->why, &ctx)
+			     : guard_stop(rt->guard, state->why, &ctx);
+	if (err != OK)
+		log_line(LOG_ALARM, "%s", ctx.text);
+	if (effect->proven)
+		own_log_turned(rt);
 }
 
 /* Nothing is missing any more of what this node signed. */

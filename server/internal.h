@@ -44,7 +44,7 @@ void runtime_out_of_memory(void) __attribute__((noreturn));
 void runtime_wake(void *async); /* any thread */
 
 /* epoch.c */
-void runtime_forked(struct runtime *rt, const char *origin, const char *text);
+void runtime_forked(struct runtime *rt, const struct effect *effect);
 /* Entries of an older epoch of this node, which the vault does not know yet. */
 void runtime_entries_returned(struct runtime *rt, const struct store_write *write);
 void runtime_guard_tidy(struct runtime *rt);    /* every minute */

@@ -62,6 +62,7 @@ void engine_free(struct engine *engine)
 	mem_free(engine->reads);
 	if (engine->import != NULL)
 		session_free(&engine->import->session);
+	evidence_release(engine);
 	directory_free(engine->directory);
 	arena_release(&engine->arena);
 	mem_free(engine);
@@ -83,6 +84,7 @@ static void tick(struct engine *engine)
 	have_tick(engine);
 	import_tick(engine);
 	cut_tick(engine);
+	evidence_tick(engine);
 }
 
 static void caught_up(struct engine *engine)
@@ -99,6 +101,7 @@ static void sent(struct engine *engine, const struct event *event)
 	if (session == NULL)
 		return;
 	session->handed -= event->size < session->handed ? event->size : session->handed;
+	evidence_pump(engine, session);
 }
 
 static void peer_known(struct engine *engine, const char *name)
@@ -134,6 +137,9 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 	switch (event->type) {
 	case EVENT_LOG_LOADED:
 		loaded(engine, log_load(engine, event->head));
+		break;
+	case EVENT_EVIDENCE_LOADED:
+		loaded(engine, evidence_load(engine, event->entry));
 		break;
 	case EVENT_DIRECTORY_LOADED:
 		loaded(engine, directory_apply(engine->directory, event->entry));
@@ -215,6 +221,8 @@ uint64_t engine_deadline(const struct engine *engine)
 	other = have_deadline(engine);
 	due = other < due ? other : due;
 	other = import_deadline(engine);
+	due = other < due ? other : due;
+	other = evidence_deadline(engine);
 	return other < due ? other : due;
 }
 
@@ -237,6 +245,7 @@ void engine_log_at(const struct engine *engine, size_t position, struct engine_l
 		.own = log->own,
 		.open = log->open,
 		.frozen = log->frozen,
+		.evidence = evidence_count(engine, position),
 		.size = log->size,
 		.known = log->checkpoint.size,
 		.checkpoint = buf_bytes(&log->note),
@@ -303,6 +312,21 @@ bool engine_caught_up(const struct engine *engine, uint64_t connected_ms)
 				return false;
 	}
 	return somebody;
+}
+
+size_t engine_evidence_count(const struct engine *engine)
+{
+	return engine->evidence_count;
+}
+
+struct bytes engine_evidence_at(
+	const struct engine *engine, size_t position, struct hash *ret_id, size_t *ret_log)
+{
+	const struct evidence_item *item = &engine->evidence[position];
+
+	*ret_id = item->id;
+	*ret_log = item->log;
+	return buf_bytes(&item->message);
 }
 
 size_t engine_peer_count(const struct engine *engine)

@@ -71,6 +71,7 @@ void engine_free(struct engine *engine);
 
 enum event_type {
 	EVENT_LOG_LOADED,       /* head: before EVENT_START, once per log in the store */
+	EVENT_EVIDENCE_LOADED,  /* entry: a stored evidence, before EVENT_LOG_LOADED */
 	EVENT_DIRECTORY_LOADED, /* entry: before EVENT_START, the directory's, in order from index 0
 				 */
 	EVENT_DAMAGED,          /* origin, mark: an entry to be fetched again */
@@ -136,7 +137,9 @@ enum effect_type {
 	EFFECT_APPENDED, /* ticket, error, index: of the first entry, durable */
 	EFFECT_HELD,     /* origin, peer, index: a mirror holds that size of an own log */
 	EFFECT_MEMBERS,  /* the directory grew: judge sessions and shows again */
-	EFFECT_FORKED,   /* origin, peer, text: an own log, another history of which was shown */
+	EFFECT_FORKED,   /* origin, peer, text, proven: an own log, another history of which was
+			  * shown;   proven: there is evidence, and nobody will take this log any
+			  * further */
 	EFFECT_NOTICE,   /* notice level, text: for the program's log */
 	EFFECT_IMPORTED, /* session, error, imported, origin ("": of none), text when there is an
 			  * error: what became of the frame; what was taken is durable. ERR_AGAIN:
@@ -179,6 +182,7 @@ struct effect {
 	uint64_t ticket, index;
 	enum err error;
 	enum notice notice;
+	bool proven;
 	char text[256];
 };
 
@@ -210,6 +214,7 @@ struct engine_log {
 	bool revoked;         /* its node is; up to this many of its entries count: */
 	uint64_t counts;      /* UINT64_MAX: all. checkpoint is not larger */
 	bool another_history; /* .. and those that are held are not they */
+	size_t evidence;      /* of its fork */
 };
 size_t engine_log_count(const struct engine *engine);
 void engine_log_at(const struct engine *engine, size_t position, struct engine_log *ret);
@@ -240,6 +245,11 @@ struct engine_peer {
 	uint64_t rate;   /* measured, of what is sent to it, bytes a second; 0: not known */
 	uint32_t rtt_ms; /* of the session; 0: not known */
 };
+/* Evidence of forks; the message is valid until the next step. */
+size_t engine_evidence_count(const struct engine *engine);
+struct bytes engine_evidence_at(
+	const struct engine *engine, size_t position, struct hash *ret_id, size_t *ret_log);
+
 size_t engine_peer_count(const struct engine *engine);
 void engine_peer_at(const struct engine *engine, size_t position, struct engine_peer *ret);
 

@@ -86,6 +86,7 @@ void fetch_stop(struct engine *engine, struct elog *log, bool tell)
 	if (tell && log->provider->state == SESSION_ACTIVE)
 		send_fetch(engine, log, log->head.size, 0);
 	log->provider = NULL;
+	/* The pin stays for what is held behind the checkpoint. */
 	log->pinned = log->refetching = false;
 }
 
@@ -313,21 +314,8 @@ static enum err claim_judge(struct engine *engine, struct elog *log, const Sauti
 static void keep_note(
 	struct engine *engine, struct bytes data, const struct note_key *key, struct buf *out)
 {
-	struct note note;
-
 	buf_clear(out);
-	if (note_parse(data, &note, NULL) == OK) {
-		buf_put(out, note.text);
-		buf_put_str(out, "\n");
-		for (size_t i = 0; i < note.count; i++) {
-			const struct note_line *line = &note.lines[i];
-
-			if (line->id != key->id || !bytes_equal_str(line->name, key->name))
-				continue;
-			(void)!note_line_write(out, key, bytes_make(line->blob, line->blob_size));
-			break;
-		}
-	}
+	(void)!checkpoint_strip(data, key, out, NULL); /* it was opened before */
 	engine->nomem |= out->err != OK;
 }
 
@@ -368,8 +356,14 @@ static void claim_take(
 	if (log->head.size == log->pin.size) {
 		buf_put(&write->checkpoint, buf_bytes(&log->pin_note));
 		engine->nomem |= write->checkpoint.err != OK;
-		log->pinned = false;
+		log->pinned = log->tailed = false;
 		reached(log);
+	} else {
+		log->tailed = true;
+	}
+	if (claim->new_pin && log->tailed) {
+		buf_put(&write->pin, buf_bytes(&log->pin_note));
+		engine->nomem |= write->pin.err != OK;
 	}
 	log->writing++;
 	log->unwritten++;
@@ -392,7 +386,8 @@ void fetch_batch(struct engine *engine, struct session *session, const Sauti__Ba
 	}
 	enum err err = claim_judge(engine, log, batch, &claim, &ctx);
 
-	if (err == OK && log_agrees(engine, log, &claim.pin, session->peer)) {
+	if (err == OK && log_agrees(engine, log, &claim.pin, codec_bytes(batch->checkpoint),
+				 session->peer)) {
 		struct peer_log *pl = session_log(engine, session, log);
 
 		if (pl != NULL && claim.pin.size > pl->have_size)
@@ -409,6 +404,12 @@ void fetch_batch(struct engine *engine, struct session *session, const Sauti__Ba
 		effect_notice(engine, NOTICE_WARNING,
 			"log '%s' is not accepted as '%s' gives it: %.100s", log->origin.text,
 			session->peer, err_message(&ctx, err));
+		suspect_wrong(engine, log, session->peer);
+		fetch_stop(engine, log, true);
+		fetch_choose(engine, log);
+	} else if (err == ERR_PROOF && log->head.size == log->stream_from &&
+		   evidence_ask(engine, session, log)) {
+		/* Once it has given us something that fits, what does not is a lie. */
 		suspect_wrong(engine, log, session->peer);
 		fetch_stop(engine, log, true);
 		fetch_choose(engine, log);
@@ -465,7 +466,8 @@ enum err fetch_import(struct engine *engine, struct session *session, struct elo
 	}
 	claim.skip = (size_t)(log->head.size - batch->first);
 	err = import_judge(engine, log, batch, &claim, ctx);
-	if (err == OK && !log_agrees(engine, log, &claim.pin, session->peer))
+	if (err == OK &&
+		!log_agrees(engine, log, &claim.pin, codec_bytes(batch->checkpoint), session->peer))
 		err = err_set(ctx, ERR_FORK, "it contradicts a checkpoint that is known here");
 	if (err == OK)
 		claim_take(engine, log, batch, &claim);

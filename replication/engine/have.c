@@ -320,7 +320,7 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 		return false;
 	}
 	if (log->key_known) {
-		if (!log_agrees(engine, log, &shown, session->peer))
+		if (!log_agrees(engine, log, &shown, codec_bytes(state->checkpoint), session->peer))
 			return true;
 		if (log->cut == CUT_NONE &&
 			(shown.size == log->checkpoint.size || shown.size > log->size))
@@ -330,6 +330,8 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 
 	fetch_heard(engine, session, log, pl,
 		log->cut == CUT_NONE ? shown.size : cut_shown(log, &shown));
+	if (log->key_known && log->cut == CUT_NONE)
+		evidence_shown(engine, session, log, pl, codec_bytes(state->checkpoint), &shown);
 	if (log->directory)
 		members_heard(engine, session, first);
 	if (log->has_checkpoint && sends_cosigned(session, log, pl))
@@ -360,6 +362,7 @@ void have_heard(struct engine *engine, struct session *session, const Sauti__Hav
 	for (size_t i = 0; i < have->n_logs; i++)
 		if (!hear_state(engine, session, have->logs[i]))
 			return;
+	evidence_pump(engine, session);
 }
 
 void have_held(struct engine *engine, struct session *session, const Sauti__Held *held)
@@ -385,6 +388,7 @@ void have_held(struct engine *engine, struct session *session, const Sauti__Held
 		have_due(engine, session);
 	serve_acknowledge(engine, session, log, pl, held->cosigned->size);
 	fetch_choose(engine, log);
+	evidence_pump(engine, session);
 }
 
 /* What was once held and cosigned of it may be more than what is held now: ask around first. */

@@ -220,6 +220,10 @@ void import_frame(struct engine *engine, const struct event *event)
 	case SAUTI__FRAME__BODY_HAVE:
 		import_have(engine, frame->have, event->vouched);
 		break;
+	case SAUTI__FRAME__BODY_EVIDENCE:
+		evidence_heard(engine, &import->session, frame->evidence);
+		answer(engine, NULL, import->fault[0] == '\0' ? OK : ERR_UNTRUSTED, import->fault);
+		break;
 	default:
 		answer(engine, NULL, ERR_UNSUPPORTED, "no kind of frame for a bundle");
 		break;

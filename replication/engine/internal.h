@@ -10,6 +10,7 @@
  *   fetch.c    the receiving side: choosing a provider, proving batches, writing them
  *   serve.c    the providing side: streams with a window
  *   append.c   own logs: queue, sign, commit, acknowledge
+ *   evidence.c forks: found, proven, told, kept
  *   log.c      the table of logs and what is durable of each
  *   refetch.c  damaged entries, fetched again
  *   import.c   bundles
@@ -96,6 +97,7 @@ struct elog {
 	char node[LIMIT_NODE_NAME + 1];
 	size_t position;
 	bool own, directory, open, frozen;
+	bool proven; /* frozen, and there is evidence */
 	bool beyond; /* frozen because more of it was shown than this node, its author, has */
 	bool key_known;
 	struct note_key key;
@@ -109,6 +111,9 @@ struct elog {
 	bool has_checkpoint;
 	struct checkpoint checkpoint; /* newest durable */
 	struct buf note;
+	struct buf opened;      /* its LogOpened, for evidence; empty: not held, or none */
+	struct checkpoint seen; /* the largest beyond it that was shown; size 0: none */
+	struct buf seen_note;
 	struct recent_root recent[RECENT_ROOTS];
 	unsigned recent_next;
 	struct cosigned *cosigned;
@@ -138,7 +143,10 @@ struct elog {
 	unsigned unwritten;   /* its batches that are on their way to the disk */
 	struct suspect suspects[SUSPECTS_MAX];
 	bool suspected; /* there are any */
-	bool pinned;
+	bool pinned;    /* the stream has a target */
+	/* Entries behind the checkpoint are held, and `pin` is who vouches for them: it stays when
+	 * the provider goes. */
+	bool tailed;
 	struct checkpoint pin;
 	struct buf pin_note;
 	uint64_t progress_ms;
@@ -171,7 +179,17 @@ struct peer_log {
 	unsigned sent;    /* batches not acknowledged, those that wait in the queue among them */
 	unsigned waiting; /* .. and of those in the queue of what can wait, SEND_BULK */
 	struct buf note;  /* the target's signed note, until it was sent */
+
+	/* evidence.c */
+	struct buf
+		shown;  /* a signed note of its that is not known to be of our history; or empty */
+	bool checking;  /* the own tree is being asked about it */
+	bool answering; /* .. for a Prove */
+	struct buf asked; /* the note that it was asked about (Prove); empty: none */
+	uint64_t asked_due_ms;
 };
+void peer_log_init(struct peer_log *pl);
+void peer_log_release(struct peer_log *pl);
 
 /* A frame for a session: it waits in the queue of its class and is handed to the runtime; a batch
  * then stays in the flight until it is acknowledged. */
@@ -214,7 +232,9 @@ struct session {
 				      * may have ignored some */
 	struct peer_log *logs;       /* by position of the log */
 	size_t log_count;
-	size_t sponsored; /* scratch of log.c */
+	size_t sponsored;      /* scratch of log.c */
+	size_t told_evidence;  /* how many of the engine's it was sent */
+	uint64_t asked_due_ms; /* of its logs, the first; 0: none */
 	struct session *next;
 };
 
@@ -246,6 +266,15 @@ struct read_ticket {
 	struct session_id session;
 	size_t log;
 	bool root; /* asked by root.c, for no session */
+	enum store_read_kind kind;
+	uint64_t first, target;
+};
+
+struct evidence_item {
+	struct hash id;
+	size_t log;
+	struct buf message;
+	uint64_t save_due_ms; /* the write failed; 0: it is stored, or on its way */
 };
 
 struct engine {
@@ -266,6 +295,8 @@ struct engine {
 	size_t peer_count;
 	struct read_ticket *reads;
 	size_t read_count, read_capacity;
+	struct evidence_item *evidence; /* grows only */
+	size_t evidence_count;
 	uint64_t next_ticket;
 	uint32_t next_stream;
 	struct arena arena;  /* the frame being handled */
@@ -319,13 +350,19 @@ enum err log_load(struct engine *engine, const struct log_head *head);
 enum err log_learn_key(struct engine *engine, struct bytes entry, struct elog *log, bool check,
 	struct note_key *ret, struct errctx *ctx);
 void log_remember_root(struct elog *log, const struct checkpoint *checkpoint, bool proven);
+/* Is it one of the history that is held here, and remembered? */
+bool log_has_root(const struct elog *log, uint64_t size, const struct hash *root);
 /* The newest durable checkpoint from now on; its note is the caller's to keep. */
 void log_set_checkpoint(struct elog *log, const struct checkpoint *checkpoint);
 /* True when (size, root) is a checkpoint of this log that we know of. */
 bool log_knows_root(const struct elog *log, uint64_t size, const struct hash *root);
-/* A checkpoint with a good signature was shown: does it agree with ours? Freezes the log if not. */
-bool log_agrees(
-	struct engine *engine, struct elog *log, const struct checkpoint *shown, const char *by);
+/* A checkpoint with a good signature was shown: does it agree with what is known? Freezes the log
+ * if not, and makes evidence of it where both notes are there. note: the signed one; empty: it was
+ * looked at before. */
+bool log_agrees(struct engine *engine, struct elog *log, const struct checkpoint *shown,
+	struct bytes note, const char *by);
+/* There is evidence that it has two histories. */
+void log_forked(struct engine *engine, struct elog *log, const char *by);
 /* A new checkpoint and entries are durable: announce, push, cosign. write may carry the entries. */
 void log_grew(struct engine *engine, struct elog *log, const struct store_write *write);
 void log_written(struct engine *engine, struct store_write *write);
@@ -444,6 +481,33 @@ void serve_grew(struct engine *engine, struct elog *log, const struct store_writ
 void serve_read(struct engine *engine, struct event *event);
 void serve_session_gone(struct engine *engine, struct session_id id);
 bool reads_reserve(struct engine *engine); /* room for one more ticket */
+
+/* evidence.c */
+enum err evidence_load(struct engine *engine, struct bytes message);
+void evidence_heard(struct engine *engine, struct session *session, const Sauti__Evidence *message);
+/* Two notes of one size. */
+void evidence_equal(struct engine *engine, struct elog *log, struct bytes note, struct bytes shown,
+	const char *by);
+void evidence_shown(struct engine *engine, struct session *session, struct elog *log,
+	struct peer_log *pl, struct bytes note, const struct checkpoint *shown);
+/* Whether the session's checkpoint is of our history is not known yet. */
+bool evidence_unsure(const struct elog *log, const struct peer_log *pl);
+void evidence_check(
+	struct engine *engine, struct session *session, struct elog *log, struct peer_log *pl);
+void evidence_grew(struct engine *engine, struct elog *log);
+void evidence_read_done(struct engine *engine, struct session *session, struct elog *log,
+	const struct event *event, const struct read_ticket *ticket);
+void evidence_prove(struct engine *engine, struct session *session, const Sauti__Prove *prove);
+void evidence_proved(struct engine *engine, struct session *session, const Sauti__Proved *proved);
+/* Its batch does not prove: asks it why. False: there is nothing to ask about, it lied. */
+bool evidence_ask(struct engine *engine, struct session *session, struct elog *log);
+/* Sends what the session was not told. */
+void evidence_pump(struct engine *engine, struct session *session);
+void evidence_written(struct engine *engine, const struct store_write *write);
+void evidence_tick(struct engine *engine);
+size_t evidence_count(const struct engine *engine, size_t log);
+uint64_t evidence_deadline(const struct engine *engine);
+void evidence_release(struct engine *engine);
 
 /* append.c */
 void append_request(struct engine *engine, struct event *event);

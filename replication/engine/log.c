@@ -75,6 +75,8 @@ static void log_init(struct engine *engine, struct elog *log, const struct origi
 	compact_init(&log->head);
 	buf_init(&log->note, LIMIT_NOTE_SIZE);
 	buf_init(&log->pin_note, LIMIT_NOTE_SIZE);
+	buf_init(&log->opened, LIMIT_LOG_OPENED);
+	buf_init(&log->seen_note, LIMIT_NOTE_SIZE);
 	log->queue_end = &log->queue;
 	if (strcmp(origin->text, engine->opts.directory.text) == 0) {
 		log->directory = true;
@@ -97,7 +99,7 @@ bool log_is_ours(const struct engine *engine, const struct elog *log)
 static void log_disown(struct engine *engine, struct elog *log)
 {
 	log->own = log->open = false;
-	if (log->beyond)
+	if (log->beyond && !log->proven)
 		log->frozen = log->beyond = false;
 	append_fail_all(engine, log, ERR_STALE);
 	fetch_choose(engine, log);
@@ -152,6 +154,8 @@ static void log_release(struct elog *log)
 	mem_free(log->marks);
 	buf_release(&log->note);
 	buf_release(&log->pin_note);
+	buf_release(&log->opened);
+	buf_release(&log->seen_note);
 	entries_unref(log->commit.entries);
 	for (struct append *list = log->queue; list != NULL;) {
 		struct append *next = list->next;
@@ -252,9 +256,8 @@ static void session_forget(struct session *s, size_t position)
 {
 	if (position >= s->log_count)
 		return;
-	buf_release(&s->logs[position].note);
-	s->logs[position] = (struct peer_log){0};
-	buf_init(&s->logs[position].note, LIMIT_NOTE_SIZE);
+	peer_log_release(&s->logs[position]);
+	peer_log_init(&s->logs[position]);
 }
 
 /* The place of a log that was never proven becomes another's. */
@@ -344,6 +347,9 @@ enum err log_learn_key(struct engine *engine, struct bytes entry, struct elog *l
 	struct log_opened opened;
 	const struct ed25519_public *node = NULL;
 
+	/* It stands in evidence, which must stay small enough for everybody. */
+	if (entry.size > LIMIT_LOG_OPENED)
+		return err_set(ctx, ERR_LIMIT, "its LogOpened has %zu bytes", entry.size);
 	if (check) {
 		const struct member *member =
 			directory_find(engine->directory, bytes_str(log->node));
@@ -369,6 +375,31 @@ void log_set_checkpoint(struct elog *log, const struct checkpoint *checkpoint)
 	log->has_checkpoint = true;
 	log->checkpoint = *checkpoint;
 	log_remember_root(log, checkpoint, true);
+	if (log->seen.size <= checkpoint->size)
+		log->seen.size = 0;
+	if (log->pin.size <= checkpoint->size)
+		log->tailed = false;
+}
+
+/* The directory's key needs none. */
+static void log_keep_opened(struct engine *engine, struct elog *log, struct bytes entry)
+{
+	if (log->directory || entry.size > LIMIT_LOG_OPENED)
+		return;
+	buf_clear(&log->opened);
+	buf_put(&log->opened, entry);
+	engine->nomem |= log->opened.err != OK;
+}
+
+/* Whose word entries behind the checkpoint are. */
+static enum err log_load_pin(struct elog *log, struct bytes note)
+{
+	if (note.size == 0 || checkpoint_peek(note, &log->pin, NULL) != OK ||
+		log->pin.size < log->size || log->size == log->checkpoint.size)
+		return OK;
+	log->tailed = true;
+	buf_put(&log->pin_note, note);
+	return log->pin_note.err;
 }
 
 enum err log_load(struct engine *engine, const struct log_head *head)
@@ -383,11 +414,13 @@ enum err log_load(struct engine *engine, const struct log_head *head)
 	if (!log->key_known && head->size > 0)
 		log->key_known = log_learn_key(engine, buf_bytes(&head->first_entry), log, false,
 					 &log->key, NULL) == OK;
+	log_keep_opened(engine, log, buf_bytes(&head->first_entry));
 	if (head->checkpoint.size == 0)
-		return OK;
+		return log_load_pin(log, buf_bytes(&head->pin));
 	TRY(checkpoint_peek(buf_bytes(&head->checkpoint), &checkpoint, NULL));
 	buf_put(&log->note, buf_bytes(&head->checkpoint));
 	log_set_checkpoint(log, &checkpoint);
+	TRY(log_load_pin(log, buf_bytes(&head->pin)));
 	for (size_t i = 0; i < head->cosignature_count; i++) {
 		const struct store_cosignature *c = &head->cosignatures[i];
 		struct cursor cursor = cursor_make(buf_bytes(&c->line));
@@ -416,6 +449,15 @@ void log_remember_root(struct elog *log, const struct checkpoint *checkpoint, bo
 	log->recent_next = (log->recent_next + 1) % RECENT_ROOTS;
 }
 
+bool log_has_root(const struct elog *log, uint64_t size, const struct hash *root)
+{
+	for (unsigned i = 0; i < RECENT_ROOTS; i++)
+		if (log->recent[i].proven && log->recent[i].size == size &&
+			hash_equal(&log->recent[i].root, root))
+			return true;
+	return false;
+}
+
 bool log_knows_root(const struct elog *log, uint64_t size, const struct hash *root)
 {
 	for (unsigned i = 0; i < RECENT_ROOTS; i++)
@@ -425,50 +467,93 @@ bool log_knows_root(const struct elog *log, uint64_t size, const struct hash *ro
 	return false;
 }
 
-static void freeze(struct engine *engine, struct elog *log, const char *what, const char *by)
+static void tell_forked(struct engine *engine, const struct elog *log, const char *what,
+	const char *by, bool proven)
 {
-	if (log->frozen)
+	struct effect *effect = effect_add(engine, EFFECT_FORKED);
+
+	if (effect == NULL)
+		return;
+	effect->origin = log->origin;
+	effect->proven = proven;
+	snprintf(effect->peer, sizeof(effect->peer), "%s", by);
+	snprintf(effect->text, sizeof(effect->text), "%s, shown by '%s'", what, by);
+}
+
+static void freeze(
+	struct engine *engine, struct elog *log, const char *what, const char *by, bool proven)
+{
+	bool first = !log->frozen || (proven && !log->proven);
+
+	if (!first)
 		return;
 	log->frozen = true;
+	log->proven = proven;
 	effect_notice(engine, NOTICE_ALARM, "log '%s': %s, shown by '%s': it takes nothing new",
 		log->origin.text, what, by);
-	if (log->own) {
-		struct effect *effect = effect_add(engine, EFFECT_FORKED);
-
-		if (effect != NULL) {
-			effect->origin = log->origin;
-			snprintf(effect->peer, sizeof(effect->peer), "%s", by);
-			snprintf(effect->text, sizeof(effect->text), "%s, shown by '%s'", what, by);
-		}
-	}
+	if (log->own || (proven && log_is_ours(engine, log)))
+		tell_forked(engine, log, what, by, proven);
 	fetch_stop(engine, log, true);
 	append_fail_all(engine, log, ERR_FORK);
 }
 
-static bool contradicts(uint64_t size, const struct hash *root, const struct checkpoint *shown)
+void log_forked(struct engine *engine, struct elog *log, const char *by)
 {
-	return size == shown->size && !hash_equal(root, &shown->root);
+	log->beyond = false;
+	freeze(engine, log, "two signed checkpoints, different roots", by, true);
 }
 
-bool log_agrees(
-	struct engine *engine, struct elog *log, const struct checkpoint *shown, const char *by)
+static bool contradicts(uint64_t size, const struct hash *root, const struct checkpoint *shown)
 {
-	bool fork = log->has_checkpoint &&
-		    contradicts(log->checkpoint.size, &log->checkpoint.root, shown);
+	return size == shown->size && size > 0 && !hash_equal(root, &shown->root);
+}
 
-	fork |= log->pinned && contradicts(log->pin.size, &log->pin.root, shown);
+/* Of one size: true when there is evidence now. */
+static bool contradicted(struct engine *engine, struct elog *log, const struct checkpoint *shown,
+	struct bytes note, const char *by)
+{
+	const struct buf *ours = NULL;
+
+	if (log->has_checkpoint && contradicts(log->checkpoint.size, &log->checkpoint.root, shown))
+		ours = &log->note;
+	else if ((log->pinned || log->tailed) && contradicts(log->pin.size, &log->pin.root, shown))
+		ours = &log->pin_note;
+	else if (contradicts(log->seen.size, &log->seen.root, shown))
+		ours = &log->seen_note;
+	if (ours == NULL)
+		return false;
+	if (note.size > 0)
+		evidence_equal(engine, log, buf_bytes(ours), note, by);
+	return true;
+}
+
+bool log_agrees(struct engine *engine, struct elog *log, const struct checkpoint *shown,
+	struct bytes note, const char *by)
+{
+	static const char both[] = "two signed checkpoints of one size with different roots";
+	bool fork = contradicted(engine, log, shown, note, by);
+
+	/* Smaller ones are for the own tree to judge, with a proof. */
 	for (unsigned i = 0; i < RECENT_ROOTS; i++)
-		fork |= contradicts(log->recent[i].size, &log->recent[i].root, shown);
+		fork |= shown->size > log->checkpoint.size &&
+			contradicts(log->recent[i].size, &log->recent[i].root, shown);
 	if (fork) {
-		freeze(engine, log, "two signed checkpoints of one size with different roots", by);
+		freeze(engine, log, both, by, false);
 		return false;
 	}
 	/* Under way but signed counts: a commit's checkpoint is never sent before it is durable, so
 	 * a larger one of our own was signed by somebody else with our key, or by our own past. */
 	if (log->own && shown->size > log->size) {
 		log->beyond = !log->frozen;
-		freeze(engine, log, "a checkpoint of our own beyond what we hold", by);
+		freeze(engine, log, "a checkpoint of our own beyond what we hold", by, false);
 		return false;
+	}
+	if (!log->own && shown->size > log->checkpoint.size && shown->size > log->seen.size &&
+		note.size > 0 && log->key_known) {
+		log->seen = *shown;
+		buf_clear(&log->seen_note);
+		(void)!checkpoint_strip(note, &log->key, &log->seen_note, NULL);
+		engine->nomem |= log->seen_note.err != OK;
 	}
 	return true;
 }
@@ -511,6 +596,7 @@ void log_grew(struct engine *engine, struct elog *log, const struct store_write 
 		directory_grew(engine, write);
 	if (write->checkpoint.size == 0)
 		return;
+	evidence_grew(engine, log);
 	serve_grew(engine, log, write);
 	have_changed(engine, log, true);
 	have_cosign(engine, log);
@@ -543,6 +629,8 @@ static void entries_written(
 		log->write_failed = true;
 	} else {
 		log->size = write->first + write->entries->count;
+		if (write->first == 0)
+			log_keep_opened(engine, log, write->entries->entry[0]);
 		for (size_t i = 0; i < write->entries->count; i++)
 			compact_append(&log->stored, &write->entries->leaf[i]);
 		if (write->checkpoint.size > 0 &&
@@ -558,6 +646,8 @@ static void entries_written(
 		log->write_failed = false;
 		log->head = log->stored;
 		log->pinned = false;
+		/* The newest pin was proven to begin with all that is held. */
+		log->tailed = log->size > log->checkpoint.size && log->pin.size >= log->size;
 		log->retry_ms = engine->now_ms + engine->opts.timing.retry_delay;
 		fetch_stop(engine, log, true);
 	}
@@ -574,7 +664,9 @@ void log_written(struct engine *engine, struct store_write *write)
 	struct elog *log = log_find(engine, bytes_str(write->origin.text));
 
 	assert(log != NULL);
-	if (write->heal) {
+	if (write->evidence.size > 0) {
+		evidence_written(engine, write);
+	} else if (write->heal) {
 		refetch_written(engine, log, write);
 		import_written(engine, log, write);
 	} else if (write->entries != NULL) {

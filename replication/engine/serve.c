@@ -12,7 +12,7 @@ static bool may_send(
 {
 	return session->state == SESSION_ACTIVE && pl->serving && !pl->reading &&
 	       (pl->up_to == 0 || pl->next < pl->up_to) && pl->sent < pl->window &&
-	       log->has_checkpoint && pl->next < log->checkpoint.size;
+	       log->has_checkpoint && pl->next < log->checkpoint.size && !evidence_unsure(log, pl);
 }
 
 /* The stream needs a new target: the newest checkpoint. */
@@ -201,7 +201,7 @@ void serve_grew(struct engine *engine, struct elog *log, const struct store_writ
 	}
 }
 
-static void read_done(
+static void batch_done(
 	struct engine *engine, struct session *session, struct elog *log, const struct event *event)
 {
 	struct peer_log *pl = &session->logs[log->position];
@@ -215,7 +215,6 @@ static void read_done(
 		effect_notice(engine, NOTICE_ALARM, "log '%s': cannot read entry %llu: %s",
 			log->origin.text, (unsigned long long)pl->next, err_text(event->error));
 	}
-	serve_session(engine, session);
 }
 
 void serve_read(struct engine *engine, struct event *event)
@@ -235,7 +234,12 @@ void serve_read(struct engine *engine, struct event *event)
 		root_read(engine, engine->logs[ticket.log], event);
 	} else if (session != NULL) {
 		session->reads--;
-		read_done(engine, session, engine->logs[ticket.log], event);
+		if (ticket.kind == READ_PROOF)
+			evidence_read_done(
+				engine, session, engine->logs[ticket.log], event, &ticket);
+		else
+			batch_done(engine, session, engine->logs[ticket.log], event);
+		serve_session(engine, session);
 	}
 	entries_unref(event->batch.entries);
 	event->batch.entries = NULL;

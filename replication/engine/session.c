@@ -29,6 +29,21 @@ struct session *session_of(const struct engine *engine, const char *peer)
 	return NULL;
 }
 
+void peer_log_init(struct peer_log *pl)
+{
+	*pl = (struct peer_log){0};
+	buf_init(&pl->note, LIMIT_NOTE_SIZE);
+	buf_init(&pl->shown, LIMIT_NOTE_SIZE);
+	buf_init(&pl->asked, LIMIT_NOTE_SIZE);
+}
+
+void peer_log_release(struct peer_log *pl)
+{
+	buf_release(&pl->note);
+	buf_release(&pl->shown);
+	buf_release(&pl->asked);
+}
+
 struct peer_log *session_log(struct engine *engine, struct session *session, const struct elog *log)
 {
 	if (log->position >= session->log_count) {
@@ -40,10 +55,8 @@ struct peer_log *session_log(struct engine *engine, struct session *session, con
 			return NULL;
 		}
 		session->logs = logs;
-		for (size_t i = session->log_count; i < count; i++) {
-			logs[i] = (struct peer_log){0};
-			buf_init(&logs[i].note, LIMIT_NOTE_SIZE);
-		}
+		for (size_t i = session->log_count; i < count; i++)
+			peer_log_init(&logs[i]);
 		session->log_count = count;
 	}
 	return &session->logs[log->position];
@@ -55,7 +68,7 @@ void session_free(struct session *session)
 		return;
 	queue_release(session);
 	for (size_t i = 0; i < session->log_count; i++)
-		buf_release(&session->logs[i].note);
+		peer_log_release(&session->logs[i]);
 	mem_free(session->logs);
 	mem_free(session);
 }
@@ -291,6 +304,7 @@ static void hear_hello(struct engine *engine, struct session *session, const Sau
 		if (peer != NULL)
 			peer->backoff_ms = engine->opts.timing.dial_min;
 		effect_notice(engine, NOTICE_INFO, "session with '%s' is up", session->peer);
+		evidence_pump(engine, session);
 	}
 }
 
@@ -358,6 +372,15 @@ static void dispatch(struct engine *engine, struct session *session, Sauti__Fram
 		break;
 	case SAUTI__FRAME__BODY_PONG:
 		hear_pong(engine, session, frame->pong);
+		break;
+	case SAUTI__FRAME__BODY_EVIDENCE:
+		evidence_heard(engine, session, frame->evidence);
+		break;
+	case SAUTI__FRAME__BODY_PROVE:
+		evidence_prove(engine, session, frame->prove);
+		break;
+	case SAUTI__FRAME__BODY_PROVED:
+		evidence_proved(engine, session, frame->proved);
 		break;
 	case SAUTI__FRAME__BODY_BYE:
 		hear_bye(engine, session, frame->bye);

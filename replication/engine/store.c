@@ -11,6 +11,8 @@ struct store_write *store_write_new(const struct origin *origin)
 	write->origin = *origin;
 	buf_init(&write->checkpoint, LIMIT_NOTE_SIZE);
 	buf_init(&write->cosignature, LIMIT_NOTE_SIZE);
+	buf_init(&write->pin, LIMIT_NOTE_SIZE);
+	buf_init(&write->evidence, LIMIT_EVIDENCE_SIZE);
 	return write;
 }
 
@@ -21,6 +23,8 @@ void store_write_free(struct store_write *write)
 	entries_unref(write->entries);
 	buf_release(&write->checkpoint);
 	buf_release(&write->cosignature);
+	buf_release(&write->pin);
+	buf_release(&write->evidence);
 	mem_free(write);
 }
 
@@ -33,5 +37,6 @@ void log_head_release(struct log_head *head)
 	mem_free(head->cosignatures);
 	buf_release(&head->checkpoint);
 	buf_release(&head->first_entry);
+	buf_release(&head->pin);
 	*head = (struct log_head){0};
 }

@@ -25,6 +25,14 @@ struct store_write {
 	struct buf cosignature; /* opaque to the store: root || line; replaces the older. owned */
 	bool heal; /* the entries stand in for damaged ones that the store has marked; `first` is
 		    * where they belong, and nothing else is written */
+	/* The signed note that the entries were proven against, when it is not reached yet: kept
+	 * beside them until a checkpoint is written, so that it stays known who vouched for them.
+	 * owned */
+	struct buf pin;
+	/* An evidence of a fork, and its id: then nothing else is in the write, and no log is made.
+	 * One that is there already is left as it is. owned */
+	struct buf evidence;
+	struct hash evidence_id;
 	uint64_t ticket;          /* the asker's, given back */
 	enum err result;          /* set by the store */
 	struct store_write *next; /* the store's and its caller's queues */
@@ -39,17 +47,21 @@ struct store_mark {
 	struct hash leaf;
 };
 
-/* What to read for one batch: as many entries from `first` on as the caps allow, not past
- * `target`, and the consistency proof from behind them to `target`. */
+/* READ_BATCH: as many entries from `first` on as the caps allow, not past `target`, and the
+ * consistency proof from behind them to `target`. READ_PROOF: the root at size `first` and the
+ * consistency proof from there to `target`; then 1 <= first <= target. */
+enum store_read_kind { READ_BATCH, READ_PROOF };
 struct store_read {
+	enum store_read_kind kind;
 	struct origin origin;
 	uint64_t first, target;     /* first < target <= size */
 	size_t count_max, size_max; /* at least one entry is given whatever its size */
 	uint64_t ticket;
 };
 struct store_batch {
-	struct entries *entries; /* one reference, the receiver's */
-	struct proof proof;      /* from first + entries->count to target */
+	struct entries *entries; /* one reference, the receiver's; NULL for READ_PROOF */
+	struct proof proof;      /* from first + entries->count, or from first, to target */
+	struct hash root;        /* of READ_PROOF */
 };
 
 struct store_cosignature {
@@ -65,6 +77,7 @@ struct log_head {
 	struct compact compact; /* of [0, size) */
 	struct buf checkpoint;  /* newest signed note stored; empty: none. Its size <= size */
 	struct buf first_entry; /* the entry at index 0 */
+	struct buf pin; /* the note that entries behind the checkpoint were proven against */
 	struct store_cosignature *cosignatures; /* newest of each cosigner */
 	size_t cosignature_count;
 };

@@ -47,7 +47,7 @@ enum err evidence_read(const Sauti__Evidence *message, struct evidence *ret, str
 		.opened = codec_bytes(message->opened),
 	};
 
-	if (e.opened.size > LIMIT_ENTRY_SIZE)
+	if (e.opened.size > LIMIT_LOG_OPENED)
 		return err_set(ctx, ERR_LIMIT, "evidence: a LogOpened of %zu bytes", e.opened.size);
 	TRY(checkpoint_peek(e.smaller_note, &e.smaller, ctx));
 	TRY(checkpoint_peek(e.larger_note, &e.larger, ctx));
@@ -119,28 +119,20 @@ static bool out_of_order(const struct checkpoint *first, const struct checkpoint
 					   : memcmp(first->root.b, second->root.b, HASH_SIZE) > 0;
 }
 
-static void swap(struct bytes *a, struct bytes *b)
-{
-	struct bytes c = *a;
-
-	*a = *b;
-	*b = c;
-}
-
-static void pack(const struct evidence_parts *parts, const struct bytes notes[2], struct buf *out)
+void evidence_write(const struct evidence *evidence, struct buf *out)
 {
 	Sauti__Evidence message = SAUTI__EVIDENCE__INIT;
 	ProtobufCBinaryData hashes[LIMIT_PROOF_HASHES];
 
-	message.smaller = codec_binary(notes[0]);
-	message.larger = codec_binary(notes[1]);
-	message.opened = codec_binary(parts->opened);
-	if (parts->root != NULL && parts->proof != NULL) {
-		message.root = codec_binary(hash_bytes(parts->root));
-		message.n_proof = parts->proof->count;
+	message.smaller = codec_binary(evidence->smaller_note);
+	message.larger = codec_binary(evidence->larger_note);
+	message.opened = codec_binary(evidence->opened);
+	if (evidence->smaller.size != evidence->larger.size) {
+		message.root = codec_binary(hash_bytes(&evidence->root));
+		message.n_proof = evidence->proof.count;
 		message.proof = hashes;
-		for (size_t i = 0; i < parts->proof->count; i++)
-			hashes[i] = codec_binary(hash_bytes(&parts->proof->hashes[i]));
+		for (size_t i = 0; i < evidence->proof.count; i++)
+			hashes[i] = codec_binary(hash_bytes(&evidence->proof.hashes[i]));
 	}
 	codec_pack(out, &message);
 }
@@ -166,21 +158,32 @@ enum err evidence_make(const struct evidence_parts *parts, const struct note_key
 	struct buf *out, struct errctx *ctx)
 {
 	CLEANUP(buf_release) struct buf a = {0}, b = {0}, made = {0};
-	struct checkpoint first, second;
-	struct bytes notes[2];
+	struct evidence e = {.opened = parts->opened};
 
 	buf_init(&a, LIMIT_NOTE_SIZE);
 	buf_init(&b, LIMIT_NOTE_SIZE);
 	buf_init(&made, LIMIT_EVIDENCE_SIZE);
 	TRY(checkpoint_strip(parts->a, key, &a, ctx));
 	TRY(checkpoint_strip(parts->b, key, &b, ctx));
-	notes[0] = buf_bytes(&a);
-	notes[1] = buf_bytes(&b);
-	TRY(checkpoint_peek(notes[0], &first, ctx));
-	TRY(checkpoint_peek(notes[1], &second, ctx));
-	if (out_of_order(&first, &second))
-		swap(&notes[0], &notes[1]);
-	pack(parts, notes, &made);
+	TRY(checkpoint_peek(buf_bytes(&a), &e.smaller, ctx));
+	TRY(checkpoint_peek(buf_bytes(&b), &e.larger, ctx));
+	bool swapped = out_of_order(&e.smaller, &e.larger);
+
+	if (swapped) {
+		struct checkpoint first = e.smaller;
+
+		e.smaller = e.larger;
+		e.larger = first;
+	}
+	e.smaller_note = buf_bytes(swapped ? &b : &a);
+	e.larger_note = buf_bytes(swapped ? &a : &b);
+	if (e.smaller.size != e.larger.size && (parts->root == NULL || parts->proof == NULL))
+		return err_set(ctx, ERR_INVALID, "evidence: no proof between the sizes");
+	if (parts->root != NULL)
+		e.root = *parts->root;
+	if (parts->proof != NULL)
+		e.proof = *parts->proof;
+	evidence_write(&e, &made);
 	TRY(made.err);
 	TRY(check_made(buf_bytes(&made), key, ctx));
 	buf_put(out, buf_bytes(&made));

@@ -62,6 +62,9 @@ struct evidence_parts {
 enum err evidence_make(const struct evidence_parts *parts, const struct note_key *key,
 	struct buf *out, struct errctx *ctx) MUST_USE;
 
+/* Appends the message. */
+void evidence_write(const struct evidence *evidence, struct buf *out);
+
 /* SHA-256("sauti/1 evidence" || lv16(origin) || u64be m || root || u64be n || root): what is stored
  * and sent once. */
 void evidence_id(const struct evidence *evidence, struct hash *ret);

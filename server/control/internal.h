@@ -28,6 +28,9 @@ void begin_log_verify(struct control_request *request, const Sauti__LogVerifyReq
 void begin_log_export(struct control_request *request, const Sauti__LogExportRequest *message);
 json_t *logs_json(const struct runtime *rt);
 
+/* evidence.c */
+void begin_log_evidence(struct control_request *request, const Sauti__LogEvidenceRequest *message);
+
 /* backups.c */
 void begin_backup(struct control_request *request, const Sauti__BackupRequest *message);
 

@@ -28,13 +28,13 @@ static json_t *log_json(const struct runtime *rt, size_t position)
 	struct engine_log log;
 
 	engine_log_at(rt->engine, position, &log);
-	json_t *json = json_pack("{s:s,s:I,s:I,s:o,s:o,s:b,s:b,s:b,s:I,s:b}", "origin",
+	json_t *json = json_pack("{s:s,s:I,s:I,s:o,s:o,s:b,s:b,s:b,s:I,s:b,s:I}", "origin",
 		log.origin.text, "size", (json_int_t)log.size, "checkpoint_size",
 		(json_int_t)log.checkpoint_size, "root",
 		log.checkpoint_size == 0 ? json_null() : json_hash(&log.root), "held_by",
 		held_by(rt, position, &log), "own", log.own, "open", log.open, "frozen", log.frozen,
 		"behind", (json_int_t)(log.known > log.size ? log.known - log.size : 0), "revoked",
-		log.revoked);
+		log.revoked, "evidence", (json_int_t)log.evidence);
 
 	if (log.counts != UINT64_MAX) {
 		json_object_set_new(json, "counts", json_integer((json_int_t)log.counts));
@@ -282,6 +282,7 @@ static void verify_done(uv_work_t *work, int status)
 {
 	struct log_work *w = work->data;
 	unsigned cosignatures = 0;
+	struct engine_log log;
 	struct bytes text;
 
 	if (status != 0)
@@ -295,9 +296,10 @@ static void verify_done(uv_work_t *work, int status)
 		log_work_free(w);
 		return;
 	}
-	json_t *json =
-		json_pack("{s:s,s:b,s:I,s:i}", "origin", w->origin.text, "ok", w->result == OK,
-			"size", (json_int_t)w->verify.size, "cosignatures", (int)cosignatures);
+	engine_log_at(w->rt->engine, w->position, &log);
+	json_t *json = json_pack("{s:s,s:b,s:I,s:i,s:I}", "origin", w->origin.text, "ok",
+		w->result == OK, "size", (json_int_t)w->verify.size, "cosignatures",
+		(int)cosignatures, "evidence", (json_int_t)log.evidence);
 
 	if (w->result == OK) {
 		json_object_set_new(json, "root", json_hash(&w->verify.checkpoint_root));

@@ -45,6 +45,18 @@ static json_t *vkey_json(const struct runtime *rt, const struct member *m, bool 
 	return json;
 }
 
+static json_t *node_key_json(const struct member *m)
+{
+	struct buf out;
+	json_t *json;
+
+	buf_init(&out, 64);
+	base64_encode(&out, BYTES_ARRAY(m->node.b));
+	json = json_string(buf_cstr(&out));
+	buf_release(&out);
+	return json;
+}
+
 static json_t *member_json(const struct runtime *rt, const struct member *m)
 {
 	struct hash digest;
@@ -54,11 +66,11 @@ static json_t *member_json(const struct runtime *rt, const struct member *m)
 	hex_encode(hash_bytes(&digest), hex);
 	snprintf(shown_hex, sizeof(shown_hex), "%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s", hex,
 		hex + 4, hex + 8, hex + 12, hex + 16, hex + 20, hex + 24, hex + 28);
-	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:I,s:I,s:o,s:o,s:b,s:o}", "name", m->name, "role",
-		role_name(m->role), "country", json_text_or_null(m->country), "active", m->active,
-		"fingerprint", shown_hex, "admitted_index", (json_int_t)m->admitted_index,
-		"admitted_at", (json_int_t)m->made_at, "mirror_key", vkey_json(rt, m, true),
-		"witness_key", vkey_json(rt, m, false), "counts_for_quorum",
+	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:o,s:I,s:I,s:o,s:o,s:b,s:o}", "name", m->name,
+		"role", role_name(m->role), "country", json_text_or_null(m->country), "active",
+		m->active, "fingerprint", shown_hex, "node_key", node_key_json(m), "admitted_index",
+		(json_int_t)m->admitted_index, "admitted_at", (json_int_t)m->made_at, "mirror_key",
+		vkey_json(rt, m, true), "witness_key", vkey_json(rt, m, false), "counts_for_quorum",
 		directory_counts(engine_directory(rt->engine), m->name), "revoked",
 		revocation_json(
 			directory_revocation(engine_directory(rt->engine), bytes_str(m->name))));

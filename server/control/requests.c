@@ -95,6 +95,21 @@ static json_t *store_json(const struct condition *condition)
 		json_text_or_null(trouble_todo(condition->trouble)));
 }
 
+/* One line for each forked log, whatever else is the matter. */
+static void alarm_forks(const struct runtime *rt, json_t *alarms)
+{
+	for (size_t i = 0; i < engine_log_count(rt->engine); i++) {
+		struct engine_log log;
+
+		engine_log_at(rt->engine, i, &log);
+		if (log.evidence > 0)
+			json_array_append_new(alarms,
+				json_sprintf("log '%s' has two histories, both signed with its "
+					     "key; it takes nothing new: see 'sauti log evidence'",
+					log.origin.text));
+	}
+}
+
 static void begin_status(struct control_request *request)
 {
 	struct runtime *rt = control_runtime(request);
@@ -113,6 +128,7 @@ static void begin_status(struct control_request *request)
 			json_sprintf("%llu entries are damaged and to be fetched again from a peer "
 				     "or a bundle; they are not given out",
 				(unsigned long long)rt->damaged_left));
+	alarm_forks(rt, alarms);
 	if (rt->alarm[0] != '\0')
 		json_array_append_new(alarms, json_string(rt->alarm));
 	members_alarm(rt, revoked, sizeof(revoked));
@@ -165,6 +181,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_EXPORT:
 		begin_log_export(request, message->log_export);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_LOG_EVIDENCE:
+		begin_log_evidence(request, message->log_evidence);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_LIST:
 		begin_node_list(request, message->node_list);

@@ -173,6 +173,9 @@ static bool tables_open(struct fsck *f)
 			txn_database(&txn, slot, store_tables[slot]);
 			continue;
 		}
+		/* An older store of this format has never had them. */
+		if (slot == DB_EVIDENCE || slot == DB_PINS)
+			continue;
 		whole = false;
 		tell(f, true, "store: the table '%s' is missing", store_tables[slot]);
 	}
@@ -350,10 +353,12 @@ static void losses_judge(struct fsck *f, struct txn *txn, const char *const *tab
 
 static enum err tables_judge(struct fsck *f)
 {
-	static const unsigned checked[] = {DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES};
-	static const unsigned losses[] = {DB_META, DB_LOGS, DB_HEADS, DB_INVITES, DB_DAMAGE};
+	static const unsigned checked[] = {
+		DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES, DB_EVIDENCE, DB_PINS};
+	static const unsigned losses[] = {
+		DB_META, DB_LOGS, DB_HEADS, DB_INVITES, DB_DAMAGE, DB_EVIDENCE};
 	static const unsigned of_logs[] = {
-		DB_HEADS, DB_ENTRIES, DB_TILES, DB_COSIGNATURES, DB_LOCATORS, DB_DAMAGE};
+		DB_HEADS, DB_ENTRIES, DB_TILES, DB_COSIGNATURES, DB_LOCATORS, DB_DAMAGE, DB_PINS};
 	struct txn txn;
 	enum err err;
 
@@ -531,8 +536,8 @@ static enum err check(struct fsck *f)
 
 static enum err repair_once(struct fsck *f, bool *ret_changed)
 {
-	static const unsigned checked[] = {
-		DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES, DB_DAMAGE};
+	static const unsigned checked[] = {DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES,
+		DB_DAMAGE, DB_EVIDENCE, DB_PINS};
 	size_t changed = 0, renamed = 0;
 	struct txn txn;
 	enum err err;
@@ -604,6 +609,10 @@ static bool row_fits(size_t table, struct bytes key, struct bytes value)
 		return false;
 	case DB_DAMAGE:
 		return key.size == 12 && value.size <= 8 + HASH_SIZE + CHECK_SIZE;
+	case DB_EVIDENCE:
+		return key.size == HASH_SIZE && value.size <= LIMIT_EVIDENCE_SIZE + CHECK_SIZE;
+	case DB_PINS:
+		return key.size == 4 && value.size <= LIMIT_NOTE_SIZE + CHECK_SIZE;
 	default:
 		return value.size <= LIMIT_NOTE_SIZE;
 	}

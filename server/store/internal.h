@@ -23,6 +23,8 @@ enum {
 	DB_LOCATORS,
 	DB_INVITES,
 	DB_DAMAGE,
+	DB_EVIDENCE,
+	DB_PINS,
 	DB_COUNT
 };
 _Static_assert((int)DB_COUNT <= (int)ENV_DATABASES, "every database needs a slot");
@@ -100,6 +102,12 @@ struct store_tiles {
 	uint32_t log;
 };
 enum err store_tiles_read(void *arg, struct tile_id id, unsigned width, struct bytes *ret) MUST_USE;
+
+/* evidence.c: what one write asks for. Errors of the put stick in txn. ERR_LIMIT: LIMIT_EVIDENCE
+ * are held, or LIMIT_EVIDENCE_PER_ORIGIN of that origin; ERR_MALFORMED: it is none. */
+enum err store_evidence_check(
+	struct txn *txn, const struct store_write *write, struct errctx *ctx) MUST_USE;
+void store_evidence_put(struct txn *txn, const struct store_write *write);
 
 /* *ret_found says whether it is a sealed entry with a locator of 16 bytes; anything else, malformed
  * too, has none. Clears the arena. ERR_NOMEM. */

@@ -26,6 +26,8 @@ const char *const store_tables[DB_COUNT] = {
 	[DB_LOCATORS] = "locators",
 	[DB_INVITES] = "invites",
 	[DB_DAMAGE] = "damage",
+	[DB_EVIDENCE] = "evidence",
+	[DB_PINS] = "pins",
 };
 
 /* Opening. */
@@ -323,6 +325,18 @@ static enum err first_fill(struct store_tiles *tiles, struct log_head *head, str
 	return fill(&head->first_entry, entry, ctx);
 }
 
+/* A damaged one is as good as none: fsck tells of it, the node can start. */
+static enum err pin_fill(struct txn *txn, uint32_t log, struct log_head *head, struct errctx *ctx)
+{
+	struct store_key key = log_key(log);
+	struct bytes pin = BYTES_NONE;
+
+	if (checked_get(txn, DB_PINS, store_key_bytes(&key), &pin) != OK)
+		pin = BYTES_NONE;
+	TRY(txn->err);
+	return fill(&head->pin, pin, ctx);
+}
+
 /* The head is released by the caller, also on failure. */
 static enum err head_fill(
 	struct txn *txn, const struct log_row *row, struct log_head *head, struct errctx *ctx)
@@ -338,6 +352,7 @@ static enum err head_fill(
 	if (err != OK)
 		return err_set(ctx, err, "its tiles are not whole");
 	TRY(fill(&head->checkpoint, row->checkpoint, ctx));
+	TRY(pin_fill(txn, row->number, head, ctx));
 	if (row->size > 0)
 		TRY(first_fill(&tiles, head, ctx));
 	return cosignatures_load(txn, row->number, head, ctx);
@@ -560,6 +575,27 @@ static enum err batch_read(struct txn *txn, const struct store_read *read,
 	return batch_prove(&tiles, read, batch, ctx);
 }
 
+static enum err proof_read(struct txn *txn, const struct store_read *read,
+	struct store_batch *batch, struct errctx *ctx)
+{
+	struct store_tiles tiles = {.txn = txn};
+	struct tile_reader reader = {{store_tiles_read, &tiles}, read->target};
+	struct tree_source tree = tile_reader_tree(&reader);
+	struct log_row row;
+	enum err err;
+
+	TRY(store_row(txn, &read->origin, &row, ctx));
+	if (read->first == 0 || read->first > read->target || read->target > row.size)
+		return err_set(ctx, ERR_INVALID,
+			"no proof from %" PRIu64 " to %" PRIu64 ": %" PRIu64 " are held",
+			read->first, read->target, row.size);
+	tiles.log = row.number;
+	err = tree_root(&tree, read->first, &batch->root);
+	if (err == OK)
+		err = tree_prove_consistency(&tree, read->first, read->target, &batch->proof);
+	return err == OK ? OK : err_set(ctx, err, "its tiles are not whole");
+}
+
 enum err store_read_batch(struct store *store, const struct store_read *read,
 	struct store_batch *ret, struct errctx *ctx)
 {
@@ -568,7 +604,8 @@ enum err store_read_batch(struct store *store, const struct store_read *read,
 	enum err err;
 
 	txn_begin(&txn, store->env, TXN_READ);
-	err = batch_read(&txn, read, &batch, ctx);
+	err = read->kind == READ_PROOF ? proof_read(&txn, read, &batch, ctx)
+				       : batch_read(&txn, read, &batch, ctx);
 	err = read_finish(&txn, err, &read->origin, ctx);
 	if (err != OK) {
 		entries_unref(batch.entries);

@@ -12,8 +12,10 @@
  *   locators      {log u32be} -> how far the index of sealed entries by locator is, and
  *                 {log u32be, level u8, run u64be, item} -> items of a run (runs.h)
  *   invites       name -> Invite (headquarters)
- *   damage        {log u32be, index u64be} -> count, expected leaf hash: entries to be fetched
- * again
+ *   evidence      id -> Evidence (replication/log/evidence.h); never deleted
+ *   pins          log u32be -> the signed note that entries behind the checkpoint were proven
+ * against damage        {log u32be, index u64be} -> count, expected leaf hash: entries to be
+ * fetched again
  *
  * Rows that nothing else vouches for carry a check (checked.h): all but those of entries, tiles and
  * locators, and "format".
@@ -127,6 +129,16 @@ enum err store_damage_look(
  * own synced transaction, as invites. */
 enum err store_damage_heal(struct store *store, const struct origin *origin, uint64_t index,
 	struct bytes entry, struct errctx *ctx) MUST_USE;
+
+/* Evidence of forks, in the order of ids; a row that is damaged is left out and counted. The caller
+ * calls store_evidence_free. */
+struct store_evidence {
+	struct hash id;
+	struct buf message;
+};
+enum err store_evidence_list(struct store *store, struct store_evidence **ret, size_t *ret_count,
+	size_t *ret_damaged, struct errctx *ctx) MUST_USE;
+void store_evidence_free(struct store_evidence *list, size_t count);
 
 /* Invites. ERR_NOTFOUND; the value is appended to out. put is its own synced transaction and does
  * not count as a commit: call it from a worker thread, not from the loop. An empty value deletes.

@@ -159,6 +159,7 @@ static enum err write_check(struct txn *txn, const struct store_write *write,
 		TRY(edge_check(txn, &row, ctx));
 	TRY(checkpoint_check(write, row.size + count, ctx));
 	TRY(write->cosignature.err);
+	TRY(write->pin.err);
 	*ret_row = row;
 	*ret_new = new;
 	return OK;
@@ -314,6 +315,10 @@ static void write_put(struct writer *writer, struct txn *txn, struct log_row *ro
 		head_put(txn, row, write);
 	if (write->cosigner[0] != '\0')
 		cosignature_put(txn, row->number, write);
+	if (write->pin.size > 0)
+		checked_put(txn, DB_PINS, store_key_bytes(&key), buf_bytes(&write->pin));
+	else if (write->checkpoint.size > 0 && !new &&txn_count(txn, DB_PINS) > 0)
+		txn_delete(txn, DB_PINS, store_key_bytes(&key));
 }
 
 /* Errors that do not stick are the write's own: nothing was put then. */
@@ -413,12 +418,18 @@ static size_t group_put(struct writer *writer, struct txn *txn, struct list *gro
 		struct log_row row = {0};
 		bool new = false;
 
-		write->result = write->heal ? heal_put(txn, write, &said)
-					    : write_check(txn, write, &row, &new, &said);
-		if (write->result == OK && !write->heal)
+		if (write->evidence.size > 0)
+			write->result = store_evidence_check(txn, write, &said);
+		else if (write->heal)
+			write->result = heal_put(txn, write, &said);
+		else
+			write->result = write_check(txn, write, &row, &new, &said);
+		if (write->result == OK && !write->heal && write->evidence.size == 0)
 			write->result = room_check(writer->opts.store, write, room, &said);
 		if (write->result == OK) {
-			if (!write->heal)
+			if (write->evidence.size > 0)
+				store_evidence_put(txn, write);
+			else if (!write->heal)
 				write_put(writer, txn, &row, new, write);
 			good++;
 		} else if (txn->err == OK) {

@@ -239,7 +239,7 @@ static bool look_up(struct scenario *s)
 	struct errctx ctx = {""};
 	struct log_head head;
 	struct store_batch batch;
-	struct store_read read = {log->origin, 0, size, 8, 65536, 1};
+	struct store_read read = {READ_BATCH, log->origin, 0, size, 8, 65536, 1};
 	uint64_t index = 0;
 	size_t count = 0;
 	uint8_t locator[16];

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "proto/frame.h"
+#include "replication/log/evidence.h"
 
 enum { WRITES_MAX = 64 * 1024 };
 
@@ -138,6 +139,22 @@ static void held_sent(struct world *world, struct node *node, const Sauti__Held 
 	durable_here(world, node, &checkpoint, "claims to hold");
 }
 
+/* Even a hacked node makes none about somebody else: it has not got the key. */
+static void evidence_sent(
+	struct world *world, const struct node *node, const Sauti__Evidence *message)
+{
+	struct evidence evidence;
+	struct note_key key;
+
+	if (evidence_read(message, &evidence, NULL) != OK ||
+		evidence_key(&evidence, NULL, &key, NULL) != OK ||
+		evidence_verify(&evidence, &key, NULL) != OK)
+		world_fail(world, "%s sends evidence that does not verify", node->name);
+	else if (!truth_of(world, evidence.smaller.origin.text)->forked)
+		world_fail(world, "%s has evidence against an honest author: %s", node->name,
+			evidence.smaller.origin.text);
+}
+
 static void check_frame(
 	struct world *world, struct node *node, struct session_id session, const struct buf *frame)
 {
@@ -159,6 +176,8 @@ static void check_frame(
 		streams_batch_sent(world, node, session, message->batch);
 	} else if (message->body_case == SAUTI__FRAME__BODY_FETCH) {
 		streams_fetch_sent(world, node, session, message->fetch);
+	} else if (message->body_case == SAUTI__FRAME__BODY_EVIDENCE) {
+		evidence_sent(world, node, message->evidence);
 	} else if (message->body_case == SAUTI__FRAME__BODY_HELD) {
 		held_sent(world, node, message->held);
 	}

@@ -23,6 +23,8 @@
  *   cosigned      a cosignature that is stored is its mirror's, over the author's root
  *   no false      an honest node is never accused by another, raises no alarm, and is not given up
  *   accusation    as a silent provider while its connection carries what it says
+ *   evidence      that verifies is never about an author with one history; in the end whoever is
+ *                 reached from a node that has it has it, on its disk
  *   one session   of two connections of a pair, one stays
  *   bounded       what waits for one connection or one disk has a cap; nobody spins
  *   converged     once faults stop, every node holds all of every log, every author has every other

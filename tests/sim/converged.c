@@ -95,6 +95,39 @@ static void is_whole(struct world *world, struct node *node)
 		world_fail(world, "in the end %s cosigns nothing yet", node->name);
 }
 
+static bool knows(const struct node *node, const struct hash *id)
+{
+	for (size_t i = 0; i < node->disk.evidence_count; i++)
+		if (hash_equal(&node->disk.evidence[i].id, id))
+			return true;
+	return false;
+}
+
+/* Of each fork, whoever is connected to somebody who knows of it knows of it too: the first
+ * evidence of its log, or another. */
+static void evidence_spread(struct world *world)
+{
+	for (size_t i = 0; i < world->node_count; i++)
+		for (size_t k = 0; k < world->node_count; k++) {
+			const struct node *a = &world->nodes[i], *b = &world->nodes[k];
+
+			if (i == k || a == world->hostile || b == world->hostile ||
+				!counts(world, a) || !counts(world, b) ||
+				links_between(world, a, b) == 0)
+				continue;
+			if (a->disk.evidence_count > 0 && b->disk.evidence_count == 0)
+				world_fail(world, "in the end %s knows of a fork and %s does not",
+					a->name, b->name);
+			else if (a->disk.evidence_count < LIMIT_EVIDENCE_PER_ORIGIN)
+				for (size_t e = 0; e < a->disk.evidence_count; e++)
+					if (!knows(b, &a->disk.evidence[e].id))
+						world_fail(world,
+							"in the end %s has not got evidence that "
+							"%s has",
+							b->name, a->name);
+		}
+}
+
 void check_end(struct world *world)
 {
 	for (size_t i = 0; i < world->node_count; i++)
@@ -112,4 +145,5 @@ void check_end(struct world *world)
 	for (size_t i = 0; i < world->node_count; i++)
 		check_returned(world, &world->nodes[i]);
 	one_connection_each(world);
+	evidence_spread(world);
 }

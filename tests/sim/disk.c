@@ -30,6 +30,7 @@ static struct disk_log *disk_make(struct disk *disk, const struct origin *origin
 	assert(log != NULL);
 	log->origin = *origin;
 	buf_init(&log->checkpoint, LIMIT_NOTE_SIZE);
+	buf_init(&log->pin, LIMIT_NOTE_SIZE);
 	return log;
 }
 
@@ -102,6 +103,8 @@ static enum err check(struct disk *disk, const struct store_write *write)
 	uint64_t size = log != NULL ? log->size : 0;
 	size_t count = write->entries != NULL ? write->entries->count : 0;
 
+	if (write->evidence.size > 0)
+		return write->evidence.err;
 	TRY(origin_parse(bytes_str(write->origin.text), NULL, NULL));
 	if (log == NULL && disk->log_count == DISK_LOGS_MAX)
 		return ERR_LIMIT;
@@ -111,15 +114,41 @@ static enum err check(struct disk *disk, const struct store_write *write)
 	return write->cosignature.err;
 }
 
+static void add_evidence(struct disk *disk, const struct hash *id, struct bytes message)
+{
+	struct disk_evidence *item;
+
+	for (size_t i = 0; i < disk->evidence_count; i++)
+		if (hash_equal(&disk->evidence[i].id, id))
+			return;
+	disk->evidence =
+		mem_resize(disk->evidence, (disk->evidence_count + 1) * sizeof(*disk->evidence));
+	assert(disk->evidence != NULL);
+	item = &disk->evidence[disk->evidence_count++];
+	*item = (struct disk_evidence){.id = *id};
+	buf_init(&item->message, LIMIT_EVIDENCE_SIZE);
+	buf_put(&item->message, message);
+}
+
 static void apply(struct disk *disk, const struct store_write *write)
 {
-	struct disk_log *log = disk_make(disk, &write->origin);
+	struct disk_log *log;
 
+	if (write->evidence.size > 0) {
+		add_evidence(disk, &write->evidence_id, buf_bytes(&write->evidence));
+		return;
+	}
+	log = disk_make(disk, &write->origin);
 	if (write->entries != NULL)
 		add_entries(log, write->entries);
 	if (write->checkpoint.size > 0) {
 		buf_clear(&log->checkpoint);
 		buf_put(&log->checkpoint, buf_bytes(&write->checkpoint));
+		buf_clear(&log->pin);
+	}
+	if (write->pin.size > 0) {
+		buf_clear(&log->pin);
+		buf_put(&log->pin, buf_bytes(&write->pin));
 	}
 	if (write->cosigner[0] != '\0')
 		add_cosignature(log, write);
@@ -227,6 +256,7 @@ void disk_head(const struct disk_log *log, struct log_head *ret)
 	for (size_t i = 0; i < log->size; i++)
 		compact_append(&ret->compact, &log->leaf[i]);
 	copy_buf(&ret->checkpoint, buf_bytes(&log->checkpoint));
+	copy_buf(&ret->pin, buf_bytes(&log->pin));
 	buf_init(&ret->first_entry, LIMIT_ENTRY_SIZE);
 	if (log->size > 0)
 		buf_put(&ret->first_entry, disk_entry(log, 0));
@@ -240,6 +270,17 @@ void disk_head(const struct disk_log *log, struct log_head *ret)
 	}
 }
 
+static enum err read_proof(
+	struct disk_log *log, const struct store_read *read, struct store_batch *ret)
+{
+	struct tree_source source = {leaf_node, log};
+
+	if (read->first == 0 || read->first > read->target || read->target > log->size)
+		return ERR_INVALID;
+	disk_root(log, read->first, &ret->root);
+	return tree_prove_consistency(&source, read->first, read->target, &ret->proof);
+}
+
 enum err disk_read(struct disk *disk, const struct store_read *read, struct store_batch *ret)
 {
 	size_t count = 0, size = 0, count_max = read->count_max > 0 ? read->count_max : 1;
@@ -250,6 +291,8 @@ enum err disk_read(struct disk *disk, const struct store_read *read, struct stor
 
 	if (log == NULL)
 		return ERR_NOTFOUND;
+	if (read->kind == READ_PROOF)
+		return read_proof(log, read, ret);
 	if (read->first >= read->target || read->target > log->size)
 		return ERR_INVALID;
 	if (count_max > read->target - read->first)
@@ -275,6 +318,8 @@ enum err disk_read(struct disk *disk, const struct store_read *read, struct stor
 void disk_copy(const struct disk *disk, struct disk *ret)
 {
 	*ret = (struct disk){.commits = disk->commits};
+	for (size_t i = 0; i < disk->evidence_count; i++)
+		add_evidence(ret, &disk->evidence[i].id, buf_bytes(&disk->evidence[i].message));
 	for (size_t i = 0; i < disk->log_count; i++) {
 		const struct disk_log *from = disk->logs[i];
 		struct disk_log *to = disk_make(ret, &from->origin);
@@ -282,6 +327,7 @@ void disk_copy(const struct disk *disk, struct disk *ret)
 		for (size_t k = 0; k < from->size; k++)
 			add_entry(to, from->block[k], from->offset[k]);
 		buf_put(&to->checkpoint, buf_bytes(&from->checkpoint));
+		buf_put(&to->pin, buf_bytes(&from->pin));
 		for (size_t k = 0; k < from->cosigned_count; k++) {
 			struct store_cosignature *c =
 				cosignature_place(to, from->cosigned[k].cosigner);
@@ -300,6 +346,7 @@ static void log_release(struct disk_log *log)
 	mem_free(log->offset);
 	mem_free(log->leaf);
 	buf_release(&log->checkpoint);
+	buf_release(&log->pin);
 	for (size_t i = 0; i < log->cosigned_count; i++)
 		buf_release(&log->cosigned[i].line);
 	mem_free(log->cosigned);
@@ -311,5 +358,8 @@ void disk_release(struct disk *disk)
 	disk_lose(disk, 0, NULL);
 	for (size_t i = 0; i < disk->log_count; i++)
 		log_release(disk->logs[i]);
+	for (size_t i = 0; i < disk->evidence_count; i++)
+		buf_release(&disk->evidence[i].message);
+	mem_free(disk->evidence);
 	*disk = (struct disk){0};
 }

@@ -17,12 +17,18 @@ struct disk_log {
 	struct entries **block; /* for each index, the block it came in */
 	size_t *offset;         /* .. and its place there */
 	struct hash *leaf;
-	struct buf checkpoint;
+	struct buf checkpoint, pin;
 	struct store_cosignature *cosigned; /* in the order of names */
 	size_t cosigned_count;
 };
+struct disk_evidence {
+	struct hash id;
+	struct buf message;
+};
 /* Zeroed is empty. */
 struct disk {
+	struct disk_evidence *evidence;
+	size_t evidence_count;
 	struct disk_log *logs[DISK_LOGS_MAX];
 	size_t log_count;
 	uint64_t commits;                       /* that changed something */

@@ -151,6 +151,10 @@ void node_step(struct world *world, struct node *node, struct event *event)
 
 static void load_disk(struct world *world, struct node *node)
 {
+	for (size_t i = 0; i < node->disk.evidence_count; i++)
+		node_step(world, node,
+			&(struct event){.type = EVENT_EVIDENCE_LOADED,
+				.entry = buf_bytes(&node->disk.evidence[i].message)});
 	for (size_t i = 0; i < node->disk.log_count; i++) {
 		struct log_head head;
 

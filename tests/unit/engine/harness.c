@@ -319,6 +319,10 @@ static void tape_effect(struct buf *tape, const struct effect *e)
 		buf_put(tape, buf_bytes(&e->write->checkpoint));
 		buf_put(tape, buf_bytes(&e->write->cosignature));
 	}
+	if (e->write != NULL) {
+		buf_put(tape, buf_bytes(&e->write->pin));
+		buf_put(tape, buf_bytes(&e->write->evidence));
+	}
 	if (e->type == EFFECT_READ)
 		buf_printf(tape, "read %llu %llu %llu", (unsigned long long)e->read.first,
 			(unsigned long long)e->read.target, (unsigned long long)e->read.ticket);
@@ -697,7 +701,14 @@ void rig_read(struct rig *rig, const struct chain *chain, size_t count_max)
 		event.error = ERR_IO;
 	} else {
 		assert_string_equal(read.origin.text, chain->origin.text);
-		assert_true(read.first < read.target && read.target <= chain->count);
+		assert_true(read.target <= chain->count);
+	}
+	if (chain != NULL && read.kind == READ_PROOF) {
+		assert_true(read.first >= 1 && read.first <= read.target);
+		chain_root(chain, read.first, &event.batch.root);
+		chain_proof(chain, read.first, read.target, &event.batch.proof);
+	} else if (chain != NULL) {
+		assert_true(read.first < read.target);
 		count = read.target - read.first;
 		count = count < count_max ? count : count_max;
 		event.batch.entries = chain_entries(chain, read.first, count);

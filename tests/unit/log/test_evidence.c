@@ -432,7 +432,7 @@ static void test_caps(void **state)
 	note_of(w, 1, 7, w->log, &b);
 	parts.a = buf_bytes(&a);
 	parts.b = buf_bytes(&b);
-	parts.opened = bytes_make(big, LIMIT_ENTRY_SIZE);
+	parts.opened = bytes_make(big, LIMIT_LOG_OPENED);
 	assert_int_equal(evidence_make(&parts, &w->key, &out, NULL), OK);
 	buf_clear(&out);
 	parts.opened.size++;
