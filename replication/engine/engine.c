@@ -298,6 +298,13 @@ void engine_cosigned_at(
 	snprintf(ret->node, sizeof(ret->node), "%s", c->node);
 }
 
+/* More of it is shown than is held, and could be had. */
+static bool is_missing(const struct elog *log, const struct peer_log *pl)
+{
+	return pl->have_size > log->checkpoint.size && !log->frozen &&
+	       (log->cut == CUT_NONE || cut_wants(log));
+}
+
 bool engine_caught_up(const struct engine *engine, uint64_t connected_ms)
 {
 	bool somebody = false;
@@ -307,8 +314,7 @@ bool engine_caught_up(const struct engine *engine, uint64_t connected_ms)
 			continue;
 		somebody |= engine->now_ms - s->since_ms >= connected_ms;
 		for (size_t i = 0; i < s->log_count; i++)
-			if (s->logs[i].have_size > engine->logs[i]->checkpoint.size &&
-				(engine->logs[i]->cut == CUT_NONE || cut_wants(engine->logs[i])))
+			if (is_missing(engine->logs[i], &s->logs[i]))
 				return false;
 	}
 	return somebody;

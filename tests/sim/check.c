@@ -120,6 +120,8 @@ void check_heard(
 		if (message->body_case == SAUTI__FRAME__BODY_HAVE && world->forks &&
 			!links_closed(world, session))
 			fork_heard(world, node, message->have);
+		if (message->body_case == SAUTI__FRAME__BODY_HAVE)
+			streams_have_heard(world, session, message->have);
 		else if (message->body_case == SAUTI__FRAME__BODY_FETCH)
 			streams_fetch_heard(world, session, message->fetch);
 		else if (message->body_case == SAUTI__FRAME__BODY_HELD)
@@ -206,10 +208,38 @@ static void check_write(struct world *world, struct node *node, const struct sto
 	}
 }
 
-void check_effect(struct world *world, struct node *node, const struct effect *effect)
+/* What is durable here, and never less than before. */
+static void cosigns(struct world *world, struct node *node, struct bytes text)
 {
 	struct checkpoint checkpoint;
+	struct truth *truth;
+	uint64_t *most, shown;
 
+	if (checkpoint_parse(text, &checkpoint, NULL) != OK) {
+		world_fail(world, "%s cosigns what is no checkpoint", node->name);
+		return;
+	}
+	durable_here(world, node, &checkpoint, "cosigns");
+	truth = truth_of(world, checkpoint.origin.text);
+	shown = links_shown(world, node, truth->number);
+	most = &truth->cosigned[node->number];
+	if (node->guard.paused && world->hostile == NULL && world->counts.corrupted == 0 &&
+		(shown == 0 || shown > checkpoint.size))
+		world_fail(world,
+			"%s lacks what it had, and cosigns size %llu of %s, of which %llu are "
+			"shown",
+			node->name, (unsigned long long)checkpoint.size, checkpoint.origin.text,
+			(unsigned long long)shown);
+	else if (checkpoint.size < *most)
+		world_fail(world, "%s cosigns size %llu of %s, and cosigned %llu before",
+			node->name, (unsigned long long)checkpoint.size, checkpoint.origin.text,
+			(unsigned long long)*most);
+	else
+		*most = checkpoint.size;
+}
+
+void check_effect(struct world *world, struct node *node, const struct effect *effect)
+{
 	switch (effect->type) {
 	case EFFECT_SEND:
 		check_frame(world, node, effect->session, &effect->frame);
@@ -218,10 +248,7 @@ void check_effect(struct world *world, struct node *node, const struct effect *e
 		check_write(world, node, effect->write);
 		break;
 	case EFFECT_COSIGN:
-		if (checkpoint_parse(buf_bytes(&effect->body), &checkpoint, NULL) != OK)
-			world_fail(world, "%s cosigns what is no checkpoint", node->name);
-		else
-			durable_here(world, node, &checkpoint, "cosigns");
+		cosigns(world, node, buf_bytes(&effect->body));
 		break;
 	case EFFECT_CLOSE:
 		links_closing(world, effect->session,
@@ -380,6 +407,8 @@ void check_restarted(struct world *world, struct node *node)
 
 void check_restored(struct world *world, struct node *node)
 {
+	for (size_t i = 0; i < world->check->truths.count; i++)
+		world->check->truths.list[i]->cosigned[node->number] = 0;
 	for (size_t i = 0; i < world->check->asked_count; i++) {
 		struct asked *asked = &world->check->asked[i];
 		const struct disk_log *log = disk_find(&node->disk, &asked->origin);

@@ -20,13 +20,16 @@
  *                 from one node at a time
  *   streams       a batch continues its stream, is provable against its target, which changes only
  *                 once it is reached, and is within the window
- *   cosigned      a cosignature that is stored is its mirror's, over the author's root
+ *   cosigned      a cosignature that is stored is its mirror's, over the author's root; a mirror
+ *                 never cosigns less of a log than it did before; one whose store lacks what it had
+ *                 cosigns what somebody connected shows, and nobody shows more of
  *   no false      an honest node is never accused by another, raises no alarm, and is not given up
  *   accusation    as a silent provider while its connection carries what it says
  *   evidence      that verifies is never about an author with one history; in the end whoever is
  *                 reached from a node that has it has it, on its disk
  *   one session   of two connections of a pair, one stays
- *   bounded       what waits for one connection or one disk has a cap; nobody spins
+ *   bounded       what waits for one connection or one disk has a cap; nobody spins; whoever is
+ *                 not there is dialled less and less often
  *   converged     once faults stop, every node holds all of every log, every author has every other
  *                 node's cosignature of its newest checkpoint, on its disk too, and no pair has
  *                 two connections
@@ -63,6 +66,7 @@ void check_returned(struct world *world, struct node *node);
 
 /* streams.c: what one end hears, and what it says. */
 void streams_fetch_heard(struct world *world, struct session_id session, const Sauti__Fetch *fetch);
+void streams_have_heard(struct world *world, struct session_id session, const Sauti__Have *have);
 void streams_held_heard(struct world *world, struct session_id session, const Sauti__Held *held);
 void streams_batch_sent(struct world *world, const struct node *node, struct session_id session,
 	const Sauti__Batch *batch);

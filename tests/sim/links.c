@@ -126,6 +126,21 @@ void links_closing(struct world *world, struct session_id session, bool duplicat
 			link->end[side].node->name, link->end[1 - side].node->name);
 }
 
+uint64_t links_shown(const struct world *world, const struct node *node, size_t log)
+{
+	uint64_t most = 0;
+
+	for (const struct link *l = world->links; l != NULL; l = l->next)
+		for (size_t side = 0; side < 2; side++) {
+			const struct link_end *end = &l->end[side];
+
+			if (end->node == node && link_end_up(end) && !end->closed &&
+				log < end->stream_count && end->streams[log].shown > most)
+				most = end->streams[log].shown;
+		}
+	return most;
+}
+
 bool links_closed(struct world *world, struct session_id session)
 {
 	size_t side;
@@ -248,11 +263,30 @@ void link_deliver(struct world *world, const struct item *item)
 
 /* ---- beginning and end ---- */
 
+/* Whoever is not there is dialled less and less often. */
+static void backs_off(struct world *world, struct node *node, const struct node *peer)
+{
+	struct dials *dials = &node->dials[peer->place];
+	uint64_t least = engine_timing_default.dial_min;
+
+	for (unsigned i = 1; i < dials->failures && least < world->shape.dial_max_ms; i++)
+		least *= 2;
+	if (least > world->shape.dial_max_ms)
+		least = world->shape.dial_max_ms;
+	if (dials->failures > 0 && world->now_ms - dials->last_ms < least / 2)
+		world_fail(world, "%s dials %s again after %llu ms, %u times in vain before",
+			node->name, peer->name,
+			(unsigned long long)(world->now_ms - dials->last_ms), dials->failures);
+	dials->last_ms = world->now_ms;
+	dials->failures++;
+}
+
 void links_dial(struct world *world, struct node *node, const struct effect *effect)
 {
 	struct item *item = queue_plan(world, 5 + world_random(world, 1500), ITEM_DIALLED, node);
 
 	item->peer = node_at(world, node, effect->peer);
+	backs_off(world, node, item->peer);
 }
 
 static bool lists(const struct node *node, const struct node *other)
@@ -285,6 +319,8 @@ static struct link *link_make(struct world *world, struct node *node, struct nod
 			.life = n->life};
 	}
 	world->link_table[world->link_count++] = link;
+	node->dials[peer->place].failures = 0;
+	peer->dials[node->place].failures = 0;
 	link->next = world->links;
 	world->links = link;
 	return link;

@@ -12,6 +12,7 @@
 struct stream {
 	bool asked; /* this end asked for the log, and did not end that */
 	uint32_t asked_number;
+	uint64_t shown; /* how much of the log the other end has shown */
 	/* Serving the other end: */
 	bool serving;
 	uint32_t number, window;
@@ -69,6 +70,8 @@ void links_crashed(struct world *world, const struct node *node);
 struct stream *links_stream(struct world *world, struct session_id session, size_t log);
 bool links_asked_elsewhere(
 	struct world *world, const struct node *node, struct session_id session, size_t log);
+/* The most that anybody connected has shown this node of a log. */
+uint64_t links_shown(const struct world *world, const struct node *node, size_t log);
 bool links_closed(struct world *world, struct session_id session);
 unsigned links_between(const struct world *world, const struct node *a, const struct node *b);
 bool links_carry(const struct world *world, const struct node *a, const char *peer);

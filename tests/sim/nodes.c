@@ -231,6 +231,7 @@ void node_boot(struct world *world, struct node *node)
 	node->life++;
 	node->tick_at = UINT64_MAX;
 	node->disk.broken = false;
+	memset(node->dials, 0, sizeof(node->dials));
 	guard_start(world, node, &opts);
 	enum err err = engine_new(&opts, &node->engine);
 
@@ -412,26 +413,33 @@ void node_image(struct node *node)
 	node->imaged = true;
 }
 
-/* Somebody keeps every entry that this node ever made durable. */
-static bool all_is_elsewhere(
-	struct world *world, const struct node *node, const struct origin *origin)
+/* Somebody else keeps all that this node has of a log. */
+static bool is_elsewhere(struct world *world, const struct node *node, const struct disk_log *own)
 {
-	const struct disk_log *own = disk_find((struct disk *)&node->disk, origin);
-
-	for (size_t i = 0; own != NULL && i < world->node_count; i++) {
+	for (size_t i = 0; i < world->node_count; i++) {
 		struct node *other = &world->nodes[i];
-		const struct disk_log *log = other == node ? NULL : disk_find(&other->disk, origin);
+		const struct disk_log *log =
+			other == node ? NULL : disk_find(&other->disk, &own->origin);
 
-		if (log != NULL && log->size >= own->size && other != world->hostile)
+		/* Who joins late with a record that headquarters lost is let in by nobody. */
+		if (log != NULL && log->size >= own->size && other != world->hostile &&
+			!(world->shape.late && i + 1 == world->shape.nodes))
 			return true;
 	}
-	return own == NULL;
+	return false;
+}
+
+static bool all_is_elsewhere(struct world *world, const struct node *node)
+{
+	for (size_t i = 0; i < node->disk.log_count; i++)
+		if (!is_elsewhere(world, node, node->disk.logs[i]))
+			return false;
+	return true;
 }
 
 bool node_restore(struct world *world, struct node *node)
 {
-	if (!node->imaged || !all_is_elsewhere(world, node, &node->keys.origin) ||
-		(node->number == 0 && !all_is_elsewhere(world, node, &world->directory)))
+	if (!node->imaged || node->engine != NULL || !all_is_elsewhere(world, node))
 		return false;
 	disk_release(&node->disk);
 	node->disk = node->image;

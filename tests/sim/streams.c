@@ -116,6 +116,22 @@ void streams_batch_sent(struct world *world, const struct node *node, struct ses
 	stream->ends[stream->sent++] = stream->next;
 }
 
+void streams_have_heard(struct world *world, struct session_id session, const Sauti__Have *have)
+{
+	for (size_t i = 0; i < have->n_logs; i++) {
+		const struct truth *truth = truth_find(world, have->logs[i]->origin);
+		struct stream *stream =
+			truth == NULL ? NULL : links_stream(world, session, truth->number);
+		struct checkpoint shown;
+
+		if (stream != NULL &&
+			checkpoint_peek(codec_bytes(have->logs[i]->checkpoint), &shown, NULL) ==
+				OK &&
+			shown.size > stream->shown)
+			stream->shown = shown.size;
+	}
+}
+
 /* ---- the asking end ---- */
 
 /* Nothing is fetched twice: what is durable here is not asked for again. */

@@ -26,7 +26,8 @@ struct truth {
 	const struct signer *key; /* borrowed */
 	size_t number;
 	bool forked;
-	size_t size; /* the author's durable size, at most */
+	size_t size;                  /* the author's durable size, at most */
+	uint64_t cosigned[NODES_MAX]; /* by each machine, the largest */
 	struct truth_at *at;
 	size_t capacity, prefixes;
 	struct compact compact; /* of the first prefixes - 1 leaves */

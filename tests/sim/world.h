@@ -68,6 +68,11 @@ struct node {
 	bool admitted;
 	uint64_t appends;               /* asked for so far */
 	uint64_t ticks, ticks_since_ms; /* since then */
+	/* Of those that it dials: when it last did, and how often in a row without a connection. */
+	struct dials {
+		uint64_t last_ms;
+		unsigned failures;
+	} dials[NODES_MAX];
 };
 
 struct world {

@@ -576,6 +576,33 @@ static void test_older_epoch_is_a_log_like_any_other(void **state)
 	chain_release(&next);
 }
 
+/* Of a log with two histories no more can be had: it does not keep a store behind for ever. */
+static void test_caught_up_but_for_a_fork(void **state)
+{
+	struct rig *rig = *state;
+	struct chain chain, other;
+	struct session_id s;
+
+	rig_chain(rig, CLEO, &chain, 6);
+	chain_init(&other, &rig->actor[CLEO].origin, rig->actor[CLEO].log);
+	chain_add_opened(&other, rig->actor[CLEO].node);
+	chain_add(&other, bytes_str("another"));
+	chain_add(&other, bytes_str("history"));
+	rig->opts.cosigning_paused = true;
+	rig_restart(rig);
+	rig_load_directory(rig);
+	rig_load(rig, &chain, 3, 3, ACTORS);
+	rig_start(rig);
+	s = rig_session(rig, CLEO);
+	rig_hear_have(rig, s, &chain, 6);
+	assert_false(engine_caught_up(rig->engine, 0));
+	rig_hear_have(rig, s, &other, 3);
+	assert_true(rig_noticed(rig, NOTICE_ALARM, "takes nothing new"));
+	assert_true(engine_caught_up(rig->engine, 0));
+	chain_release(&other);
+	chain_release(&chain);
+}
+
 /* A store that is behind in others' logs cosigns nothing until it is told that it is not. */
 static void test_cosigning_paused(void **state)
 {
@@ -971,6 +998,7 @@ int main(void)
 		TEST(test_own_checkpoint_beyond_what_is_held),
 		TEST(test_own_entries_fetched_back),
 		TEST(test_older_epoch_is_a_log_like_any_other),
+		TEST(test_caught_up_but_for_a_fork),
 		TEST(test_cosigning_paused),
 		TEST(test_cosigning_goes_on),
 		TEST(test_own_checkpoint_that_differs),
