@@ -87,7 +87,7 @@ static const struct scenario {
 	{"clocks", 250, clocks},
 	{"restored", 100, restored},
 	{"hostile", 150, hostile},
-	{"twins", 0, twins},
+	{"twins", 40, twins},
 	{"dark", 20, dark},
 	{"big", 10, big},
 };

@@ -204,11 +204,10 @@ static void begin(struct world *world, const struct world_opts *opts)
 	queue_plan(world, LOOK_MS, ITEM_LOOK, NULL);
 }
 
-/* Safety: as long again as there is work, and nothing is asked of the end but what must be true at
- * any time. */
+/* Safety: nothing is asked of the end but what must be true at any time. */
 static bool look_safety(struct world *world)
 {
-	return world->now_ms > 2 * world->shape.work_ms;
+	return world->now_ms > (world->shape.dark ? 1 : 2) * world->shape.work_ms;
 }
 
 static uint64_t frames_of_an_hour(const struct world *world)
