@@ -31,6 +31,9 @@
 #define LIMIT_SEND_QUEUE        (8 * 1024 * 1024) /* bytes queued to one peer: then it is closed */
 #define LIMIT_SEND_FRAMES       16384             /* .. and frames that wait for that */
 #define LIMIT_BYE_REASON        200
+#define LIMIT_HTTP_HEADER       (16 * 1024) /* of a proxy's answer */
+#define LIMIT_PROXY_CREDENTIALS 255
+#define LIMIT_SCHEDULE_RULES    16   /* hours with a rate of their own */
 #define LIMIT_APPEND_QUEUE      4096 /* appends waiting for a commit */
 #define LIMIT_EPOCHS_PER_NODE   64
 #define LIMIT_COSIGNATURES      128 /* mirrors and witnesses whose newest is kept, per log */

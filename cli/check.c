@@ -52,6 +52,15 @@ static enum err check_boot(struct check *check, struct errctx *ctx)
 	return OK;
 }
 
+static enum err check_proxy(const struct node_config *config, struct errctx *ctx)
+{
+	struct buf credentials;
+	enum err err = config_proxy_credentials(config, &credentials, ctx);
+
+	buf_wipe(&credentials);
+	return err;
+}
+
 static enum err check_keystore(struct check *check, struct errctx *ctx)
 {
 	struct buf file;
@@ -158,6 +167,7 @@ static enum err check_config(
 	buf_init(&check.node_der, LIMIT_CERTIFICATE_SIZE);
 	buf_init(&check.root_der, LIMIT_CERTIFICATE_SIZE);
 	TRY(config_paths(config, &check.paths, ctx));
+	TRY(check_proxy(config, ctx));
 	node = files_exist(check.paths.boot) || files_exist(check.paths.genesis);
 	if (node)
 		TRY(check_files(&check, ctx));

@@ -37,7 +37,10 @@ struct joining {
 	struct node_keys keys;
 	uint64_t made_at;                  /* of the first try */
 	const char *listen, *peer_address; /* as given; may be NULL */
-	char address[LIMIT_ADDRESS + 1];   /* that answered */
+	const char *proxy;                 /* "": none */
+	const char *credentials_file;      /* for it; may be NULL */
+	struct buf credentials;
+	char address[LIMIT_ADDRESS + 1]; /* that answered */
 	struct wire wire;
 	struct genesis welcome, directory; /* before and after our admission */
 };
@@ -48,6 +51,7 @@ static void joining_release(struct joining *joining)
 	secret_release(&joining->passphrase);
 	boot_keys_release(&joining->boot);
 	node_keys_release(&joining->keys);
+	buf_wipe(&joining->credentials);
 	wire_close(&joining->wire);
 	genesis_release(&joining->welcome);
 	genesis_release(&joining->directory);
@@ -243,6 +247,15 @@ static enum err prepare_keys(
 
 /* ---- steps 2 and 3: headquarters and its directory ---- */
 
+static enum err open_wire(struct joining *joining, struct errctx *ctx)
+{
+	struct wire_target target = {.address = joining->address,
+		.proxy = joining->proxy,
+		.credentials = buf_bytes(&joining->credentials)};
+
+	return wire_open(&joining->wire, &target, TLS_ALPN_JOIN, ctx);
+}
+
 static enum err dial(struct cli *cli, struct joining *joining, struct errctx *ctx)
 {
 	enum { ADDRESSES = sizeof(joining->token.addresses) / sizeof(joining->token.addresses[0]) };
@@ -250,7 +263,7 @@ static enum err dial(struct cli *cli, struct joining *joining, struct errctx *ct
 
 	if (joining->peer_address != NULL) {
 		strcpy(joining->address, joining->peer_address);
-		return wire_open(&joining->wire, joining->address, TLS_ALPN_JOIN, ctx);
+		return open_wire(joining, ctx);
 	}
 	err_set(ctx, err, "the token names no address of headquarters: use --peer-address");
 	for (size_t i = 0; i < ADDRESSES && joining->token.addresses[i][0] != '\0'; i++) {
@@ -259,7 +272,7 @@ static enum err dial(struct cli *cli, struct joining *joining, struct errctx *ct
 			wire_close(&joining->wire);
 		}
 		strcpy(joining->address, joining->token.addresses[i]);
-		err = wire_open(&joining->wire, joining->address, TLS_ALPN_JOIN, ctx);
+		err = open_wire(joining, ctx);
 		if (err == OK)
 			return OK;
 	}
@@ -363,6 +376,9 @@ static enum err write_node(struct joining *joining,
 	strcpy(config.network, joining->token.network);
 	if (joining->listen != NULL)
 		strcpy(config.listen, strcmp(joining->listen, "none") == 0 ? "" : joining->listen);
+	strcpy(config.proxy, joining->proxy);
+	if (joining->credentials_file != NULL)
+		strcpy(config.proxy_credentials, joining->credentials_file);
 	err = OK;
 	for (size_t i = 0; err == OK; i++) {
 		const struct member *member = directory_at(joining->directory.directory, i);
@@ -421,6 +437,29 @@ static enum err receive_reply(struct joining *joining, struct errctx *ctx)
 
 /* ---- the command ---- */
 
+static enum err check_proxy(
+	struct cli *cli, const struct cli_args *args, struct joining *joining, struct errctx *ctx)
+{
+	const char *proxy = args_option(args, "proxy");
+	const char *file = args_option(args, "proxy-credentials");
+	struct node_config config;
+	struct net_address address;
+	struct errctx why = {""};
+
+	joining->proxy = proxy == NULL ? "" : proxy;
+	joining->credentials_file = file;
+	if (proxy != NULL && config_address(proxy, false, &address, &why) != OK)
+		return cli_usage(cli, ctx, "--proxy '%.80s': %s", proxy, why.text);
+	if (file == NULL)
+		return OK;
+	if (proxy == NULL || file[0] != '/' || strlen(file) >= sizeof(config.proxy_credentials))
+		return cli_usage(cli, ctx,
+			"--proxy-credentials goes with --proxy, and wants an absolute path");
+	TRY(config_init(&config, file, ctx));
+	strcpy(config.proxy_credentials, file);
+	return config_proxy_credentials(&config, &joining->credentials, ctx);
+}
+
 static enum err check_arguments(
 	struct cli *cli, const struct cli_args *args, struct joining *joining, struct errctx *ctx)
 {
@@ -439,6 +478,7 @@ static enum err check_arguments(
 		config_address(joining->peer_address, false, &address, &why) != OK)
 		return cli_usage(
 			cli, ctx, "--peer-address '%.80s': %s", joining->peer_address, why.text);
+	TRY(check_proxy(cli, args, joining, ctx));
 	TRY(read_token(args_at(args, 0), &joining->token, ctx));
 	if (country != NULL && strcmp(country, joining->token.country) != 0)
 		return err_set(ctx, ERR_INVALID, "the token is for country '%s', not '%.8s'",
@@ -485,6 +525,8 @@ static const struct cli_option options[] = {
 	{"listen", "ADDRESS", "where it listens, or none (default: " CONFIG_LISTEN_DEFAULT ")",
 		false},
 	{"peer-address", "ADDRESS", "dial headquarters there, not where the token says", false},
+	{"proxy", "ADDRESS", "dial through the HTTP proxy there, now and later", false},
+	{"proxy-credentials", "FILE", "with USER:PASSWORD for it, readable by you alone", false},
 	{"country", "CODE", "refuse a token for another country", false},
 	PASSPHRASE_OPTION,
 	{0},

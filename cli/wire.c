@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/proxy.h"
+
 enum { WIRE_BYTES_MAX = LIMIT_FRAME_SIZE + 64 * 1024 };
 
 static int64_t now_ms(void)
@@ -87,16 +89,10 @@ static enum err connect_tcp(
 	return OK;
 }
 
-/* Everything that TLS wants to say. */
-static enum err flush(struct wire *wire, struct errctx *ctx)
+static enum err send_all(struct wire *wire, struct bytes rest, struct errctx *ctx)
 {
-	struct buf out;
-	struct bytes rest;
-	enum err err;
+	enum err err = OK;
 
-	buf_init(&out, WIRE_BYTES_MAX);
-	err = tls_pull(wire->tls, &out);
-	rest = buf_bytes(&out);
 	while (err == OK && rest.size > 0) {
 		ssize_t n = send(wire->fd, rest.data, rest.size, MSG_NOSIGNAL);
 
@@ -107,6 +103,19 @@ static enum err flush(struct wire *wire, struct errctx *ctx)
 		else if (errno != EINTR)
 			err = err_set(ctx, ERR_CLOSED, "%s: %s", wire->address, strerror(errno));
 	}
+	return err;
+}
+
+/* Everything that TLS wants to say. */
+static enum err flush(struct wire *wire, struct errctx *ctx)
+{
+	struct buf out;
+	enum err err;
+
+	buf_init(&out, WIRE_BYTES_MAX);
+	err = tls_pull(wire->tls, &out);
+	if (err == OK)
+		err = send_all(wire, buf_bytes(&out), ctx);
 	buf_release(&out);
 	return err;
 }
@@ -158,19 +167,65 @@ static enum err handshake(struct wire *wire, const char *alpn, struct errctx *ct
 	return err;
 }
 
-enum err wire_open(struct wire *wire, const char *address, const char *alpn, struct errctx *ctx)
+/* The proxy's answer is read byte by byte: what follows it is TLS's, once TLS has begun. */
+static enum err tunnel(struct wire *wire, const struct wire_target *target, struct errctx *ctx)
+{
+	struct buf text;
+	enum err err;
+	size_t used;
+
+	buf_init(&text, LIMIT_HTTP_HEADER + 1);
+	proxy_request(&text, target->address, target->credentials);
+	err = text.err == OK ? send_all(wire, buf_bytes(&text), ctx) : text.err;
+	buf_wipe(&text);
+	while (err == OK) {
+		uint8_t byte;
+		ssize_t n;
+
+		err = wait_for(wire, POLLIN, ctx);
+		if (err != OK)
+			break;
+		n = recv(wire->fd, &byte, 1, 0);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
+			continue;
+		if (n <= 0) {
+			err = err_set(ctx, ERR_CLOSED, "the proxy at %s closed the connection",
+				target->proxy);
+			break;
+		}
+		buf_put(&text, bytes_make(&byte, 1));
+		err = proxy_response(buf_bytes(&text), &used, ctx);
+		if (err == OK)
+			break;
+		if (err == ERR_AGAIN)
+			err = OK;
+	}
+	buf_wipe(&text);
+	return err;
+}
+
+enum err wire_open(
+	struct wire *wire, const struct wire_target *target, const char *alpn, struct errctx *ctx)
 {
 	struct net_address parsed;
+	bool proxied = target->proxy[0] != '\0';
 	enum err err;
 
-	*wire = (struct wire){.fd = -1, .address = address};
+	*wire = (struct wire){.fd = -1, .address = target->address};
 	frame_reader_init(&wire->reader, LIMIT_FRAME_SIZE);
 	buf_init(&wire->plain, WIRE_BYTES_MAX);
-	err = config_address(address, false, &parsed, ctx);
+	err = config_address(target->address, false, &parsed, ctx);
 	if (err != OK)
-		return err_wrap(ctx, err, "'%.80s'", address);
+		return err_wrap(ctx, err, "'%.80s'", target->address);
+	if (proxied)
+		TRY(config_address(target->proxy, false, &parsed, ctx));
 	set_deadline(wire, WIRE_CONNECT_S);
-	TRY(connect_tcp(wire, &parsed, ctx));
+	err = connect_tcp(wire, &parsed, ctx);
+	if (err == OK && proxied)
+		err = tunnel(wire, target, ctx);
+	if (err != OK && proxied)
+		return err_wrap(ctx, ERR_UNREACHABLE, "through the proxy %s", target->proxy);
+	TRY(err);
 	err = handshake(wire, alpn, ctx);
 	if (err == ERR_TIMEOUT || err == ERR_CLOSED)
 		return err_wrap(ctx, ERR_UNREACHABLE, "the handshake failed");

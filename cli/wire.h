@@ -9,7 +9,7 @@
 #include "node/config.h"
 #include "proto/frame.h"
 
-enum { WIRE_CONNECT_S = 10, WIRE_ANSWER_S = 60 };
+enum { WIRE_CONNECT_S = 60, WIRE_ANSWER_S = 60 };
 
 struct wire {
 	int fd;
@@ -20,10 +20,15 @@ struct wire {
 	const char *address; /* borrowed, for messages */
 };
 
-/* Connects and handshakes. ERR_UNREACHABLE: nobody there, or not in time. ERR_UNTRUSTED: TLS
- * refused, such as when it speaks no such protocol. */
-enum err wire_open(
-	struct wire *wire, const char *address, const char *alpn, struct errctx *ctx) MUST_USE;
+struct wire_target {
+	const char *address;      /* numeric; borrowed until wire_close */
+	const char *proxy;        /* an HTTP proxy that is asked for a tunnel there; "": none */
+	struct bytes credentials; /* for it, USER:PASSWORD; empty: none */
+};
+/* Connects and handshakes. ERR_UNREACHABLE: nobody there, or not in time, or the proxy refuses.
+ * ERR_UNTRUSTED: TLS refused, such as when it speaks no such protocol. */
+enum err wire_open(struct wire *wire, const struct wire_target *target, const char *alpn,
+	struct errctx *ctx) MUST_USE;
 void wire_close(struct wire *wire); /* also when open failed; zeroed ones are fine */
 
 /* One message, a view valid until the next call. ERR_CLOSED, ERR_TIMEOUT, ERR_LIMIT.. */

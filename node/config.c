@@ -6,7 +6,9 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "node/bandwidth.h"
 #include "node/ini.h"
+#include "node/proxy.h"
 #include "replication/engine/engine.h"
 
 #define ALPN_DEFAULT "sauti/1"
@@ -123,6 +125,59 @@ static enum err set_dial(
 	return OK;
 }
 
+/* "none" stays: a peer that is dialled without the node's proxy. */
+static enum err set_peer_proxy(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	struct net_address address;
+
+	if (strcmp(value, "none") != 0)
+		TRY(config_address(value, false, &address, ctx));
+	strcpy(field(object, key), value);
+	return OK;
+}
+
+static enum err set_congestion(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	bool system = strcmp(value, "system") == 0;
+
+	if (!system && strcmp(value, "bbr") != 0)
+		return err_set(ctx, ERR_INVALID, "found \"%.40s\"; allowed: bbr, system", value);
+	*(bool *)field(object, key) = system;
+	return OK;
+}
+
+static enum err set_rate(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	return bandwidth_rate(value, field(object, key), ctx);
+}
+
+static enum err set_schedule(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	return bandwidth_schedule(value, field(object, key), ctx);
+}
+
+static enum err set_zone(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	return bandwidth_zone(value, field(object, key), ctx);
+}
+
+static enum err set_metered(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	bool yes = strcmp(value, "yes") == 0;
+	struct config_link *link = field(object, key);
+
+	if (!yes && strcmp(value, "no") != 0)
+		return err_set(ctx, ERR_INVALID, "found \"%.40s\"; allowed: yes, no", value);
+	link->metered = yes ? METERED_YES : METERED_NO;
+	return OK;
+}
+
 static enum err check_alpn(struct bytes name, struct errctx *ctx)
 {
 	if (name.size == 0 || name.size >= CONFIG_ALPN_SIZE)
@@ -234,6 +289,15 @@ static enum err open_peer(
 		key, set_duration, AT(timing.member), min, max                                     \
 	}
 
+/* Of a link, in each section that has one. */
+#define LINK(type)                                                                                 \
+	{"up", set_rate, offsetof(type, link.up), 0, 0},                                           \
+		{"down", set_rate, offsetof(type, link.down), 0, 0},                               \
+		{"schedule", set_schedule, offsetof(type, link.hours), 0, 0},                      \
+	{                                                                                          \
+		"metered", set_metered, offsetof(type, link), 0, 0                                 \
+	}
+
 static const struct ini_key node_keys_table[] = {
 	{"name", set_node_name, AT(name), 0, 0},
 	{"network", set_network, AT(network), 0, 0},
@@ -252,6 +316,17 @@ static const struct ini_key store_keys[] = {
 };
 static const struct ini_key peer_keys[] = {
 	{"address", set_dial, offsetof(struct config_peer, address), 0, 0},
+	{"proxy", set_peer_proxy, offsetof(struct config_peer, proxy), 0, 0},
+	LINK(struct config_peer),
+};
+static const struct ini_key network_keys[] = {
+	{"proxy", set_dial, AT(proxy), 0, 0},
+	{"proxy_credentials", set_path, AT(proxy_credentials), 0, 0},
+	{"congestion", set_congestion, AT(congestion_system), 0, 0},
+};
+static const struct ini_key bandwidth_keys[] = {
+	LINK(struct node_config),
+	{"timezone", set_zone, AT(zone_min), 0, 0},
 };
 static const struct ini_key replication_keys[] = {
 	DURATION("dial_retry_min", dial_min, 10, 300000),
@@ -262,6 +337,8 @@ static const struct ini_key replication_keys[] = {
 	DURATION("hello_timeout", hello_timeout, 100, 600000),
 	DURATION("idle_ping", idle_ping, 100, 3600000),
 	DURATION("idle_close", idle_close, 200, 3600000),
+	DURATION("metered_ping", metered_ping, 100, 3600000),
+	DURATION("metered_close", metered_close, 200, 3600000),
 };
 
 #define KEYS(table) table, sizeof(table) / sizeof(table[0])
@@ -271,6 +348,8 @@ static const struct ini_section sections[] = {
 	{"control", NULL, NULL, KEYS(control_keys)},
 	{"seal", NULL, NULL, KEYS(seal_keys)},
 	{"store", NULL, NULL, KEYS(store_keys)},
+	{"network", NULL, NULL, KEYS(network_keys)},
+	{"bandwidth", NULL, NULL, KEYS(bandwidth_keys)},
 	{"peer", "NAME", open_peer, KEYS(peer_keys)},
 	{"replication", NULL, NULL, KEYS(replication_keys)},
 };
@@ -364,6 +443,9 @@ static enum err check_whole(const struct node_config *config, struct errctx *ctx
 			"[control] socket to a shorter one",
 			config->file, sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
 			config->socket);
+	if (config->proxy_credentials[0] != '\0' && config->proxy[0] == '\0')
+		return err_set(ctx, ERR_INVALID, "%s: [network] proxy_credentials without a proxy",
+			config->file);
 	if (given(t->dial_min, d->dial_min) > given(t->dial_max, d->dial_max))
 		return err_set(ctx, ERR_INVALID,
 			"%s: [replication] dial_retry_min is larger than dial_retry_max",
@@ -373,6 +455,12 @@ static enum err check_whole(const struct node_config *config, struct errctx *ctx
 			"%s: [replication] idle_close is not larger than idle_ping (%u and %u ms)",
 			config->file, given(t->idle_close, d->idle_close),
 			given(t->idle_ping, d->idle_ping));
+	if (given(t->metered_ping, d->metered_ping) >= given(t->metered_close, d->metered_close))
+		return err_set(ctx, ERR_INVALID,
+			"%s: [replication] metered_close is not larger than metered_ping (%u and "
+			"%u ms)",
+			config->file, given(t->metered_close, d->metered_close),
+			given(t->metered_ping, d->metered_ping));
 	return OK;
 }
 
@@ -419,6 +507,8 @@ static enum err resolve_paths(struct node_config *config, struct errctx *ctx)
 	else
 		TRY(files_join(parent, config->guard, config->guard, ctx));
 	TRY(check_guard(config, ctx));
+	if (config->proxy_credentials[0] != '\0')
+		TRY(files_join(parent, config->proxy_credentials, config->proxy_credentials, ctx));
 	if (config->socket[0] == '\0')
 		strcpy(config->socket, "run/control.sock");
 	return files_join(config->directory, config->socket, config->socket, ctx);
@@ -518,6 +608,54 @@ static void write_paths(const struct node_config *config, struct buf *out)
 	buf_printf(out, "\n[control]\nsocket = %s\n", config->socket);
 }
 
+static void write_link(const struct config_link *link, struct buf *out)
+{
+	if (link->up != 0) {
+		buf_put_str(out, "up = ");
+		bandwidth_write_rate(out, link->up);
+		buf_put_str(out, "\n");
+	}
+	if (link->down != 0) {
+		buf_put_str(out, "down = ");
+		bandwidth_write_rate(out, link->down);
+		buf_put_str(out, "\n");
+	}
+	if (link->hours.count != 0) {
+		buf_put_str(out, "schedule = ");
+		bandwidth_write_schedule(out, &link->hours);
+		buf_put_str(out, "\n");
+	}
+	if (link->metered != METERED_UNSAID)
+		buf_printf(out, "metered = %s\n", link->metered == METERED_YES ? "yes" : "no");
+}
+
+static bool link_said(const struct config_link *link)
+{
+	return link->up != 0 || link->down != 0 || link->hours.count != 0 ||
+	       link->metered != METERED_UNSAID;
+}
+
+static void write_network(const struct node_config *config, struct buf *out)
+{
+	if (config->proxy[0] != '\0' || config->congestion_system)
+		buf_put_str(out, "\n[network]\n");
+	if (config->proxy[0] != '\0')
+		buf_printf(out, "proxy = %s\n", config->proxy);
+	if (config->proxy_credentials[0] != '\0')
+		buf_printf(out, "proxy_credentials = %s\n", config->proxy_credentials);
+	if (config->congestion_system)
+		buf_put_str(out, "congestion = system\n");
+	if (!link_said(&config->link) && config->zone_min == 0)
+		return;
+	buf_put_str(out, "\n[bandwidth]\n");
+	write_link(&config->link, out);
+	if (config->zone_min == 0)
+		return;
+	buf_put_str(out, "timezone = ");
+	bandwidth_write_zone(out, config->zone_min);
+	buf_put_str(out, "\n");
+}
+
 void config_write(const struct node_config *config, struct buf *out)
 {
 	buf_put_str(out, "# Sauti: the configuration of this node, see sauti.conf(5).\n"
@@ -539,10 +677,14 @@ void config_write(const struct node_config *config, struct buf *out)
 	if (!config->compression)
 		buf_put_str(out, "\n[seal]\ncompression = off\n");
 	write_store(config, out);
+	write_network(config, out);
 	for (size_t i = 0; i < config->peer_count; i++) {
 		buf_printf(out, "\n[peer %s]\n", config->peers[i].name);
 		if (config->peers[i].address[0] != '\0')
 			buf_printf(out, "address = %s\n", config->peers[i].address);
+		if (config->peers[i].proxy[0] != '\0')
+			buf_printf(out, "proxy = %s\n", config->peers[i].proxy);
+		write_link(&config->peers[i].link, out);
 	}
 	write_timing(config, out);
 }
@@ -558,4 +700,60 @@ enum err config_paths(const struct node_config *config, struct node_paths *ret, 
 	strcpy(paths.guard, config->guard);
 	*ret = paths;
 	return OK;
+}
+
+bool config_peer_has_link(const struct config_peer *peer)
+{
+	return link_said(&peer->link);
+}
+
+static void link_add(struct rate_link *link, const struct config_link *said)
+{
+	link->up = said->up != 0 ? said->up : link->up;
+	link->down = said->down != 0 ? said->down : link->down;
+	if (said->hours.count != 0)
+		link->hours = said->hours;
+	if (said->metered != METERED_UNSAID)
+		link->metered = said->metered == METERED_YES;
+}
+
+void config_link(
+	const struct node_config *config, const struct config_peer *peer, struct rate_link *ret)
+{
+	*ret = RATE_LINK_ANY;
+	link_add(ret, &config->link);
+	if (peer != NULL)
+		link_add(ret, &peer->link);
+	ret->hours.zone_min = config->zone_min;
+}
+
+const char *config_proxy(const struct node_config *config, const struct config_peer *peer)
+{
+	if (peer == NULL || peer->proxy[0] == '\0')
+		return config->proxy;
+	return strcmp(peer->proxy, "none") == 0 ? "" : peer->proxy;
+}
+
+enum err config_proxy_credentials(
+	const struct node_config *config, struct buf *ret, struct errctx *ctx)
+{
+	struct buf file;
+	struct bytes found;
+	enum err err;
+
+	buf_init(ret, LIMIT_PROXY_CREDENTIALS + 1);
+	if (config->proxy_credentials[0] == '\0')
+		return OK;
+	buf_init(&file, LIMIT_PROXY_CREDENTIALS + 3);
+	err = files_read_private(
+		config->proxy_credentials, LIMIT_PROXY_CREDENTIALS + 2, &file, ctx);
+	if (err == OK) {
+		err = proxy_credentials(buf_bytes(&file), &found, ctx);
+		if (err == OK)
+			buf_put(ret, found);
+		else
+			err_wrap(ctx, err, "'%s'", config->proxy_credentials);
+	}
+	buf_wipe(&file);
+	return err == OK ? ret->err : err;
 }

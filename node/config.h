@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "node/files.h"
+#include "replication/engine/rate.h"
 
 #define CONFIG_LISTEN_DEFAULT "0.0.0.0:7483"
 enum { CONFIG_ALPN_SIZE = 64, CONFIG_ALPN_MAX = 8 };
@@ -25,15 +26,24 @@ struct net_address {
 enum err config_address(
 	const char *text, bool port_zero, struct net_address *ret, struct errctx *ctx) MUST_USE;
 
+/* What is said of a link; what is not said (0) is as for the node. */
+struct config_link {
+	uint64_t up, down;       /* bytes a second, RATE_UNLIMITED */
+	struct rate_hours hours; /* count 0: not said. Its zone is the node's */
+	enum { METERED_UNSAID, METERED_NO, METERED_YES } metered;
+};
+
 struct config_peer {
 	char name[LIMIT_NODE_NAME + 1];
 	char address[LIMIT_ADDRESS + 1]; /* to dial; "": it dials us */
+	char proxy[LIMIT_ADDRESS + 1];   /* to dial through; "": the node's; "none" */
+	struct config_link link;
 };
 
 /* Milliseconds; 0: not given, the replication engine's own default. */
 struct config_timing {
 	uint32_t hello_timeout, idle_ping, idle_close, dial_min, dial_max;
-	uint32_t have_delay, cosigned_delay, fetch_timeout;
+	uint32_t have_delay, cosigned_delay, fetch_timeout, metered_ping, metered_close;
 };
 
 struct node_config {
@@ -48,6 +58,11 @@ struct node_config {
 	char socket[PATH_MAX];                        /* of the control API */
 	struct config_peer *peers;                    /* owned */
 	size_t peer_count;
+	char proxy[LIMIT_ADDRESS + 1];    /* HTTP, to dial through; "": none */
+	char proxy_credentials[PATH_MAX]; /* file with USER:PASSWORD for it; "": none */
+	bool congestion_system;           /* the kernel's choice, not BBR */
+	struct config_link link;
+	int16_t zone_min; /* of the hours, east of UTC */
 	struct config_timing timing;
 	uint64_t map_size; /* of the store, bytes; 0: its own default */
 	uint64_t reserve;  /* bytes that replicas leave to this node's own work */
@@ -63,6 +78,18 @@ enum err config_parse(
 	struct bytes text, const char *file, struct node_config *ret, struct errctx *ctx) MUST_USE;
 /* Reads and parses. Errors of files_read besides. */
 enum err config_load(const char *file, struct node_config *ret, struct errctx *ctx) MUST_USE;
+
+/* How the link with a peer is to be used; NULL: with any of which nothing else is said. */
+void config_link(
+	const struct node_config *config, const struct config_peer *peer, struct rate_link *ret);
+/* Something of its own is said of that peer's link. */
+bool config_peer_has_link(const struct config_peer *peer);
+/* The proxy to dial that peer through; "": none. */
+const char *config_proxy(const struct node_config *config, const struct config_peer *peer);
+/* Reads USER:PASSWORD for the node's proxy into *ret (initialised here, wipe it); empty: none.
+ * Errors of files_read_private and proxy_credentials. */
+enum err config_proxy_credentials(
+	const struct node_config *config, struct buf *ret, struct errctx *ctx) MUST_USE;
 
 /* Adds a peer; ERR_EXISTS for a name that is there, ERR_LIMIT over LIMIT_PEERS, ERR_INVALID. */
 enum err config_add_peer(struct node_config *config, const char *name, const char *address,

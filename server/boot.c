@@ -225,6 +225,8 @@ static void timing(const struct config_timing *from, struct engine_timing *to)
 	TAKE(hello_timeout);
 	TAKE(idle_ping);
 	TAKE(idle_close);
+	TAKE(metered_ping);
+	TAKE(metered_close);
 	TAKE(dial_min);
 	TAKE(dial_max);
 	TAKE(have_delay);
@@ -290,6 +292,7 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 {
 	const struct member *self = directory_find(rt->genesis.directory, bytes_str(rt->node));
 	struct log_head *heads = NULL;
+	struct rate_link link;
 	size_t count = 0;
 	struct engine_opts opts = {
 		.network = rt->genesis.network,
@@ -301,6 +304,8 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 		.cosigning_paused = rt->guard_state.paused,
 	};
 
+	config_link(&rt->config, NULL, &link);
+	opts.link = &link;
 	own_log(rt, &opts);
 	timing(&rt->config.timing, &opts.timing);
 	TRY(random_bytes((uint8_t *)&opts.seed, sizeof(opts.seed)));
@@ -321,11 +326,21 @@ static enum err start_peers(struct runtime *rt, struct errctx *ctx)
 	rt->peers = mem_array(rt->config.peer_count + 1, sizeof(*rt->peers));
 	if (rt->peers == NULL)
 		return ERR_NOMEM;
+	TRY(config_proxy_credentials(&rt->config, &rt->proxy_credentials, ctx));
 	for (size_t i = 0; i < rt->config.peer_count; i++) {
 		const struct config_peer *peer = &rt->config.peers[i];
 
 		snprintf(rt->peers[i].name, sizeof(rt->peers[i].name), "%s", peer->name);
 		rt->peers[i].address = peer->address;
+		rt->peers[i].proxy = config_proxy(&rt->config, peer);
+		if (config_peer_has_link(peer)) {
+			struct rate_link link;
+
+			config_link(&rt->config, peer, &link);
+			runtime_step(rt, &(struct event){.type = EVENT_LINK,
+						 .peer = rt->peers[i].name,
+						 .link = &link});
+		}
 		if (peer->address[0] != '\0' && strcmp(peer->name, rt->node) != 0)
 			runtime_step(
 				rt, &(struct event){.type = EVENT_PEER, .peer = rt->peers[i].name});
@@ -368,6 +383,7 @@ static enum err start_surfaces(struct runtime *rt, struct errctx *ctx)
 		.loop = &rt->loop,
 		.tls = rt->tls,
 		.handshake_ms = HANDSHAKE_MS,
+		.congestion_system = rt->config.congestion_system,
 		.events = session_events,
 		.arg = rt,
 	};

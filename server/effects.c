@@ -8,17 +8,26 @@
 #include "server/internal.h"
 #include "server/log.h"
 
-static const char *peer_address(const struct runtime *rt, const char *name)
+/* The credentials are for the node's own proxy and for no other. */
+static struct net_target target_of(const struct runtime *rt, const char *name)
 {
 	const struct peer_state *peer = peer_state(rt, name);
+	struct net_target target = {.peer = name, .address = "", .proxy = ""};
 
-	return peer == NULL ? "" : peer->address;
+	if (peer == NULL)
+		return target;
+	target.address = peer->address;
+	target.proxy = peer->proxy;
+	if (strcmp(peer->proxy, rt->config.proxy) == 0)
+		target.credentials = buf_bytes(&rt->proxy_credentials);
+	return target;
 }
 
 static void do_dial(struct runtime *rt, const struct effect *effect)
 {
 	struct errctx ctx = {""};
-	enum err err = net_dial(rt->net, effect->peer, peer_address(rt, effect->peer), &ctx);
+	struct net_target target = target_of(rt, effect->peer);
+	enum err err = net_dial(rt->net, &target, &ctx);
 	struct event event = {.type = EVENT_DIAL_FAILED};
 
 	if (err == OK)

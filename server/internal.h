@@ -17,6 +17,7 @@
 struct peer_state {
 	char name[LIMIT_NODE_NAME + 1];
 	const char *address; /* of the configuration */
+	const char *proxy;   /* to dial through; "": none */
 	char error[200];     /* of the last dial; "" */
 };
 struct peer_state *peer_state(const struct runtime *rt, const char *name); /* NULL: none */

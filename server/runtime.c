@@ -386,6 +386,7 @@ void runtime_free(struct runtime *rt)
 	buf_release(&rt->node_certificate);
 	buf_release(&rt->pending_line);
 	mem_free(rt->peers);
+	buf_wipe(&rt->proxy_credentials);
 	mem_free(rt->pending);
 	mem_free(rt);
 }

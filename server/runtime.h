@@ -93,8 +93,9 @@ struct runtime {
 	uint64_t damaged_left; /* .. and are not back yet */
 	struct condition condition; /* of the store's disk, as it was last told */
 	uint64_t refused_minute;
-	unsigned refused;         /* strangers in that minute */
-	struct peer_state *peers; /* the last error of each configured peer */
+	unsigned refused;             /* strangers in that minute */
+	struct buf proxy_credentials; /* USER:PASSWORD for the node's own proxy; empty: none */
+	struct peer_state *peers;     /* the last error of each configured peer */
 };
 
 /* Opens everything and starts listening. On failure everything is released again. */

@@ -15,6 +15,8 @@ const struct engine_timing engine_timing_default = {
 	.store_delay = 1000,
 	.fetch_timeout = 60 * 1000,
 	.retry_delay = 5 * 1000,
+	.metered_ping = 270 * 1000,
+	.metered_close = 570 * 1000,
 };
 
 enum err engine_new(const struct engine_opts *opts, struct engine **ret)
@@ -32,6 +34,9 @@ enum err engine_new(const struct engine_opts *opts, struct engine **ret)
 	engine->opts = *opts;
 	engine->opts.network = engine->network;
 	engine->opts.node = engine->node;
+	engine->link = opts->link == NULL ? RATE_LINK_ANY : *opts->link;
+	engine->opts.link = NULL;
+	engine->has_hours = engine->link.hours.count > 0;
 	engine->random = opts->seed ^ 0x9e3779b97f4a7c15u;
 	if (engine->random == 0)
 		engine->random = 1;
@@ -58,6 +63,8 @@ void engine_free(struct engine *engine)
 		log_free(engine->logs[i]);
 	mem_free(engine->logs);
 	mem_free(engine->index);
+	for (size_t i = 0; i < engine->peer_count; i++)
+		mem_free(engine->peers[i].link);
 	mem_free(engine->peers);
 	mem_free(engine->reads);
 	if (engine->import != NULL)
@@ -79,6 +86,7 @@ static void start(struct engine *engine)
 
 static void tick(struct engine *engine)
 {
+	bound_tick(engine);
 	session_tick(engine);
 	fetch_tick(engine);
 	have_tick(engine);
@@ -146,6 +154,9 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 		break;
 	case EVENT_PEER:
 		peer_known(engine, event->peer);
+		break;
+	case EVENT_LINK:
+		bound_set(engine, event->peer, event->link);
 		break;
 	case EVENT_START:
 		start(engine);
@@ -217,6 +228,8 @@ uint64_t engine_deadline(const struct engine *engine)
 {
 	uint64_t due = session_deadline(engine), other = fetch_deadline(engine);
 
+	due = other < due ? other : due;
+	other = bound_deadline(engine);
 	due = other < due ? other : due;
 	other = have_deadline(engine);
 	due = other < due ? other : due;

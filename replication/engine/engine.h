@@ -28,6 +28,7 @@
 #define REPLICATION_ENGINE_ENGINE_H
 
 #include "certs/directory.h"
+#include "replication/engine/rate.h"
 #include "replication/engine/store.h"
 
 enum { PROTOCOL_VERSION = 1, FORMAT_VERSION = 1 };
@@ -47,6 +48,8 @@ struct engine_timing {               /* milliseconds */
 	uint32_t store_delay;        /* coalescing of cosignatures to the store */
 	uint32_t fetch_timeout;      /* a provider that has something and sends nothing */
 	uint32_t retry_delay;        /* after a failed write */
+	uint32_t metered_ping,
+		metered_close; /* idle_ping and idle_close where the link is metered */
 };
 extern const struct engine_timing engine_timing_default;
 
@@ -64,7 +67,8 @@ struct engine_opts {
 				* EVENT_CAUGHT_UP a log is cosigned only when somebody connected
 				* shows it and nobody shows more of it than is held */
 	struct engine_timing timing;
-	uint64_t seed; /* of the jitter */
+	const struct rate_link *link; /* with all peers together; copied. NULL: no limit */
+	uint64_t seed;                /* of the jitter */
 };
 enum err engine_new(const struct engine_opts *opts, struct engine **ret) MUST_USE;
 void engine_free(struct engine *engine);
@@ -76,6 +80,7 @@ enum event_type {
 				 */
 	EVENT_DAMAGED,          /* origin, mark: an entry to be fetched again */
 	EVENT_PEER,             /* peer: somebody to dial whenever there is no session */
+	EVENT_LINK,             /* peer, link: it has a link of its own, copied */
 	EVENT_START,
 	EVENT_TICK,         /* time has passed: see engine_deadline */
 	EVENT_DIAL_FAILED,  /* peer */
@@ -107,6 +112,7 @@ struct event {
 	uint64_t wall_s; /* seconds since 1970, UTC */
 	struct session_id session;
 	const char *peer;
+	const struct rate_link *link;
 	bool outgoing;
 	struct bytes frame;
 	size_t size;

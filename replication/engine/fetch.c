@@ -74,6 +74,7 @@ static void send_fetch(
 	fetch.stream = log->stream;
 	fetch.from = from;
 	fetch.window = window;
+	fetch.rate = bound_ask(engine, log->provider);
 	frame.body_case = SAUTI__FRAME__BODY_FETCH;
 	frame.fetch = &fetch;
 	effect_send(engine, log->provider, &frame);
@@ -87,12 +88,15 @@ void fetch_stop(struct engine *engine, struct elog *log, bool tell)
 		send_fetch(engine, log, log->head.size, 0);
 	log->provider = NULL;
 	/* The pin stays for what is held behind the checkpoint. */
-	log->pinned = log->refetching = false;
+	log->pinned = log->refetching = log->unacknowledged = false;
 }
 
 void fetch_acknowledge(struct engine *engine, struct elog *log)
 {
-	if (log->provider != NULL && !log->refetching)
+	if (log->provider == NULL || log->refetching)
+		return;
+	log->unacknowledged = bound_receive_due(engine, log->provider) > engine->now_ms;
+	if (!log->unacknowledged)
 		send_fetch(engine, log, log->size, WINDOW);
 }
 
@@ -137,6 +141,9 @@ static int rank(struct engine *engine, struct elog *log, const struct session *s
 	pl = &session->logs[log->position];
 	suspect = suspect_of(log, session->peer);
 	if (pl->have_size == 0 || (suspect != NULL && suspect->never_until_ms > engine->now_ms))
+		return 0;
+	if (!bound_may_catch_up(
+		    engine, session, log, has_news(log, pl) ? pl->have_size - log->head.size : 0))
 		return 0;
 	if (suspect != NULL && suspect->last_until_ms > engine->now_ms)
 		return 1;
@@ -547,6 +554,8 @@ void fetch_tick(struct engine *engine)
 {
 	for (size_t i = 0; i < engine->log_count; i++) {
 		refetch_tick(engine, engine->logs[i]);
+		if (engine->logs[i]->unacknowledged)
+			fetch_acknowledge(engine, engine->logs[i]);
 		fetch_check(engine, engine->logs[i]);
 	}
 }
@@ -560,6 +569,10 @@ uint64_t fetch_deadline(const struct engine *engine)
 		uint64_t r = refetch_due(engine, engine->logs[i]);
 
 		d = r < d ? r : d;
+		if (engine->logs[i]->unacknowledged) {
+			r = bound_receive_due(engine, engine->logs[i]->provider);
+			d = r < d ? r : d;
+		}
 		if (d < due)
 			due = d;
 	}

@@ -5,6 +5,8 @@
  *   effects.c  the list of effects
  *   queue.c    what is sent to a session: in order of classes, as fast as its link takes it
  *   pace.c     what that link takes
+ *   bound.c    what the operator lets it take, and at which hours
+ *   rate.c     rates, hours, a token bucket
  *   session.c  connections: Hello, duplicates, Ping, Bye, dialling
  *   have.c     what is announced and heard: Have, Held, cosignatures
  *   fetch.c    the receiving side: choosing a provider, proving batches, writing them
@@ -150,6 +152,7 @@ struct elog {
 	struct checkpoint pin;
 	struct buf pin_note;
 	uint64_t progress_ms;
+	bool unacknowledged; /* what is durable is acknowledged once there may come more */
 
 	/* Damaged entries, by index. */
 	struct mark *marks;
@@ -216,7 +219,11 @@ struct session {
 	/* SESSION_IMPORT: a bundle, in no list; what is sent to it goes nowhere. */
 	enum { SESSION_HELLO, SESSION_ACTIVE, SESSION_CLOSING, SESSION_IMPORT } state;
 	uint64_t since_ms, heard_ms, pinged_ms;
-	uint64_t batch_ms; /* the last good batch, of any log */
+	uint64_t batch_ms;    /* the last good batch, of any log */
+	size_t peer_position; /* SIZE_MAX: none */
+	bool metered;         /* the peer says so */
+	uint64_t asked;       /* bytes a second that the peer wants; RATE_UNLIMITED */
+	struct rate_bucket asked_bucket;
 	struct pace pace;
 	struct outgoing_list queue[SEND_CLASSES], flight;
 	size_t passed[SEND_CLASSES]; /* bytes handed over before what waits in that class */
@@ -258,7 +265,9 @@ struct peer {
 	bool dial, dialling;
 	uint64_t next_dial_ms;
 	uint32_t backoff_ms;
-	uint64_t rate; /* of the last session, bytes a second; 0: not known */
+	uint64_t rate;          /* of the last session, bytes a second; 0: not known */
+	struct rate_link *link; /* NULL: as with all */
+	struct rate_bucket up, down;
 };
 
 struct read_ticket {
@@ -299,6 +308,10 @@ struct engine {
 	size_t evidence_count;
 	uint64_t next_ticket;
 	uint32_t next_stream;
+	struct rate_link link; /* with all peers that have none of their own */
+	struct rate_bucket up, down;
+	bool has_hours; /* some link has */
+	uint64_t hours_ms;
 	struct arena arena;  /* the frame being handled */
 	struct effects *out; /* of the current step */
 	bool nomem;          /* sticky, for this step */
@@ -414,6 +427,27 @@ uint64_t session_deadline(const struct engine *engine);
 void session_free(struct session *session);
 struct peer *peer_get(struct engine *engine, const char *name);
 void peer_failed(struct engine *engine, struct peer *peer);
+
+/* bound.c */
+void bound_set(struct engine *engine, const char *peer, const struct rate_link *link);
+bool bound_metered(const struct engine *engine, const struct session *session);
+bool bound_says_metered(const struct engine *engine, const struct session *session);
+bool bound_closed(const struct engine *engine, const struct peer *peer);
+/* Bytes a second that may be sent: set here, or asked for. */
+uint64_t bound_up(const struct engine *engine, const struct session *session);
+/* At this hour, so much of that log? */
+bool bound_may_catch_up(const struct engine *engine, const struct session *session,
+	const struct elog *log, uint64_t missing);
+void bound_sent(struct engine *engine, struct session *session, size_t size);
+uint64_t bound_send_due(
+	const struct engine *engine, const struct session *session, enum send_class class);
+void bound_received(struct engine *engine, struct session *session, size_t size);
+/* When more may be received. */
+uint64_t bound_receive_due(const struct engine *engine, const struct session *session);
+/* What to ask that peer for, bytes a second; 0: no limit. */
+uint64_t bound_ask(const struct engine *engine, const struct session *session);
+void bound_tick(struct engine *engine);
+uint64_t bound_deadline(const struct engine *engine);
 
 /* have.c */
 void have_all(struct engine *engine, struct session *session);

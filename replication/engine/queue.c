@@ -140,8 +140,7 @@ void queue_batch(struct engine *engine, struct session *session, const struct el
 
 size_t queue_batch_size(const struct engine *engine, const struct session *session)
 {
-	(void)engine;
-	return pace_batch(&session->pace, UINT64_MAX);
+	return pace_batch(&session->pace, bound_up(engine, session));
 }
 
 bool queue_wants_batch(const struct engine *engine, const struct session *session)
@@ -173,6 +172,7 @@ static bool may_hand(
 	if (class == SEND_CONTROL)
 		return session->handed < HAND_MAX_CONTROL;
 	return session->handed < HAND_MAX &&
+	       bound_send_due(engine, session, class) <= engine->now_ms &&
 	       pace_may(&session->pace, engine->now_ms, extra(engine, session, class));
 }
 
@@ -214,6 +214,7 @@ static void hand_over(struct engine *engine, struct session *session, enum send_
 	effect->frame = item->frame;
 	buf_init(&item->frame, 0);
 	session->handed += item->size;
+	bound_sent(engine, session, item->size);
 	session->passed[class] = 0;
 	for (enum send_class c = class + 1; c < SEND_CLASSES; c++)
 		session->passed[c] += session->queue[c].first != NULL ? item->size : 0;
@@ -329,7 +330,9 @@ uint64_t queue_deadline(const struct engine *engine, const struct session *sessi
 		if (session->queue[c].first == NULL || session->handed >= HAND_MAX)
 			continue;
 		uint64_t at = pace_due(&session->pace, extra(engine, session, c));
+		uint64_t allowed = bound_send_due(engine, session, c);
 
+		at = allowed > at ? allowed : at;
 		due = at < due ? at : due;
 	}
 	return due;

@@ -123,6 +123,7 @@ static void ask(
 	fetch.up_to = run_end(log, mark);
 	frame.body_case = SAUTI__FRAME__BODY_FETCH;
 	frame.fetch = &fetch;
+	fetch.rate = bound_ask(engine, session);
 	effect_send(engine, session, &frame);
 }
 

@@ -110,7 +110,8 @@ static struct elog *next_stream(struct engine *engine, const struct session *ses
 		const struct peer_log *pl = &session->logs[i];
 		struct elog *log = engine->logs[i];
 
-		if (!may_send(session, log, pl))
+		if (!may_send(session, log, pl) ||
+			!bound_may_catch_up(engine, session, log, log->checkpoint.size - pl->next))
 			continue;
 		uint64_t gap = log->directory ? 0 : log->checkpoint.size - pl->next;
 
@@ -152,6 +153,7 @@ void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fe
 			(unsigned long long)fetch->from);
 		return;
 	}
+	session->asked = fetch->rate == 0 ? RATE_UNLIMITED : fetch->rate;
 	if (fetch->window == 0) {
 		if (!pl->serving || fetch->stream != pl->stream)
 			return;

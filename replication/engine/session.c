@@ -12,6 +12,7 @@
 #include "replication/engine/internal.h"
 
 enum { BYE_SHUTDOWN = 0, BYE_VIOLATION = 1 };
+enum { HELLO_METERED = 1 }; /* features */
 
 struct session *session_find(const struct engine *engine, struct session_id id)
 {
@@ -176,6 +177,7 @@ static void say_hello(struct engine *engine, struct session *session)
 	hello.protocol_min = hello.protocol_max = PROTOCOL_VERSION;
 	hello.max_frame = LIMIT_FRAME_SIZE;
 	hello.format = FORMAT_VERSION;
+	hello.features = bound_says_metered(engine, session) ? HELLO_METERED : 0;
 	frame.body_case = SAUTI__FRAME__BODY_HELLO;
 	frame.hello = &hello;
 	effect_send(engine, session, &frame);
@@ -230,6 +232,8 @@ void session_connected(struct engine *engine, const struct event *event)
 	snprintf(session->peer, sizeof(session->peer), "%s", event->peer);
 	session->outgoing = event->outgoing;
 	session->since_ms = session->heard_ms = engine->now_ms;
+	session->peer_position = peer == NULL ? SIZE_MAX : (size_t)(peer - engine->peers);
+	session->asked = RATE_UNLIMITED;
 	queue_init(session);
 	pace_init(&session->pace, peer == NULL ? 0 : peer->rate);
 	while (*end != NULL)
@@ -241,6 +245,10 @@ void session_connected(struct engine *engine, const struct event *event)
 
 	if (member == NULL || !member->active || strcmp(session->peer, engine->node) == 0) {
 		session_close(engine, session, NOTICE_WARNING, "not an active member");
+		return;
+	}
+	if (peer != NULL && bound_closed(engine, peer)) {
+		session_close(engine, session, NOTICE_INFO, "these hours are closed");
 		return;
 	}
 	if (!settle_duplicate(engine, session))
@@ -301,6 +309,7 @@ static void hear_hello(struct engine *engine, struct session *session, const Sau
 			hello->max_frame);
 	else {
 		session->state = SESSION_ACTIVE;
+		session->metered = (hello->features & HELLO_METERED) != 0;
 		if (peer != NULL)
 			peer->backoff_ms = engine->opts.timing.dial_min;
 		effect_notice(engine, NOTICE_INFO, "session with '%s' is up", session->peer);
@@ -400,6 +409,7 @@ void session_frame(struct engine *engine, const struct event *event)
 		return;
 	session->heard_ms = engine->now_ms;
 	session->pinged_ms = 0;
+	bound_received(engine, session, event->frame.size);
 	arena_clear(&engine->arena);
 	enum err err = CODEC_UNPACK(
 		frame, event->frame, &scan_limits_default, &engine->arena, &frame, &ctx);
@@ -415,6 +425,20 @@ void session_frame(struct engine *engine, const struct event *event)
 			session->queued + session->handed);
 }
 
+static uint32_t idle_ping(const struct engine *engine, const struct session *session)
+{
+	const struct engine_timing *timing = &engine->opts.timing;
+
+	return bound_metered(engine, session) ? timing->metered_ping : timing->idle_ping;
+}
+
+static uint32_t idle_close(const struct engine *engine, const struct session *session)
+{
+	const struct engine_timing *timing = &engine->opts.timing;
+
+	return bound_metered(engine, session) ? timing->metered_close : timing->idle_close;
+}
+
 static void session_check(struct engine *engine, struct session *session)
 {
 	const struct engine_timing *timing = &engine->opts.timing;
@@ -426,10 +450,10 @@ static void session_check(struct engine *engine, struct session *session)
 			session->queued + session->handed);
 	} else if (session->state == SESSION_HELLO && silent >= timing->hello_timeout) {
 		session_close(engine, session, NOTICE_WARNING, "no Hello");
-	} else if (session->state == SESSION_ACTIVE && silent >= timing->idle_close) {
+	} else if (session->state == SESSION_ACTIVE && silent >= idle_close(engine, session)) {
 		session_close(engine, session, NOTICE_WARNING, "silent for %llu s",
 			(unsigned long long)(silent / 1000));
-	} else if (session->state == SESSION_ACTIVE && silent >= timing->idle_ping &&
+	} else if (session->state == SESSION_ACTIVE && silent >= idle_ping(engine, session) &&
 		   session->pinged_ms == 0) {
 		session->pinged_ms = engine->now_ms;
 		say_ping(engine, session);
@@ -447,6 +471,7 @@ static bool has_session(const struct engine *engine, const char *peer)
 static bool wants_dial(const struct engine *engine, const struct peer *peer)
 {
 	return peer->dial && !peer->dialling && !has_session(engine, peer->name) &&
+	       !bound_closed(engine, peer) &&
 	       directory_revocation(engine->directory, bytes_str(peer->name)) == NULL;
 }
 
@@ -483,8 +508,8 @@ static uint64_t session_due(const struct engine *engine, const struct session *s
 	case SESSION_HELLO:
 		return session->heard_ms + timing->hello_timeout;
 	case SESSION_ACTIVE:
-		return session->heard_ms +
-		       (session->pinged_ms == 0 ? timing->idle_ping : timing->idle_close);
+		return session->heard_ms + (session->pinged_ms == 0 ? idle_ping(engine, session)
+								    : idle_close(engine, session));
 	default:
 		return UINT64_MAX;
 	}

@@ -2,8 +2,10 @@
  * The life of a connection:
  *
  *   CONNECTING --tcp--> SHAKING --tls ready, name as dialled--> UP --conn_close--> FLUSHING --+
- *        |                 |                                     |                             |
+ *        |  TUNNELLING --^ |                                     |                             |
  *        +--- deadline, error, refusal, end of stream -----------+--> CLOSING (handles) -> freed
+ *
+ * TUNNELLING: through a proxy, whose answer is waited for; TLS begins behind it.
  *
  * Failures: a refused handshake leaves an alert for the peer in the TLS object, which is sent
  * before closing; a peer that stops reading is the engine's to notice, and has a last cap here;
@@ -19,6 +21,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "node/proxy.h"
 #include "proto/frame.h"
 
 enum {
@@ -26,12 +29,21 @@ enum {
 	FLUSH_MS = 3000,  /* without anything leaving */
 	FLUSHES_MAX = 20, /* times that, in all */
 	STRANGER_MS = 60 * 1000,
+	KNOWN_LOOKS = 6, /* times the deadline of strangers */
+	KNOWN_VAIN = 2,
 	BACKLOG = 128,
 	WRITES_MAX = 16384,  /* under way on one connection */
 	UNSENT = 128 * 1024, /* bytes in the kernel, not on the wire: what comes later is behind */
 };
 
-enum conn_state { CONN_CONNECTING, CONN_SHAKING, CONN_UP, CONN_FLUSHING, CONN_CLOSING };
+enum conn_state {
+	CONN_CONNECTING,
+	CONN_TUNNELLING,
+	CONN_SHAKING,
+	CONN_UP,
+	CONN_FLUSHING,
+	CONN_CLOSING
+};
 
 struct conn {
 	struct net *net;
@@ -45,6 +57,9 @@ struct conn {
 	unsigned flushes; /* looks */
 	enum conn_state state;
 	bool outgoing, announced, stranger;
+	uint64_t received, received_seen; /* bytes; at the last look of its deadline */
+	unsigned looks, looks_in_vain;
+	struct buf request; /* to a proxy; empty: none */
 	char expected[LIMIT_NODE_NAME + 1];
 	char address[64];
 	char reason[256];
@@ -168,6 +183,7 @@ static void on_conn_closed(uv_handle_t *handle)
 	tls_free(conn->tls);
 	frame_reader_release(&conn->reader);
 	buf_wipe(&conn->plain);
+	buf_wipe(&conn->request);
 	mem_free(conn);
 	maybe_closed(net);
 }
@@ -199,13 +215,24 @@ static void conn_end(struct conn *conn, const char *reason)
 		net->opts.events.failed(net->opts.arg, conn->expected, conn->address, conn->reason);
 }
 
+/* Whom we dialled may be slow, not silent. */
+static bool is_coming(struct conn *conn)
+{
+	conn->looks_in_vain = conn->received > conn->received_seen ? 0 : conn->looks_in_vain + 1;
+	conn->received_seen = conn->received;
+	return ++conn->looks < KNOWN_LOOKS && conn->looks_in_vain < KNOWN_VAIN;
+}
+
 static void on_deadline(uv_timer_t *timer)
 {
 	struct conn *conn = timer->data;
 	size_t unsent = uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
 
 	if (conn->state != CONN_FLUSHING) {
-		conn_end(conn, "timed out");
+		if (conn->outgoing && is_coming(conn))
+			uv_timer_start(&conn->timer, on_deadline, conn->net->opts.handshake_ms, 0);
+		else
+			conn_end(conn, "timed out");
 	} else if (!conn->stranger || unsent >= conn->unsent || ++conn->flushes == FLUSHES_MAX) {
 		conn_end(conn, conn->reason);
 	} else { /* a joiner's answer on a slow link; there are not many of those at once */
@@ -237,26 +264,15 @@ static void on_written(uv_write_t *request, int status)
 		conn_end(conn, conn->reason);
 }
 
-/* Moves what TLS has for the wire into one write. */
-static enum err conn_drain(struct conn *conn, size_t size)
+/* Starts one write, which takes over the wire's bytes. */
+static enum err conn_write(struct conn *conn, struct buf *wire, size_t size)
 {
-	struct write *write;
-	enum err err;
+	struct write *write = mem_zalloc(sizeof(*write));
 
-	/* TLS has answers of its own, which nobody counts who knows only messages. */
-	if (conn->writes >= WRITES_MAX ||
-		uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp) > 2 * LIMIT_SEND_QUEUE)
-		return ERR_LIMIT;
-	write = mem_zalloc(sizeof(*write));
 	if (write == NULL)
 		return ERR_NOMEM;
-	buf_init(&write->wire, 4 * LIMIT_FRAME_SIZE);
-	err = tls_pull(conn->tls, &write->wire);
-	if (err != OK || write->wire.size == 0) {
-		buf_release(&write->wire);
-		mem_free(write);
-		return err;
-	}
+	write->wire = *wire;
+	buf_init(wire, wire->max);
 	write->conn = conn;
 	write->size = size;
 	uv_buf_t out = uv_buf_init((char *)write->wire.data, (unsigned)write->wire.size);
@@ -269,6 +285,24 @@ static enum err conn_drain(struct conn *conn, size_t size)
 	}
 	conn->writes++;
 	return OK;
+}
+
+/* Moves what TLS has for the wire into one write. */
+static enum err conn_drain(struct conn *conn, size_t size)
+{
+	struct buf wire;
+	enum err err;
+
+	/* TLS has answers of its own, which nobody counts who knows only messages. */
+	if (conn->writes >= WRITES_MAX ||
+		uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp) > 2 * LIMIT_SEND_QUEUE)
+		return ERR_LIMIT;
+	buf_init(&wire, 4 * LIMIT_FRAME_SIZE);
+	err = tls_pull(conn->tls, &wire);
+	if (err == OK && wire.size > 0)
+		err = conn_write(conn, &wire, size);
+	buf_release(&wire);
+	return err;
 }
 
 void conn_send(struct conn *conn, struct bytes frame)
@@ -349,6 +383,32 @@ static void conn_messages(struct conn *conn)
 	}
 }
 
+static void conn_step(struct conn *conn);
+
+/* What the proxy answers, in conn->plain as long as it is not TLS's turn. */
+static void conn_tunnel(struct conn *conn, struct bytes data)
+{
+	struct errctx ctx = {""};
+	size_t used = 0;
+	enum err err;
+
+	buf_put(&conn->plain, data);
+	err = conn->plain.err != OK ? conn->plain.err
+				    : proxy_response(buf_bytes(&conn->plain), &used, &ctx);
+	if (err == ERR_AGAIN)
+		return;
+	if (err == OK)
+		err = tls_feed(
+			conn->tls, bytes_make(conn->plain.data + used, conn->plain.size - used));
+	if (err != OK) {
+		conn_end(conn, err_message(&ctx, err));
+		return;
+	}
+	buf_clear(&conn->plain);
+	conn->state = CONN_SHAKING;
+	conn_step(conn);
+}
+
 static void conn_step(struct conn *conn)
 {
 	struct errctx ctx = {""};
@@ -389,7 +449,10 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 	}
 	if (conn->state == CONN_FLUSHING)
 		return;
-	if (tls_feed(conn->tls, bytes_make(buf->base, (size_t)size)) != OK)
+	conn->received += (uint64_t)size;
+	if (conn->state == CONN_TUNNELLING)
+		conn_tunnel(conn, bytes_make(buf->base, (size_t)size));
+	else if (tls_feed(conn->tls, bytes_make(buf->base, (size_t)size)) != OK)
 		conn_end(conn, "out of memory");
 	else
 		conn_step(conn);
@@ -411,6 +474,7 @@ static struct conn *conn_new(struct net *net, bool outgoing)
 	conn->outgoing = outgoing;
 	frame_reader_init(&conn->reader, LIMIT_FRAME_SIZE);
 	buf_init(&conn->plain, LIMIT_FRAME_SIZE);
+	buf_init(&conn->request, 2 * LIMIT_PROXY_CREDENTIALS + 3 * LIMIT_ADDRESS);
 	uv_tcp_init(net->opts.loop, &conn->tcp);
 	uv_timer_init(net->opts.loop, &conn->timer);
 	conn->tcp.data = conn->timer.data = conn->connect.data = conn;
@@ -427,7 +491,7 @@ static struct conn *conn_new(struct net *net, bool outgoing)
 }
 
 /* Small messages must not wait for each other, and dead links must be found (DESIGN 11). */
-static void tune(uv_tcp_t *tcp)
+static void tune(uv_tcp_t *tcp, bool congestion_system)
 {
 	int fd, on = 1, interval = 10, probes = 6;
 	unsigned timeout_ms = 120 * 1000, unsent = UNSENT;
@@ -440,19 +504,22 @@ static void tune(uv_tcp_t *tcp)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "bbr", 3); /* where the kernel has it */
+	if (!congestion_system)
+		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "bbr", 3); /* where there is one */
 }
 
 static void conn_start(struct conn *conn)
 {
-	conn->state = CONN_SHAKING;
-	tune(&conn->tcp);
+	conn->state = conn->request.size > 0 ? CONN_TUNNELLING : CONN_SHAKING;
+	tune(&conn->tcp, conn->net->opts.congestion_system);
 	int code = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
 
 	if (code != 0)
 		conn_end(conn, uv_strerror(code));
-	else
+	else if (conn->state == CONN_SHAKING)
 		conn_step(conn);
+	else if (conn_write(conn, &conn->request, 0) != OK)
+		conn_end(conn, "cannot send");
 }
 
 static bool same_host(const struct conn *a, const struct conn *b)
@@ -545,17 +612,22 @@ static void on_connect(uv_connect_t *connect, int status)
 		conn_start(conn);
 }
 
-enum err net_dial(struct net *net, const char *peer, const char *address, struct errctx *ctx)
+enum err net_dial(struct net *net, const struct net_target *target, struct errctx *ctx)
 {
 	struct sockaddr_storage sa;
 	struct conn *conn;
+	bool proxied = target->proxy[0] != '\0';
 
-	TRY(parse_address(address, &sa, ctx));
+	TRY(parse_address(target->address, &sa, ctx));
+	if (proxied)
+		TRY(parse_address(target->proxy, &sa, ctx));
 	conn = conn_new(net, true);
 	if (conn == NULL)
 		return ERR_NOMEM;
-	snprintf(conn->expected, sizeof(conn->expected), "%s", peer);
-	snprintf(conn->address, sizeof(conn->address), "%s", address);
+	snprintf(conn->expected, sizeof(conn->expected), "%s", target->peer);
+	snprintf(conn->address, sizeof(conn->address), "%s", target->address);
+	if (proxied)
+		proxy_request(&conn->request, target->address, target->credentials);
 	int code = uv_tcp_connect(
 		&conn->connect, &conn->tcp, (const struct sockaddr *)&sa, on_connect);
 
@@ -644,6 +716,18 @@ bool conn_outgoing(const struct conn *conn)
 const char *conn_address(const struct conn *conn)
 {
 	return conn->address;
+}
+
+void conn_congestion(const struct conn *conn, char *ret, size_t size)
+{
+	char name[16] = "";
+	socklen_t length = sizeof(name) - 1;
+	int fd;
+
+	if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) != 0 ||
+		getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length) != 0)
+		name[0] = '\0';
+	snprintf(ret, size, "%s", name);
 }
 
 struct tls *conn_tls(struct conn *conn)

@@ -31,7 +31,9 @@ struct net_events {
 struct net_opts {
 	uv_loop_t *loop;
 	struct tls_context *tls; /* borrowed, outlives the net */
-	uint32_t handshake_ms;   /* deadline of strangers */
+	uint32_t handshake_ms; /* deadline of strangers; whom we dialled has six times that, as long
+				* as something comes in each two */
+	bool congestion_system; /* the kernel's default, not BBR */
 	struct net_events events;
 	void *arg;
 };
@@ -44,9 +46,14 @@ void net_free(struct net *net); /* after closed */
  * ERR_BUSY (port in use), ERR_DENIED, ERR_IO; ctx names the address. ret_port may be NULL. */
 enum err net_listen(
 	struct net *net, const char *address, uint16_t *ret_port, struct errctx *ctx) MUST_USE;
-/* Ends in up or failed, later. peer is kept: the certificate must name it. */
-enum err net_dial(
-	struct net *net, const char *peer, const char *address, struct errctx *ctx) MUST_USE;
+struct net_target {
+	const char *peer;         /* the certificate must name it */
+	const char *address;      /* numeric */
+	const char *proxy;        /* likewise: an HTTP proxy that is asked for a tunnel; "": none */
+	struct bytes credentials; /* for it, USER:PASSWORD; empty: none */
+};
+/* Ends in up or failed, later. Copies. A proxy that refuses is a failure that names its status. */
+enum err net_dial(struct net *net, const struct net_target *target, struct errctx *ctx) MUST_USE;
 
 /* A whole frame, header included; copied. Ignored when the connection is closing. */
 void conn_send(struct conn *conn, struct bytes frame);
@@ -58,6 +65,8 @@ const struct certificate_info *conn_peer(const struct conn *conn); /* NULL: none
 const char *conn_alpn(const struct conn *conn);
 bool conn_outgoing(const struct conn *conn);
 const char *conn_address(const struct conn *conn);
+/* Of the kernel, for this connection: "bbr", "cubic".. "" when it does not say. */
+void conn_congestion(const struct conn *conn, char *ret, size_t size);
 struct tls *conn_tls(struct conn *conn);
 /* For the owner of the connection. */
 void conn_set_data(struct conn *conn, void *data);
