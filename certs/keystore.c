@@ -198,7 +198,22 @@ void node_keys_release(struct node_keys *keys)
 	secret_release(&keys->directory_seed);
 	secret_release(&keys->issuing_key);
 	secret_release(&keys->root_key);
+	for (size_t i = 0; i < keys->prekey_count; i++)
+		secret_release(&keys->prekeys[i].key);
 	*keys = (struct node_keys){0};
+}
+
+enum err node_keys_add_prekey(struct node_keys *keys, uint64_t made_at)
+{
+	struct node_prekey prekey = {.number = 1, .made_at = made_at};
+
+	if (keys->prekey_count == KEYSTORE_PREKEYS_MAX)
+		return ERR_LIMIT;
+	if (keys->prekey_count > 0)
+		prekey.number = keys->prekeys[keys->prekey_count - 1].number + 1;
+	TRY(secret_random(&prekey.key, X25519_KEY_SIZE));
+	keys->prekeys[keys->prekey_count++] = prekey;
+	return OK;
 }
 
 enum err node_keys_make(const char *log_origin, struct node_keys *ret)
@@ -228,6 +243,21 @@ static bool seed_ok(ProtobufCBinaryData seed)
 	return seed.len == 0 || seed.len == SEED_SIZE;
 }
 
+static bool prekeys_ok(const Sauti__KeystoreBody *body)
+{
+	uint64_t last = 0;
+
+	if (body->n_prekeys > KEYSTORE_PREKEYS_MAX)
+		return false;
+	for (size_t i = 0; i < body->n_prekeys; i++) {
+		if (body->prekeys[i]->number <= last ||
+			body->prekeys[i]->key.len != X25519_KEY_SIZE)
+			return false;
+		last = body->prekeys[i]->number;
+	}
+	return true;
+}
+
 /* The rules of a body, the same for writing and for reading. */
 static bool body_ok(const Sauti__KeystoreBody *body)
 {
@@ -235,16 +265,34 @@ static bool body_ok(const Sauti__KeystoreBody *body)
 		       body->complaint_key.len + body->directory_seed.len + body->issuing_key.len +
 		       body->root_key.len;
 
-	return total > 0 && seed_ok(body->node_seed) && seed_ok(body->log_seed) &&
-	       seed_ok(body->keyring_key) && seed_ok(body->complaint_key) &&
-	       seed_ok(body->directory_seed) && body->issuing_key.len <= KEYSTORE_DER_MAX &&
+	return total > 0 && prekeys_ok(body) && seed_ok(body->node_seed) &&
+	       seed_ok(body->log_seed) && seed_ok(body->keyring_key) &&
+	       seed_ok(body->complaint_key) && seed_ok(body->directory_seed) &&
+	       body->issuing_key.len <= KEYSTORE_DER_MAX &&
 	       body->root_key.len <= KEYSTORE_DER_MAX && strlen(body->log_origin) <= LIMIT_ORIGIN &&
 	       strlen(body->directory_origin) <= LIMIT_ORIGIN;
 }
 
-static void body_view(const struct node_keys *keys, Sauti__KeystoreBody *body)
+/* A body that borrows the keys. */
+struct body_view {
+	Sauti__KeystoreBody body;
+	Sauti__StoredPrekey prekey[KEYSTORE_PREKEYS_MAX], *prekeys[KEYSTORE_PREKEYS_MAX];
+};
+
+static void body_view(const struct node_keys *keys, struct body_view *view)
 {
+	Sauti__KeystoreBody *body = &view->body;
+
 	sauti__keystore_body__init(body);
+	for (size_t i = 0; i < keys->prekey_count; i++) {
+		sauti__stored_prekey__init(&view->prekey[i]);
+		view->prekey[i].number = keys->prekeys[i].number;
+		view->prekey[i].made_at = keys->prekeys[i].made_at;
+		view->prekey[i].key = codec_binary(secret_bytes(&keys->prekeys[i].key));
+		view->prekeys[i] = &view->prekey[i];
+	}
+	body->prekeys = view->prekeys;
+	body->n_prekeys = keys->prekey_count;
 	body->node_seed = codec_binary(secret_bytes(&keys->node_seed));
 	body->log_seed = codec_binary(secret_bytes(&keys->log_seed));
 	body->log_origin = (char *)keys->log_origin;
@@ -254,6 +302,19 @@ static void body_view(const struct node_keys *keys, Sauti__KeystoreBody *body)
 	body->directory_origin = (char *)keys->directory_origin;
 	body->issuing_key = codec_binary(secret_bytes(&keys->issuing_key));
 	body->root_key = codec_binary(secret_bytes(&keys->root_key));
+}
+
+static enum err prekeys_read(const Sauti__KeystoreBody *body, struct node_keys *keys)
+{
+	for (size_t i = 0; i < body->n_prekeys; i++) {
+		struct node_prekey *prekey = &keys->prekeys[i];
+
+		TRY(secret_copy(&prekey->key, codec_bytes(body->prekeys[i]->key)));
+		prekey->number = body->prekeys[i]->number;
+		prekey->made_at = body->prekeys[i]->made_at;
+		keys->prekey_count++;
+	}
+	return OK;
 }
 
 static enum err body_read(struct bytes plain, struct node_keys *ret, struct errctx *ctx)
@@ -288,6 +349,11 @@ static enum err body_read(struct bytes plain, struct node_keys *ret, struct errc
 			node_keys_release(&keys);
 			return err;
 		}
+	}
+	err = prekeys_read(body, &keys);
+	if (err != OK) {
+		node_keys_release(&keys);
+		return err;
 	}
 	*ret = keys;
 	return OK;
@@ -431,14 +497,14 @@ enum err keystore_seal(const struct node_keys *keys, const char *label, struct b
 	CLEANUP(secret_release) struct secret master = {0};
 	CLEANUP(buf_wipe) struct buf plain;
 	struct sealing sealing = {0};
-	Sauti__KeystoreBody body;
+	struct body_view view;
 
 	buf_init(&plain, CLEAR_MAX);
 	TRY(passphrase_check(passphrase));
-	body_view(keys, &body);
-	if (!label_ok(label) || !body_ok(&body))
+	body_view(keys, &view);
+	if (!label_ok(label) || !body_ok(&view.body))
 		return ERR_INVALID;
-	TRY(clear_pack(&plain, &body));
+	TRY(clear_pack(&plain, &view.body));
 	TRY(secret_random(&master, AEAD_KEY_SIZE));
 	TRY(sealing_init(&sealing, label, cost));
 	TRY(seal_master(&sealing, passphrase, &master));
@@ -569,18 +635,18 @@ enum err keystore_reseal(struct bytes file, struct bytes passphrase, const struc
 	CLEANUP(secret_release) struct secret master = {0};
 	CLEANUP(buf_wipe) struct buf plain;
 	uint8_t nonce[AEAD_NONCE_SIZE];
-	Sauti__KeystoreBody body;
+	struct body_view view;
 	Sauti__Keystore *message;
 
 	buf_init(&plain, CLEAR_MAX);
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	body_view(keys, &body);
-	if (!body_ok(&body))
+	body_view(keys, &view);
+	if (!body_ok(&view.body))
 		return ERR_INVALID;
 	TRY(file_read(file, passphrase, &arena, &message, ctx));
 	TRY(secret_init(&master, AEAD_KEY_SIZE));
 	TRY(find_master(message, passphrase, &master, ctx));
-	TRY(clear_pack(&plain, &body));
+	TRY(clear_pack(&plain, &view.body));
 	TRY(random_bytes(nonce, sizeof(nonce)));
 	message->nonce = codec_binary(BYTES_ARRAY(nonce));
 	return seal_body(message, &master, buf_bytes(&plain), out);

@@ -38,6 +38,7 @@ enum {
 	KEYSTORE_LABEL_MAX = 64, /* bytes of UTF-8, at least one */
 	KEYSTORE_SALT_SIZE = 16,
 	KEYSTORE_DER_MAX = 1024, /* a private key, PKCS#8 */
+	KEYSTORE_PREKEYS_MAX = LIMIT_PREKEYS,
 };
 
 /* File keys/boot: a BootKeys message, plain. */
@@ -54,8 +55,16 @@ enum err boot_keys_write(const struct boot_keys *keys, struct buf *out) MUST_USE
 enum err boot_keys_read(struct bytes file, struct boot_keys *ret, struct errctx *ctx) MUST_USE;
 void boot_keys_release(struct boot_keys *keys);
 
+/* The private half of a prekey (certs/record.h). */
+struct node_prekey {
+	uint64_t number, made_at;
+	struct secret key;
+};
+
 /* Keys available after unlock. Absent ones have size 0. */
 struct node_keys {
+	struct node_prekey prekeys[KEYSTORE_PREKEYS_MAX]; /* in order of their numbers */
+	size_t prekey_count;
 	struct secret node_seed, log_seed, keyring_key, complaint_key;
 	struct secret directory_seed, issuing_key; /* headquarters */
 	struct secret root_key;                    /* the root's own file */
@@ -66,6 +75,9 @@ struct node_keys {
  * empty or over LIMIT_ORIGIN; ERR_CRYPTO, ERR_NOMEM. */
 enum err node_keys_make(const char *log_origin, struct node_keys *ret) MUST_USE;
 void node_keys_release(struct node_keys *keys);
+/* One more prekey, with the next number. ERR_LIMIT: there are KEYSTORE_PREKEYS_MAX; ERR_CRYPTO,
+ * ERR_NOMEM. */
+enum err node_keys_add_prekey(struct node_keys *keys, uint64_t made_at) MUST_USE;
 
 extern const struct scrypt_cost keystore_cost; /* N 2^16, r 8, p 1 */
 

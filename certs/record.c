@@ -106,6 +106,8 @@ const char *record_purpose(Sauti__RecordType type)
 		return PURPOSE_NODE_REVOKED;
 	case SAUTI__RECORD_TYPE__RECORD_POLICY_CHANGED:
 		return PURPOSE_POLICY_CHANGED;
+	case SAUTI__RECORD_TYPE__RECORD_PREKEY:
+		return PURPOSE_PREKEY;
 	default:
 		return NULL;
 	}
@@ -427,5 +429,56 @@ enum err node_admitted_read(struct bytes body, struct arena *arena, const char *
 	if (err != OK)
 		return err_wrap(ctx, err, "NodeAdmitted");
 	*ret = member;
+	return OK;
+}
+
+/* ---- Prekey ---- */
+
+enum err prekey_write(struct buf *out, const struct prekey *prekey, const struct signer *node)
+{
+	Sauti__Prekey message = SAUTI__PREKEY__INIT;
+
+	if (prekey->number == 0)
+		return ERR_INVALID;
+	message.number = prekey->number;
+	message.key = codec_binary(BYTES_ARRAY(prekey->key.b));
+	message.made_at = prekey->made_at;
+	return write_message(out, SAUTI__RECORD_TYPE__RECORD_PREKEY, &message, node);
+}
+
+/* An Entry with a Record (field 2) whose first field is the type, as everybody encodes it. Who
+ * encodes it otherwise has no prekey. */
+bool prekey_looks_like(struct bytes entry)
+{
+	enum { TAG_RECORD = 2 << 3 | 2, TAG_TYPE = 1 << 3, SIZE_MAX_OF_ONE = 300 };
+	size_t at = 1;
+
+	if (entry.size > SIZE_MAX_OF_ONE || entry.size < 8 || entry.data[0] != TAG_RECORD)
+		return false;
+	while (at < 3 && entry.data[at] >= 0x80)
+		at++;
+	at++;
+	return entry.data[at] == TAG_TYPE &&
+	       entry.data[at + 1] == SAUTI__RECORD_TYPE__RECORD_PREKEY;
+}
+
+enum err prekey_read(struct bytes entry, const struct ed25519_public *node, struct arena *arena,
+	struct prekey *ret, struct errctx *ctx)
+{
+	struct prekey prekey = {0};
+	struct record record;
+	Sauti__Prekey *message;
+
+	if (!prekey_looks_like(entry))
+		return ERR_NOTFOUND;
+	TRY(record_read(entry, arena, &record, ctx));
+	TRY(CODEC_UNPACK(prekey, record.body, &scan_limits_default, arena, &message, ctx));
+	if (message->number == 0 || !take_exact(message->key, prekey.key.b, X25519_KEY_SIZE))
+		return err_set(ctx, ERR_MALFORMED, "Prekey: no number, or key of %zu bytes",
+			message->key.len);
+	TRY(node_check(node, PURPOSE_PREKEY, record.body, record.signature));
+	prekey.number = message->number;
+	prekey.made_at = message->made_at;
+	*ret = prekey;
 	return OK;
 }

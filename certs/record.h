@@ -21,6 +21,7 @@
 #define PURPOSE_NODE_ADMITTED   "node-admitted"
 #define PURPOSE_NODE_REVOKED    "node-revoked"
 #define PURPOSE_POLICY_CHANGED  "policy-changed"
+#define PURPOSE_PREKEY          "prekey"
 
 /* The words of a network that no node may be called: "directory" stands in the directory's origin
  * where a log has its node's name. */
@@ -102,5 +103,21 @@ enum err node_admitted_body(
  * ERR_MALFORMED, ERR_UNTRUSTED for another network, ERR_NOMEM. */
 enum err node_admitted_read(struct bytes body, struct arena *arena, const char *network,
 	struct member *ret, struct errctx *ctx) MUST_USE;
+
+/* A node's key for mail that is sealed to it, in its own log. number > 0. */
+struct prekey {
+	uint64_t number;
+	struct x25519_public key;
+	uint64_t made_at; /* seconds, UTC */
+};
+/* The entry. ERR_INVALID for number 0. */
+enum err prekey_write(
+	struct buf *out, const struct prekey *prekey, const struct signer *node) MUST_USE;
+/* Told by its first bytes: other entries need not be unpacked. */
+bool prekey_looks_like(struct bytes entry);
+/* Parses entry bytes. ERR_NOTFOUND: it does not look like one. ERR_MALFORMED; ERR_UNTRUSTED: not
+ * signed by this key; ERR_NOMEM. */
+enum err prekey_read(struct bytes entry, const struct ed25519_public *node, struct arena *arena,
+	struct prekey *ret, struct errctx *ctx) MUST_USE;
 
 #endif

@@ -109,10 +109,17 @@ static enum err ask_nodes(const struct cli *cli, const char *name, json_t **ret,
 	return daemon_list(cli, &request, ret, ctx);
 }
 
+static const char *first_address(const json_t *node)
+{
+	const json_t *first = json_array_get(json_object_get(node, "addresses"), 0);
+
+	return json_is_string(first) ? json_string_value(first) : "";
+}
+
 static enum err run_list(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	static const char *const heads[] = {
-		"NODE", "ROLE", "COUNTRY", "ACTIVE", "ADMITTED", "FINGERPRINT"};
+		"NODE", "ROLE", "COUNTRY", "ACTIVE", "ADMITTED", "FINGERPRINT", "ADDRESS"};
 	CLEANUP(daemon_json_release) json_t *nodes = NULL;
 	struct output_table table;
 	json_t *node;
@@ -125,7 +132,7 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 		output_json(nodes);
 		return OK;
 	}
-	output_table_init(&table, heads, 6);
+	output_table_init(&table, heads, 7);
 	json_array_foreach(nodes, i, node)
 	{
 		struct output_buffer b[6];
@@ -133,7 +140,7 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 			output_member(node, "role", &b[1]), output_member(node, "country", &b[2]),
 			output_member(node, "active", &b[3]),
 			output_member(node, "admitted_index", &b[4]),
-			output_member(node, "fingerprint", &b[5])};
+			output_member(node, "fingerprint", &b[5]), first_address(node)};
 
 		output_table_add(&table, cells);
 	}

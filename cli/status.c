@@ -131,6 +131,30 @@ static void print_store(const json_t *store)
 	print_line("what to do", store, "todo");
 }
 
+/* Received notices, and what waits; nothing when there is nothing. */
+static void print_mail(const json_t *mail)
+{
+	const json_t *newest = json_object_get(mail, "newest");
+	unsigned long long waiting = output_number(mail, "waiting");
+	unsigned long long unopened = output_number(mail, "unopened");
+	unsigned long long carried = output_number(mail, "carried");
+	json_t *notice;
+	size_t i;
+
+	if (waiting + unopened + carried > 0)
+		printf("%-12s%llu on the way, %llu to be opened here, %llu carried for others\n",
+			"mail", waiting, unopened, carried);
+	json_array_foreach(newest, i, notice)
+	{
+		struct output_buffer b[3];
+
+		printf("%-12s%s from ", "notice", output_member(notice, "id", &b[0]));
+		output_text(stdout, output_member(notice, "from", &b[1]), false);
+		printf(", %s: sauti mail show %s\n", output_time(notice, "received_at", &b[2]),
+			output_member(notice, "id", &b[0]));
+	}
+}
+
 static enum err print_status(const json_t *status)
 {
 	const json_t *logs = json_object_get(status, "logs");
@@ -154,6 +178,7 @@ static enum err print_status(const json_t *status)
 		(unsigned long long)output_number(status, "members"),
 		(unsigned long long)output_number(status, "directory_size"));
 	print_store(json_object_get(status, "store"));
+	print_mail(json_object_get(status, "mail"));
 	print_line("version", status, "version");
 	print_line("format", status, "format");
 	printf("%-12s", "running for");

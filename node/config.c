@@ -178,6 +178,36 @@ static enum err set_metered(
 	return OK;
 }
 
+/* "a, b": at most LIMIT_MAIL_ADDRESSES that somebody else can dial. */
+static enum err set_advertise(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	char list[LIMIT_MAIL_ADDRESSES][LIMIT_ADDRESS + 1] = {{0}};
+	size_t count = 0;
+
+	for (const char *at = value + strspn(value, " "); *at != '\0';) {
+		size_t size = strcspn(at, ", ");
+		struct net_address address;
+
+		if (count == LIMIT_MAIL_ADDRESSES)
+			return err_set(
+				ctx, ERR_LIMIT, "more than %d addresses", LIMIT_MAIL_ADDRESSES);
+		if (size > LIMIT_ADDRESS)
+			return err_set(ctx, ERR_INVALID, "an address of %zu characters", size);
+		memcpy(list[count], at, size);
+		TRY(config_address(list[count], false, &address, ctx));
+		count++;
+		at += size;
+		at += strspn(at, " ");
+		if (*at == ',')
+			at += 1 + strspn(at + 1, " ");
+		else if (*at != '\0')
+			return err_set(ctx, ERR_INVALID, "addresses are separated by commas");
+	}
+	memcpy(field(object, key), list, sizeof(list));
+	return OK;
+}
+
 static enum err check_alpn(struct bytes name, struct errctx *ctx)
 {
 	if (name.size == 0 || name.size >= CONFIG_ALPN_SIZE)
@@ -303,6 +333,7 @@ static const struct ini_key node_keys_table[] = {
 	{"network", set_network, AT(network), 0, 0},
 	{"directory", set_path, AT(directory), 0, 0},
 	{"guard", set_path, AT(guard), 0, 0},
+	{"advertise", set_advertise, AT(advertise), 0, 0},
 };
 static const struct ini_key seal_keys[] = {{"compression", set_switch, AT(compression), 0, 0}};
 static const struct ini_key listen_keys[] = {
@@ -664,6 +695,10 @@ void config_write(const struct node_config *config, struct buf *out)
 	if (config->network[0] != '\0')
 		buf_printf(out, "network = %s\n", config->network);
 	write_paths(config, out);
+	for (size_t i = 0; i < LIMIT_MAIL_ADDRESSES && config->advertise[i][0] != '\0'; i++)
+		buf_printf(out, "%s%s", i == 0 ? "advertise = " : ", ", config->advertise[i]);
+	if (config->advertise[0][0] != '\0')
+		buf_put_str(out, "\n");
 	buf_printf(out, "\n[listen]\naddress = %s\n",
 		config->listen[0] == '\0' ? "none" : config->listen);
 	for (size_t i = 0; i < CONFIG_ALPN_MAX && config->alpn[i][0] != '\0'; i++) {

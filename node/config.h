@@ -49,9 +49,11 @@ struct config_timing {
 struct node_config {
 	char file[PATH_MAX];
 	char name[LIMIT_NODE_NAME + 1];
-	char network[LIMIT_NETWORK_NAME + 1];         /* "": the genesis file says */
-	char directory[PATH_MAX];                     /* of the node's data */
-	char guard[PATH_MAX];                         /* directory of the guard, outside of it */
+	char network[LIMIT_NETWORK_NAME + 1]; /* "": the genesis file says */
+	char directory[PATH_MAX];             /* of the node's data */
+	char guard[PATH_MAX];                 /* directory of the guard, outside of it */
+	/* Where others can dial this node, told them by mail; "" past the last. */
+	char advertise[LIMIT_MAIL_ADDRESSES][LIMIT_ADDRESS + 1];
 	bool compression;                             /* of parts, before sealing */
 	char listen[LIMIT_ADDRESS + 1];               /* "": outbound only */
 	char alpn[CONFIG_ALPN_MAX][CONFIG_ALPN_SIZE]; /* "" past the last; at least one */

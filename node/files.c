@@ -74,6 +74,7 @@ enum err files_paths(const char *directory, struct node_paths *ret, struct errct
 		{"genesis", paths.genesis},
 		{"store", paths.store},
 		{"keyring", paths.keyring},
+		{"mail", paths.mail},
 		{"run/control.sock", paths.socket},
 	};
 

@@ -30,6 +30,7 @@ struct node_paths {
 	char genesis[PATH_MAX];  /* genesis */
 	char store[PATH_MAX];    /* store/ */
 	char keyring[PATH_MAX];  /* keyring/ */
+	char mail[PATH_MAX];     /* mail/ */
 	char socket[PATH_MAX];   /* run/control.sock */
 	char guard[PATH_MAX];    /* directory of the guard, of the configuration; "" otherwise */
 };

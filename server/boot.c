@@ -12,6 +12,7 @@
 #include "server/crash.h"
 #include "server/internal.h"
 #include "server/log.h"
+#include "server/mail.h"
 
 enum { HANDSHAKE_MS = 10 * 1000 }; /* DESIGN 11: strangers */
 
@@ -323,28 +324,28 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 
 static enum err start_peers(struct runtime *rt, struct errctx *ctx)
 {
-	rt->peers = mem_array(rt->config.peer_count + 1, sizeof(*rt->peers));
+	rt->peers = mem_array(LIMIT_PEERS, sizeof(*rt->peers));
 	if (rt->peers == NULL)
 		return ERR_NOMEM;
 	TRY(config_proxy_credentials(&rt->config, &rt->proxy_credentials, ctx));
 	for (size_t i = 0; i < rt->config.peer_count; i++) {
 		const struct config_peer *peer = &rt->config.peers[i];
+		struct peer_state *state = peer_state_add(rt, peer->name);
 
-		snprintf(rt->peers[i].name, sizeof(rt->peers[i].name), "%s", peer->name);
-		rt->peers[i].address = peer->address;
-		rt->peers[i].proxy = config_proxy(&rt->config, peer);
+		state->address = peer->address;
+		state->proxy = config_proxy(&rt->config, peer);
 		if (config_peer_has_link(peer)) {
 			struct rate_link link;
 
 			config_link(&rt->config, peer, &link);
-			runtime_step(rt, &(struct event){.type = EVENT_LINK,
-						 .peer = rt->peers[i].name,
-						 .link = &link});
+			runtime_step(rt,
+				&(struct event){
+					.type = EVENT_LINK, .peer = state->name, .link = &link});
 		}
 		if (peer->address[0] != '\0' && strcmp(peer->name, rt->node) != 0)
-			runtime_step(
-				rt, &(struct event){.type = EVENT_PEER, .peer = rt->peers[i].name});
+			runtime_step(rt, &(struct event){.type = EVENT_PEER, .peer = state->name});
 	}
+	addresses_start(rt);
 	return OK;
 }
 
@@ -472,6 +473,7 @@ enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 			err_message(&said, err), config_file);
 	}
 	TRY(err);
+	TRY(mail_boot(rt, ctx));
 	TRY(start_threads(rt, ctx));
 	TRY(start_surfaces(rt, ctx));
 	return start_peers(rt, ctx);

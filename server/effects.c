@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "server/internal.h"
 #include "server/log.h"
+#include "server/mail.h"
 
 /* The credentials are for the node's own proxy and for no other. */
 static struct net_target target_of(const struct runtime *rt, const char *name)
@@ -16,7 +17,7 @@ static struct net_target target_of(const struct runtime *rt, const char *name)
 
 	if (peer == NULL)
 		return target;
-	target.address = peer->address;
+	target.address = peer_address(rt, peer);
 	target.proxy = peer->proxy;
 	if (strcmp(peer->proxy, rt->config.proxy) == 0)
 		target.credentials = buf_bytes(&rt->proxy_credentials);
@@ -207,13 +208,23 @@ void effect_perform(struct runtime *rt, struct effect *effect)
 		break;
 	case EFFECT_IMPORTED:
 	case EFFECT_HELD:
+		break;
 	case EFFECT_MEMBERS: /* the judge asks the directory itself; the engine ends sessions */
+		if (rt->mail != NULL)
+			rt->mail->tell = true;
+		mail_wake(rt);
 		break;
 	case EFFECT_FORKED:
 		runtime_forked(rt, effect);
 		break;
 	case EFFECT_NOTICE:
 		do_notice(rt, effect);
+		break;
+	case EFFECT_MAIL_WRITE:
+	case EFFECT_MAIL_READ:
+	case EFFECT_MAIL_DELIVER:
+	case EFFECT_MAIL_SUBMITTED:
+		mail_effect(rt, effect);
 		break;
 	}
 }

@@ -13,14 +13,19 @@
 
 #include "server/runtime.h"
 
-/* A configured peer. */
+/* A configured peer, or one that said where it can be reached. */
 struct peer_state {
 	char name[LIMIT_NODE_NAME + 1];
-	const char *address; /* of the configuration */
+	const char *address; /* of the configuration; "" */
+	size_t turn;         /* which address is next: the configured one first */
 	const char *proxy;   /* to dial through; "": none */
 	char error[200];     /* of the last dial; "" */
 };
 struct peer_state *peer_state(const struct runtime *rt, const char *name); /* NULL: none */
+/* Finds or makes; NULL: there are too many. */
+struct peer_state *peer_state_add(struct runtime *rt, const char *name);
+/* The one to dial next; "": none. */
+const char *peer_address(const struct runtime *rt, const struct peer_state *peer);
 
 /* One session: an engine's session id on a connection. */
 struct session_data {

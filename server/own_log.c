@@ -8,6 +8,7 @@
 #include "certs/record.h"
 #include "server/internal.h"
 #include "server/log.h"
+#include "server/mail.h"
 
 void runtime_append(
 	struct runtime *rt, const char *text, struct entries *entries, append_done done, void *arg)
@@ -79,6 +80,7 @@ static void opened(struct runtime *rt)
 	}
 	rt->guard_state.resealed = rt->guard_state.returned = 0;
 	runtime_reseal(rt);
+	mail_wake(rt); /* the prekey may have to be published */
 }
 
 static void on_opened(void *arg, enum err error, uint64_t index)
@@ -184,6 +186,11 @@ void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done d
 	} else if (fresh) {
 		rt->keys = keys;
 		unlock_logs(rt);
+		if (keys->prekey.number == 0)
+			log_line(LOG_WARNING, "no prekey could be kept: nobody can seal mail to "
+					      "this node; the next unlock tries again");
+		runtime_step(rt, &(struct event){.type = EVENT_MAIL_OPEN});
+		rt->mail->tell = true;
 	}
 	if (rt->keys == NULL)
 		done(arg, ERR_LOCKED, 0);

@@ -9,6 +9,7 @@
 #include "server/control/control.h"
 #include "server/internal.h"
 #include "server/log.h"
+#include "server/mail.h"
 
 enum { TIDY_MS = 60 * 1000 };
 
@@ -27,10 +28,34 @@ uint64_t runtime_wall_s(void)
 
 struct peer_state *peer_state(const struct runtime *rt, const char *name)
 {
-	for (size_t i = 0; i < rt->config.peer_count; i++)
+	for (size_t i = 0; i < rt->peer_count; i++)
 		if (strcmp(rt->peers[i].name, name) == 0)
 			return &rt->peers[i];
 	return NULL;
+}
+
+struct peer_state *peer_state_add(struct runtime *rt, const char *name)
+{
+	struct peer_state *peer = peer_state(rt, name);
+
+	if (peer != NULL || rt->peer_count == LIMIT_PEERS)
+		return peer;
+	peer = &rt->peers[rt->peer_count++];
+	*peer = (struct peer_state){.address = "", .proxy = rt->config.proxy};
+	snprintf(peer->name, sizeof(peer->name), "%s", name);
+	return peer;
+}
+
+const char *peer_address(const struct runtime *rt, const struct peer_state *peer)
+{
+	const struct learned *learned = addresses_of(rt, peer->name);
+	size_t configured = peer->address[0] != '\0';
+	size_t count = configured + (learned == NULL ? 0 : learned->list.count);
+	size_t turn = count == 0 ? 0 : peer->turn % count;
+
+	if (count == 0)
+		return "";
+	return turn < configured ? peer->address : learned->list.text[turn - configured];
 }
 
 const char *runtime_peer_error(const struct runtime *rt, const char *name)
@@ -139,6 +164,7 @@ static void on_tidy(uv_timer_t *timer)
 
 	store_tidy(rt->store);
 	runtime_guard_tidy(rt);
+	mail_chores(rt);
 	err = writer_index_failure(rt->writer, &ctx);
 	if (err != OK)
 		log_line(LOG_WARNING, "store: %s (nothing is lost; cases take longer to find)",
@@ -196,6 +222,7 @@ static void on_written(uv_async_t *async)
 
 		write->next = NULL;
 		runtime_entries_returned(rt, write);
+		prekeys_written(rt, write);
 		if (write->heal)
 			entry_healed(rt, write);
 		if (write->result == ERR_CORRUPT)
@@ -330,6 +357,7 @@ static void stop(struct runtime *rt)
 		vault_stop(rt->vault);
 	if (rt->writer != NULL)
 		writer_stop(rt->writer);
+	mail_stop(rt);
 	if (rt->net != NULL)
 		net_close(rt->net, on_net_closed, rt);
 	else
@@ -369,6 +397,7 @@ void runtime_free(struct runtime *rt)
 		mem_free(rt->appends);
 		rt->appends = next;
 	}
+	mail_free(rt);
 	control_server_free(rt->control);
 	net_free(rt->net);
 	vault_free(rt->vault);

@@ -18,6 +18,7 @@
 #include "server/vault/vault.h"
 
 struct control_server;
+struct mail;
 struct runtime;
 
 /* Called once the append is durable or has failed. */
@@ -72,6 +73,7 @@ struct runtime {
 	struct vault_keys *keys; /* NULL: locked */
 	struct net *net;
 	struct control_server *control;
+	struct mail *mail; /* server/mail.h */
 	uv_async_t writer_async, vault_async;
 	uv_timer_t tick, tidy;
 	uv_signal_t sigint, sigterm;
@@ -95,7 +97,8 @@ struct runtime {
 	uint64_t refused_minute;
 	unsigned refused;             /* strangers in that minute */
 	struct buf proxy_credentials; /* USER:PASSWORD for the node's own proxy; empty: none */
-	struct peer_state *peers;     /* the last error of each configured peer */
+	struct peer_state *peers;     /* whom to dial, and the last error; room for LIMIT_PEERS */
+	size_t peer_count;
 };
 
 /* Opens everything and starts listening. On failure everything is released again. */
@@ -119,7 +122,7 @@ void runtime_tell_vault(
 /* False: a batch before it, of the same wave, has failed: it must fail too. */
 bool runtime_may_append(const struct runtime *rt, struct sealed_batch batch);
 void runtime_resealed(struct runtime *rt, struct vault_request *done);
-/* Why the last dial of a configured peer failed; "" when it did not. */
+/* Why the last dial of a peer failed; "" when it did not. */
 const char *runtime_peer_error(const struct runtime *rt, const char *peer);
 /* Something else than the store met an error on the disk: the store looks whether it is hit too. */
 void runtime_disk_failed(struct runtime *rt, const char *what);

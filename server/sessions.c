@@ -135,6 +135,7 @@ static void net_failed(void *arg, const char *name, const char *address, const c
 	if (strcmp(peer->error, reason) != 0)
 		log_line(LOG_INFO, "cannot reach '%s' at %s: %s", name, address, reason);
 	snprintf(peer->error, sizeof(peer->error), "%s", reason);
+	peer->turn++;
 	runtime_step(rt, &(struct event){.type = EVENT_DIAL_FAILED, .peer = peer->name});
 }
 

@@ -8,6 +8,7 @@ static void effect_clear(struct effect *effect)
 	buf_release(&effect->frame);
 	buf_release(&effect->body);
 	store_write_free(effect->write);
+	mail_write_free(effect->mail);
 	*effect = (struct effect){0};
 }
 

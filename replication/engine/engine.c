@@ -17,6 +17,11 @@ const struct engine_timing engine_timing_default = {
 	.retry_delay = 5 * 1000,
 	.metered_ping = 270 * 1000,
 	.metered_close = 570 * 1000,
+	.mail_pause = 7 * 24 * 3600 * 1000u,
+	.mail_refused = 3600 * 1000,
+	.mail_answer = 10 * 60 * 1000,
+	.mail_settle = 10 * 60 * 1000,
+	.mail_sweep = 60 * 1000,
 };
 
 enum err engine_new(const struct engine_opts *opts, struct engine **ret)
@@ -70,6 +75,7 @@ void engine_free(struct engine *engine)
 	if (engine->import != NULL)
 		session_free(&engine->import->session);
 	evidence_release(engine);
+	mail_release(engine);
 	directory_free(engine->directory);
 	arena_release(&engine->arena);
 	mem_free(engine);
@@ -81,6 +87,7 @@ static void start(struct engine *engine)
 	cut_members_changed(engine);
 	for (size_t i = 0; i < engine->log_count; i++)
 		have_cosign(engine, engine->logs[i]);
+	mail_start(engine);
 	session_tick(engine);
 }
 
@@ -93,6 +100,7 @@ static void tick(struct engine *engine)
 	import_tick(engine);
 	cut_tick(engine);
 	evidence_tick(engine);
+	mail_tick(engine);
 }
 
 static void caught_up(struct engine *engine)
@@ -183,6 +191,7 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 		append_unlocked(engine, event);
 		break;
 	case EVENT_LOCKED:
+		engine->mail.open = false;
 		append_locked(engine);
 		break;
 	case EVENT_APPEND:
@@ -218,6 +227,24 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 	case EVENT_IMPORT_END:
 		import_end(engine);
 		break;
+	case EVENT_MAIL_LOADED:
+		mail_loaded(engine, event->entry);
+		break;
+	case EVENT_MAIL_SUBMIT:
+		mail_submit(engine, event);
+		break;
+	case EVENT_MAIL_STORED:
+		mail_stored(engine, event->mail);
+		break;
+	case EVENT_MAIL_READ:
+		custody_read(engine, event);
+		break;
+	case EVENT_MAIL_OPEN:
+		mail_opened(engine);
+		break;
+	case EVENT_MAIL_DONE:
+		mail_done(engine, event);
+		break;
 	}
 	queue_flush(engine);
 	engine->out = NULL;
@@ -236,6 +263,8 @@ uint64_t engine_deadline(const struct engine *engine)
 	other = import_deadline(engine);
 	due = other < due ? other : due;
 	other = evidence_deadline(engine);
+	due = other < due ? other : due;
+	other = mail_deadline(engine);
 	return other < due ? other : due;
 }
 

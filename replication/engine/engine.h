@@ -28,6 +28,8 @@
 #define REPLICATION_ENGINE_ENGINE_H
 
 #include "certs/directory.h"
+#include "certs/mail.h"
+#include "replication/engine/mail_store.h"
 #include "replication/engine/rate.h"
 #include "replication/engine/store.h"
 
@@ -50,6 +52,11 @@ struct engine_timing {               /* milliseconds */
 	uint32_t retry_delay;        /* after a failed write */
 	uint32_t metered_ping,
 		metered_close; /* idle_ping and idle_close where the link is metered */
+	uint32_t mail_pause;   /* custody keeps an item from being handed to others */
+	uint32_t mail_refused; /* .. after a refusal or no answer, from that peer alone */
+	uint32_t mail_answer;  /* how long an answer is waited for */
+	uint32_t mail_settle;  /* after a start, a relay waits for recipients to come */
+	uint32_t mail_sweep;   /* how often all items are looked at */
 };
 extern const struct engine_timing engine_timing_default;
 
@@ -104,6 +111,13 @@ enum event_type {
 		       * is certain; "" */
 	EVENT_IMPORT_FRAME, /* session, frame, vouched: one at a time -> EFFECT_IMPORTED */
 	EVENT_IMPORT_END,   /* session */
+	EVENT_MAIL_LOADED,  /* entry: a packed MailState; before EVENT_START, once per item */
+	EVENT_MAIL_SUBMIT,  /* entry: a packed Mail of this node's own, ticket */
+	EVENT_MAIL_STORED,  /* mail (handed over), with its result */
+	EVENT_MAIL_READ,    /* ticket, entry: the packed Mail, or error */
+	EVENT_MAIL_OPEN,    /* sealed mail can be processed from here on, until EVENT_LOCKED */
+	EVENT_MAIL_DONE,    /* item: was processed; entry: its packed MailEnd, line: what goes into
+			     * the inbox, or empty; or error: not now */
 };
 
 struct event {
@@ -130,26 +144,33 @@ struct event {
 	const struct store_mark *mark;
 	uint64_t vouched; /* of a Have of one log: the cosignatures, by bit, whose root the store's
 			   * own tree has at that size */
+	struct hash item;
+	struct mail_write *mail;
 };
 
 enum effect_type {
-	EFFECT_DIAL,     /* peer */
-	EFFECT_SEND,     /* session, frame: header included, owned; class */
-	EFFECT_CLOSE,    /* session: after what is queued has left; reason in text */
-	EFFECT_WRITE,    /* write, owned -> EVENT_WRITTEN */
-	EFFECT_READ,     /* read -> EVENT_READ */
-	EFFECT_SIGN,     /* origin, body: the checkpoint text, owned -> EVENT_SIGNED */
-	EFFECT_COSIGN,   /* origin, body: the checkpoint text, owned -> EVENT_COSIGNED */
-	EFFECT_APPENDED, /* ticket, error, index: of the first entry, durable */
-	EFFECT_HELD,     /* origin, peer, index: a mirror holds that size of an own log */
-	EFFECT_MEMBERS,  /* the directory grew: judge sessions and shows again */
-	EFFECT_FORKED,   /* origin, peer, text, proven: an own log, another history of which was
-			  * shown;   proven: there is evidence, and nobody will take this log any
-			  * further */
-	EFFECT_NOTICE,   /* notice level, text: for the program's log */
-	EFFECT_IMPORTED, /* session, error, imported, origin ("": of none), text when there is an
-			  * error: what became of the frame; what was taken is durable. ERR_AGAIN:
-			  * entries that do not join on to what is held */
+	EFFECT_DIAL,       /* peer */
+	EFFECT_SEND,       /* session, frame: header included, owned; class */
+	EFFECT_CLOSE,      /* session: after what is queued has left; reason in text */
+	EFFECT_WRITE,      /* write, owned -> EVENT_WRITTEN */
+	EFFECT_READ,       /* read -> EVENT_READ */
+	EFFECT_SIGN,       /* origin, body: the checkpoint text, owned -> EVENT_SIGNED */
+	EFFECT_COSIGN,     /* origin, body: the checkpoint text, owned -> EVENT_COSIGNED */
+	EFFECT_APPENDED,   /* ticket, error, index: of the first entry, durable */
+	EFFECT_HELD,       /* origin, peer, index: a mirror holds that size of an own log */
+	EFFECT_MEMBERS,    /* the directory grew: judge sessions and shows again */
+	EFFECT_FORKED,     /* origin, peer, text, proven: an own log, another history of which was
+			    * shown;   proven: there is evidence, and nobody will take this log any
+			    * further */
+	EFFECT_NOTICE,     /* notice level, text: for the program's log */
+	EFFECT_IMPORTED,   /* session, error, imported, origin ("": of none), text when there is an
+			    * error: what became of the frame; what was taken is durable. ERR_AGAIN:
+			    * entries that do not join on to what is held */
+	EFFECT_MAIL_WRITE, /* mail, owned -> EVENT_MAIL_STORED */
+	EFFECT_MAIL_READ,  /* item, ticket -> EVENT_MAIL_READ */
+	EFFECT_MAIL_DELIVER,   /* item: for this node, durable here -> EVENT_MAIL_DONE; may be asked
+				* for again */
+	EFFECT_MAIL_SUBMITTED, /* ticket, error: durable here, or refused */
 };
 /* Of what is sent: a session's frames leave in this order, what is below not kept waiting for ever.
  * Frames of one class leave in the order in which they were made. */
@@ -190,6 +211,8 @@ struct effect {
 	enum notice notice;
 	bool proven;
 	char text[256];
+	struct hash item;
+	struct mail_write *mail;
 };
 
 struct effects {
@@ -242,6 +265,28 @@ void engine_cosigned_at(
 /* Somebody has been connected for that long, and nobody connected shows more of any log than is
  * held. */
 bool engine_caught_up(const struct engine *engine, uint64_t connected_ms);
+
+/* Mail that this node holds, sent or has received, in no order. */
+struct engine_mail {
+	struct hash item;
+	uint8_t id[MAIL_ID_SIZE];
+	char sender[LIMIT_NODE_NAME + 1], recipient[LIMIT_NODE_NAME + 1];
+	enum mail_class class;
+	bool open; /* not sealed */
+	uint64_t made_at;
+	size_t size;
+	char custodian[LIMIT_NODE_NAME + 1]; /* the last that took it; "": nobody has */
+	uint64_t custody_at;
+	bool ended; /* its recipient has processed it */
+	uint32_t outcome;
+	uint64_t ended_at;
+};
+size_t engine_mail_count(const struct engine *engine);
+void engine_mail_at(const struct engine *engine, size_t position, struct engine_mail *ret);
+bool engine_mail_find(
+	const struct engine *engine, const struct hash *item, struct engine_mail *ret);
+/* Refused for want of room since the start. */
+uint64_t engine_mail_refused(const struct engine *engine);
 
 struct engine_peer {
 	char name[LIMIT_NODE_NAME + 1];

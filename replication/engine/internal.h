@@ -18,6 +18,8 @@
  *   import.c   bundles
  *   root.c     whether a checkpoint is one of the history that is held
  *   cut.c      logs of a revoked node: up to where they count
+ *   mail.c     mail that is held: the table, its caps, what is durable of it
+ *   custody.c  .. and how it gets on: who is handed what, and the answers
  */
 #ifndef REPLICATION_ENGINE_INTERNAL_H
 #define REPLICATION_ENGINE_INTERNAL_H
@@ -212,6 +214,71 @@ struct outgoing_list {
 	size_t bytes;
 };
 
+/* An item, or its end, that a peer was handed and has not answered. */
+struct mail_flight {
+	struct hash item;
+	bool end;
+	uint64_t ticket; /* its body is being read; 0: it was sent */
+	size_t size;
+	uint64_t since_ms;
+};
+
+struct mail_hand {
+	char peer[LIMIT_NODE_NAME + 1];
+	uint64_t until_s; /* not handed to it before; UINT64_MAX: never */
+	uint64_t since_s; /* it has custody since; 0: it gave the item to us, or has none */
+	bool holds, told; /* told: of the end, durably there */
+};
+
+/*
+ *   NEW --durable--> HELD --its end, or processed here--> ENDING --durable--> ENDED
+ *
+ * A write that fails goes one back (NEW: the item is forgotten, whoever handed it over keeps it).
+ */
+enum { MAIL_HANDS = 8, MAIL_ASKERS = 4 };
+struct mail_entry {
+	struct hash item;
+	uint8_t id[MAIL_ID_SIZE];
+	char sender[LIMIT_NODE_NAME + 1], recipient[LIMIT_NODE_NAME + 1];
+	enum mail_class class;
+	enum { MAIL_NEW, MAIL_HELD, MAIL_ENDING, MAIL_ENDED } state;
+	uint64_t made_at, prekey, accepted_s;
+	size_t size;
+	struct mail_hand hands[MAIL_HANDS];
+	unsigned hand_count;
+	struct buf end; /* packed MailEnd */
+	uint32_t outcome;
+	uint64_t ended_at;
+	struct session_id askers[MAIL_ASKERS]; /* answered once it is durable */
+	unsigned asker_count;
+	uint64_t ticket;     /* of a submission that is not durable */
+	uint64_t flight;     /* the session it is being handed to; 0: none */
+	bool delivering;     /* the runtime has it */
+	bool put_off;        /* .. and gave it back: not before the next sweep */
+	bool dirty, writing; /* its state is to be written, is being written */
+	size_t position;
+};
+
+struct mail_pair {
+	char sender[LIMIT_NODE_NAME + 1], recipient[LIMIT_NODE_NAME + 1];
+	size_t held;
+};
+
+struct mail_table {
+	struct mail_entry **entries;
+	size_t count, capacity;
+	size_t *index; /* open addressing over items: position + 1 */
+	size_t index_size;
+	struct mail_pair *pairs;
+	size_t pair_count, pair_capacity;
+	size_t held, ended, erasures, delivering;
+	uint64_t bytes; /* of held bodies */
+	uint64_t refused, next_ticket;
+	uint64_t started_ms, swept_ms;
+	size_t deliver_next;
+	bool open;
+};
+
 struct session {
 	struct session_id id;
 	char peer[LIMIT_NODE_NAME + 1];
@@ -242,6 +309,12 @@ struct session {
 	size_t sponsored;      /* scratch of log.c */
 	size_t told_evidence;  /* how many of the engine's it was sent */
 	uint64_t asked_due_ms; /* of its logs, the first; 0: none */
+	struct mail_flight flights[LIMIT_MAIL_FLIGHTS];
+	unsigned flight_count;
+	size_t flight_bytes;
+	size_t mail_next;  /* of the table: everything before was looked at */
+	bool mail_again;   /* .. but is to be looked at again */
+	bool mail_refused; /* said once */
 	struct session *next;
 };
 
@@ -262,6 +335,7 @@ struct import {
 
 struct peer {
 	char name[LIMIT_NODE_NAME + 1];
+	bool seen; /* there was a session since the start */
 	bool dial, dialling;
 	uint64_t next_dial_ms;
 	uint32_t backoff_ms;
@@ -307,6 +381,7 @@ struct engine {
 	struct evidence_item *evidence; /* grows only */
 	size_t evidence_count;
 	uint64_t next_ticket;
+	struct mail_table mail;
 	uint32_t next_stream;
 	struct rate_link link; /* with all peers that have none of their own */
 	struct rate_bucket up, down;
@@ -542,6 +617,42 @@ void evidence_tick(struct engine *engine);
 size_t evidence_count(const struct engine *engine, size_t log);
 uint64_t evidence_deadline(const struct engine *engine);
 void evidence_release(struct engine *engine);
+
+/* mail.c */
+struct mail_entry *mail_find(const struct engine *engine, const struct hash *item);
+void mail_loaded(struct engine *engine, struct bytes state);
+void mail_submit(struct engine *engine, const struct event *event);
+void mail_stored(struct engine *engine, struct mail_write *write);
+void mail_done(struct engine *engine, const struct event *event);
+void mail_opened(struct engine *engine);
+void mail_start(struct engine *engine);
+void mail_tick(struct engine *engine);
+uint64_t mail_deadline(const struct engine *engine);
+void mail_release(struct engine *engine);
+/* Takes an item on, from a peer or (session NULL) of this node's own. */
+void mail_accept(struct engine *engine, struct session *session, const struct mail_item *item,
+	uint64_t ticket);
+/* The end is written, and counts once it is durable. inbox may be empty. */
+void mail_end(
+	struct engine *engine, struct mail_entry *entry, struct bytes end, struct bytes inbox);
+void mail_deliver(struct engine *engine);
+/* Writes the state unless that is under way already. */
+void mail_save(struct engine *engine, struct mail_entry *entry);
+/* What is known of a peer and an item; NULL: nothing. hand_get makes it. */
+struct mail_hand *hand_find(struct mail_entry *entry, const char *peer);
+struct mail_hand *hand_get(struct mail_entry *entry, const char *peer);
+
+/* custody.c */
+void custody_mail(struct engine *engine, struct session *session, const Sauti__Mail *mail);
+void custody_ack(struct engine *engine, struct session *session, const Sauti__MailAck *ack);
+void custody_read(struct engine *engine, const struct event *event);
+/* The item or its end is durable, or (error) is not. */
+void custody_settled(struct engine *engine, struct mail_entry *entry, enum err error);
+void custody_offer(struct engine *engine, struct mail_entry *entry); /* to everybody connected */
+void custody_pump(struct engine *engine, struct session *session);   /* everything, as it fits */
+void custody_pump_all(struct engine *engine);
+void custody_session_gone(struct engine *engine, struct session *session);
+void custody_expire(struct engine *engine, struct session *session);
 
 /* append.c */
 void append_request(struct engine *engine, struct event *event);

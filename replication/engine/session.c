@@ -122,6 +122,7 @@ static void session_let_go(struct engine *engine, struct session *session)
 	for (size_t i = 0; i < session->log_count; i++)
 		session->logs[i].serving = false;
 	serve_session_gone(engine, session->id);
+	custody_session_gone(engine, session);
 	for (size_t i = 0; i < engine->log_count; i++) {
 		struct elog *log = engine->logs[i];
 
@@ -310,10 +311,13 @@ static void hear_hello(struct engine *engine, struct session *session, const Sau
 	else {
 		session->state = SESSION_ACTIVE;
 		session->metered = (hello->features & HELLO_METERED) != 0;
-		if (peer != NULL)
+		if (peer != NULL) {
 			peer->backoff_ms = engine->opts.timing.dial_min;
+			peer->seen = true;
+		}
 		effect_notice(engine, NOTICE_INFO, "session with '%s' is up", session->peer);
 		evidence_pump(engine, session);
+		custody_pump(engine, session);
 	}
 }
 
@@ -393,6 +397,12 @@ static void dispatch(struct engine *engine, struct session *session, Sauti__Fram
 		break;
 	case SAUTI__FRAME__BODY_BYE:
 		hear_bye(engine, session, frame->bye);
+		break;
+	case SAUTI__FRAME__BODY_MAIL:
+		custody_mail(engine, session, frame->mail);
+		break;
+	case SAUTI__FRAME__BODY_MAIL_ACK:
+		custody_ack(engine, session, frame->mail_ack);
 		break;
 	default: /* a kind of frame that a later protocol has: ignored */
 		break;

@@ -33,7 +33,7 @@ enum { ROOM_BESIDES = 16 * 1024 * 1024 };
 
 /* What is moved up, in this order. */
 static const char *const moved[] = {"genesis", "certs", "store", "sauti.conf"};
-static const char *const kept[] = {"keys", "keyring", "ca", "run"};
+static const char *const kept[] = {"keys", "keyring", "mail", "ca", "run"};
 
 enum { MOVED = sizeof(moved) / sizeof(moved[0]), KEPT = sizeof(kept) / sizeof(kept[0]) };
 

@@ -6,6 +6,7 @@
 #include "server/control/internal.h"
 #include "server/internal.h"
 #include "server/log.h"
+#include "server/mail.h"
 
 static struct vault_request *ask_vault(struct control_request *request, enum vault_type type)
 {
@@ -47,6 +48,7 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 		ask->renew = message->new_epoch ||
 			     control_runtime(request)->guard_state.verdict == GUARD_OTHER;
 		ask->turn = control_runtime(request)->guard_state.turn;
+		ask->now_s = runtime_wall_s();
 	}
 	if (ask != NULL)
 		err = secret_copy(&ask->passphrase, codec_bytes(message->passphrase));
@@ -286,7 +288,9 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 {
 	struct control_request *request = done->arg;
 
-	if (request == NULL && done->type == VAULT_RESEAL) {
+	if (done->type == VAULT_MAIL_OPEN) {
+		mail_vault_done(control_server_runtime(server), done);
+	} else if (request == NULL && done->type == VAULT_RESEAL) {
 		runtime_resealed(control_server_runtime(server), done);
 	} else if (request == NULL) {
 		if (done->result != OK)
@@ -300,6 +304,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		done_unlock(request, done);
 	} else if (done->type == VAULT_SEAL) {
 		done_seal(request, done);
+	} else if (done->type == VAULT_MAIL_SHOW) {
+		done_mail_show(request, done);
 	} else if (done->type == VAULT_LOCK) {
 		/* An unlock that was under way when the lock came has ended before it. */
 		runtime_locked(control_runtime(request));

@@ -34,6 +34,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 
 /* The vault has finished a request of control's. drop: at the end, nobody is left to be told. */
 void control_vault_done(struct control_server *server, struct vault_request *done);
+/* A task of the mail store that a client waits for (task->arg). */
+struct mail_task;
+void control_mail_done(struct runtime *rt, struct mail_task *task);
 void control_vault_drop(struct vault_request *done);
 
 #endif

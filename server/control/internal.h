@@ -34,6 +34,14 @@ void begin_log_evidence(struct control_request *request, const Sauti__LogEvidenc
 /* backups.c */
 void begin_backup(struct control_request *request, const Sauti__BackupRequest *message);
 
+/* mail.c */
+void begin_mail_send(struct control_request *request, const Sauti__MailSendRequest *message);
+void begin_mail_list(struct control_request *request);
+void begin_mail_show(struct control_request *request, const char *id);
+void begin_mail_delete(struct control_request *request, const char *id);
+void done_mail_show(struct control_request *request, struct vault_request *done);
+json_t *mail_status_json(const struct runtime *rt);
+
 /* nodes.c */
 void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message);
 void begin_invite(struct control_request *request, const Sauti__NodeInviteRequest *message);

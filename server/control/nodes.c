@@ -7,6 +7,8 @@
 #include "proto/codec.h"
 #include "proto/stored.pb-c.h"
 #include "server/control/internal.h"
+#include "server/internal.h"
+#include "server/mail.h"
 
 enum { INVITE_HOURS = 72, INVITE_HOURS_MAX = 24 * 30 };
 
@@ -57,6 +59,34 @@ static json_t *node_key_json(const struct member *m)
 	return json;
 }
 
+/* Where it can be dialled, the configured address first. */
+static json_t *addresses_json(const struct runtime *rt, const char *node)
+{
+	const struct peer_state *peer = peer_state(rt, node);
+	const struct learned *learned = addresses_of(rt, node);
+	json_t *list = json_array();
+
+	if (peer != NULL && peer->address[0] != '\0')
+		json_array_append_new(list, json_string(peer->address));
+	for (size_t i = 0; learned != NULL && i < learned->list.count; i++)
+		json_array_append_new(list, json_string(learned->list.text[i]));
+	return list;
+}
+
+static json_t *learned_at_json(const struct runtime *rt, const char *node)
+{
+	const struct learned *learned = addresses_of(rt, node);
+
+	return learned == NULL ? json_null() : json_integer((json_int_t)learned->made_at);
+}
+
+static json_t *prekey_json(const struct runtime *rt, const char *node)
+{
+	const struct known_prekey *known = prekeys_of(rt, node);
+
+	return known == NULL ? json_null() : json_integer((json_int_t)known->prekey.number);
+}
+
 static json_t *member_json(const struct runtime *rt, const struct member *m)
 {
 	struct hash digest;
@@ -66,14 +96,17 @@ static json_t *member_json(const struct runtime *rt, const struct member *m)
 	hex_encode(hash_bytes(&digest), hex);
 	snprintf(shown_hex, sizeof(shown_hex), "%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s", hex,
 		hex + 4, hex + 8, hex + 12, hex + 16, hex + 20, hex + 24, hex + 28);
-	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:o,s:I,s:I,s:o,s:o,s:b,s:o}", "name", m->name,
-		"role", role_name(m->role), "country", json_text_or_null(m->country), "active",
-		m->active, "fingerprint", shown_hex, "node_key", node_key_json(m), "admitted_index",
-		(json_int_t)m->admitted_index, "admitted_at", (json_int_t)m->made_at, "mirror_key",
-		vkey_json(rt, m, true), "witness_key", vkey_json(rt, m, false), "counts_for_quorum",
+	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:o,s:I,s:I,s:o,s:o,s:b,s:o,s:o,s:o,s:o}", "name",
+		m->name, "role", role_name(m->role), "country", json_text_or_null(m->country),
+		"active", m->active, "fingerprint", shown_hex, "node_key", node_key_json(m),
+		"admitted_index", (json_int_t)m->admitted_index, "admitted_at",
+		(json_int_t)m->made_at, "mirror_key", vkey_json(rt, m, true), "witness_key",
+		vkey_json(rt, m, false), "counts_for_quorum",
 		directory_counts(engine_directory(rt->engine), m->name), "revoked",
 		revocation_json(
-			directory_revocation(engine_directory(rt->engine), bytes_str(m->name))));
+			directory_revocation(engine_directory(rt->engine), bytes_str(m->name))),
+		"addresses", addresses_json(rt, m->name), "addresses_told_at",
+		learned_at_json(rt, m->name), "prekey", prekey_json(rt, m->name));
 }
 
 void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message)

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cases/json_memory.h"
 #include "server/control/internal.h"
+#include "server/internal.h"
 
 static void dump(json_t *json, struct buf *out)
 {
@@ -55,12 +56,13 @@ static json_t *peers_json(const struct runtime *rt)
 
 	for (size_t i = 0; i < engine_peer_count(rt->engine); i++) {
 		struct engine_peer peer;
+		const struct peer_state *state;
 		const char *address = "";
 
 		engine_peer_at(rt->engine, i, &peer);
-		for (size_t k = 0; k < rt->config.peer_count; k++)
-			if (strcmp(rt->config.peers[k].name, peer.name) == 0)
-				address = rt->config.peers[k].address;
+		state = peer_state(rt, peer.name);
+		if (state != NULL)
+			address = peer_address(rt, state);
 		json_array_append_new(list,
 			json_pack("{s:s,s:b,s:o,s:o,s:I}", "name", peer.name, "connected",
 				peer.connected, "address", json_text_or_null(address), "last_error",
@@ -137,15 +139,16 @@ static void begin_status(struct control_request *request)
 	while (directory_at(directory, members) != NULL)
 		members++;
 	answer_json(request,
-		json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:s,s:i,s:i}", "node",
-			rt->node, "network", rt->genesis.network, "role",
+		json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:s,s:i,s:i,s:o}",
+			"node", rt->node, "network", rt->genesis.network, "role",
 			role_name(self == NULL ? ROLE_UNKNOWN : self->role), "locked",
 			rt->keys == NULL, "directory_size", (json_int_t)directory_size(directory),
 			"members", (json_int_t)members, "logs", logs_json(rt), "peers",
 			peers_json(rt), "alarms", alarms, "guard", guard_json(rt), "store",
 			store_json(&rt->condition), "uptime_s",
 			(json_int_t)((uv_now(&rt->loop) - rt->started_ms) / 1000), "version",
-			SAUTI_VERSION, "format", FORMAT_VERSION, "port", (int)rt->port),
+			SAUTI_VERSION, "format", FORMAT_VERSION, "port", (int)rt->port, "mail",
+			mail_status_json(rt)),
 		true);
 }
 
@@ -196,6 +199,18 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_POLICY:
 		begin_node_policy(request, message->node_policy);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_MAIL_SEND:
+		begin_mail_send(request, message->mail_send);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_MAIL_LIST:
+		begin_mail_list(request);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_MAIL_SHOW:
+		begin_mail_show(request, message->mail_show->id);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_MAIL_DELETE:
+		begin_mail_delete(request, message->mail_delete->id);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_BACKUP:
 		begin_backup(request, message->backup);

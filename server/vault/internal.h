@@ -6,6 +6,7 @@
  *   batch.c   checked parts -> new keys, reserved numbers, sealed entries; and their end
  *   show.c    opened events -> documents
  *   epoch.c   a new log in place of one that is never signed again
+ *   mail.c    the prekeys, and what is sealed to them
  */
 #ifndef SERVER_VAULT_INTERNAL_H
 #define SERVER_VAULT_INTERNAL_H
@@ -149,6 +150,22 @@ enum err epoch_settle(const struct epoch_opts *opts, struct node_keys *keys,
  * ret_plan: nothing is left. *ret_unread counts entries that cannot be opened. */
 enum err epoch_plan(struct book *book, struct plan *ret_plan, uint64_t *ret_unread,
 	struct errctx *ctx) MUST_USE;
+
+/* The private halves, while unlocked. */
+struct mailbox {
+	struct node_prekey prekeys[LIMIT_PREKEYS];
+	size_t prekey_count;
+};
+/* Makes the first prekey where there is none: durable in the keystore before anybody hears of it. A
+ * keystore that cannot be written stays as it is, without one. `file` is the keystore as read. */
+void mailbox_settle(const struct epoch_opts *opts, uint64_t now_s, struct node_keys *keys);
+/* The newest; number 0: none. */
+enum err mailbox_newest(const struct node_keys *keys, struct prekey *ret) MUST_USE;
+void mailbox_take(struct mailbox *box, struct node_keys *keys); /* out of keys */
+void mailbox_release(struct mailbox *box);
+enum err mailbox_open(
+	struct mailbox *box, const struct book *book, struct vault_request *request) MUST_USE;
+enum err mailbox_show(const struct book *book, struct vault_request *request) MUST_USE;
 
 enum err show_case(struct book *book, struct vault_request *request) MUST_USE;
 enum err show_list(struct book *book, struct vault_request *request) MUST_USE;

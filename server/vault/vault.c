@@ -42,6 +42,7 @@ struct vault {
 	/* The thread's own. */
 	struct keyring *keyring; /* from the first unlock on, locked or not */
 	struct book *book;       /* NULL: locked */
+	struct mailbox mailbox;  /* empty: locked */
 	/* Batches that were handed out, oldest first, until they and all before them have ended.
 	 * Without tickets when the node was locked meanwhile. */
 	struct batch *on_way, **on_way_end;
@@ -72,6 +73,7 @@ struct vault_request *vault_request_new(enum vault_type type, void *arg)
 	request->type = type;
 	request->arg = arg;
 	buf_init(&request->lines, LIMIT_CONTROL_REQUEST);
+	buf_init(&request->mail, LIMIT_MAIL_ITEM + 1024);
 	return request;
 }
 
@@ -92,6 +94,7 @@ void vault_request_free(struct vault_request *request)
 		return;
 	secret_release(&request->passphrase);
 	buf_wipe(&request->lines);
+	buf_wipe(&request->mail);
 	vault_keys_free(request->keys);
 	entries_unref(request->entries);
 	docs_free(request);
@@ -148,6 +151,8 @@ static enum err keys_hand_out(struct node_keys *keys, struct vault_keys **ret, s
 	err = signer_new(secret_bytes(&keys->node_seed), &out->node);
 	if (err == OK)
 		err = signer_new(secret_bytes(&keys->log_seed), &out->log);
+	if (err == OK)
+		err = mailbox_newest(keys, &out->prekey);
 	if (err == OK && keys->directory_seed.size > 0)
 		err = signer_new(secret_bytes(&keys->directory_seed), &out->directory);
 	if (err != OK) {
@@ -184,17 +189,20 @@ static enum err unlock_first(struct vault *vault, struct bytes file, struct node
 	if (vault->keyring == NULL)
 		TRY(keyring_open(opts->keyring, &vault->keyring, &request->ctx));
 	book_opts.keyring = vault->keyring;
+	mailbox_settle(&epoch, request->now_s, keys);
 	err = epoch_settle(&epoch, keys, previous, &request->ctx);
 	if (err != OK)
 		return err_wrap(&request->ctx, err, "open a new log");
 	TRY(keys_hand_out(keys, &handed, &request->ctx));
 	memcpy(handed->previous_origin, previous, sizeof(previous));
 	err = book_open(&book_opts, keys, &vault->book, &request->ctx);
-	if (err != OK)
+	if (err != OK) {
 		vault_keys_free(handed);
-	else
-		request->keys = handed;
-	return err;
+		return err;
+	}
+	mailbox_take(&vault->mailbox, keys);
+	request->keys = handed;
+	return OK;
 }
 
 static enum err unlock(struct vault *vault, struct vault_request *request)
@@ -218,6 +226,7 @@ static void lock(struct vault *vault)
 {
 	book_close(vault->book);
 	vault->book = NULL;
+	mailbox_release(&vault->mailbox);
 	for (struct batch *batch = vault->on_way; batch != NULL; batch = batch->next)
 		batch_release(batch); /* tickets point into the book; that it is on its way stays */
 }
@@ -364,14 +373,19 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_RESEAL:
 	case VAULT_SHOW:
 	case VAULT_LIST:
+	case VAULT_MAIL_OPEN:
+	case VAULT_MAIL_SHOW:
 		break;
 	}
 	if (vault->book == NULL)
 		return ERR_LOCKED;
 	return request->type == VAULT_SEAL     ? seal(vault, request)
 	       : request->type == VAULT_RESEAL ? reseal(vault, request)
-	       : request->type == VAULT_SHOW   ? show_case(vault->book, request)
-					       : show_list(vault->book, request);
+	       : request->type == VAULT_MAIL_OPEN
+		       ? mailbox_open(&vault->mailbox, vault->book, request)
+	       : request->type == VAULT_MAIL_SHOW ? mailbox_show(vault->book, request)
+	       : request->type == VAULT_SHOW      ? show_case(vault->book, request)
+						  : show_list(vault->book, request);
 }
 
 static void finish(struct vault_request *request, enum err result)

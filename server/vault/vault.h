@@ -37,6 +37,7 @@
 
 #include "base/secret.h"
 #include "certs/keystore.h"
+#include "certs/mail.h"
 #include "server/store/condition.h"
 #include "server/store/store.h"
 
@@ -65,6 +66,9 @@ enum vault_type {
 		       */
 	VAULT_SHOW, /* name -> docs: one as of LIST with "left_out" (entries and events that cannot
 		     * be read), then one per event, as event_write; events */
+	VAULT_MAIL_OPEN, /* mail: a packed Mail, item -> outcome; mail: the packed MailInbox of a
+			  * notice, or empty */
+	VAULT_MAIL_SHOW, /* mail: a packed MailInbox, item -> mail: its text */
 	VAULT_LIST, /* -> docs: one {"case_ref","code","opened_on","last_on","events"} per case;
 		     * cases, events */
 };
@@ -77,6 +81,7 @@ struct vault_keys {
 	char log_origin[LIMIT_ORIGIN + 1];
 	char previous_origin[LIMIT_ORIGIN + 1]; /* the epoch before, when this one is new; or "" */
 	char directory_origin[LIMIT_ORIGIN + 1];
+	struct prekey prekey; /* the newest; number 0: none could be made */
 };
 void vault_keys_free(struct vault_keys *keys); /* wipes; NULL is fine */
 
@@ -97,6 +102,9 @@ struct vault_request {
 	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
 	char officer[65];       /* recorded_by where it is absent */
 	char name[LIMIT_NODE_NAME + 100]; /* of a case: code or reference */
+	struct hash item;
+	struct buf mail; /* in and out; wiped by whoever frees the request */
+	uint32_t outcome;
 	uint64_t index;
 	uint64_t batch,
 		wave; /* out of SEAL and RESEAL with entries; batch: into COMMITTED, ABORTED */

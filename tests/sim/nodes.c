@@ -78,6 +78,11 @@ static void perform(struct world *world, struct node *node, struct effect *effec
 	case EFFECT_NOTICE:
 		world_say(world, "%s: %s", node->name, effect->text);
 		break;
+	case EFFECT_MAIL_WRITE: /* nobody sends mail here */
+	case EFFECT_MAIL_READ:
+	case EFFECT_MAIL_DELIVER:
+	case EFFECT_MAIL_SUBMITTED:
+		break;
 	}
 }
 

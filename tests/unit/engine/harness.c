@@ -226,6 +226,9 @@ static void forget_pending(struct rig *rig)
 		store_write_free(rig->writes[i]);
 	for (size_t i = 0; i < rig->sign_count; i++)
 		buf_release(&rig->signs[i].body);
+	for (size_t i = 0; i < rig->mail_count; i++)
+		mail_write_free(rig->mails[i]);
+	rig->mail_count = rig->mail_read_count = 0;
 	rig->write_count = rig->read_count = rig->sign_count = 0;
 	effects_release(&rig->out);
 }
@@ -323,6 +326,11 @@ static void tape_effect(struct buf *tape, const struct effect *e)
 		buf_put(tape, buf_bytes(&e->write->pin));
 		buf_put(tape, buf_bytes(&e->write->evidence));
 	}
+	if (e->mail != NULL) {
+		buf_put(tape, hash_bytes(&e->mail->item));
+		buf_put(tape, buf_bytes(&e->mail->body));
+		buf_put(tape, buf_bytes(&e->mail->state));
+	}
 	if (e->type == EFFECT_READ)
 		buf_printf(tape, "read %llu %llu %llu", (unsigned long long)e->read.first,
 			(unsigned long long)e->read.target, (unsigned long long)e->read.ticket);
@@ -342,6 +350,14 @@ static void keep_pending(struct rig *rig, struct effect *e)
 		rig->signs[rig->sign_count++] = (struct pending_sign){
 			.origin = e->origin, .body = e->body, .cosign = e->type == EFFECT_COSIGN};
 		buf_init(&e->body, 0);
+	} else if (e->type == EFFECT_MAIL_WRITE) {
+		assert_true(rig->mail_count < WRITES_MAX);
+		rig->mails[rig->mail_count++] = e->mail;
+		e->mail = NULL;
+	} else if (e->type == EFFECT_MAIL_READ) {
+		assert_true(rig->mail_read_count < READS_MAX);
+		rig->mail_reads[rig->mail_read_count++] =
+			(struct effect){.item = e->item, .ticket = e->ticket};
 	}
 }
 

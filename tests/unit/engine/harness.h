@@ -86,6 +86,12 @@ struct rig {
 	uint64_t vouched;            /* of the next frames of it */
 
 	bool kernel_full; /* what is sent stays with the runtime; else it is gone at once */
+	/* Mail: what is to be stored and read, in order; what was stored stays with the test. */
+	struct mail_write *mails[WRITES_MAX];
+	size_t mail_count;
+	struct effect mail_reads[READS_MAX];
+	size_t mail_read_count;
+
 	struct buf *tape; /* where every effect is written down; NULL: not */
 };
 

@@ -1,0 +1,474 @@
+#include "server/mail.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "proto/stored.pb-c.h"
+#include "server/control/control.h"
+#include "server/internal.h"
+#include "server/log.h"
+
+bool mail_room(void **list, size_t count, size_t *capacity, size_t size)
+{
+	void *grown;
+
+	if (count < *capacity)
+		return true;
+	grown = mem_resize(*list, (*capacity + 32) * size);
+	if (grown == NULL)
+		return false;
+	*list = grown;
+	*capacity += 32;
+	return true;
+}
+
+/* ---- loading ---- */
+
+static enum err load_state(void *arg, struct bytes key, struct bytes value)
+{
+	runtime_step(arg, &(struct event){.type = EVENT_MAIL_LOADED, .entry = value});
+	return OK;
+}
+
+static enum err inbox_add(struct runtime *rt, const struct hash *item, struct bytes packed)
+{
+	CLEANUP(arena_release) struct arena arena;
+	struct mail *mail = rt->mail;
+	struct inbox_row *row = &mail->inbox[mail->inbox_count];
+	Sauti__MailInbox *inbox;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	if (mail->inbox_count == LIMIT_MAIL_INBOX ||
+		CODEC_UNPACK(mail_inbox, packed, &scan_limits_default, &arena, &inbox, NULL) !=
+			OK ||
+		inbox->id.len != MAIL_ID_SIZE || !node_name_valid(bytes_str(inbox->sender)))
+		return ERR_CORRUPT;
+	*row = (struct inbox_row){
+		.item = *item, .made_at = inbox->made_at, .received_at = inbox->received_at};
+	memcpy(row->id, inbox->id.data, MAIL_ID_SIZE);
+	snprintf(row->sender, sizeof(row->sender), "%s", inbox->sender);
+	mail->inbox_count++;
+	return OK;
+}
+
+static enum err load_inbox(void *arg, struct bytes key, struct bytes value)
+{
+	struct hash item;
+
+	if (key.size != HASH_SIZE)
+		return OK;
+	memcpy(item.b, key.data, HASH_SIZE);
+	(void)inbox_add(arg, &item, value);
+	return OK;
+}
+
+static enum err load_note(void *arg, struct bytes key, struct bytes value)
+{
+	struct bytes name = bytes_make(key.data + 1, key.size - 1);
+
+	switch (key.data[0]) {
+	case MAIL_NOTE_PREKEY:
+		return prekeys_load(arg, name, value);
+	case MAIL_NOTE_SCANNED:
+		return prekeys_load_scanned(arg, name, value);
+	case MAIL_NOTE_ADDRESS:
+		return addresses_load(arg, name, value);
+	case MAIL_NOTE_TOLD:
+		return addresses_load_told(arg, name, value);
+	default:
+		return OK;
+	}
+}
+
+static enum err load(struct runtime *rt, struct errctx *ctx)
+{
+	struct mail_store *store = rt->mail->store;
+	uint64_t damaged[3] = {0};
+
+	TRY(mail_store_each(store, MAIL_STATES, load_state, rt, &damaged[0], ctx));
+	TRY(mail_store_each(store, MAIL_INBOX, load_inbox, rt, &damaged[1], ctx));
+	TRY(mail_store_each(store, MAIL_NOTES, load_note, rt, &damaged[2], ctx));
+	if (damaged[0] + damaged[1] + damaged[2] > 0)
+		log_line(LOG_ALARM,
+			"mail: %llu items, %llu received notices and %llu notes are damaged and "
+			"left out; what others hold comes again",
+			(unsigned long long)damaged[0], (unsigned long long)damaged[1],
+			(unsigned long long)damaged[2]);
+	return mail_store_start(store, ctx);
+}
+
+static void on_mail(uv_async_t *async);
+
+enum err mail_boot(struct runtime *rt, struct errctx *ctx)
+{
+	struct mail_store_opts opts = {.path = rt->paths.mail, .wake = runtime_wake};
+	struct mail *mail = mem_zalloc(sizeof(*mail));
+	enum err err;
+
+	if (mail == NULL)
+		return ERR_NOMEM;
+	rt->mail = mail;
+	uv_async_init(&rt->loop, &mail->async, on_mail);
+	mail->async.data = rt;
+	opts.wake_arg = &mail->async;
+	mail->inbox = mem_array(LIMIT_MAIL_INBOX, sizeof(*mail->inbox));
+	if (mail->inbox == NULL)
+		return ERR_NOMEM;
+	err = mail_store_open(&opts, &mail->store, ctx);
+	if (err == OK)
+		err = load(rt, ctx);
+	if (err == OK || err == ERR_NOMEM)
+		return err;
+	snprintf(rt->alarm, sizeof(rt->alarm),
+		"mail is neither taken nor sent: %.120s; move '%.60s' away to begin anew",
+		err_message(ctx, err), rt->paths.mail);
+	log_line(LOG_ALARM, "%s", rt->alarm);
+	mail_store_close(mail->store);
+	mail->store = NULL;
+	return OK;
+}
+
+void mail_stop(struct runtime *rt)
+{
+	if (rt->mail == NULL)
+		return;
+	if (rt->mail->store != NULL)
+		mail_store_stop(rt->mail->store);
+	if (!uv_is_closing((uv_handle_t *)&rt->mail->async))
+		uv_close((uv_handle_t *)&rt->mail->async, NULL);
+}
+
+/* Nobody is left to be told. */
+static void task_drop(struct mail_task *task)
+{
+	mem_free(task->arg); /* a client's request, or NULL */
+	mail_task_free(task);
+}
+
+static void drop_tasks(struct mail *mail)
+{
+	struct mail_task *task = mail->store == NULL ? NULL : mail_store_done(mail->store);
+
+	while (task != NULL) {
+		struct mail_task *next = task->next;
+
+		task_drop(task);
+		task = next;
+	}
+}
+
+void mail_free(struct runtime *rt)
+{
+	struct mail *mail = rt->mail;
+
+	if (mail == NULL)
+		return;
+	while (mail->waiting != NULL) {
+		struct mail_waiting *next = mail->waiting->next;
+
+		mail->waiting->done(mail->waiting->arg, ERR_CANCELED);
+		mem_free(mail->waiting);
+		mail->waiting = next;
+	}
+	drop_tasks(mail);
+	mail_store_close(mail->store);
+	mem_free(mail->inbox);
+	mem_free(mail->prekeys);
+	mem_free(mail->scanned);
+	mem_free(mail->learned);
+	mem_free(mail->told);
+	mem_free(mail);
+	rt->mail = NULL;
+}
+
+/* ---- processing what is for this node ---- */
+
+static void done_with(struct runtime *rt, const struct hash *item, enum err error, struct bytes end,
+	struct bytes inbox)
+{
+	runtime_step(rt, &(struct event){.type = EVENT_MAIL_DONE,
+				 .item = *item,
+				 .error = error,
+				 .entry = end,
+				 .line = inbox});
+}
+
+static void not_now(struct runtime *rt, const struct hash *item, enum err why)
+{
+	done_with(rt, item, why, BYTES_NONE, BYTES_NONE);
+}
+
+/* It is processed: its end, signed. */
+static void finish(
+	struct runtime *rt, const struct hash *item, uint32_t outcome, struct bytes inbox)
+{
+	CLEANUP(buf_release) struct buf packed;
+	struct mail_end end = {.item = *item, .outcome = outcome, .at = runtime_wall_s()};
+	struct engine_mail about;
+
+	buf_init(&packed, 2048);
+	if (rt->keys == NULL || !engine_mail_find(rt->engine, item, &about)) {
+		not_now(rt, item, ERR_LOCKED);
+		return;
+	}
+	memcpy(end.sender, about.sender, sizeof(end.sender));
+	memcpy(end.recipient, about.recipient, sizeof(end.recipient));
+	enum err err = mail_end_write(&packed, rt->genesis.network, &end, rt->keys->node);
+
+	done_with(rt, item, err, buf_bytes(&packed), inbox);
+}
+
+static void open_mail(struct runtime *rt, const struct mail_item *item, struct arena *arena)
+{
+	struct mail_content content = {0};
+	struct mail_addresses list;
+	uint32_t outcome = MAIL_UNKNOWN_KIND;
+
+	if (mail_open(item, rt->genesis.network, BYTES_NONE, arena, &content, NULL) != OK) {
+		outcome = MAIL_UNOPENABLE;
+	} else if (content.kind == MAIL_ADDRESSES &&
+		   mail_addresses_read(content.body, arena, &list, NULL) == OK) {
+		addresses_learn(rt, item->sender, &list, item->made_at);
+		outcome = MAIL_PROCESSED;
+	}
+	mail_content_release(&content);
+	finish(rt, &item->item, outcome, BYTES_NONE);
+}
+
+static void sealed_mail(struct runtime *rt, const struct mail_item *item, struct bytes packed)
+{
+	struct mail *mail = rt->mail;
+	struct vault_request *ask;
+
+	if (rt->keys == NULL || mail->inbox_count + mail->inbox_coming >= LIMIT_MAIL_INBOX) {
+		not_now(rt, &item->item, rt->keys == NULL ? ERR_LOCKED : ERR_FULL);
+		return;
+	}
+	ask = vault_request_new(VAULT_MAIL_OPEN, NULL);
+	if (ask == NULL)
+		runtime_out_of_memory();
+	ask->item = item->item;
+	ask->now_s = runtime_wall_s();
+	buf_put(&ask->mail, packed);
+	mail->inbox_coming++;
+	vault_submit(rt->vault, ask);
+}
+
+static void process(struct runtime *rt, const struct mail_task *task)
+{
+	CLEANUP(arena_release) struct arena arena;
+	struct mail_item item;
+	enum err err = task->result;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	if (err == OK)
+		err = mail_unpack(buf_bytes(&task->data), rt->genesis.network, &arena, &item, NULL);
+	if (err != OK)
+		not_now(rt, &task->item, err);
+	else if (item.prekey == 0)
+		open_mail(rt, &item, &arena);
+	else
+		sealed_mail(rt, &item, buf_bytes(&task->data));
+}
+
+void mail_vault_done(struct runtime *rt, struct vault_request *done)
+{
+	rt->mail->inbox_coming--;
+	if (rt->stopping)
+		return;
+	if (done->result != OK)
+		not_now(rt, &done->item, done->result);
+	else
+		finish(rt, &done->item, done->outcome, buf_bytes(&done->mail));
+}
+
+/* ---- the store ---- */
+
+void mail_task(struct runtime *rt, struct mail_task *task)
+{
+	if (task == NULL)
+		runtime_out_of_memory();
+	if (rt->mail->store != NULL && !rt->stopping)
+		mail_store_submit(rt->mail->store, task);
+	else
+		task_drop(task);
+}
+
+void mail_note_put(struct runtime *rt, enum mail_note note, const char *name, struct bytes value)
+{
+	struct mail_task *task = mail_task_new(MAIL_TASK_NOTE);
+
+	if (task == NULL)
+		runtime_out_of_memory();
+	task->note = note;
+	snprintf(task->name, sizeof(task->name), "%s", name);
+	buf_put(&task->data, value);
+	mail_task(rt, task);
+}
+
+const struct inbox_row *mail_inbox_find(const struct runtime *rt, const struct hash *item)
+{
+	for (size_t i = 0; i < rt->mail->inbox_count; i++)
+		if (hash_equal(&rt->mail->inbox[i].item, item))
+			return &rt->mail->inbox[i];
+	return NULL;
+}
+
+static void inbox_remove(struct mail *mail, const struct hash *item)
+{
+	for (size_t i = 0; i < mail->inbox_count; i++)
+		if (hash_equal(&mail->inbox[i].item, item)) {
+			mail->inbox[i] = mail->inbox[--mail->inbox_count];
+			return;
+		}
+}
+
+static void stored(struct runtime *rt, struct mail_task *task)
+{
+	struct mail_write *write = task->write;
+
+	if (task->result == OK && write->inbox.size > 0)
+		(void)inbox_add(rt, &write->item, buf_bytes(&write->inbox));
+	task->write = NULL;
+	runtime_step(rt, &(struct event){.type = EVENT_MAIL_STORED, .mail = write});
+}
+
+static void body_read(struct runtime *rt, const struct mail_task *task)
+{
+	if (task->ticket == 0)
+		process(rt, task);
+	else
+		runtime_step(rt, &(struct event){.type = EVENT_MAIL_READ,
+					 .ticket = task->ticket,
+					 .error = task->result,
+					 .entry = buf_bytes(&task->data)});
+}
+
+static void task_done(struct runtime *rt, struct mail_task *task)
+{
+	bool failed = task->result != OK && task->result != ERR_NOTFOUND;
+
+	if (failed && !rt->mail->failed) {
+		char text[256];
+
+		snprintf(text, sizeof(text), "mail: %.200s", err_message(&task->ctx, task->result));
+		runtime_disk_failed(rt, text);
+	}
+	rt->mail->failed = failed;
+	switch (task->type) {
+	case MAIL_TASK_WRITE:
+		stored(rt, task);
+		break;
+	case MAIL_TASK_BODY:
+		body_read(rt, task);
+		break;
+	case MAIL_TASK_UNBOX:
+		if (task->result == OK)
+			inbox_remove(rt->mail, &task->item);
+		control_mail_done(rt, task);
+		break;
+	case MAIL_TASK_INBOX:
+		control_mail_done(rt, task);
+		break;
+	case MAIL_TASK_NOTE:
+		break;
+	}
+}
+
+void mail_chores(struct runtime *rt)
+{
+	if (rt->mail == NULL || rt->mail->store == NULL || rt->stopping)
+		return;
+	prekeys_chores(rt);
+	addresses_tell(rt);
+}
+
+void mail_wake(struct runtime *rt)
+{
+	if (rt->mail != NULL && !rt->stopping)
+		uv_async_send(&rt->mail->async);
+}
+
+static void on_mail(uv_async_t *async)
+{
+	struct runtime *rt = async->data;
+	struct mail_task *task = rt->mail->store == NULL ? NULL : mail_store_done(rt->mail->store);
+
+	while (task != NULL) {
+		struct mail_task *next = task->next;
+
+		task->next = NULL;
+		task_done(rt, task);
+		mail_task_free(task);
+		task = next;
+	}
+	mail_chores(rt);
+}
+
+/* ---- the engine ---- */
+
+/* There is no store: as a disk that refuses everything. */
+static void refuse(struct runtime *rt, struct effect *effect)
+{
+	struct event event = {.type = EVENT_MAIL_READ, .ticket = effect->ticket, .error = ERR_IO};
+
+	if (effect->type == EFFECT_MAIL_WRITE) {
+		event = (struct event){.type = EVENT_MAIL_STORED, .mail = effect->mail};
+		effect->mail->result = ERR_IO;
+		effect->mail = NULL;
+	}
+	runtime_later(rt, &event);
+}
+
+static void submitted(struct runtime *rt, const struct effect *effect)
+{
+	for (struct mail_waiting **at = &rt->mail->waiting; *at != NULL; at = &(*at)->next) {
+		struct mail_waiting *w = *at;
+
+		if (w->ticket != effect->ticket)
+			continue;
+		*at = w->next;
+		w->done(w->arg, effect->error);
+		mem_free(w);
+		return;
+	}
+}
+
+void mail_effect(struct runtime *rt, struct effect *effect)
+{
+	struct mail_task *task;
+
+	if (effect->type == EFFECT_MAIL_SUBMITTED) {
+		submitted(rt, effect);
+		return;
+	}
+	if (rt->mail->store == NULL) {
+		refuse(rt, effect);
+		return;
+	}
+	task = mail_task_new(effect->type == EFFECT_MAIL_WRITE ? MAIL_TASK_WRITE : MAIL_TASK_BODY);
+	if (task == NULL)
+		runtime_out_of_memory();
+	task->write = effect->mail;
+	effect->mail = NULL;
+	task->item = effect->item;
+	task->ticket = effect->ticket; /* 0: to be processed here */
+	mail_task(rt, task);
+}
+
+void mail_send(struct runtime *rt, struct bytes packed, mail_submitted done, void *arg)
+{
+	struct mail_waiting *waiting = mem_zalloc(sizeof(*waiting));
+
+	if (waiting == NULL)
+		runtime_out_of_memory();
+	waiting->ticket = ++rt->next_ticket;
+	waiting->done = done;
+	waiting->arg = arg;
+	waiting->next = rt->mail->waiting;
+	rt->mail->waiting = waiting;
+	runtime_step(
+		rt, &(struct event){
+			    .type = EVENT_MAIL_SUBMIT, .entry = packed, .ticket = waiting->ticket});
+}

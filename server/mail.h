@@ -1,0 +1,121 @@
+/*
+ * mail: the runtime's side of mail. The engine says what is to be stored, read and processed; here
+ * that is carried out: by the mail store's thread (server/store/mail.h), and by the vault for what
+ * is sealed. Beside that, what travels as mail or is needed to seal it:
+ *
+ *   mail.c        the store's tasks, processing, submissions, the inbox
+ *   addresses.c   where other nodes said they can be dialled, and telling them where this one can
+ *   prekeys.c     the newest prekey of each node, out of the proven logs; publishing the own one
+ *
+ * All of it runs on the loop thread. Without a mail store (it could not be opened) the node does
+ * everything else, and takes and sends no mail.
+ */
+#ifndef SERVER_MAIL_H
+#define SERVER_MAIL_H
+
+#include "server/runtime.h"
+#include "server/store/mail.h"
+
+struct inbox_row {
+	struct hash item;
+	uint8_t id[MAIL_ID_SIZE];
+	char sender[LIMIT_NODE_NAME + 1];
+	uint64_t made_at, received_at;
+};
+
+/* Called once the item is durable here, or was refused. */
+typedef void (*mail_submitted)(void *arg, enum err error);
+struct mail_waiting {
+	uint64_t ticket;
+	mail_submitted done;
+	void *arg;
+	struct mail_waiting *next;
+};
+
+struct known_prekey {
+	char node[LIMIT_NODE_NAME + 1];
+	struct prekey prekey;
+	char origin[LIMIT_ORIGIN + 1];
+};
+
+struct scanned {
+	char origin[LIMIT_ORIGIN + 1];
+	uint64_t size; /* entries looked at */
+	bool unsaved;
+};
+
+struct learned {
+	char node[LIMIT_NODE_NAME + 1];
+	struct mail_addresses list;
+	uint64_t made_at;
+};
+
+struct told {
+	char node[LIMIT_NODE_NAME + 1];
+	struct hash of; /* the addresses it was sent */
+	bool sending;
+};
+
+struct mail {
+	struct mail_store *store; /* NULL: could not be opened */
+	uv_async_t async;
+	struct inbox_row *inbox; /* room for LIMIT_MAIL_INBOX */
+	size_t inbox_count, inbox_coming;
+	struct mail_waiting *waiting;
+	struct known_prekey *prekeys;
+	size_t prekey_count, prekey_capacity;
+	struct scanned *scanned;
+	size_t scanned_count, scanned_capacity;
+	bool scanning, publishing;
+	struct learned *learned;
+	size_t learned_count, learned_capacity;
+	struct told *told;
+	size_t told_count, told_capacity;
+	bool tell;   /* members may have to be told the own addresses */
+	bool failed; /* the last task did: said once */
+};
+
+/* At the start, once the engine has the directory: opens the store and loads it. A store that
+ * cannot be opened is an alarm, no error. */
+enum err mail_boot(struct runtime *rt, struct errctx *ctx) MUST_USE;
+void mail_stop(struct runtime *rt);
+void mail_free(struct runtime *rt);
+/* After a start or an unlock, when members changed, and every minute. Not from within a step. */
+void mail_chores(struct runtime *rt);
+void mail_wake(struct runtime *rt); /* chores soon; from anywhere on the loop */
+
+/* Effects of the engine. */
+void mail_effect(struct runtime *rt, struct effect *effect);
+void mail_vault_done(struct runtime *rt, struct vault_request *done);
+
+/* A packed Mail of this node's own; done is called later, once. Not from within a step. */
+void mail_send(struct runtime *rt, struct bytes packed, mail_submitted done, void *arg);
+/* Hands a task to the store; its answer comes to mail.c. Takes it. */
+void mail_task(struct runtime *rt, struct mail_task *task);
+void mail_note_put(struct runtime *rt, enum mail_note note, const char *name, struct bytes value);
+/* The row whose item's hash begins so; NULL: none. */
+const struct inbox_row *mail_inbox_find(const struct runtime *rt, const struct hash *item);
+
+/* addresses.c */
+enum err addresses_load(struct runtime *rt, struct bytes name, struct bytes value) MUST_USE;
+enum err addresses_load_told(struct runtime *rt, struct bytes name, struct bytes value) MUST_USE;
+void addresses_start(struct runtime *rt); /* learned ones can be dialled from here on */
+/* What a node said of itself, signed. */
+void addresses_learn(
+	struct runtime *rt, const char *node, const struct mail_addresses *list, uint64_t made_at);
+void addresses_tell(struct runtime *rt);
+const struct learned *addresses_of(const struct runtime *rt, const char *node); /* NULL: none */
+
+/* prekeys.c */
+enum err prekeys_load(struct runtime *rt, struct bytes name, struct bytes value) MUST_USE;
+enum err prekeys_load_scanned(struct runtime *rt, struct bytes name, struct bytes value) MUST_USE;
+/* Entries that became durable. */
+void prekeys_written(struct runtime *rt, const struct store_write *write);
+/* Looks through what was not looked through yet; publishes the own prekey where it is missing. */
+void prekeys_chores(struct runtime *rt);
+const struct known_prekey *prekeys_of(const struct runtime *rt, const char *node); /* NULL: none */
+
+/* Room for one more element; false: no memory. */
+bool mail_room(void **list, size_t count, size_t *capacity, size_t size);
+
+#endif
