@@ -81,6 +81,17 @@
 /* Exports. */
 #define LIMIT_EXPORT_UNSYNCED (32 * 1024 * 1024) /* written and not synced: then it is */
 #define LIMIT_EXPORT_FILES    512                /* .. and how many files */
+
+/* Bundles. */
+#define LIMIT_BUNDLE_PART_MIN (128 * 1024) /* bytes of one part: any frame of one entry fits */
+#define LIMIT_BUNDLE_PART     ((UINT64_C(1) << 40))
+#define LIMIT_BUNDLE_PARTS    9999              /* of one bundle */
+#define LIMIT_BUNDLE_SEGMENTS 4096              /* of one part, each with its hash */
+#define LIMIT_BUNDLE_HEADER   (4 * 1024 * 1024) /* the manifest, with its padding */
+#define LIMIT_BUNDLE_FIELDS   65536             /* in a manifest: LIMIT_LOGS logs fit */
+#define LIMIT_BUNDLE_FRAMES   (1024 * 1024)     /* in one part */
+#define LIMIT_BUNDLE_USELESS  4096              /* frames of a part that are refused: then it is */
+#define LIMIT_BUNDLE_FILES    256               /* one import takes */
 /* Damage. */
 #define LIMIT_DAMAGE_MARKS  65536 /* of single entries in one log, by one repair */
 #define LIMIT_FSCK_FINDINGS 20    /* damaged pages told of one by one */

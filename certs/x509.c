@@ -10,6 +10,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/ec.h>
+#include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -162,6 +163,97 @@ static enum err spki_parse(struct bytes spki, EVP_PKEY **ret)
 		return parse_failed();
 	*ret = key;
 	return OK;
+}
+
+/* ---- signatures ---- */
+
+static void md_free_p(EVP_MD_CTX **md)
+{
+	EVP_MD_CTX_free(*md);
+}
+
+static void ecdsa_free_p(ECDSA_SIG **signature)
+{
+	ECDSA_SIG_free(*signature);
+}
+
+static enum err signed_message(const char *purpose, struct bytes body, struct buf *ret)
+{
+	buf_init(ret, 64 + body.size);
+	buf_put_str(ret, "sauti/1 ");
+	buf_put_str(ret, purpose);
+	buf_put_u8(ret, 0);
+	buf_put(ret, body);
+	return ret->err;
+}
+
+static enum err ecdsa_sign(EVP_PKEY *key, struct bytes message, uint8_t *ret)
+{
+	CLEANUP(md_free_p) EVP_MD_CTX *md = EVP_MD_CTX_new();
+	CLEANUP(ecdsa_free_p) ECDSA_SIG *signature = NULL;
+	uint8_t der[128];
+	const uint8_t *at = der;
+	size_t size = sizeof(der);
+
+	if (md == NULL || EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, key) != 1 ||
+		EVP_DigestSign(md, der, &size, message.data, message.size) != 1)
+		return openssl_failed();
+	signature = d2i_ECDSA_SIG(NULL, &at, (long)size);
+	if (signature == NULL || BN_bn2binpad(ECDSA_SIG_get0_r(signature), ret, 32) != 32 ||
+		BN_bn2binpad(ECDSA_SIG_get0_s(signature), ret + 32, 32) != 32)
+		return openssl_failed();
+	return OK;
+}
+
+enum err tls_key_sign(struct bytes key, const char *purpose, struct bytes body,
+	uint8_t ret[TLS_KEY_SIGNATURE_SIZE])
+{
+	CLEANUP(pkey_free_p) EVP_PKEY *pkey = NULL;
+	CLEANUP(buf_release) struct buf message = {0};
+	uint8_t signature[TLS_KEY_SIGNATURE_SIZE];
+
+	TRY(key_parse(key, &pkey));
+	TRY(signed_message(purpose, body, &message));
+	TRY(ecdsa_sign(pkey, buf_bytes(&message), signature));
+	memcpy(ret, signature, sizeof(signature));
+	return OK;
+}
+
+static bool ecdsa_verify(EVP_PKEY *key, struct bytes message, const uint8_t *raw)
+{
+	CLEANUP(md_free_p) EVP_MD_CTX *md = EVP_MD_CTX_new();
+	CLEANUP(ecdsa_free_p) ECDSA_SIG *signature = ECDSA_SIG_new();
+	BIGNUM *r = BN_bin2bn(raw, 32, NULL), *s = BN_bin2bn(raw + 32, 32, NULL);
+	uint8_t *der = NULL;
+	bool good = false;
+	int size;
+
+	if (signature == NULL || r == NULL || s == NULL || ECDSA_SIG_set0(signature, r, s) != 1) {
+		BN_free(r);
+		BN_free(s);
+		return false;
+	}
+	size = i2d_ECDSA_SIG(signature, &der);
+	if (md != NULL && size > 0)
+		good = EVP_DigestVerifyInit(md, NULL, EVP_sha256(), NULL, key) == 1 &&
+		       EVP_DigestVerify(md, der, (size_t)size, message.data, message.size) == 1;
+	OPENSSL_free(der);
+	return good;
+}
+
+bool tls_key_verify(
+	struct bytes spki, const char *purpose, struct bytes body, struct bytes signature)
+{
+	CLEANUP(pkey_free_p) EVP_PKEY *key = NULL;
+	CLEANUP(buf_release) struct buf message = {0};
+	bool good;
+
+	if (signature.size != TLS_KEY_SIGNATURE_SIZE || spki_parse(spki, &key) != OK ||
+		signed_message(purpose, body, &message) != OK)
+		return false;
+	good = ecdsa_verify(key, buf_bytes(&message), signature.data);
+	ERR_clear_error();
+	return good;
 }
 
 /* ---- making certificates ---- */

@@ -17,6 +17,17 @@ enum err tls_key_new(struct secret *ret) MUST_USE;
 /* Its SubjectPublicKeyInfo DER, appended, and SHA-256 of that. */
 enum err tls_key_spki(struct bytes key, struct buf *out, struct hash *ret_sha256) MUST_USE;
 
+/* ECDSA with SHA-256 over "sauti/1 " || purpose || 0x00 || body, for what a node says when it is
+ * locked and no session stands behind it: the key that would have opened the session. r || s. TLS
+ * 1.3 signs 64 spaces and a context of its own: neither can be taken for the other. */
+enum { TLS_KEY_SIGNATURE_SIZE = 64 };
+enum err tls_key_sign(struct bytes key, const char *purpose, struct bytes body,
+	uint8_t ret[TLS_KEY_SIGNATURE_SIZE]) MUST_USE;
+/* True only for a good signature by the key of this SubjectPublicKeyInfo. */
+bool tls_key_verify(
+	struct bytes spki, const char *purpose, struct bytes body, struct bytes signature) MUST_USE;
+#define PURPOSE_BUNDLE "bundle"
+
 /* now: seconds UTC; certificates are valid from one day before. DER is appended to out. */
 enum err root_certificate_make(
 	const char *network, struct bytes root_key, uint64_t now, struct buf *out) MUST_USE;

@@ -207,6 +207,9 @@ void effect_perform(struct runtime *rt, struct effect *effect)
 		do_appended(rt, effect);
 		break;
 	case EFFECT_IMPORTED:
+		if (rt->import != NULL)
+			bundle_import_answer(rt->import, effect);
+		break;
 	case EFFECT_HELD:
 		break;
 	case EFFECT_MEMBERS: /* the judge asks the directory itself; the engine ends sessions */

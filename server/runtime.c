@@ -351,6 +351,8 @@ static void stop(struct runtime *rt)
 	if (rt->stopping)
 		return;
 	rt->stopping = true;
+	if (rt->import != NULL)
+		bundle_import_stop(rt->import);
 	/* What the threads have under way ends first, so that the store is whole and every request
 	 * can still be answered or dropped with its client. */
 	if (rt->vault != NULL)

@@ -17,6 +17,7 @@
 #include "server/store/writer.h"
 #include "server/vault/vault.h"
 
+struct bundle_import;
 struct control_server;
 struct mail;
 struct runtime;
@@ -81,7 +82,9 @@ struct runtime {
 	size_t pending_first, pending_count, pending_capacity;
 	struct buf pending_line; /* the cosignature lines among them */
 	bool stepping, stopping, closed_net, closed_control;
-	bool backing_up; /* one backup at a time */
+	bool backing_up;              /* one backup at a time */
+	bool bundling;                /* one export of a bundle at a time */
+	struct bundle_import *import; /* the one import of bundles; NULL */
 	struct session_data *sessions;
 	uint64_t next_session, next_ticket;
 	struct append_waiting *appends;
@@ -124,6 +127,9 @@ bool runtime_may_append(const struct runtime *rt, struct sealed_batch batch);
 void runtime_resealed(struct runtime *rt, struct vault_request *done);
 /* Why the last dial of a peer failed; "" when it did not. */
 const char *runtime_peer_error(const struct runtime *rt, const char *peer);
+/* control/bundle_import.c: what became of a frame of the bundle; the node stops. */
+void bundle_import_answer(struct bundle_import *import, const struct effect *effect);
+void bundle_import_stop(struct bundle_import *import);
 /* Something else than the store met an error on the disk: the store looks whether it is hit too. */
 void runtime_disk_failed(struct runtime *rt, const char *what);
 uint64_t runtime_wall_s(void);

@@ -347,6 +347,17 @@ static bool is_missing(const struct elog *log, const struct peer_log *pl)
 	       (log->cut == CUT_NONE || cut_wants(log));
 }
 
+bool engine_peer_holds(
+	const struct engine *engine, size_t log, const char *peer, uint64_t *ret_size)
+{
+	const struct session *s = session_of(engine, peer);
+
+	if (s == NULL || log >= s->log_count || s->logs[log].have_size == 0)
+		return false;
+	*ret_size = s->logs[log].have_size;
+	return true;
+}
+
 bool engine_caught_up(const struct engine *engine, uint64_t connected_ms)
 {
 	bool somebody = false;

@@ -262,6 +262,10 @@ struct engine_cosigned {
 void engine_cosigned_at(
 	const struct engine *engine, size_t log, size_t position, struct engine_cosigned *ret);
 
+/* How much of a log a connected peer has shown; false: it is not connected, or has shown none. */
+bool engine_peer_holds(
+	const struct engine *engine, size_t log, const char *peer, uint64_t *ret_size);
+
 /* Somebody has been connected for that long, and nobody connected shows more of any log than is
  * held. */
 bool engine_caught_up(const struct engine *engine, uint64_t connected_ms);

@@ -42,6 +42,12 @@ void begin_mail_delete(struct control_request *request, const char *id);
 void done_mail_show(struct control_request *request, struct vault_request *done);
 json_t *mail_status_json(const struct runtime *rt);
 
+/* bundle_export.c, bundle_import.c */
+void begin_bundle_export(
+	struct control_request *request, const Sauti__BundleExportRequest *message);
+void begin_bundle_import(
+	struct control_request *request, const Sauti__BundleImportRequest *message);
+
 /* nodes.c */
 void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message);
 void begin_invite(struct control_request *request, const Sauti__NodeInviteRequest *message);

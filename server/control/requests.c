@@ -215,6 +215,12 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 	case SAUTI__CONTROL_REQUEST__BODY_BACKUP:
 		begin_backup(request, message->backup);
 		break;
+	case SAUTI__CONTROL_REQUEST__BODY_BUNDLE_EXPORT:
+		begin_bundle_export(request, message->bundle_export);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_BUNDLE_IMPORT:
+		begin_bundle_import(request, message->bundle_import);
+		break;
 	default:
 		control_fail(request, ERR_UNSUPPORTED, 0, "this node does not know that request");
 		break;

@@ -28,6 +28,7 @@ COMMANDS = [
     ["node", "invite"], ["node", "list"], ["node", "show"],
     ["case", "open"], ["case", "add"], ["case", "show"], ["case", "list"], ["case", "import"],
     ["log", "list"], ["log", "show"], ["log", "verify"], ["log", "export"], ["backup"], ["restore"],
+    ["bundle", "export"], ["bundle", "import"], ["bundle", "inspect"],
 ]
 
 

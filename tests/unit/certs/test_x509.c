@@ -586,9 +586,54 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* What the TLS key signs besides sessions: by its purpose, and for nothing else. */
+static void test_signatures(void **state)
+{
+	struct bytes body = bytes_str("what is signed");
+	uint8_t signature[TLS_KEY_SIGNATURE_SIZE], other[TLS_KEY_SIGNATURE_SIZE];
+	struct buf spki, stranger;
+	struct secret key, another;
+	struct hash hash;
+
+	buf_init(&spki, 256);
+	buf_init(&stranger, 256);
+	assert_int_equal(tls_key_new(&key), OK);
+	assert_int_equal(tls_key_new(&another), OK);
+	assert_int_equal(tls_key_spki(secret_bytes(&key), &spki, &hash), OK);
+	assert_int_equal(tls_key_spki(secret_bytes(&another), &stranger, &hash), OK);
+	for (int i = 0; i < 20; i++) { /* r and s of every length */
+		assert_int_equal(tls_key_sign(secret_bytes(&key), "bundle", body, signature), OK);
+		assert_true(
+			tls_key_verify(buf_bytes(&spki), "bundle", body, BYTES_ARRAY(signature)));
+	}
+	assert_false(tls_key_verify(buf_bytes(&stranger), "bundle", body, BYTES_ARRAY(signature)));
+	assert_false(tls_key_verify(buf_bytes(&spki), "bundl", body, BYTES_ARRAY(signature)));
+	assert_false(tls_key_verify(
+		buf_bytes(&spki), "bundle", bytes_str("what is signeD"), BYTES_ARRAY(signature)));
+	assert_false(tls_key_verify(buf_bytes(&spki), "bundle", body, bytes_make(signature, 63)));
+	assert_false(tls_key_verify(
+		bytes_make(spki.data, spki.size - 1), "bundle", body, BYTES_ARRAY(signature)));
+	assert_false(tls_key_verify(BYTES_NONE, "bundle", body, BYTES_ARRAY(signature)));
+	for (size_t i = 0; i < sizeof(signature); i++) {
+		memcpy(other, signature, sizeof(other));
+		other[i] ^= 1;
+		assert_false(tls_key_verify(buf_bytes(&spki), "bundle", body, BYTES_ARRAY(other)));
+	}
+	memset(other, 0, sizeof(other));
+	assert_false(tls_key_verify(buf_bytes(&spki), "bundle", body, BYTES_ARRAY(other)));
+	memset(other, 0xff, sizeof(other));
+	assert_false(tls_key_verify(buf_bytes(&spki), "bundle", body, BYTES_ARRAY(other)));
+	assert_int_equal(tls_key_sign(BYTES_NONE, "bundle", body, other), ERR_MALFORMED);
+	secret_release(&key);
+	secret_release(&another);
+	buf_release(&spki);
+	buf_release(&stranger);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_signatures),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_keys_refused),
 		cmocka_unit_test(test_chain),
