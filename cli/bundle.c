@@ -225,6 +225,8 @@ static void print_imported_log(const json_t *log)
 
 	printf("  %s  ", gap != NULL ? "GAP" : "ok ");
 	output_text(stdout, output_member(log, "origin", &b), false);
+	if (output_true(log, "revoked"))
+		printf("  REVOKED");
 	printf("  %llu new entries, %llu known, %llu held, %llu new cosignatures",
 		(unsigned long long)output_number(log, "added"),
 		(unsigned long long)output_number(log, "known"),
@@ -473,6 +475,9 @@ static void print_inspected(const json_t *document)
 		print_problems(item);
 	}
 	json_array_foreach(json_object_get(document, "logs"), i, item) print_inspected_log(item);
+	if (output_number(document, "evidence") > 0)
+		printf("  evidence of %llu forks, to be verified at the import\n",
+			(unsigned long long)output_number(document, "evidence"));
 }
 
 static enum err run_inspect(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
@@ -484,8 +489,9 @@ static enum err run_inspect(struct cli *cli, const struct cli_args *args, struct
 	for (size_t i = 0; err == OK && args_at(args, i) != NULL; i++)
 		err = inspect_file(&in, args_at(args, i), ctx);
 	if (in.check != NULL)
-		document =
-			json_pack("{s:o,s:o}", "files", in.files, "logs", checked_json(in.check));
+		document = json_pack("{s:o,s:o,s:I}", "files", in.files, "logs",
+			checked_json(in.check), "evidence",
+			(json_int_t)bundle_check_evidence(in.check));
 	bundle_check_free(in.check);
 	if (err == ERR_NOMEM || document == NULL)
 		return ERR_NOMEM;

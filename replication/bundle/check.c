@@ -10,7 +10,7 @@
 
 struct bundle_check {
 	struct bundle_check_log **logs;
-	size_t count, capacity, last;
+	size_t count, capacity, last, evidence;
 	struct arena arena;
 };
 
@@ -34,6 +34,11 @@ void bundle_check_free(struct bundle_check *check)
 	mem_free(check->logs);
 	arena_release(&check->arena);
 	mem_free(check);
+}
+
+size_t bundle_check_evidence(const struct bundle_check *check)
+{
+	return check->evidence;
 }
 
 size_t bundle_check_count(const struct bundle_check *check)
@@ -279,6 +284,9 @@ enum err bundle_check_frame(struct bundle_check *check, struct bytes bytes, stru
 		return batch_check(check, frame->batch, ctx);
 	case SAUTI__FRAME__BODY_HAVE:
 		return have_check(check, frame->have, ctx);
+	case SAUTI__FRAME__BODY_EVIDENCE: /* the import verifies it, with the log's key */
+		check->evidence++;
+		return OK;
 	default:
 		return err_set(ctx, ERR_UNSUPPORTED, "no kind of frame for a bundle");
 	}

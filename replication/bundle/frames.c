@@ -58,3 +58,19 @@ void bundle_have_write(struct buf *out, const struct origin *origin, uint64_t si
 	frame.have = &have;
 	frame_write(out, &frame);
 }
+
+void bundle_message_write(struct buf *out, unsigned field, struct bytes message)
+{
+	uint8_t head[8];
+	size_t size = 0;
+	uint32_t left = (uint32_t)message.size;
+
+	assert(field <= 15 && message.size > 0 && message.size < LIMIT_FRAME_SIZE - sizeof(head));
+	head[size++] = (uint8_t)(field << 3 | 2);
+	for (; left >= 0x80; left >>= 7)
+		head[size++] = (uint8_t)(left | 0x80);
+	head[size++] = (uint8_t)left;
+	buf_put_u32be(out, (uint32_t)(size + message.size));
+	buf_put(out, bytes_make(head, size));
+	buf_put(out, message);
+}

@@ -16,6 +16,8 @@ struct bundle_cosigned {
 /* Append one frame, header included. The error sticks in out. */
 void bundle_batch_write(struct buf *out, const struct origin *origin, uint64_t first,
 	const struct store_batch *batch, struct bytes note);
+/* A stored message (evidence) as the field of Frame with that number, at most 15. */
+void bundle_message_write(struct buf *out, unsigned field, struct bytes message);
 /* At most LIMIT_NOTE_SIGNATURES cosignatures. */
 void bundle_have_write(struct buf *out, const struct origin *origin, uint64_t size,
 	struct bytes note, const struct bundle_cosigned *cosigned, size_t count);

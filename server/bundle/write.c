@@ -254,25 +254,34 @@ static enum err part_spill(struct bundle_write *write, struct errctx *ctx)
 	return part_flush(part, ctx);
 }
 
-/* The frame in write->frame, of this log. */
-static enum err part_put(struct bundle_write *write, const struct bundle_write_log *log,
-	uint64_t from, uint64_t to, struct errctx *ctx)
+/* What the part says of the log whose frame comes. */
+static void part_log(
+	struct part *part, const struct bundle_write_log *log, uint64_t from, uint64_t to)
 {
-	struct part *part = &write->part;
-	struct bundle_log *last;
+	struct bundle_log *last = part->log_count == 0 ? NULL : &part->logs[part->log_count - 1];
 
-	TRY(write->frame.err);
-	if (part->body > 0 && write->frame.size > part_room(write)) {
-		TRY(part_end(write, false, ctx));
-		TRY(part_begin(write, ctx));
-	}
-	last = part->log_count == 0 ? NULL : &part->logs[part->log_count - 1];
 	if (last == NULL || strcmp(last->origin.text, log->origin.text) != 0) {
 		last = &part->logs[part->log_count++];
 		*last = (struct bundle_log){
 			.origin = log->origin, .key = log->key, .from = from, .size = log->size};
 	}
 	last->to = to;
+}
+
+/* The next part, when the frame in write->frame does not fit this one any more. */
+static enum err part_turn(struct bundle_write *write, struct errctx *ctx)
+{
+	TRY(write->frame.err);
+	if (write->part.body == 0 || write->frame.size <= part_room(write))
+		return OK;
+	TRY(part_end(write, false, ctx));
+	return part_begin(write, ctx);
+}
+
+static enum err part_put(struct bundle_write *write, struct errctx *ctx)
+{
+	struct part *part = &write->part;
+
 	TRY(bundle_segments_put(&part->segments, buf_bytes(&write->frame)));
 	buf_put(&part->buffer, buf_bytes(&write->frame));
 	TRY(part->buffer.err);
@@ -282,6 +291,14 @@ static enum err part_put(struct bundle_write *write, const struct bundle_write_l
 	if (part->fd >= 0)
 		return part_flush(part, ctx);
 	return part->buffer.size > PART_BUFFER ? part_spill(write, ctx) : OK;
+}
+
+enum err bundle_write_message(
+	struct bundle_write *write, unsigned field, struct bytes message, struct errctx *ctx)
+{
+	bundle_message_write(&write->frame, field, message);
+	TRY(part_turn(write, ctx));
+	return part_put(write, ctx);
 }
 
 /* ---- logs ---- */
@@ -319,7 +336,11 @@ static enum err write_batch(struct bundle_write *write, struct store *store,
 	count = batch.entries->count;
 	bundle_batch_write(&write->frame, &log->origin, *first, &batch, log->note);
 	entries_unref(batch.entries);
-	err = part_put(write, log, *first, *first + count, ctx);
+	err = part_turn(write, ctx);
+	if (err == OK) {
+		part_log(&write->part, log, *first, *first + count);
+		err = part_put(write, ctx);
+	}
 	*first += count;
 	return err;
 }
@@ -346,7 +367,9 @@ enum err bundle_write_log(struct bundle_write *write, struct store *store,
 	}
 	bundle_have_write(&write->frame, &log->origin, log->size, log->note, log->cosigned,
 		log->cosigned_count);
-	return part_put(write, log, log->size, log->size, ctx);
+	TRY(part_turn(write, ctx));
+	part_log(&write->part, log, log->size, log->size);
+	return part_put(write, ctx);
 }
 
 /* ---- the whole ---- */

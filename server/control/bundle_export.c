@@ -12,6 +12,7 @@
 
 enum {
 	PROGRESS_MS = 300,
+	EVIDENCE_FIELD = 11, /* of Frame */
 	FILES_SHOWN = 200,   /* by their names; the others follow from them */
 	LINE_SIZE_MAX = 256, /* of a cosignature: the longest name, and 104 digits of base64 */
 };
@@ -26,7 +27,8 @@ struct bundle_export {
 	struct bundle_write_opts opts;
 	size_t *positions; /* of the logs */
 	size_t count, next;
-	enum { STEP_OPEN, STEP_LOG, STEP_FINISH } step;
+	enum { STEP_OPEN, STEP_EVIDENCE, STEP_LOG, STEP_FINISH } step;
+	size_t evidence; /* how many are in */
 
 	struct bundle_write *write;
 	struct bundle_write_log log;
@@ -163,6 +165,10 @@ static void export_run(uv_work_t *work)
 	case STEP_OPEN:
 		e->result = bundle_write_new(&e->opts, &e->write, &e->ctx);
 		break;
+	case STEP_EVIDENCE:
+		e->result = bundle_write_message(
+			e->write, EVIDENCE_FIELD, buf_bytes(&e->note), &e->ctx);
+		break;
 	case STEP_LOG:
 		e->result = bundle_write_log(
 			e->write, e->rt->store, &e->log, &e->done, &e->bad, &e->ctx);
@@ -247,8 +253,29 @@ static void queue_work(struct bundle_export *e)
 		uv_timer_start(&e->timer, on_progress, PROGRESS_MS, PROGRESS_MS);
 }
 
+/* Evidence of forks follows the directory. False: there is no more. */
+static bool next_evidence(struct bundle_export *e)
+{
+	const struct engine *engine = e->rt->engine;
+	struct hash id;
+	size_t log;
+
+	if (e->next == 0 || e->evidence == engine_evidence_count(engine))
+		return false;
+	e->step = STEP_EVIDENCE;
+	buf_clear(&e->note);
+	buf_put(&e->note, engine_evidence_at(engine, e->evidence++, &id, &log));
+	if (e->note.err == OK)
+		queue_work(e);
+	else
+		export_fail(e, e->note.err, err_text(e->note.err));
+	return true;
+}
+
 static void export_next(struct bundle_export *e)
 {
+	if (next_evidence(e))
+		return;
 	e->step = STEP_LOG;
 	while (e->next < e->count) {
 		e->result = take_picture(e, e->positions[e->next]);

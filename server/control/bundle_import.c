@@ -20,6 +20,7 @@ struct log_report {
 	size_t cosigned;
 	uint64_t gap; /* the first entry that does not join on; UINT64_MAX: none */
 	uint64_t gap_entries;
+	bool revoked; /* its node is, and these are entries beyond what counts */
 };
 
 struct bundle_import {
@@ -176,6 +177,8 @@ static json_t *logs_report(const struct bundle_import *i, uint64_t *ret_added)
 			"added", (json_int_t)log->added, "known", (json_int_t)log->known, "held",
 			(json_int_t)log->held, "cosignatures", (json_int_t)log->cosigned);
 
+		if (log->revoked)
+			json_object_set_new(json, "revoked", json_true());
 		if (log->gap != UINT64_MAX)
 			json_object_set_new(json, "gap", gap_json(i, log));
 		*ret_added += log->added;
@@ -345,6 +348,10 @@ static bool take_answer(struct bundle_import *i, const struct effect *effect)
 	if (effect->error == OK) {
 		if (log != NULL && in->added < in->count)
 			log->known += in->count - in->added;
+		return true;
+	}
+	if (effect->error == ERR_STALE && log != NULL) {
+		log->revoked = true;
 		return true;
 	}
 	if (effect->error == ERR_AGAIN && log != NULL) {
