@@ -49,6 +49,37 @@ static const char *join_names(const json_t *list, struct output_buffer *buffer)
 	return at == 0 ? "-" : buffer->text;
 }
 
+static const char *size_text(uint64_t bytes, char *ret, size_t size)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+	unsigned unit = 0;
+	double value = (double)bytes;
+
+	for (; value >= 10000 && unit < 3; unit++)
+		value /= 1024;
+	snprintf(ret, size, "%.0f %s", value, units[unit]);
+	return ret;
+}
+
+/* "12, 7 KiB, 3.5 h": entries, about so many bytes, for so long; "0" and "-" (not known). */
+static const char *lag_text(const json_t *object, const char *entries, const char *bytes,
+	const char *hours, struct output_buffer *buffer)
+{
+	const json_t *size = json_object_get(object, bytes);
+	char text[32] = "?";
+
+	if (!json_is_integer(json_object_get(object, entries)))
+		return "-";
+	if (output_number(object, entries) == 0)
+		return "0";
+	if (json_is_integer(size))
+		size_text(output_number(object, bytes), text, sizeof(text));
+	snprintf(buffer->text, sizeof(buffer->text), "%llu, %s, %.1f h",
+		(unsigned long long)output_number(object, entries), text,
+		json_number_value(json_object_get(object, hours)));
+	return buffer->text;
+}
+
 static enum err print_logs(const json_t *logs)
 {
 	static const char *const heads[] = {"LOG", "SIZE", "CHECKPOINT", "BEHIND", "HELD BY"};
@@ -64,7 +95,7 @@ static enum err print_logs(const json_t *logs)
 		char name[300];
 		const char *cells[] = {name, output_member(log, "size", &b[0]),
 			output_member(log, "checkpoint_size", &b[1]),
-			output_member(log, "behind", &b[2]),
+			lag_text(log, "behind", "behind_bytes", "behind_hours", &b[2]),
 			join_names(json_object_get(log, "held_by"), &b[3])};
 
 		snprintf(name, sizeof(name), "%s%s", output_member(log, "origin", &origin),
@@ -80,22 +111,71 @@ static enum err print_logs(const json_t *logs)
 
 static enum err print_peers(const json_t *peers)
 {
-	static const char *const heads[] = {"PEER", "CONNECTED", "ADDRESS", "LAST ERROR"};
+	static const char *const heads[] = {"PEER", "CONNECTED", "LACKS", "ADDRESS", "LAST ERROR"};
 	struct output_table table;
 	size_t i;
 	json_t *peer;
 	enum err err;
 
-	output_table_init(&table, heads, 4);
+	output_table_init(&table, heads, 5);
 	json_array_foreach(peers, i, peer)
 	{
-		struct output_buffer b[4];
+		struct output_buffer b[5];
+		const json_t *lacks = json_object_get(peer, "lacks");
 		const char *cells[] = {output_member(peer, "name", &b[0]),
 			output_member(peer, "connected", &b[1]),
+			lag_text(lacks, "entries", "bytes", "hours", &b[4]),
 			output_member(peer, "address", &b[2]),
 			output_member(peer, "last_error", &b[3])};
 
 		output_table_add(&table, cells);
+	}
+	putchar('\n');
+	output_table_print(&table, stdout);
+	err = table.err;
+	output_table_release(&table);
+	return err;
+}
+
+static const char *bytes_member(
+	const json_t *object, const char *name, struct output_buffer *buffer)
+{
+	if (!json_is_integer(json_object_get(object, name)))
+		return "-";
+	return size_text(output_number(object, name), buffer->text, sizeof(buffer->text));
+}
+
+/* What the links cost, and what they carry. */
+static enum err print_traffic(const json_t *peers)
+{
+	static const char *const heads[] = {"TRAFFIC", "IN", "OUT", "PER RECONNECT", "PER EVENT",
+		"PER IDLE DAY", "BYTES/S", "RTT", "TCP"};
+	struct output_table table;
+	size_t i;
+	json_t *peer;
+	enum err err;
+
+	output_table_init(&table, heads, 9);
+	json_array_foreach(peers, i, peer)
+	{
+		const json_t *traffic = json_object_get(peer, "traffic");
+		const json_t *session = json_object_get(peer, "session");
+		struct output_buffer b[9];
+		const char *cells[] = {output_member(peer, "name", &b[0]),
+			bytes_member(traffic, "in", &b[1]), bytes_member(traffic, "out", &b[2]),
+			bytes_member(traffic, "bytes_per_reconnect", &b[3]),
+			bytes_member(traffic, "bytes_per_live_event", &b[4]),
+			bytes_member(traffic, "bytes_per_idle_day", &b[5]),
+			bytes_member(session, "rate", &b[6]), "-", "-"};
+
+		if (json_is_object(session)) {
+			snprintf(b[7].text, sizeof(b[7].text), "%llu ms",
+				(unsigned long long)output_number(session, "rtt_ms"));
+			cells[7] = b[7].text;
+			cells[8] = output_member(session, "congestion", &b[8]);
+		}
+		if (json_is_object(traffic))
+			output_table_add(&table, cells);
 	}
 	putchar('\n');
 	output_table_print(&table, stdout);
@@ -186,8 +266,10 @@ static enum err print_status(const json_t *status)
 	putchar('\n');
 	if (json_array_size(logs) > 0)
 		TRY(print_logs(logs));
-	if (json_array_size(peers) > 0)
+	if (json_array_size(peers) > 0) {
 		TRY(print_peers(peers));
+		TRY(print_traffic(peers));
+	}
 	return OK;
 }
 
@@ -210,7 +292,13 @@ static enum err run_status(struct cli *cli, const struct cli_args *args, struct 
 const struct cli_command status_commands[] = {
 	{"status", NULL, "", "the node, its logs and its peers",
 		"Logs marked * are the node's own. BEHIND: entries that others show and this node\n"
-		"does not have yet. HELD BY: the mirrors that hold the newest checkpoint.",
+		"does not have yet, about how many bytes, and since when. HELD BY: the mirrors "
+		"that\n"
+		"hold the newest checkpoint. LACKS: the same of a peer, as far as it has said "
+		"since\n"
+		"the start. TRAFFIC: bytes of TLS with each peer since the start, and what things\n"
+		"cost; BYTES/S is what the link was measured to carry.",
+
 		0, 0, NULL, run_status},
 	{0},
 };

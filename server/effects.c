@@ -38,6 +38,18 @@ static void do_dial(struct runtime *rt, const struct effect *effect)
 	runtime_later(rt, &event);
 }
 
+static void do_send(const struct session_data *session, const struct effect *effect)
+{
+	/* It may end in there, and take the session along. */
+	struct conn *conn = session->conn;
+	struct peer_meter *meter = session->meter;
+	uint64_t before = conn_out(conn);
+
+	conn_send(conn, buf_bytes(&effect->frame));
+	if (meter != NULL)
+		meter_sent(&meter->meter, effect->class, (size_t)(conn_out(conn) - before));
+}
+
 static void do_sign(struct runtime *rt, const struct effect *effect)
 {
 	struct event event = {.type = EVENT_SIGNED};
@@ -183,7 +195,7 @@ void effect_perform(struct runtime *rt, struct effect *effect)
 	case EFFECT_SEND:
 		session = session_data(rt, effect->session);
 		if (session != NULL)
-			conn_send(session->conn, buf_bytes(&effect->frame));
+			do_send(session, effect);
 		break;
 	case EFFECT_CLOSE:
 		session = session_data(rt, effect->session);

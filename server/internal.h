@@ -11,6 +11,7 @@
 #ifndef SERVER_INTERNAL_H
 #define SERVER_INTERNAL_H
 
+#include "server/meter.h"
 #include "server/runtime.h"
 
 /* A configured peer, or one that said where it can be reached. */
@@ -27,10 +28,22 @@ struct peer_state *peer_state_add(struct runtime *rt, const char *name);
 /* The one to dial next; "": none. */
 const char *peer_address(const struct runtime *rt, const struct peer_state *peer);
 
+/* Since the start, also of a peer that has gone. At most LIMIT_PEERS. */
+struct peer_meter {
+	char name[LIMIT_NODE_NAME + 1];
+	struct meter meter;
+	uint64_t session; /* that it measures now */
+	struct peer_meter *next;
+};
+const struct peer_meter *peer_meter(const struct runtime *rt, const char *name); /* NULL: none */
+/* Counts what went over the session's connection until now. */
+void session_measure(struct runtime *rt, struct session_data *session);
+
 /* One session: an engine's session id on a connection. */
 struct session_data {
 	struct session_id id;
 	struct conn *conn;
+	struct peer_meter *meter; /* NULL: no room for one more */
 	struct session_data *next;
 };
 struct session_data *session_data(const struct runtime *rt, struct session_id id);

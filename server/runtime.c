@@ -417,6 +417,10 @@ void runtime_free(struct runtime *rt)
 	buf_release(&rt->node_certificate);
 	buf_release(&rt->pending_line);
 	mem_free(rt->peers);
+	for (struct peer_meter *m = rt->meters, *next; m != NULL; m = next) {
+		next = m->next;
+		mem_free(m);
+	}
 	buf_wipe(&rt->proxy_credentials);
 	mem_free(rt->pending);
 	mem_free(rt);

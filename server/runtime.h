@@ -102,6 +102,8 @@ struct runtime {
 	struct buf proxy_credentials; /* USER:PASSWORD for the node's own proxy; empty: none */
 	struct peer_state *peers;     /* whom to dial, and the last error; room for LIMIT_PEERS */
 	size_t peer_count;
+	struct peer_meter *meters; /* newest first */
+	size_t meter_count;
 };
 
 /* Opens everything and starts listening. On failure everything is released again. */

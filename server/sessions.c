@@ -19,6 +19,50 @@ struct session_data *session_data(const struct runtime *rt, struct session_id id
 	return NULL;
 }
 
+const struct peer_meter *peer_meter(const struct runtime *rt, const char *name)
+{
+	for (const struct peer_meter *m = rt->meters; m != NULL; m = m->next)
+		if (strcmp(m->name, name) == 0)
+			return m;
+	return NULL;
+}
+
+static struct peer_meter *meter_get(struct runtime *rt, const char *name)
+{
+	struct peer_meter *m = rt->meters;
+
+	while (m != NULL && strcmp(m->name, name) != 0)
+		m = m->next;
+	if (m != NULL || rt->meter_count == LIMIT_PEERS)
+		return m;
+	m = mem_zalloc(sizeof(*m));
+	if (m == NULL)
+		return NULL;
+	snprintf(m->name, sizeof(m->name), "%s", name);
+	m->next = rt->meters;
+	rt->meters = m;
+	rt->meter_count++;
+	return m;
+}
+
+static struct meter_sample sample(const struct runtime *rt, const struct session_data *session)
+{
+	struct meter_sample s = {.now_ms = uv_now(&rt->loop),
+		.in = conn_in(session->conn),
+		.out = conn_out(session->conn)};
+
+	(void)engine_session_traffic(rt->engine, session->id, &s.entries);
+	return s;
+}
+
+void session_measure(struct runtime *rt, struct session_data *session)
+{
+	struct meter_sample s = sample(rt, session);
+
+	if (session->meter != NULL && session->meter->session == session->id.value)
+		meter_note(&session->meter->meter, &s);
+}
+
 static void net_up(void *arg, struct conn *conn)
 {
 	struct runtime *rt = arg;
@@ -47,6 +91,14 @@ static void net_up(void *arg, struct conn *conn)
 
 	if (peer != NULL)
 		peer->error[0] = '\0';
+	session->meter = meter_get(rt, conn_peer(conn)->name);
+	if (session->meter != NULL) {
+		struct meter_sample s = sample(rt, session);
+
+		/* Of two at a time the newer one is measured. */
+		session->meter->session = session->id.value;
+		meter_begin(&session->meter->meter, &s);
+	}
 	event.session = session->id;
 	event.peer = conn_peer(conn)->name;
 	event.outgoing = conn_outgoing(conn);
@@ -58,12 +110,18 @@ static void net_message(void *arg, struct conn *conn, struct bytes message)
 	struct runtime *rt = arg;
 	struct session_data *session = conn_data(conn);
 
-	if (strcmp(conn_alpn(conn), TLS_ALPN_JOIN) == 0)
+	if (strcmp(conn_alpn(conn), TLS_ALPN_JOIN) == 0) {
 		join_message(rt, conn, message);
-	else if (session != NULL)
-		runtime_step(
-			rt, &(struct event){
-				    .type = EVENT_FRAME, .session = session->id, .frame = message});
+		return;
+	}
+	if (session == NULL)
+		return;
+	struct session_id id = session->id;
+
+	runtime_step(rt, &(struct event){.type = EVENT_FRAME, .session = id, .frame = message});
+	session = session_data(rt, id);
+	if (session != NULL)
+		session_measure(rt, session);
 }
 
 static void net_sent(void *arg, struct conn *conn, size_t size)
@@ -93,6 +151,7 @@ static void net_down(void *arg, struct conn *conn, const char *reason)
 	if (session == NULL)
 		return;
 	log_line(LOG_DEBUG, "connection with %s: %s", conn_address(conn), reason);
+	session_measure(rt, session);
 	for (struct session_data **at = &rt->sessions; *at != NULL; at = &(*at)->next)
 		if (*at == session) {
 			*at = session->next;

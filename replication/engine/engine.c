@@ -68,8 +68,10 @@ void engine_free(struct engine *engine)
 		log_free(engine->logs[i]);
 	mem_free(engine->logs);
 	mem_free(engine->index);
-	for (size_t i = 0; i < engine->peer_count; i++)
+	for (size_t i = 0; i < engine->peer_count; i++) {
 		mem_free(engine->peers[i].link);
+		mem_free(engine->peers[i].lag);
+	}
 	mem_free(engine->peers);
 	mem_free(engine->reads);
 	if (engine->import != NULL)
@@ -289,7 +291,9 @@ void engine_log_at(const struct engine *engine, size_t position, struct engine_l
 		.frozen = log->frozen,
 		.evidence = evidence_count(engine, position),
 		.size = log->size,
-		.known = log->checkpoint.size,
+		.known = log->shown > log->checkpoint.size ? log->shown : log->checkpoint.size,
+		.behind_since_s = log->behind_since_s,
+		.entry_bytes = lag_entry_bytes(engine, log),
 		.checkpoint = buf_bytes(&log->note),
 		.checkpoint_size = log->checkpoint.size,
 		.root = log->checkpoint.root,
@@ -388,6 +392,16 @@ struct bytes engine_evidence_at(
 	return buf_bytes(&item->message);
 }
 
+bool engine_session_traffic(
+	const struct engine *engine, struct session_id session, struct engine_traffic *ret)
+{
+	const struct session *s = session_find(engine, session);
+
+	if (s != NULL)
+		*ret = s->traffic;
+	return s != NULL;
+}
+
 size_t engine_peer_count(const struct engine *engine)
 {
 	return engine->peer_count;
@@ -405,6 +419,8 @@ void engine_peer_at(const struct engine *engine, size_t position, struct engine_
 		.next_dial_ms = peer->next_dial_ms,
 		.rate = session == NULL ? peer->rate : session->pace.rate,
 		.rtt_ms = session == NULL ? 0 : session->pace.rtt_ms,
+		.session = session == NULL ? (struct session_id){0} : session->id,
+		.metered = session != NULL && bound_metered(engine, session),
 	};
 	snprintf(ret->name, sizeof(ret->name), "%s", peer->name);
 }

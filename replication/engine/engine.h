@@ -235,6 +235,8 @@ struct engine_log {
 	struct origin origin;
 	bool own, open, frozen;  /* open: may be appended to */
 	uint64_t size;           /* durable */
+	uint64_t behind_since_s; /* since when others have shown more; 0: they have not */
+	uint32_t entry_bytes;    /* of an entry, on average; 0: not known */
 	uint64_t known;          /* the largest checkpoint anybody connected has shown */
 	struct bytes checkpoint; /* newest durable signed note; empty: none */
 	uint64_t checkpoint_size;
@@ -292,6 +294,11 @@ bool engine_mail_find(
 /* Refused for want of room since the start. */
 uint64_t engine_mail_refused(const struct engine *engine);
 
+/* Entries that went each way since the session began. */
+struct engine_traffic {
+	uint64_t live, bulk; /* live: by a stream that was caught up */
+};
+
 struct engine_peer {
 	char name[LIMIT_NODE_NAME + 1];
 	bool connected; /* Hello was exchanged */
@@ -299,12 +306,25 @@ struct engine_peer {
 	uint64_t since_ms, next_dial_ms;
 	uint64_t rate;   /* measured, of what is sent to it, bytes a second; 0: not known */
 	uint32_t rtt_ms; /* of the session; 0: not known */
+	bool metered;    /* one side says that the link is */
+	struct session_id session; /* 0: none */
 };
 /* Evidence of forks; the message is valid until the next step. */
 size_t engine_evidence_count(const struct engine *engine);
 struct bytes engine_evidence_at(
 	const struct engine *engine, size_t position, struct hash *ret_id, size_t *ret_log);
 
+struct engine_lag {
+	uint64_t held;    /* by the peer, as it last said */
+	uint64_t entries; /* of this node's checkpoint that it lacks */
+	uint64_t bytes;   /* .. about */
+	uint64_t since_s; /* 0: it lacks nothing */
+};
+/* Of one peer and log; false: the peer has not said, or it is the author. */
+bool engine_peer_lag(const struct engine *engine, size_t peer, size_t log, struct engine_lag *ret);
+/* Of a session; false: it is gone. */
+bool engine_session_traffic(
+	const struct engine *engine, struct session_id session, struct engine_traffic *ret);
 size_t engine_peer_count(const struct engine *engine);
 void engine_peer_at(const struct engine *engine, size_t position, struct engine_peer *ret);
 

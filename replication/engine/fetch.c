@@ -170,6 +170,7 @@ void fetch_heard(struct engine *engine, struct session *session, struct elog *lo
 	/* Announcements may come after the entries that they do not know of. */
 	if (size > pl->have_size)
 		pl->have_size = size;
+	lag_heard(engine, session, log, size);
 }
 
 void fetch_choose(struct engine *engine, struct elog *log)
@@ -375,6 +376,9 @@ static void claim_take(
 	log->writing++;
 	log->unwritten++;
 	log->progress_ms = log->provider->batch_ms = engine->now_ms;
+	lag_entries(log, write->entries->count, write->entries->size);
+	if (log->provider->state != SESSION_IMPORT)
+		lag_heard(engine, log->provider, log, log->pin.size);
 	effect->write = write;
 }
 
@@ -397,6 +401,8 @@ void fetch_batch(struct engine *engine, struct session *session, const Sauti__Ba
 				 session->peer)) {
 		struct peer_log *pl = session_log(engine, session, log);
 
+		*(pl == NULL || has_news(log, pl) ? &session->traffic.bulk
+						  : &session->traffic.live) += batch->n_entries;
 		if (pl != NULL && claim.pin.size > pl->have_size)
 			pl->have_size = claim.pin.size;
 		claim_take(engine, log, batch, &claim);

@@ -143,6 +143,8 @@ static size_t fill_state(struct engine *engine, struct arena *arena, struct sess
 	state->origin = log->origin.text;
 	state->size = log->size;
 	state->checkpoint = codec_binary(buf_bytes(&log->note));
+	state->entry_bytes =
+		log->seen_entries == 0 ? log->told_bytes : lag_entry_bytes(engine, log);
 	if (cosigned && !fill_cosigned(arena, log, state))
 		return 0;
 	have->logs[have->n_logs++] = state;
@@ -328,6 +330,8 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 	}
 	bool first = pl->have_size == 0;
 
+	if (state->entry_bytes > 0 && state->entry_bytes <= LIMIT_ENTRY_SIZE)
+		log->told_bytes = state->entry_bytes;
 	fetch_heard(engine, session, log, pl,
 		log->cut == CUT_NONE ? shown.size : cut_shown(log, &shown));
 	if (log->key_known && log->cut == CUT_NONE)

@@ -13,6 +13,7 @@
  *   serve.c    the providing side: streams with a window
  *   append.c   own logs: queue, sign, commit, acknowledge
  *   evidence.c forks: found, proven, told, kept
+ *   lag.c      who is how far behind
  *   log.c      the table of logs and what is durable of each
  *   refetch.c  damaged entries, fetched again
  *   import.c   bundles
@@ -154,6 +155,10 @@ struct elog {
 	struct checkpoint pin;
 	struct buf pin_note;
 	uint64_t progress_ms;
+	uint64_t shown;                    /* the largest checkpoint that anybody has shown */
+	uint64_t behind_since_s;           /* 0: it is not */
+	uint64_t seen_entries, seen_bytes; /* on their way to or from the store */
+	uint32_t told_bytes;               /* of an entry, says somebody; 0: nobody */
 	bool unacknowledged; /* what is durable is acknowledged once there may come more */
 
 	/* Damaged entries, by index. */
@@ -286,7 +291,8 @@ struct session {
 	/* SESSION_IMPORT: a bundle, in no list; what is sent to it goes nowhere. */
 	enum { SESSION_HELLO, SESSION_ACTIVE, SESSION_CLOSING, SESSION_IMPORT } state;
 	uint64_t since_ms, heard_ms, pinged_ms;
-	uint64_t batch_ms;    /* the last good batch, of any log */
+	uint64_t batch_ms; /* the last good batch, of any log */
+	struct engine_traffic traffic;
 	size_t peer_position; /* SIZE_MAX: none */
 	bool metered;         /* the peer says so */
 	uint64_t asked;       /* bytes a second that the peer wants; RATE_UNLIMITED */
@@ -333,13 +339,19 @@ struct import {
 	struct imported imported;
 };
 
+struct peer_lag {
+	uint64_t have, since_s; /* since when it lacks something; 0: nothing */
+};
+
 struct peer {
 	char name[LIMIT_NODE_NAME + 1];
 	bool seen; /* there was a session since the start */
 	bool dial, dialling;
 	uint64_t next_dial_ms;
 	uint32_t backoff_ms;
-	uint64_t rate;          /* of the last session, bytes a second; 0: not known */
+	uint64_t rate;        /* of the last session, bytes a second; 0: not known */
+	struct peer_lag *lag; /* by position of the log */
+	size_t lag_count;
 	struct rate_link *link; /* NULL: as with all */
 	struct rate_bucket up, down;
 };
@@ -502,6 +514,16 @@ uint64_t session_deadline(const struct engine *engine);
 void session_free(struct session *session);
 struct peer *peer_get(struct engine *engine, const char *name);
 void peer_failed(struct engine *engine, struct peer *peer);
+
+/* lag.c */
+void lag_heard(struct engine *engine, struct session *session, struct elog *log, uint64_t size);
+void lag_own(const struct engine *engine, struct elog *log);
+void lag_grew(struct engine *engine, struct elog *log);
+void lag_forget(struct engine *engine, const struct elog *log);
+void lag_session(struct engine *engine, const struct session *session);
+/* So many entries were seen, of so many bytes: for what one has on average. */
+void lag_entries(struct elog *log, size_t count, size_t size);
+uint32_t lag_entry_bytes(const struct engine *engine, const struct elog *log);
 
 /* bound.c */
 void bound_set(struct engine *engine, const char *peer, const struct rate_link *link);

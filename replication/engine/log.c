@@ -269,6 +269,7 @@ static void log_replace(
 		session_forget(s, log->position);
 	if (engine->import != NULL)
 		session_forget(&engine->import->session, log->position);
+	lag_forget(engine, log);
 	log_release(log);
 	log_init(engine, log, origin, node, log->position);
 	index_all(engine);
@@ -597,6 +598,7 @@ void log_grew(struct engine *engine, struct elog *log, const struct store_write 
 	if (write->checkpoint.size == 0)
 		return;
 	evidence_grew(engine, log);
+	lag_grew(engine, log);
 	serve_grew(engine, log, write);
 	have_changed(engine, log, true);
 	have_cosign(engine, log);

@@ -129,6 +129,11 @@ void queue_batch(struct engine *engine, struct session *session, const struct el
 
 	if (item == NULL)
 		return;
+	lag_entries(engine->logs[log->position], frame->batch->n_entries, size);
+	if (item->class == SEND_LIVE)
+		session->traffic.live += frame->batch->n_entries;
+	else
+		session->traffic.bulk += frame->batch->n_entries;
 	item->batch = true;
 	item->note = note;
 	item->log = log->position;

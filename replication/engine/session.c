@@ -310,6 +310,7 @@ static void hear_hello(struct engine *engine, struct session *session, const Sau
 			hello->max_frame);
 	else {
 		session->state = SESSION_ACTIVE;
+		lag_session(engine, session);
 		session->metered = (hello->features & HELLO_METERED) != 0;
 		if (peer != NULL) {
 			peer->backoff_ms = engine->opts.timing.dial_min;

@@ -36,6 +36,16 @@ static json_t *log_json(const struct runtime *rt, size_t position)
 		"behind", (json_int_t)(log.known > log.size ? log.known - log.size : 0), "revoked",
 		log.revoked, "evidence", (json_int_t)log.evidence);
 
+	uint64_t behind = log.known > log.size ? log.known - log.size : 0, now = runtime_wall_s();
+
+	json_object_set_new(json, "behind_bytes",
+		log.entry_bytes == 0 && behind > 0
+			? json_null()
+			: json_integer((json_int_t)(behind * log.entry_bytes)));
+	json_object_set_new(json, "behind_hours",
+		json_real(behind == 0 || log.behind_since_s == 0 || now < log.behind_since_s
+				  ? 0
+				  : (double)(now - log.behind_since_s) / 3600));
 	if (log.counts != UINT64_MAX) {
 		json_object_set_new(json, "counts", json_integer((json_int_t)log.counts));
 		json_object_set_new(json, "beyond",

@@ -50,8 +50,97 @@ json_t *json_hash(const struct hash *hash)
 	return json;
 }
 
-static json_t *peers_json(const struct runtime *rt)
+static json_t *number_or_null(bool known, uint64_t number)
 {
+	return known ? json_integer((json_int_t)number) : json_null();
+}
+
+/* Bytes of TLS with a peer since the start: in all, of what was sent by class, and what things
+ * cost. */
+static json_t *traffic_json(const struct meter *m)
+{
+	static const char *const names[SEND_CLASSES] = {"control", "directory", "evidence",
+		"erasure", "mail", "live", "announcements", "catching_up"};
+	json_t *classes = json_object();
+	uint64_t other = m->out, reconnect = 0, event = 0, day = 0;
+	bool has_reconnect = meter_reconnect(m, &reconnect);
+	bool has_event = meter_live_event(m, &event), has_day = meter_idle_day(m, &day);
+
+	for (size_t c = 0; c < SEND_CLASSES; c++) {
+		json_object_set_new(
+			classes, names[c], json_integer((json_int_t)m->out_by_class[c]));
+		other -= m->out_by_class[c];
+	}
+	json_object_set_new(classes, "tls", json_integer((json_int_t)other));
+	return json_pack("{s:I,s:I,s:o,s:I,s:o,s:o,s:o}", "in", (json_int_t)m->in, "out",
+		(json_int_t)m->out, "out_by_class", classes, "sessions", (json_int_t)m->sessions,
+		"bytes_per_reconnect", number_or_null(has_reconnect, reconnect),
+		"bytes_per_live_event", number_or_null(has_event, event), "bytes_per_idle_day",
+		number_or_null(has_day, day));
+}
+
+/* Bytes of the session's connection, and what carries them. */
+static json_t *session_json(const struct runtime *rt, const struct engine_peer *peer)
+{
+	const struct session_data *s = rt->sessions;
+	char congestion[16];
+
+	while (s != NULL && s->id.value != peer->session.value)
+		s = s->next;
+	if (!peer->connected || s == NULL)
+		return json_null();
+	conn_congestion(s->conn, congestion, sizeof(congestion));
+	return json_pack("{s:I,s:I,s:o,s:o,s:b,s:s}", "in", (json_int_t)conn_in(s->conn), "out",
+		(json_int_t)conn_out(s->conn), "rate", number_or_null(peer->rate > 0, peer->rate),
+		"rtt_ms", number_or_null(peer->rtt_ms > 0, peer->rtt_ms), "metered", peer->metered,
+		"congestion", congestion);
+}
+
+static double hours_since(uint64_t since_s)
+{
+	uint64_t now = runtime_wall_s();
+
+	return since_s == 0 || now < since_s ? 0 : (double)(now - since_s) / 3600;
+}
+
+/* What the peer lacks, each log that it does; null: it has not said since the start. */
+static json_t *lacks_json(const struct runtime *rt, size_t position)
+{
+	json_t *list = json_array();
+	uint64_t entries = 0, bytes = 0, since_s = 0;
+	bool known = false;
+
+	for (size_t i = 0; i < engine_log_count(rt->engine); i++) {
+		struct engine_lag lag;
+
+		if (!engine_peer_lag(rt->engine, position, i, &lag))
+			continue;
+		known = true;
+		if (lag.entries == 0)
+			continue;
+		entries += lag.entries;
+		bytes += lag.bytes;
+		if (since_s == 0 || (lag.since_s != 0 && lag.since_s < since_s))
+			since_s = lag.since_s;
+		json_array_append_new(list,
+			json_pack("{s:s,s:I,s:I,s:I,s:f}", "origin",
+				engine_log_origin(rt->engine, i)->text, "held",
+				(json_int_t)lag.held, "entries", (json_int_t)lag.entries, "bytes",
+				(json_int_t)lag.bytes, "hours", hours_since(lag.since_s)));
+	}
+	if (!known) {
+		json_decref(list);
+		return json_null();
+	}
+	return json_pack("{s:I,s:I,s:f,s:o}", "entries", (json_int_t)entries, "bytes",
+		(json_int_t)bytes, "hours", hours_since(since_s), "logs", list);
+}
+
+static json_t *peers_json(struct runtime *rt)
+{
+	for (struct session_data *s = rt->sessions; s != NULL; s = s->next)
+		session_measure(rt, s);
+
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < engine_peer_count(rt->engine); i++) {
@@ -63,15 +152,21 @@ static json_t *peers_json(const struct runtime *rt)
 		state = peer_state(rt, peer.name);
 		if (state != NULL)
 			address = peer_address(rt, state);
+		const struct peer_meter *meter = peer_meter(rt, peer.name);
+
 		json_array_append_new(list,
-			json_pack("{s:s,s:b,s:o,s:o,s:I}", "name", peer.name, "connected",
-				peer.connected, "address", json_text_or_null(address), "last_error",
+			json_pack("{s:s,s:b,s:o,s:o,s:I,s:o,s:o,s:o}", "name", peer.name,
+				"connected", peer.connected, "address", json_text_or_null(address),
+				"last_error",
 				json_text_or_null(
 					peer.connected ? "" : runtime_peer_error(rt, peer.name)),
 				"session_s",
 				(json_int_t)(peer.connected
 						     ? (uv_now(&rt->loop) - peer.since_ms) / 1000
-						     : 0)));
+						     : 0),
+				"session", session_json(rt, &peer), "traffic",
+				meter == NULL ? json_null() : traffic_json(&meter->meter), "lacks",
+				lacks_json(rt, i)));
 	}
 	return list;
 }

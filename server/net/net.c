@@ -57,6 +57,7 @@ struct conn {
 	unsigned flushes; /* looks */
 	enum conn_state state;
 	bool outgoing, announced, stranger;
+	uint64_t sent;                    /* bytes handed to the kernel */
 	uint64_t received, received_seen; /* bytes; at the last look of its deadline */
 	unsigned looks, looks_in_vain;
 	struct buf request; /* to a proxy; empty: none */
@@ -284,6 +285,7 @@ static enum err conn_write(struct conn *conn, struct buf *wire, size_t size)
 		return ERR_IO;
 	}
 	conn->writes++;
+	conn->sent += out.len;
 	return OK;
 }
 
@@ -716,6 +718,16 @@ bool conn_outgoing(const struct conn *conn)
 const char *conn_address(const struct conn *conn)
 {
 	return conn->address;
+}
+
+uint64_t conn_in(const struct conn *conn)
+{
+	return conn->received;
+}
+
+uint64_t conn_out(const struct conn *conn)
+{
+	return conn->sent;
 }
 
 void conn_congestion(const struct conn *conn, char *ret, size_t size)

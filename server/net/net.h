@@ -65,6 +65,9 @@ const struct certificate_info *conn_peer(const struct conn *conn); /* NULL: none
 const char *conn_alpn(const struct conn *conn);
 bool conn_outgoing(const struct conn *conn);
 const char *conn_address(const struct conn *conn);
+/* Bytes of TLS, both ways, since the connection was there. */
+uint64_t conn_in(const struct conn *conn);
+uint64_t conn_out(const struct conn *conn);
 /* Of the kernel, for this connection: "bbr", "cubic".. "" when it does not say. */
 void conn_congestion(const struct conn *conn, char *ret, size_t size);
 struct tls *conn_tls(struct conn *conn);

@@ -158,6 +158,42 @@ class Field(unittest.TestCase):
             self.assertNotIn("sesame", node.log)
             self.assertNotIn("Basic", node.log)
 
+    def test_status_tells_what_links_cost(self):
+        """Bytes by class, for an event and a reconnect; what a peer lacks that is away."""
+        haiti = self.outbound("haiti", "HTI")
+        haiti.configure("[bandwidth]\nup = 2Mbit/s\nmetered = yes\n")
+        haiti.start()
+        self.record(haiti, 3)
+        self.network.settle()
+
+        def peer(node, name):
+            return next(p for p in node.json("status")["peers"] if p["name"] == name)
+
+        at_haiti, at_hq = peer(haiti, "hq"), peer(self.hq, "haiti")
+        self.assertTrue(at_haiti["session"]["metered"] and at_hq["session"]["metered"])
+        self.assertGreater(at_haiti["session"]["rtt_ms"], 0)
+        self.assertNotEqual(at_haiti["session"]["congestion"], "")
+        for p in (at_haiti, at_hq):
+            out = p["traffic"]["out_by_class"]
+            self.assertEqual(sum(out.values()), p["traffic"]["out"])
+            self.assertGreater(out["tls"], 0)
+            self.assertGreater(out["control"], 0)
+        self.assertGreater(sum(at_haiti["traffic"]["out_by_class"][c] for c in ("live", "catching_up")), 0)
+        # What one has sent the other has received, but for what is on its way.
+        self.assertLess(abs(at_haiti["traffic"]["out"] - at_hq["traffic"]["in"]), 2048)
+        self.assertGreater(at_haiti["traffic"]["bytes_per_reconnect"], 1000)
+        self.assertLess(at_haiti["traffic"]["bytes_per_reconnect"], 16384)
+        self.assertEqual(peer(self.hq, "haiti")["lacks"]["entries"], 0)
+        self.hq.stop()
+        self.record(haiti, 2)
+        lacks = peer(haiti, "hq")["lacks"]
+        self.assertEqual([log["origin"] for log in lacks["logs"]], [haiti.own()["origin"]])
+        self.assertEqual(lacks["entries"], haiti.own()["size"] - lacks["logs"][0]["held"])
+        self.assertGreater(lacks["bytes"], 0)
+        text = haiti.sauti("status").stdout
+        self.assertIn("TRAFFIC", text)
+        self.assertIn(" h ", text)
+
     def test_a_proxy_that_refuses(self):
         """The error names the proxy's status, and the office goes on trying."""
         haiti = self.outbound("haiti", "HTI")

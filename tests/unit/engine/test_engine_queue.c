@@ -280,6 +280,82 @@ static void test_smallest_gap_first(void **state)
 	scene_end(&scene);
 }
 
+static bool lag_of(const struct rig *rig, const char *name, const struct origin *origin,
+	struct engine_lag *ret)
+{
+	struct engine_log log;
+	struct engine_peer peer;
+	size_t position;
+
+	assert_true(engine_log_find(rig->engine, bytes_str(origin->text), &log, &position));
+	for (size_t i = 0; i < engine_peer_count(rig->engine); i++) {
+		engine_peer_at(rig->engine, i, &peer);
+		if (strcmp(peer.name, name) == 0)
+			return engine_peer_lag(rig->engine, i, position, ret);
+	}
+	return false;
+}
+
+/* Who is how far behind, and since when; also of a peer that has gone. */
+static void test_lag(void **state)
+{
+	struct rig *rig = *state;
+	struct chain own, anna;
+	struct engine_lag lag;
+	struct engine_log log;
+	struct session_id s;
+
+	rig_load_directory(rig);
+	rig_start(rig);
+	while (rig->sign_count > 0)
+		rig_signed(rig, ERR_LOCKED);
+	rig_own_log(rig, &own, 3);
+	chain_grow(&own, 2);
+	assert_false(lag_of(rig, "cleo", &own.origin, &lag)); /* it has not said */
+	s = rig_session(rig, CLEO);
+	assert_true(lag_of(rig, "cleo", &own.origin, &lag));
+	assert_int_equal(lag.entries, 3);
+	assert_int_equal(lag.since_s, 1700000000 + rig->now_ms / 1000);
+	rig_hear_fetch(rig, s, &own.origin, 1, 0, 8);
+	rig_read(rig, &own, 3);
+	rig_hear_held(rig, s, CLEO, &own, 3);
+	assert_true(lag_of(rig, "cleo", &own.origin, &lag));
+	assert_int_equal(lag.entries, 0);
+	assert_int_equal(lag.since_s, 0);
+	rig_disconnect(rig, s);
+	rig->now_ms += 3600 * 1000;
+	uint64_t then = 1700000000 + rig->now_ms / 1000;
+
+	rig_append(rig, &own, 3, 2);
+	rig_signed(rig, OK);
+	rig_written(rig, OK);
+	rig_tick(rig, 7200 * 1000);
+	assert_true(lag_of(rig, "cleo", &own.origin, &lag));
+	assert_int_equal(lag.held, 3);
+	assert_int_equal(lag.entries, 2);
+	assert_int_equal(lag.since_s, then);
+	assert_true(lag.bytes > 0);
+	/* What this node lacks; it is not forgotten when those have gone who showed it. */
+	while (rig->write_count > 0)
+		rig_written(rig, OK);
+	rig_chain(rig, ANNA, &anna, 10);
+	s = rig_session(rig, ANNA);
+	rig_fetch_all(rig, s, &anna, 4);
+	rig_hear_have(rig, s, &anna, 10);
+	assert_true(rig_log(rig, &anna.origin, &log));
+	assert_int_equal(log.known - log.size, 6);
+	then = 1700000000 + rig->now_ms / 1000;
+	rig_disconnect(rig, s);
+	rig_tick(rig, 7200 * 1000);
+	assert_true(rig_log(rig, &anna.origin, &log));
+	assert_int_equal(log.known - log.size, 6);
+	assert_int_equal(log.behind_since_s, then);
+	assert_true(log.entry_bytes > 0);
+	assert_false(lag_of(rig, "anna", &anna.origin, &lag)); /* its own */
+	chain_release(&own);
+	chain_release(&anna);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup_empty, rig_teardown)
 
 int main(void)
@@ -292,6 +368,7 @@ int main(void)
 		TEST(test_nothing_starves),
 		TEST(test_an_ended_stream_is_not_sent),
 		TEST(test_smallest_gap_first),
+		TEST(test_lag),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
