@@ -366,6 +366,10 @@ static enum err run_show(struct cli *cli, const struct cli_args *args, struct er
 	printf("  ");
 	output_text(stdout, output_member(found, "case_ref", &b), false);
 	printf("  %zu events\n", json_array_size(json_object_get(found, "events")));
+	if (json_object_get(found, "newest") != NULL)
+		printf("newest entry: %s\n",
+			output_state(
+				json_object_get(json_object_get(found, "newest"), "state"), &b));
 	json_array_foreach(json_object_get(found, "events"), i, event) print_event(event);
 	return OK;
 }

@@ -38,7 +38,8 @@ static const char *held_by(const json_t *log, struct output_buffer *buffer)
 
 static enum err run_list(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
-	static const char *const heads[] = {"LOG", "OWN", "SIZE", "CHECKPOINT", "HELD BY"};
+	static const char *const heads[] = {
+		"LOG", "OWN", "SIZE", "CHECKPOINT", "IN QUORUM", "HELD BY"};
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
 	Sauti__LogListRequest list = SAUTI__LOG_LIST_REQUEST__INIT;
 	CLEANUP(daemon_json_release) json_t *logs = NULL;
@@ -55,13 +56,15 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 		output_json(logs);
 		return OK;
 	}
-	output_table_init(&table, heads, 5);
+	output_table_init(&table, heads, 6);
 	json_array_foreach(logs, i, log)
 	{
-		struct output_buffer b[5];
+		struct output_buffer b[6];
 		const char *cells[] = {output_member(log, "origin", &b[0]),
 			output_member(log, "own", &b[1]), output_member(log, "size", &b[2]),
-			output_member(log, "checkpoint_size", &b[3]), held_by(log, &b[4])};
+			output_member(log, "checkpoint_size", &b[3]),
+			output_member(json_object_get(log, "quorum"), "size", &b[4]),
+			held_by(log, &b[5])};
 
 		output_table_add(&table, cells);
 	}
@@ -82,6 +85,14 @@ static void print_member(const char *label, const json_t *object, const char *na
 	putchar('\n');
 }
 
+static void print_quorum(const json_t *quorum)
+{
+	printf("%-16s%llu entries; the newest checkpoint by %llu of %llu\n", "in quorum",
+		(unsigned long long)output_number(quorum, "size"),
+		(unsigned long long)output_number(quorum, "current"),
+		(unsigned long long)output_number(quorum, "needed"));
+}
+
 static void print_log(const json_t *log)
 {
 	const json_t *entry = json_object_get(log, "entry");
@@ -98,11 +109,17 @@ static void print_log(const json_t *log)
 		output_text(stdout, held_by(log, &buffer), false);
 		putchar('\n');
 	}
+	if (json_object_get(log, "quorum") != NULL)
+		print_quorum(json_object_get(log, "quorum"));
+	print_member("counts up to", log, "counts");
+	print_member("beyond that", log, "beyond");
 	if (entry != NULL) {
 		print_member("entry", entry, "index");
 		print_member("bytes", entry, "bytes");
 		print_member("kind", entry, "kind");
 		print_member("leaf hash", entry, "leaf_hash");
+		printf("%-16s%s\n", "state",
+			output_state(json_object_get(entry, "state"), &buffer));
 	}
 	if (note != NULL) {
 		putchar('\n');

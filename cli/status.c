@@ -82,21 +82,23 @@ static const char *lag_text(const json_t *object, const char *entries, const cha
 
 static enum err print_logs(const json_t *logs)
 {
-	static const char *const heads[] = {"LOG", "SIZE", "CHECKPOINT", "BEHIND", "HELD BY"};
+	static const char *const heads[] = {
+		"LOG", "SIZE", "CHECKPOINT", "BEHIND", "IN QUORUM", "HELD BY"};
 	struct output_table table;
 	size_t i;
 	json_t *log;
 	enum err err;
 
-	output_table_init(&table, heads, 5);
+	output_table_init(&table, heads, 6);
 	json_array_foreach(logs, i, log)
 	{
-		struct output_buffer b[4], origin;
+		struct output_buffer b[5], origin;
 		char name[300];
 		const char *cells[] = {name, output_member(log, "size", &b[0]),
 			output_member(log, "checkpoint_size", &b[1]),
 			lag_text(log, "behind", "behind_bytes", "behind_hours", &b[2]),
-			join_names(json_object_get(log, "held_by"), &b[3])};
+			output_member(json_object_get(log, "quorum"), "size", &b[3]),
+			join_names(json_object_get(log, "held_by"), &b[4])};
 
 		snprintf(name, sizeof(name), "%s%s", output_member(log, "origin", &origin),
 			output_true(log, "own") ? " *" : "");
@@ -292,8 +294,8 @@ static enum err run_status(struct cli *cli, const struct cli_args *args, struct 
 const struct cli_command status_commands[] = {
 	{"status", NULL, "", "the node, its logs and its peers",
 		"Logs marked * are the node's own. BEHIND: entries that others show and this node\n"
-		"does not have yet, about how many bytes, and since when. HELD BY: the mirrors "
-		"that\n"
+		"does not have yet, about how many bytes, and since when. IN QUORUM:\n"
+		"entries that as many mirrors hold as the policy wants. HELD BY: the mirrors that\n"
 		"hold the newest checkpoint. LACKS: the same of a peer, as far as it has said "
 		"since\n"
 		"the start. TRAFFIC: bytes of TLS with each peer since the start, and what things\n"

@@ -77,6 +77,8 @@ static enum err load_identity(struct runtime *rt, struct errctx *ctx)
 	if (err == OK)
 		err = signer_new(secret_bytes(&boot.mirror_seed), &rt->mirror);
 	if (err == OK)
+		err = signer_new(secret_bytes(&boot.witness_seed), &rt->witness);
+	if (err == OK)
 		err = load_certificates(rt, ctx);
 	if (err == OK) {
 		struct tls_opts opts = {

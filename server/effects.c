@@ -74,7 +74,7 @@ static void do_sign(struct runtime *rt, const struct effect *effect)
 
 static void do_cosign(struct runtime *rt, const struct effect *effect)
 {
-	struct event event = {.type = EVENT_COSIGNED};
+	struct event event = {.type = EVENT_COSIGNED, .witness = effect->witness};
 	char name[NOTE_KEY_NAME_MAX + 1];
 	struct engine_log log;
 	size_t position;
@@ -83,14 +83,15 @@ static void do_cosign(struct runtime *rt, const struct effect *effect)
 	bool known = engine_log_find(rt->engine, bytes_str(effect->origin.text), &log, &position);
 
 	assert(known);
-	snprintf(name, sizeof(name), "%s/mirror/%s", rt->genesis.network, rt->node);
+	snprintf(name, sizeof(name), "%s/%s/%s", rt->genesis.network,
+		effect->witness ? "witness" : "mirror", rt->node);
 	buf_init(&line, LIMIT_NOTE_SIZE);
 	/* "I durably hold this" is not true of a log with damaged entries. */
-	if (rt->damaged)
+	if (rt->damaged && !effect->witness)
 		event.error = store_damage_look(rt->store, &effect->origin, NULL);
 	if (event.error == OK)
-		event.error = cosignature_sign(
-			&line, buf_bytes(&effect->body), runtime_wall_s(), name, rt->mirror);
+		event.error = cosignature_sign(&line, buf_bytes(&effect->body), runtime_wall_s(),
+			name, effect->witness ? rt->witness : rt->mirror);
 	event.origin = engine_log_origin(rt->engine, position);
 	/* Kept in one growing buffer until the pending events have been stepped. */
 	size_t at = rt->pending_line.size;

@@ -410,6 +410,7 @@ void runtime_free(struct runtime *rt)
 	guard_close(rt->guard);
 	tls_context_free(rt->tls);
 	signer_free(rt->mirror);
+	signer_free(rt->witness);
 	genesis_release(&rt->genesis);
 	config_release(&rt->config);
 	buf_release(&rt->root_certificate);

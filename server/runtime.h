@@ -62,7 +62,7 @@ struct runtime {
 	struct node_paths paths;
 	struct genesis genesis;
 	char node[LIMIT_NODE_NAME + 1];
-	struct signer *mirror;
+	struct signer *mirror, *witness;
 	struct tls_context *tls;
 	struct buf root_certificate, issuing_certificate, node_certificate; /* DER */
 	struct store *store;

@@ -56,8 +56,8 @@ static void cut_at(struct engine *engine, struct elog *log)
 		buf_put(&log->note, buf_bytes(&note));
 		engine->nomem |= log->note.err != OK;
 		log_set_checkpoint(log, &log->last);
-		have_changed(engine, log, true);
-		have_cosign(engine, log);
+		have_grew(engine);
+		cosigned_make(engine, log);
 	}
 	buf_release(&note);
 }

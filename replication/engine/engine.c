@@ -87,8 +87,7 @@ static void start(struct engine *engine)
 {
 	engine->started = true;
 	cut_members_changed(engine);
-	for (size_t i = 0; i < engine->log_count; i++)
-		have_cosign(engine, engine->logs[i]);
+	cosigned_start(engine);
 	mail_start(engine);
 	session_tick(engine);
 }
@@ -99,6 +98,7 @@ static void tick(struct engine *engine)
 	session_tick(engine);
 	fetch_tick(engine);
 	have_tick(engine);
+	cosigned_tick(engine);
 	import_tick(engine);
 	cut_tick(engine);
 	evidence_tick(engine);
@@ -109,7 +109,7 @@ static void caught_up(struct engine *engine)
 {
 	engine->opts.cosigning_paused = false;
 	for (size_t i = 0; i < engine->log_count; i++)
-		have_cosign(engine, engine->logs[i]);
+		cosigned_make(engine, engine->logs[i]);
 }
 
 static void sent(struct engine *engine, const struct event *event)
@@ -203,7 +203,7 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 		append_signed(engine, event);
 		break;
 	case EVENT_COSIGNED:
-		have_cosigned(engine, event);
+		cosigned_event(engine, event);
 		break;
 	case EVENT_WRITTEN:
 		log_written(engine, event->write);
@@ -261,6 +261,8 @@ uint64_t engine_deadline(const struct engine *engine)
 	other = bound_deadline(engine);
 	due = other < due ? other : due;
 	other = have_deadline(engine);
+	due = other < due ? other : due;
+	other = cosigned_deadline(engine);
 	due = other < due ? other : due;
 	other = import_deadline(engine);
 	due = other < due ? other : due;
@@ -339,9 +341,25 @@ void engine_cosigned_at(
 {
 	const struct cosigned *c = &engine->logs[log]->cosigned[position];
 
-	*ret = (struct engine_cosigned){
-		.size = c->size, .root = c->root, .line = buf_bytes(&c->line)};
-	snprintf(ret->node, sizeof(ret->node), "%s", c->node);
+	const char *slash = strchr(c->cosigner, '/');
+
+	*ret = (struct engine_cosigned){.witness = slash != NULL,
+		.size = c->size,
+		.time_s = c->time_s,
+		.root = c->root,
+		.line = buf_bytes(&c->line)};
+	snprintf(ret->node, sizeof(ret->node), "%.*s", LIMIT_NODE_NAME,
+		slash == NULL ? c->cosigner : slash + 1);
+}
+
+void engine_quorum_at(const struct engine *engine, size_t position, struct engine_quorum *ret)
+{
+	cosigned_quorum(engine, engine->logs[position], ret);
+}
+
+unsigned engine_holders_at(const struct engine *engine, size_t position, uint64_t index)
+{
+	return cosigned_holders(engine, engine->logs[position], index);
 }
 
 /* More of it is shown than is held, and could be had. */

@@ -101,7 +101,7 @@ enum event_type {
 	EVENT_APPEND,       /* origin, entries (handed over), ticket. An empty log takes its
 			     * LogOpened first: ERR_INVALID for anything else */
 	EVENT_SIGNED,       /* origin, signature, or error */
-	EVENT_COSIGNED,     /* origin, line; or error */
+	EVENT_COSIGNED,     /* origin, witness, line; or error */
 	EVENT_WRITTEN,      /* write (handed over), with its result */
 	EVENT_READ,         /* read ticket, batch (handed over), or error */
 	EVENT_CAUGHT_UP,    /* cosigning may begin again */
@@ -139,6 +139,7 @@ struct event {
 	enum err error;
 	struct ed25519_signature signature;
 	struct bytes line;
+	bool witness;
 	struct store_write *write;
 	struct store_batch batch;
 	const struct store_mark *mark;
@@ -155,7 +156,7 @@ enum effect_type {
 	EFFECT_WRITE,      /* write, owned -> EVENT_WRITTEN */
 	EFFECT_READ,       /* read -> EVENT_READ */
 	EFFECT_SIGN,       /* origin, body: the checkpoint text, owned -> EVENT_SIGNED */
-	EFFECT_COSIGN,     /* origin, body: the checkpoint text, owned -> EVENT_COSIGNED */
+	EFFECT_COSIGN,     /* origin, body: the checkpoint text, owned; witness -> EVENT_COSIGNED */
 	EFFECT_APPENDED,   /* ticket, error, index: of the first entry, durable */
 	EFFECT_HELD,       /* origin, peer, index: a mirror holds that size of an own log */
 	EFFECT_MEMBERS,    /* the directory grew: judge sessions and shows again */
@@ -203,6 +204,7 @@ struct effect {
 	char peer[LIMIT_NODE_NAME + 1];
 	struct buf frame, body;
 	enum send_class class;
+	bool witness;
 	struct store_write *write;
 	struct store_read read;
 	struct origin origin;
@@ -257,7 +259,8 @@ const struct origin *engine_log_origin(const struct engine *engine, size_t posit
 bool engine_log_key(const struct engine *engine, size_t position, struct note_key *ret);
 struct engine_cosigned {
 	char node[LIMIT_NODE_NAME + 1];
-	uint64_t size;
+	bool witness; /* by its witness key: not "held" */
+	uint64_t size, time_s;
 	struct hash root;
 	struct bytes line;
 };
@@ -267,6 +270,17 @@ void engine_cosigned_at(
 /* How much of a log a connected peer has shown; false: it is not connected, or has shown none. */
 bool engine_peer_holds(
 	const struct engine *engine, size_t log, const char *peer, uint64_t *ret_size);
+
+/* How far a log is held by the quorum of the policy: by so many distinct mirrors that count, over
+ * checkpoints of the one history that is held here. */
+struct engine_quorum {
+	unsigned needed;  /* k of the policy */
+	unsigned current; /* mirrors that count and hold the newest checkpoint */
+	uint64_t size;    /* entries that the quorum holds */
+};
+void engine_quorum_at(const struct engine *engine, size_t position, struct engine_quorum *ret);
+/* How many mirrors that count hold the entry at this index. */
+unsigned engine_holders_at(const struct engine *engine, size_t position, uint64_t index);
 
 /* Somebody has been connected for that long, and nobody connected shows more of any log than is
  * held. */

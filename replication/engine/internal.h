@@ -8,7 +8,8 @@
  *   bound.c    what the operator lets it take, and at which hours
  *   rate.c     rates, hours, a token bucket
  *   session.c  connections: Hello, duplicates, Ping, Bye, dialling
- *   have.c     what is announced and heard: Have, Held, cosignatures
+ *   have.c     what is announced and heard: Have, Held
+ *   cosigned.c cosignatures of mirrors and witnesses, one's own and others'
  *   fetch.c    the receiving side: choosing a provider, proving batches, writing them
  *   serve.c    the providing side: streams with a window
  *   append.c   own logs: queue, sign, commit, acknowledge
@@ -60,13 +61,25 @@ struct recent_root {
 	bool proven; /* of the history held here; otherwise somebody has shown it, signed */
 };
 
-/* The newest cosignature of one mirror. */
+/* Whose a cosignature is, here and in the store: "haiti" its mirror, "witness/haiti" its witness.
+ * No node's name has a slash. */
+#define COSIGNER_WITNESS "witness/"
+enum { COSIGNER_NAME = LIMIT_NODE_NAME + sizeof(COSIGNER_WITNESS) - 1 };
+
+/* The newest cosignature of one cosigner; or one that waits. */
 struct cosigned {
-	char node[LIMIT_NODE_NAME + 1];
-	uint64_t size;
+	char cosigner[COSIGNER_NAME + 1];
+	uint64_t size, time_s;
 	struct hash root;
 	struct buf line;
 	bool unsaved;
+};
+/* One by itself. */
+struct cosigned_line {
+	uint64_t size;
+	struct hash root;
+	uint64_t time_s;
+	struct bytes line;
 };
 
 /* A peer that failed as provider of one log. It outlives the peer's sessions: who reconnects does
@@ -124,7 +137,9 @@ struct elog {
 	struct cosigned *cosigned;
 	size_t cosigned_count;
 	uint64_t cosigned_version; /* counts changes */
-	bool cosigning;
+	struct cosigned *waiting;  /* verified, over checkpoints not known to be ours yet */
+	size_t waiting_count;
+	unsigned cosigning;          /* signatures asked for */
 	struct checkpoint cosign_of; /* while cosigning */
 	uint64_t save_due_ms;        /* cosignatures to the store; 0: none waiting */
 
@@ -176,9 +191,9 @@ struct elog {
 
 /* One log as one session sees it. */
 struct peer_log {
-	uint64_t have_size; /* the checkpoint size the peer last showed */
-	uint64_t told_size; /* .. and that it was last shown */
-	uint64_t told_cosigned;
+	uint64_t have_size;                      /* the checkpoint size the peer last showed */
+	uint64_t told_size;                      /* .. and that it was last shown */
+	uint64_t knows[LIMIT_COSIGNATURES / 64]; /* by place in log->cosigned */
 
 	/* Serving this peer. One read at a time; stale: it is for a stream that was voided. */
 	bool serving, reading, stale, send_note;
@@ -305,6 +320,8 @@ struct session {
 	unsigned reads;              /* under way for it */
 	bool flooded;                /* it does not read what is sent to it */
 	uint64_t have_due_ms;        /* 0: nothing to announce */
+	uint64_t cosigned_due_ms;    /* .. of cosignatures that nobody waits for */
+	bool cosigned_rest;          /* the next Have takes all cosignatures along */
 	bool have_waits;             /* .. and the rest of it waits for room in the queue */
 	uint64_t pings, ping_ms;     /* sent; when the last was */
 	bool ping_alone;             /* nothing else was on its way then */
@@ -395,6 +412,8 @@ struct engine {
 	uint64_t next_ticket;
 	struct mail_table mail;
 	uint32_t next_stream;
+	uint64_t recosign_ms;  /* when to look for own cosignatures that are a day old */
+	bool recosigning;      /* .. and a look is under way */
 	struct rate_link link; /* with all peers that have none of their own */
 	struct rate_bucket up, down;
 	bool has_hours; /* some link has */
@@ -403,6 +422,8 @@ struct engine {
 	struct effects *out; /* of the current step */
 	bool nomem;          /* sticky, for this step */
 };
+
+struct root_proof;
 
 /* effects.c: each appends one effect; on ERR_NOMEM engine->nomem is set and NULL returned. */
 struct effect *effect_add(struct engine *engine, enum effect_type type);
@@ -548,20 +569,48 @@ uint64_t bound_deadline(const struct engine *engine);
 
 /* have.c */
 void have_all(struct engine *engine, struct session *session);
-void have_changed(struct engine *engine, struct elog *log, bool grew);
-/* Something may be to be told to the peer, soon; the queue has room for the rest of it. */
+/* Something is to be told to everybody, or may be to one peer, soon; or by then at the latest. */
+void have_grew(struct engine *engine);
 void have_due(struct engine *engine, struct session *session);
-void have_more(struct engine *engine, struct session *session);
+void have_due_by(struct session *session, uint64_t due_ms);
+void have_more(
+	struct engine *engine, struct session *session); /* the queue has room for the rest */
+/* Does this peer wait to hear who holds this log: is it its author? */
+bool have_is_author(
+	const struct engine *engine, const struct session *session, const struct elog *log);
 void have_heard(struct engine *engine, struct session *session, const Sauti__Have *have);
 void have_held(struct engine *engine, struct session *session, const Sauti__Held *held);
-void have_cosigned(struct engine *engine, const struct event *event);
-void have_cosign(struct engine *engine, struct elog *log);
 void have_tick(struct engine *engine);
 uint64_t have_deadline(const struct engine *engine);
-struct cosigned *have_cosigned_of(struct elog *log, const char *node);
-enum err have_keep(struct engine *engine, struct elog *log, const char *node, uint64_t size,
-	const struct hash *root, struct bytes line);
-void cosigned_text(struct buf *out, const struct elog *log, uint64_t size, const struct hash *root);
+
+/* cosigned.c */
+struct cosigned *cosigned_of(struct elog *log, const char *cosigner); /* NULL: none */
+void cosigned_load(struct engine *engine, struct elog *log, const struct store_cosignature *stored);
+/* Takes in one if it is good and new. False: a forgery, which is its sender's fault. own: it must
+ * be by the sender's own mirror. */
+bool cosigned_heard(struct engine *engine, struct session *session, struct elog *log,
+	const Sauti__Cosigned *item, bool own);
+/* What is held has grown: what waited for it is judged. */
+void cosigned_settle(struct engine *engine, struct elog *log);
+void cosigned_proof(struct engine *engine, struct elog *log, const struct root_proof *proof);
+void cosigned_members_changed(struct engine *engine);
+bool cosigned_untold(
+	const struct session *session, const struct elog *log, const struct peer_log *pl);
+/* At most LIMIT_NOTE_SIGNATURES that the peer does not know; then it knows them. False: no memory.
+ */
+bool cosigned_fill(struct arena *arena, const struct session *session, const struct elog *log,
+	struct peer_log *pl, Sauti__LogState *state);
+void cosigned_forget(struct engine *engine, const struct elog *log); /* what peers were told */
+void cosigned_start(struct engine *engine);
+void cosigned_make(struct engine *engine, struct elog *log); /* one's own, if there is cause */
+void cosigned_event(struct engine *engine, const struct event *event);
+void cosigned_written(struct engine *engine, struct elog *log, const struct store_write *write);
+void cosigned_tick(struct engine *engine);
+uint64_t cosigned_deadline(const struct engine *engine);
+void cosigned_release(struct elog *log);
+void cosigned_quorum(
+	const struct engine *engine, const struct elog *log, struct engine_quorum *ret);
+unsigned cosigned_holders(const struct engine *engine, const struct elog *log, uint64_t index);
 
 /* fetch.c */
 void fetch_choose(struct engine *engine, struct elog *log);

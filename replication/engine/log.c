@@ -148,9 +148,7 @@ static struct elog *log_make(struct engine *engine, const struct origin *origin,
 
 static void log_release(struct elog *log)
 {
-	for (size_t i = 0; i < log->cosigned_count; i++)
-		buf_release(&log->cosigned[i].line);
-	mem_free(log->cosigned);
+	cosigned_release(log);
 	mem_free(log->marks);
 	buf_release(&log->note);
 	buf_release(&log->pin_note);
@@ -422,18 +420,8 @@ enum err log_load(struct engine *engine, const struct log_head *head)
 	buf_put(&log->note, buf_bytes(&head->checkpoint));
 	log_set_checkpoint(log, &checkpoint);
 	TRY(log_load_pin(log, buf_bytes(&head->pin)));
-	for (size_t i = 0; i < head->cosignature_count; i++) {
-		const struct store_cosignature *c = &head->cosignatures[i];
-		struct cursor cursor = cursor_make(buf_bytes(&c->line));
-		struct hash root;
-
-		cursor_copy(&cursor, root.b, HASH_SIZE);
-		if (cursor.err != OK)
-			continue;
-		TRY(have_keep(engine, log, c->cosigner, c->size, &root, cursor.rest));
-		have_cosigned_of(log, c->cosigner)->unsaved = false;
-	}
-	log->save_due_ms = 0;
+	for (size_t i = 0; i < head->cosignature_count; i++)
+		cosigned_load(engine, log, &head->cosignatures[i]);
 	return log->note.err;
 }
 
@@ -579,6 +567,7 @@ void log_members_changed(struct engine *engine)
 {
 	effect_add(engine, EFFECT_MEMBERS);
 	cut_members_changed(engine);
+	cosigned_members_changed(engine);
 	for (struct session *s = engine->sessions, *next; s != NULL; s = next) {
 		const struct member *member = directory_find(engine->directory, bytes_str(s->peer));
 
@@ -600,8 +589,8 @@ void log_grew(struct engine *engine, struct elog *log, const struct store_write 
 	evidence_grew(engine, log);
 	lag_grew(engine, log);
 	serve_grew(engine, log, write);
-	have_changed(engine, log, true);
-	have_cosign(engine, log);
+	have_grew(engine);
+	cosigned_make(engine, log);
 }
 
 /* The disk's or the machine's trouble may be over at the next try, and the store says itself what
@@ -643,6 +632,7 @@ static void entries_written(
 			log_set_checkpoint(log, &checkpoint);
 		}
 		cut_update(engine, log);
+		cosigned_settle(engine, log);
 	}
 	if (log->write_failed && log->writing == 0) {
 		log->write_failed = false;
@@ -674,12 +664,8 @@ void log_written(struct engine *engine, struct store_write *write)
 	} else if (write->entries != NULL) {
 		entries_written(engine, log, write);
 		import_written(engine, log, write);
-	} else if (write->cosigner[0] != '\0' && write->result != OK) {
-		struct cosigned *c = have_cosigned_of(log, write->cosigner);
-
-		if (c != NULL)
-			c->unsaved = true;
-		log->save_due_ms = engine->now_ms + engine->opts.timing.retry_delay;
+	} else if (write->cosigner[0] != '\0') {
+		cosigned_written(engine, log, write);
 	}
 	store_write_free(write);
 }

@@ -229,7 +229,7 @@ static void whole_again(struct engine *engine, struct elog *log)
 	effect_notice(engine, NOTICE_INFO,
 		"log '%s': every damaged entry was fetched again and is in its place",
 		log->origin.text);
-	have_cosign(engine, log);
+	cosigned_make(engine, log);
 	fetch_choose(engine, log);
 }
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "cases/json_memory.h"
 #include "proto/codec.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
@@ -277,9 +278,43 @@ void begin_show(struct control_request *request, enum vault_type type, const cha
 	vault_submit(control_runtime(request)->vault, ask);
 }
 
+/* The case itself comes first: how well its newest entry is held goes into that document, which is
+ * of the case and so not copied into more memory than need be. */
+static struct vault_doc *done_case(struct control_request *request, struct vault_request *done)
+{
+	const struct runtime *rt = control_runtime(request);
+	struct bytes text = buf_bytes(&done->docs->json);
+	struct engine_log log;
+	size_t position;
+	struct buf out;
+	char *newest;
+
+	if (text.size < 2 || text.data[text.size - 1] != '}' ||
+		!engine_log_find(rt->engine, bytes_str(done->log_origin), &log, &position))
+		return done->docs;
+	json_t *json = json_pack("{s:s,s:I,s:o}", "origin", done->log_origin, "index",
+		(json_int_t)done->index, "state", entry_state_json(rt, position, done->index));
+
+	newest = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+	json_decref(json);
+	buf_init(&out, LIMIT_CONTROL_RESPONSE - 1024);
+	buf_put(&out, bytes_make(text.data, text.size - 1));
+	buf_put_str(&out, ",\"newest\":");
+	buf_put_str(&out, newest == NULL ? "null" : newest);
+	buf_put_str(&out, "}");
+	json_text_free(newest);
+	control_item(request, out.err == OK ? buf_bytes(&out) : text);
+	buf_wipe(&out);
+	return done->docs->next;
+}
+
 static void done_docs(struct control_request *request, struct vault_request *done)
 {
-	for (struct vault_doc *doc = done->docs; doc != NULL; doc = doc->next)
+	struct vault_doc *doc = done->docs;
+
+	if (done->type == VAULT_SHOW && doc != NULL && done->log_origin[0] != '\0')
+		doc = done_case(request, done);
+	for (; doc != NULL; doc = doc->next)
 		control_item(request, buf_bytes(&doc->json));
 	control_end(request, BYTES_NONE);
 }

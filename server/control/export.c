@@ -105,8 +105,7 @@ static enum err take_cosignatures(
 		m = directory_find(directory, bytes_str(cosigned.node));
 		if (m == NULL || cosigned.size != log->checkpoint_size ||
 			!hash_equal(&cosigned.root, &log->root) ||
-			mirror_note_key(bytes_str(w->rt->genesis.network), bytes_str(cosigned.node),
-				&m->mirror, &c->key) != OK ||
+			cosigner_key(w->rt, &cosigned, m, &c->key) != OK ||
 			cosigned.line.size > LINE_SIZE_MAX)
 			continue;
 		c->line = bytes_make(w->lines.data + w->lines.size, cosigned.line.size);

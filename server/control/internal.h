@@ -27,6 +27,13 @@ void begin_log_show(struct control_request *request, const Sauti__LogShowRequest
 void begin_log_verify(struct control_request *request, const Sauti__LogVerifyRequest *message);
 void begin_log_export(struct control_request *request, const Sauti__LogExportRequest *message);
 json_t *logs_json(const struct runtime *rt);
+/* The key that a cosignature must verify with: the member's mirror or witness. */
+enum err cosigner_key(const struct runtime *rt, const struct engine_cosigned *cosigned,
+	const struct member *member, struct note_key *ret) MUST_USE;
+
+/* Of an entry that is durable here: how many mirrors that count hold it, and whether the quorum
+ * does. */
+json_t *entry_state_json(const struct runtime *rt, size_t position, uint64_t index);
 
 /* evidence.c */
 void begin_log_evidence(struct control_request *request, const Sauti__LogEvidenceRequest *message);

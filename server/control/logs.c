@@ -4,23 +4,48 @@
 #include "proto/entry.pb-c.h"
 #include "server/control/internal.h"
 
-static json_t *held_by(const struct runtime *rt, size_t position, const struct engine_log *log)
+enum err cosigner_key(const struct runtime *rt, const struct engine_cosigned *cosigned,
+	const struct member *member, struct note_key *ret)
+{
+	struct bytes network = bytes_str(rt->genesis.network), node = bytes_str(cosigned->node);
+
+	return cosigned->witness ? witness_note_key(network, node, &member->witness, ret)
+				 : mirror_note_key(network, node, &member->mirror, ret);
+}
+
+/* What mirrors, or witnesses, have cosigned. */
+static json_t *cosigned_by(
+	const struct runtime *rt, size_t position, const struct engine_log *log, bool witness)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < log->cosigned; i++) {
 		struct engine_cosigned c;
-		struct note_line line;
-		uint64_t time = 0;
+		json_t *item;
 
 		engine_cosigned_at(rt->engine, position, i, &c);
-		if (note_line_parse(c.line, &line, NULL) == OK && line.blob_size >= 8)
-			time = get_u64be(line.blob);
-		json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:b}", "mirror", c.node, "size",
-						    (json_int_t)c.size, "time", (json_int_t)time,
-						    "current", c.size == log->checkpoint_size));
+		if (c.witness != witness)
+			continue;
+		item = json_pack("{s:s,s:I,s:I,s:b}", witness ? "witness" : "mirror", c.node,
+			"size", (json_int_t)c.size, "time", (json_int_t)c.time_s, "current",
+			c.size == log->checkpoint_size);
+		if (!witness)
+			json_object_set_new(item, "counts",
+				json_boolean(
+					directory_counts(engine_directory(rt->engine), c.node)));
+		json_array_append_new(list, item);
 	}
 	return list;
+}
+
+/* k of the policy, how many that count hold the newest checkpoint, and what k of them hold. */
+static json_t *quorum_json(const struct runtime *rt, size_t position)
+{
+	struct engine_quorum quorum;
+
+	engine_quorum_at(rt->engine, position, &quorum);
+	return json_pack("{s:i,s:i,s:I}", "needed", (int)quorum.needed, "current",
+		(int)quorum.current, "size", (json_int_t)quorum.size);
 }
 
 static json_t *log_json(const struct runtime *rt, size_t position)
@@ -28,12 +53,14 @@ static json_t *log_json(const struct runtime *rt, size_t position)
 	struct engine_log log;
 
 	engine_log_at(rt->engine, position, &log);
-	json_t *json = json_pack("{s:s,s:I,s:I,s:o,s:o,s:b,s:b,s:b,s:I,s:b,s:I}", "origin",
+	json_t *json = json_pack("{s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:b,s:b,s:b,s:I,s:b,s:I}", "origin",
 		log.origin.text, "size", (json_int_t)log.size, "checkpoint_size",
 		(json_int_t)log.checkpoint_size, "root",
 		log.checkpoint_size == 0 ? json_null() : json_hash(&log.root), "held_by",
-		held_by(rt, position, &log), "own", log.own, "open", log.open, "frozen", log.frozen,
-		"behind", (json_int_t)(log.known > log.size ? log.known - log.size : 0), "revoked",
+		cosigned_by(rt, position, &log, false), "witnessed_by",
+		cosigned_by(rt, position, &log, true), "quorum", quorum_json(rt, position), "own",
+		log.own, "open", log.open, "frozen", log.frozen, "behind",
+		(json_int_t)(log.known > log.size ? log.known - log.size : 0), "revoked",
 		log.revoked, "evidence", (json_int_t)log.evidence);
 
 	uint64_t behind = log.known > log.size ? log.known - log.size : 0, now = runtime_wall_s();
@@ -173,6 +200,16 @@ static const char *entry_kind(struct bytes entry)
 	return kind;
 }
 
+json_t *entry_state_json(const struct runtime *rt, size_t position, uint64_t index)
+{
+	struct engine_quorum quorum;
+
+	engine_quorum_at(rt->engine, position, &quorum);
+	return json_pack("{s:b,s:i,s:i,s:b}", "durable", 1, "held_by",
+		(int)engine_holders_at(rt->engine, position, index), "quorum", (int)quorum.needed,
+		"in_quorum", index < quorum.size);
+}
+
 static void entry_done(uv_work_t *work, int status)
 {
 	struct log_work *w = work->data;
@@ -187,9 +224,10 @@ static void entry_done(uv_work_t *work, int status)
 		json = log_note_json(w->rt, w->position);
 		tree_leaf(buf_bytes(&w->entry), &leaf);
 		json_object_set_new(json, "entry",
-			json_pack("{s:I,s:I,s:s,s:o}", "index", (json_int_t)w->index, "bytes",
+			json_pack("{s:I,s:I,s:s,s:o,s:o}", "index", (json_int_t)w->index, "bytes",
 				(json_int_t)w->entry.size, "kind", entry_kind(buf_bytes(&w->entry)),
-				"leaf_hash", json_hash(&leaf)));
+				"leaf_hash", json_hash(&leaf), "state",
+				entry_state_json(w->rt, w->position, w->index)));
 		answer_json(w->request, json, true);
 	}
 	log_work_free(w);
@@ -275,8 +313,7 @@ static enum err judge_cosignatures(struct log_work *w, struct bytes text, unsign
 		if (c.size != signed_one.size || m == NULL)
 			continue;
 		if (note_line_parse(c.line, &line, NULL) != OK ||
-			mirror_note_key(bytes_str(w->rt->genesis.network), bytes_str(c.node),
-				&m->mirror, &key) != OK ||
+			cosigner_key(w->rt, &c, m, &key) != OK ||
 			cosignature_verify(&line, text, &key, NULL) != OK)
 			return err_set(&w->ctx, ERR_UNTRUSTED,
 				"the cosignature of '%s' does not verify", c.node);

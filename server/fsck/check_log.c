@@ -168,12 +168,16 @@ static enum err cosignature_judge(const struct fsck_keys *keys, const struct log
 	struct bytes name, struct bytes value)
 {
 	struct checkpoint checkpoint = {.origin = r->origin};
-	const struct member *member = directory_find(keys->members, name);
-	struct cursor cursor = cursor_make(value);
+	struct cursor cursor = cursor_make(value), node = cursor_make(name);
+	bool witness = cursor_skip(&node, bytes_str("witness/"));
+	const struct member *member;
 	struct note_line line;
 	struct note_key key;
 	struct buf text;
 	enum err err;
+
+	name = witness ? node.rest : name;
+	member = directory_find(keys->members, name);
 
 	checkpoint.size = cursor_u64be(&cursor);
 	cursor_copy(&cursor, checkpoint.root.b, HASH_SIZE);
@@ -181,7 +185,8 @@ static enum err cosignature_judge(const struct fsck_keys *keys, const struct log
 	TRY(note_line_parse(cursor.rest, &line, NULL));
 	if (member == NULL)
 		return OK; /* its form is all that can be judged */
-	TRY(mirror_note_key(bytes_str(keys->network), name, &member->mirror, &key));
+	TRY(witness ? witness_note_key(bytes_str(keys->network), name, &member->witness, &key)
+		    : mirror_note_key(bytes_str(keys->network), name, &member->mirror, &key));
 	buf_init(&text, LIMIT_NOTE_SIZE);
 	checkpoint_format(&text, &checkpoint);
 	err = text.err != OK ? text.err : cosignature_verify(&line, buf_bytes(&text), &key, NULL);

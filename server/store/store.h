@@ -8,7 +8,7 @@
  *   heads         log u32be -> size u64be, and the newest signed checkpoint
  *   entries       {log u32be, index u64be} -> entry bytes, appended in order
  *   tiles         {log u32be, level u8, index u64be} -> up to 256 hashes
- *   cosignatures  {log u32be, mirror node name} -> size u64be, root, line
+ *   cosignatures  {log u32be, mirror node name, or "witness/" and it} -> size u64be, root, line
  *   locators      {log u32be} -> how far the index of sealed entries by locator is, and
  *                 {log u32be, level u8, run u64be, item} -> items of a run (runs.h)
  *   invites       name -> Invite (headquarters)

@@ -179,7 +179,8 @@ static enum err kept_find(
 		uint64_t size;
 
 		if (c->size <= *ret || c->size > head->size || c->line.size < HASH_SIZE ||
-			strcmp(c->cosigner, book->opts.node) == 0)
+			strcmp(c->cosigner, book->opts.node) == 0 ||
+			strchr(c->cosigner, '/') != NULL) /* a witness holds nothing */
 			continue;
 		TRY(store_root(book->opts.store, &head->origin, c->size, &size, &root, ctx));
 		if (memcmp(root.b, c->line.data, HASH_SIZE) == 0)

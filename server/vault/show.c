@@ -3,6 +3,7 @@
  * opened is left out and counted, rather than hiding the rest of the case.
  */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
@@ -94,6 +95,29 @@ static enum err write_case(struct book *book, const struct casebook_case *kase,
 	return OK;
 }
 
+/* The last of its entries in the log that is written now; without one, in an older one. */
+static void newest_entry(
+	const struct book *book, const struct casebook_case *kase, struct vault_request *request)
+{
+	const struct casebook_entry *newest = NULL;
+
+	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
+		for (uint32_t i = 0; i < key->entry_committed; i++) {
+			const struct casebook_entry *e = &key->entries[i];
+
+			if (newest == NULL || e->log < newest->log ||
+				(e->log == newest->log &&
+					casebook_entry_index(e) > casebook_entry_index(newest)))
+				newest = e;
+		}
+	}
+	if (newest == NULL)
+		return;
+	snprintf(request->log_origin, sizeof(request->log_origin), "%s",
+		book->logs[newest->log].origin.text);
+	request->index = casebook_entry_index(newest);
+}
+
 enum err show_case(struct book *book, struct vault_request *request)
 {
 	const struct casebook_case *kase = casebook_find(book->cases, bytes_str(request->name));
@@ -109,6 +133,7 @@ enum err show_case(struct book *book, struct vault_request *request)
 	err = read_case(book, kase, timeline, &unread, &request->ctx);
 	if (err == OK)
 		err = write_case(book, kase, timeline, unread, request);
+	newest_entry(book, kase, request);
 	timeline_free(timeline);
 	return err;
 }

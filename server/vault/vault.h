@@ -118,7 +118,9 @@ struct vault_request {
 	uint64_t added, known;   /* events */
 	uint64_t cases, events;
 	struct vault_doc *docs;
-	char log_origin[LIMIT_ORIGIN + 1]; /* of SEAL: the log the entries are sealed for */
+	/* Of SEAL: the log the entries are sealed for. Of SHOW: where the case's newest entry
+	 * stands, at `index`; "": nowhere yet. */
+	char log_origin[LIMIT_ORIGIN + 1];
 	struct vault_request *next;
 	bool held; /* the vault's own */
 };

@@ -168,7 +168,53 @@ class Revoke(Case):
 
 
 class Policy(Case):
-    """sauti node policy"""
+    """sauti node policy, and what it makes of entries"""
+
+    def test_quorum(self):
+        """2 of 3: shown when, and only when, two mirrors hold it."""
+        cod, ssd = self.office("cod", "COD"), self.office("ssd", "SSD")
+        caf = self.office("caf", "CAF", cod, ssd)
+        self.hq.json("node", "policy", "--quorum", "2")
+        wait_for("caf to know the policy", lambda: caf.json("node", "policy")["quorum"] == 2)
+        self.network.settle()
+        for node in (self.hq, cod, ssd):
+            node.stop()
+        size = self.record(caf, 1, 10)
+        log = caf.own()
+        self.assertLess(log["quorum"]["size"], size)
+        self.assertEqual((log["quorum"]["needed"], log["quorum"]["current"]), (2, 0))
+        state = caf.json("case", "show", "ZZ-M-10")["newest"]
+        self.assertEqual((state["origin"], state["index"]), (log["origin"], size - 1))
+        self.assertEqual(state["state"], {"durable": True, "held_by": 0, "quorum": 2, "in_quorum": False})
+        self.assertIn("durable here only", caf.sauti("case", "show", "ZZ-M-10").stdout)
+        cod.start(unlock=False)
+        wait_for("cod to hold it", lambda: caf.own()["quorum"]["current"] == 1)
+        self.assertLess(caf.own()["quorum"]["size"], size)
+        self.assertIn("held (1 mirror, 2 needed)", caf.sauti("case", "show", "ZZ-M-10").stdout)
+        ssd.start(unlock=False)
+        wait_for("the quorum to hold it", lambda: caf.own()["quorum"]["size"] == size)
+        state = caf.json("log", "show", log["origin"], "--index", size - 1)["entry"]["state"]
+        self.assertEqual(state, {"durable": True, "held_by": 2, "quorum": 2, "in_quorum": True})
+        self.assertIn("held by the quorum (2 mirrors, 2 needed)", caf.sauti("case", "show", "ZZ-M-10").stdout)
+        # headquarters knows it too, of a log that is not its own; there the witnesses stand apart
+        self.hq.start()
+        wait_for("headquarters to know it", lambda: self.hq.logs()[log["origin"]]["quorum"]["size"] == size)
+        witnesses = {w["witness"] for w in caf.own()["witnessed_by"]}
+        self.assertLessEqual({"cod", "ssd"}, witnesses)
+        for node in (caf, self.hq):
+            self.assertTrue(all(r["ok"] for r in node.json("log", "verify")))
+        # a mirror is revoked: the same entry is in the quorum no more, until headquarters counts
+        keys = self.hq.json("node", "show", "cod")
+        self.assertTrue(keys["mirror_key"].startswith("test.example/mirror/cod+"), keys)
+        self.assertTrue(keys["witness_key"].startswith("test.example/witness/cod+"), keys)
+        self.hq.json("node", "policy", "--mirrors", "cod,ssd")
+        wait_for("caf to know it", lambda: caf.json("node", "policy")["mirrors"] == ["cod", "ssd"])
+        self.hq.json("node", "revoke", "cod", "--reason", "sold", "--yes")
+        self.revoked(caf, "cod")
+        self.assertEqual(caf.own()["quorum"]["size"], 0)
+        self.hq.json("node", "policy", "--mirrors", "hq,ssd")
+        wait_for("the quorum to hold it", lambda: caf.own()["quorum"]["size"] == size)
+        self.assertIn("cod", {m["mirror"] for m in caf.own()["held_by"]})
 
     def test_policy(self):
         """Shown everywhere, changed at headquarters alone, never below a floor."""

@@ -32,12 +32,28 @@ static bool of_its_own_log(struct world *world, const struct node *peer, const c
 	return truth != NULL && truth->forked && strstr(text, truth->origin.text) != NULL;
 }
 
+/* An alarm names the log that two histories were seen of, and it is one of which there are two. */
+static bool alarm_is_due(const struct world *world, const char *text)
+{
+	const struct truths *truths = &world->check->truths;
+
+	for (size_t i = 0; i < truths->count; i++)
+		if (truths->list[i]->forked && strstr(text, truths->list[i]->origin.text) != NULL)
+			return true;
+	return false;
+}
+
 static void warning(struct world *world, const struct node *node, const char *text)
 {
 	static const char *const nobodys_fault[] = {"no Hello", "silent for",
 		"not an active member", "does not list it as active", "cannot store entries"};
 	const struct node *peer = accused(world, text, "session with '");
 
+	const struct node *mirror = accused(world, text, "cosigned by '");
+
+	/* An honest mirror may have met the other history first. */
+	if (mirror != NULL && (!is_honest(world, mirror) || alarm_is_due(world, text)))
+		return;
 	if (strstr(text, "says bye") != NULL ||
 		(peer != NULL && (!is_honest(world, peer) || of_its_own_log(world, peer, text))))
 		return;
@@ -48,17 +64,6 @@ static void warning(struct world *world, const struct node *node, const char *te
 	if (peer == NULL && world->hostile != NULL && strstr(text, "is not accepted") != NULL)
 		return;
 	world_fail(world, "%s accuses an honest node: %s", node->name, text);
-}
-
-/* An alarm names the log that two histories were seen of, and it is one of which there are two. */
-static bool alarm_is_due(const struct world *world, const char *text)
-{
-	const struct truths *truths = &world->check->truths;
-
-	for (size_t i = 0; i < truths->count; i++)
-		if (truths->list[i]->forked && strstr(text, truths->list[i]->origin.text) != NULL)
-			return true;
-	return false;
 }
 
 void blame_notice(struct world *world, struct node *node, const struct effect *effect)

@@ -270,7 +270,8 @@ static void cosigned_well(
 {
 	struct truth *truth = truth_of(world, write->origin.text);
 	struct bytes stored = buf_bytes(&write->cosignature);
-	struct node *mirror = check_node_named(world, write->cosigner);
+	bool witness = strncmp(write->cosigner, "witness/", 8) == 0;
+	struct node *mirror = check_node_named(world, write->cosigner + (witness ? 8 : 0));
 	struct checkpoint checkpoint = {.origin = write->origin, .size = write->cosigned_size};
 	struct note_line line;
 	struct note_key key;
@@ -284,8 +285,11 @@ static void cosigned_well(
 	if (good && (world->hostile != NULL || world->counts.corrupted > 0)) {
 		buf_init(&text, LIMIT_NOTE_SIZE);
 		checkpoint_format(&text, &checkpoint);
-		good = mirror_note_key(bytes_str("sim.example"), bytes_str(mirror->name),
-			       &mirror->keys.member.mirror, &key) == OK &&
+		good = (witness ? witness_note_key(bytes_str("sim.example"),
+					  bytes_str(mirror->name), &mirror->keys.member.witness,
+					  &key)
+				: mirror_note_key(bytes_str("sim.example"), bytes_str(mirror->name),
+					  &mirror->keys.member.mirror, &key)) == OK &&
 		       note_line_parse(bytes_make(stored.data + HASH_SIZE, stored.size - HASH_SIZE),
 			       &line, NULL) == OK &&
 		       cosignature_verify(&line, buf_bytes(&text), &key, NULL) == OK;

@@ -21,7 +21,7 @@ static void is_stored(struct world *world, const struct node *author, const stru
 	const struct disk_log *log = disk_find((struct disk *)&author->disk, origin);
 
 	for (size_t i = 0; log != NULL && i < log->cosigned_count; i++)
-		if (strcmp(log->cosigned[i].cosigner, cosigned->node) == 0 &&
+		if (strcmp(log->cosigned[i].cosigner, cosigned->node) == 0 && /* its mirror's */
 			log->cosigned[i].size == cosigned->size)
 			return;
 	world_fail(world, "in the end %s has not stored what %s cosigned of %s", author->name,
@@ -42,7 +42,8 @@ static void is_cosigned(struct world *world, const struct node *author, const st
 		struct engine_cosigned c;
 
 		engine_cosigned_at(author->engine, position, i, &c);
-		if (strcmp(c.node, mirror->name) == 0 && c.size == log.checkpoint_size) {
+		if (strcmp(c.node, mirror->name) == 0 && !c.witness &&
+			c.size == log.checkpoint_size) {
 			is_stored(world, author, origin, &c);
 			return;
 		}

@@ -31,7 +31,6 @@ void genesis_keys(struct world *world, struct node *node)
 	static const char *const names[] = {"hq", "caf", "cod", "hti", "ssd", "audit"};
 	const size_t known = sizeof(names) / sizeof(*names);
 	struct keys *keys = &node->keys;
-	struct signer *witness;
 
 	if (node->number < known)
 		snprintf(node->name, sizeof(node->name), "%s", names[node->number]);
@@ -40,7 +39,7 @@ void genesis_keys(struct world *world, struct node *node)
 	keys->node = genesis_signer(world);
 	keys->log = genesis_signer(world);
 	keys->mirror = genesis_signer(world);
-	witness = genesis_signer(world);
+	keys->witness = genesis_signer(world);
 	genesis_origin(world, node->name, &keys->origin);
 	struct member *m = &keys->member;
 
@@ -51,12 +50,11 @@ void genesis_keys(struct world *world, struct node *node)
 			(char)('A' + node->number % 26));
 	m->node = *signer_public(keys->node);
 	m->mirror = *signer_public(keys->mirror);
-	m->witness = *signer_public(witness);
+	m->witness = *signer_public(keys->witness);
 	for (size_t i = 0; i < HASH_SIZE; i++) {
 		m->tls_spki.b[i] = (uint8_t)world_random(world, 256);
 		m->complaint.b[i] = (uint8_t)world_random(world, 256);
 	}
-	signer_free(witness);
 }
 
 void genesis_admitted(const struct node *node, struct buf *out)

@@ -21,6 +21,7 @@ static void do_sign(
 	struct item *item = queue_plan(world, world_random(world, 3), type, node);
 
 	item->origin = effect->origin;
+	item->witness = effect->witness;
 	item->data = effect->body;
 	buf_init(&effect->body, 0);
 }
@@ -375,8 +376,10 @@ void node_read_done(struct world *world, const struct item *item)
 	struct event event = {.type = EVENT_READ, .ticket = item->read.ticket};
 	struct store_read read = item->read;
 	/* A store may give less than the caps allow: streams of many batches. */
-	if (world->shape.small_reads)
-		read.count_max = 1 + world_random(world, 4);
+	size_t some = world->shape.small_reads ? 1 + world_random(world, 4) : read.count_max;
+
+	if (some < read.count_max)
+		read.count_max = some;
 	if (disk_read(&item->node->disk, &read, &event.batch) != OK) {
 		world_fail(world, "%s reads entries %llu to %llu of %s, which it has not",
 			item->node->name, (unsigned long long)read.first,
@@ -398,14 +401,17 @@ void node_sign_done(struct world *world, const struct item *item)
 
 void node_cosign_done(struct world *world, const struct item *item)
 {
-	struct event event = {.type = EVENT_COSIGNED, .origin = &item->origin};
+	struct event event = {
+		.type = EVENT_COSIGNED, .origin = &item->origin, .witness = item->witness};
+	const struct keys *keys = &item->node->keys;
 	char name[NOTE_KEY_NAME_MAX + 1];
 	struct buf line;
 
 	buf_init(&line, LIMIT_NOTE_SIZE);
-	snprintf(name, sizeof(name), "sim.example/mirror/%s", item->node->name);
+	snprintf(name, sizeof(name), "sim.example/%s/%s", item->witness ? "witness" : "mirror",
+		item->node->name);
 	event.error = cosignature_sign(&line, buf_bytes(&item->data), node_clock(world, item->node),
-		name, item->node->keys.mirror);
+		name, item->witness ? keys->witness : keys->mirror);
 	event.line = buf_bytes(&line);
 	node_step(world, item->node, &event);
 	buf_release(&line);

@@ -35,6 +35,7 @@ struct item {
 	uint64_t life;
 	struct session_id session;
 	struct buf data; /* a frame, a checkpoint text */
+	bool witness;    /* by which key it is to be cosigned */
 	struct store_read read;
 	struct origin origin;
 };

@@ -304,6 +304,7 @@ static void node_release(struct node *node)
 	signer_free(node->keys.node);
 	signer_free(node->keys.log);
 	signer_free(node->keys.mirror);
+	signer_free(node->keys.witness);
 }
 
 void world_release(struct world *world)

@@ -33,7 +33,7 @@ enum { NODES_MAX = 42 };
 _Static_assert((int)NODES_MAX + 1 < (int)DISK_LOGS_MAX, "the directory, and each node's log");
 
 struct keys {
-	struct signer *node, *log, *mirror;
+	struct signer *node, *log, *mirror, *witness;
 	struct member member;
 	struct origin origin;
 };

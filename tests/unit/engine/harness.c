@@ -25,23 +25,22 @@ static void make_origin(const char *name, unsigned number, struct origin *ret)
 static void make_actor(struct actor *actor, enum who who)
 {
 	static const char *const names[ACTORS] = {"anna", "ben", "cleo", "dora"};
-	struct signer *witness = signer_number(10 * who + 3);
 	struct member *m = &actor->member;
 
 	actor->name = names[who];
 	actor->node = signer_number(10 * who);
 	actor->log = signer_number(10 * who + 1);
 	actor->mirror = signer_number(10 * who + 2);
+	actor->witness = signer_number(10 * who + 3);
 	make_origin(actor->name, who, &actor->origin);
 	snprintf(m->name, sizeof(m->name), "%s", actor->name);
 	m->role = who == ANNA ? ROLE_HQ : ROLE_OFFICE;
 	snprintf(m->country, sizeof(m->country), "%s", who == ANNA ? "" : "HTI");
 	m->node = *signer_public(actor->node);
 	m->mirror = *signer_public(actor->mirror);
-	m->witness = *signer_public(witness);
+	m->witness = *signer_public(actor->witness);
 	memset(m->tls_spki.b, 100 + (int)who, HASH_SIZE);
 	memset(m->complaint.b, 200 + (int)who, X25519_KEY_SIZE);
-	signer_free(witness);
 }
 
 void rig_admitted_entry(struct rig *rig, enum who who, struct buf *ret)
@@ -229,6 +228,9 @@ static void forget_pending(struct rig *rig)
 	for (size_t i = 0; i < rig->mail_count; i++)
 		mail_write_free(rig->mails[i]);
 	rig->mail_count = rig->mail_read_count = 0;
+	for (size_t i = 0; i < rig->witness_count; i++)
+		buf_release(&rig->witness[i].body);
+	rig->witness_count = 0;
 	rig->write_count = rig->read_count = rig->sign_count = 0;
 	effects_release(&rig->out);
 }
@@ -246,6 +248,7 @@ int rig_teardown(void **state)
 		signer_free(rig->actor[i].node);
 		signer_free(rig->actor[i].log);
 		signer_free(rig->actor[i].mirror);
+		signer_free(rig->actor[i].witness);
 	}
 	mem_free(rig);
 	crypto_release();
@@ -273,16 +276,17 @@ void rig_load(struct rig *rig, const struct chain *chain, uint64_t size, uint64_
 	buf_put(&head.first_entry, chain->entry[0]);
 	if (noted > 0)
 		chain_note(chain, noted, &head.checkpoint);
-	head.cosignatures = mem_array(1, sizeof(*head.cosignatures));
+	head.cosignatures = mem_array(2, sizeof(*head.cosignatures));
 	assert_non_null(head.cosignatures);
-	if (cosigner != ACTORS) {
+	for (int witness = 0; cosigner != ACTORS && witness < 1 + (cosigner == BEN); witness++) {
 		struct store_cosignature *c = &head.cosignatures[head.cosignature_count++];
 
-		snprintf(c->cosigner, sizeof(c->cosigner), "%s", rig->actor[cosigner].name);
+		snprintf(c->cosigner, sizeof(c->cosigner), "%s%s", witness ? "witness/" : "",
+			rig->actor[cosigner].name);
 		c->size = noted;
 		buf_init(&c->line, LIMIT_NOTE_SIZE);
 		chain_root(chain, noted, &root);
-		rig_cosignature(rig, cosigner, chain, noted, &line);
+		rig_cosignature_at(rig, cosigner, witness, 1700000001, chain, noted, &line);
 		buf_put(&c->line, hash_bytes(&root));
 		buf_put(&c->line, buf_bytes(&line));
 		buf_release(&line);
@@ -346,8 +350,11 @@ static void keep_pending(struct rig *rig, struct effect *e)
 		assert_true(rig->read_count < READS_MAX);
 		rig->reads[rig->read_count++] = e->read;
 	} else if (e->type == EFFECT_SIGN || e->type == EFFECT_COSIGN) {
-		assert_true(rig->sign_count < SIGNS_MAX);
-		rig->signs[rig->sign_count++] = (struct pending_sign){
+		struct pending_sign *list = e->witness ? rig->witness : rig->signs;
+		size_t *count = e->witness ? &rig->witness_count : &rig->sign_count;
+
+		assert_true(*count < SIGNS_MAX);
+		list[(*count)++] = (struct pending_sign){
 			.origin = e->origin, .body = e->body, .cosign = e->type == EFFECT_COSIGN};
 		buf_init(&e->body, 0);
 	} else if (e->type == EFFECT_MAIL_WRITE) {
@@ -404,15 +411,15 @@ size_t rig_count(const struct rig *rig, enum effect_type type)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < rig->out.count; i++)
-		count += rig->out.list[i].type == type;
+	while (rig_effect(rig, type, count) != NULL)
+		count++;
 	return count;
 }
 
 struct effect *rig_effect(const struct rig *rig, enum effect_type type, size_t n)
 {
 	for (size_t i = 0; i < rig->out.count; i++)
-		if (rig->out.list[i].type == type && n-- == 0)
+		if (rig->out.list[i].type == type && !rig->out.list[i].witness && n-- == 0)
 			return &rig->out.list[i];
 	return NULL;
 }
@@ -611,18 +618,27 @@ void rig_hear_batch(struct rig *rig, struct session_id session, const struct cha
 	buf_release(&note);
 }
 
-static void cosign(struct rig *rig, enum who mirror, struct bytes text, struct buf *ret)
+static void cosign(struct rig *rig, enum who who, bool witness, uint64_t time_s, struct bytes text,
+	struct buf *ret)
 {
+	const struct actor *actor = &rig->actor[who];
 	char name[NOTE_KEY_NAME_MAX + 1];
 
 	buf_init(ret, LIMIT_NOTE_SIZE);
-	snprintf(name, sizeof(name), NETWORK "/mirror/%s", rig->actor[mirror].name);
+	snprintf(name, sizeof(name), NETWORK "/%s/%s", witness ? "witness" : "mirror", actor->name);
 	assert_int_equal(
-		cosignature_sign(ret, text, 1700000001, name, rig->actor[mirror].mirror), OK);
+		cosignature_sign(ret, text, time_s, name, witness ? actor->witness : actor->mirror),
+		OK);
 }
 
 void rig_cosignature(
 	struct rig *rig, enum who mirror, const struct chain *chain, uint64_t size, struct buf *ret)
+{
+	rig_cosignature_at(rig, mirror, false, 1700000001, chain, size, ret);
+}
+
+void rig_cosignature_at(struct rig *rig, enum who who, bool witness, uint64_t time_s,
+	const struct chain *chain, uint64_t size, struct buf *ret)
 {
 	struct checkpoint checkpoint = {.origin = chain->origin, .size = size};
 	struct buf text;
@@ -630,7 +646,7 @@ void rig_cosignature(
 	buf_init(&text, LIMIT_NOTE_SIZE);
 	chain_root(chain, size, &checkpoint.root);
 	checkpoint_format(&text, &checkpoint);
-	cosign(rig, mirror, buf_bytes(&text), ret);
+	cosign(rig, who, witness, time_s, buf_bytes(&text), ret);
 	buf_release(&text);
 }
 
@@ -677,20 +693,40 @@ static const struct signer *signer_of(const struct rig *rig, const struct origin
 	return rig->actor[BEN].log;
 }
 
+static struct pending_sign take_sign(struct pending_sign *list, size_t *count, size_t at)
+{
+	struct pending_sign asked = list[at];
+
+	memmove(list + at, list + at + 1, (--*count - at) * sizeof(*list));
+	return asked;
+}
+
+static void answer_sign(struct rig *rig, struct pending_sign asked, bool witness, enum err error);
+
 void rig_signed(struct rig *rig, enum err error)
 {
-	struct event event = {.error = error};
 	struct pending_sign asked;
-	struct buf line = {0};
 
 	assert_true(rig->sign_count > 0);
-	asked = rig->signs[0];
-	rig->sign_count--;
-	memmove(rig->signs, rig->signs + 1, rig->sign_count * sizeof(*rig->signs));
+	asked = take_sign(rig->signs, &rig->sign_count, 0);
+	for (size_t i = 0; asked.cosign && i < rig->witness_count; i++)
+		if (strcmp(rig->witness[i].origin.text, asked.origin.text) == 0) {
+			answer_sign(rig, take_sign(rig->witness, &rig->witness_count, i), true, OK);
+			break;
+		}
+	answer_sign(rig, asked, false, error);
+}
+
+static void answer_sign(struct rig *rig, struct pending_sign asked, bool witness, enum err error)
+{
+	struct event event = {.error = error, .witness = witness};
+	struct buf line = {0};
+
 	event.type = asked.cosign ? EVENT_COSIGNED : EVENT_SIGNED;
 	event.origin = &asked.origin;
 	if (error == OK && asked.cosign) {
-		cosign(rig, BEN, buf_bytes(&asked.body), &line);
+		cosign(rig, BEN, witness, 1700000000 + rig->now_ms / 1000, buf_bytes(&asked.body),
+			&line);
 		event.line = buf_bytes(&line);
 	} else if (error == OK) {
 		assert_int_equal(signer_sign(signer_of(rig, &asked.origin), buf_bytes(&asked.body),

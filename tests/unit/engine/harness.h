@@ -34,7 +34,7 @@ enum { WRITES_MAX = 64, READS_MAX = 64, SIGNS_MAX = 16 };
 
 struct actor {
 	const char *name;
-	struct signer *node, *log, *mirror;
+	struct signer *node, *log, *mirror, *witness;
 	struct member member;
 	struct origin origin; /* of its log */
 };
@@ -79,8 +79,10 @@ struct rig {
 	size_t write_count;
 	struct store_read reads[READS_MAX];
 	size_t read_count;
-	struct pending_sign signs[SIGNS_MAX];
+	struct pending_sign signs[SIGNS_MAX]; /* by log and mirror keys */
 	size_t sign_count;
+	struct pending_sign witness[SIGNS_MAX]; /* by the witness key: answered by the way */
+	size_t witness_count;
 
 	struct session_id importing; /* a bundle: what is heard from it is of a bundle */
 	uint64_t vouched;            /* of the next frames of it */
@@ -115,7 +117,7 @@ void rig_step(struct rig *rig, struct event *event);
 void rig_tick(struct rig *rig, uint64_t later_ms); /* moves the clock, then EVENT_TICK */
 
 /* What the last step did. */
-size_t rig_count(const struct rig *rig, enum effect_type type);
+size_t rig_count(const struct rig *rig, enum effect_type type); /* witness cosigning apart */
 /* The n-th effect of that type, NULL when there are fewer. */
 struct effect *rig_effect(const struct rig *rig, enum effect_type type, size_t n);
 bool rig_noticed(const struct rig *rig, enum notice level, const char *part);
@@ -151,12 +153,17 @@ void rig_hear_batch(struct rig *rig, struct session_id session, const struct cha
 /* A cosignature line by the actor's mirror key, over the chain's first `size` entries. */
 void rig_cosignature(struct rig *rig, enum who mirror, const struct chain *chain, uint64_t size,
 	struct buf *ret);
+/* The same of that time, by the witness key if wanted. */
+void rig_cosignature_at(struct rig *rig, enum who who, bool witness, uint64_t time_s,
+	const struct chain *chain, uint64_t size, struct buf *ret);
 void rig_hear_held(struct rig *rig, struct session_id session, enum who mirror,
 	const struct chain *chain, uint64_t size);
 
 /* Answers to the oldest that waits. */
 void rig_written(struct rig *rig, enum err result);
-void rig_signed(struct rig *rig, enum err error); /* EVENT_SIGNED or EVENT_COSIGNED */
+/* EVENT_SIGNED or EVENT_COSIGNED. What the witness key is to sign of that log is answered just
+ * before: rig->out is of the mirror's alone. */
+void rig_signed(struct rig *rig, enum err error);
 void rig_read(struct rig *rig, const struct chain *chain, size_t count_max);
 
 /* Own log. */

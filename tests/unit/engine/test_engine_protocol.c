@@ -1191,7 +1191,8 @@ static void test_relaying(void **state)
 	assert_non_null(frame);
 	assert_string_equal(frame->have->logs[0]->origin, chain.origin.text);
 	assert_int_equal(frame->have->logs[0]->size, 5);
-	rig_written(rig, OK); /* its own cosignature */
+	rig_written(rig, OK); /* its own cosignatures */
+	rig_written(rig, OK);
 	rig_hear_fetch(rig, cleo, &chain.origin, 9, 0, 4);
 	rig_read(rig, &chain, 5);
 	assert_non_null(rig_sent(rig, cleo, BATCH, 0));
@@ -1426,7 +1427,7 @@ static void waits(struct rig *rig, uint64_t backoff_ms)
 	uint64_t wait = next_dial(rig, ANNA) - rig->now_ms;
 
 	assert_in_range(wait, backoff_ms / 2, backoff_ms);
-	assert_int_equal(engine_deadline(rig->engine), rig->now_ms + wait);
+	assert_true(engine_deadline(rig->engine) <= rig->now_ms + wait);
 	rig_tick(rig, wait - 1);
 	assert_int_equal(rig_count(rig, EFFECT_DIAL), 0);
 	rig_tick(rig, 1);

@@ -27,6 +27,9 @@ static void begin(
 	/* Who has marks is not asked about them here: the runtime refuses the cosignature. */
 	while (rig->sign_count > 0)
 		rig_signed(rig, ERR_CORRUPT);
+	rig_tick(rig, engine_timing_default.store_delay); /* what its witness says is stored */
+	while (rig->write_count > 0)
+		rig_written(rig, OK);
 }
 
 static Sauti__Fetch *asked(
