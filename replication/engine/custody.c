@@ -2,8 +2,9 @@
  * How mail gets on (DESIGN 9). A node that holds an item hands it
  *
  *	to its recipient, whenever that is connected;
- *	else to one peer at a time: headquarters before others, and none that gave it to us, whose
- *	own it is, or that has had it within the pause.
+ *	else to one peer at a time: before others whoever brought the newest entries of the
+ *	recipient's log, then headquarters; and none that gave it to us, whose own it is, or that
+ *	has had it within the pause.
  *
  * A relay leaves it at that while the recipient may come to it by itself: for some minutes after a
  * start, and for one pause when it has seen it since. The answer of a peer is custody, once the
@@ -207,7 +208,17 @@ static bool may_carry(struct engine *engine, struct mail_entry *entry, const cha
 	return strcmp(peer, entry->sender) != 0 && !left_alone(engine, entry, peer);
 }
 
-enum { RANK_HELD, RANK_ANY, RANK_HQ, RANK_RECIPIENT };
+enum { RANK_HELD, RANK_ANY, RANK_HQ, RANK_SOURCE, RANK_RECIPIENT };
+
+/* The newest of what the recipient recorded came from there: so there is a way back. */
+static bool is_source(const struct engine *engine, const char *recipient, const char *peer)
+{
+	for (size_t i = 0; i < engine->log_count; i++)
+		if (strcmp(engine->logs[i]->source, peer) == 0 &&
+			strcmp(engine->logs[i]->node, recipient) == 0)
+			return true;
+	return false;
+}
 
 /* How good a way a peer is. One that had custody once is tried again when there is no other. */
 static int rank(const struct engine *engine, struct mail_entry *entry, const char *peer)
@@ -218,6 +229,8 @@ static int rank(const struct engine *engine, struct mail_entry *entry, const cha
 		return RANK_RECIPIENT;
 	if (hand != NULL && hand->holds)
 		return RANK_HELD;
+	if (is_source(engine, entry->recipient, peer))
+		return RANK_SOURCE;
 	return is_hq(engine, peer) ? RANK_HQ : RANK_ANY;
 }
 
@@ -261,7 +274,7 @@ static bool wants_item(struct engine *engine, struct session *session, struct ma
 		return true;
 	if (paused(engine, entry) || better_connected(engine, entry, session))
 		return false;
-	return is_hq(engine, session->peer) || !expects(engine, entry);
+	return rank(engine, entry, session->peer) >= RANK_HQ || !expects(engine, entry);
 }
 
 static bool wants_end(struct engine *engine, struct session *session, struct mail_entry *entry)
@@ -439,8 +452,8 @@ void custody_mail(struct engine *engine, struct session *session, const Sauti__M
 		mail_accept(engine, session, &item, 0);
 		return;
 	}
-	effect_notice(engine, NOTICE_WARNING, "mail from '%s' refused: %.150s", session->peer,
-		err_message(&ctx, err));
+	effect_notice(engine, err == ERR_DENIED ? NOTICE_INFO : NOTICE_WARNING,
+		"mail from '%s' refused: %.150s", session->peer, err_message(&ctx, err));
 	send_hop(engine, session, &item.item, SAUTI__MAIL_ACK__BODY_REFUSED,
 		err == ERR_DENIED ? REFUSED_MEMBER : REFUSED_UNREADABLE);
 }

@@ -9,6 +9,8 @@
  * provider is left alone for a while); silence is a timeout (another provider); a failed write
  * starts over from what is durable.
  */
+#include <stdio.h>
+
 #include "replication/engine/internal.h"
 
 enum { FAULT_MS = 10 * 60 * 1000, DOUBLINGS = 6, STALL_FACTOR = 8 };
@@ -361,6 +363,7 @@ static void claim_take(
 	write->first = log->head.size;
 	write->entries = entries_ref(claim->entries);
 	log->head = claim->head;
+	snprintf(log->source, sizeof(log->source), "%s", log->provider->peer);
 	if (log->head.size == log->pin.size) {
 		buf_put(&write->checkpoint, buf_bytes(&log->pin_note));
 		engine->nomem |= write->checkpoint.err != OK;

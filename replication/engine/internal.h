@@ -158,6 +158,7 @@ struct elog {
 
 	/* Receiving. */
 	struct session *provider;
+	char source[LIMIT_NODE_NAME + 1]; /* who brought the newest entries: a way to the author */
 	uint32_t stream;
 	uint64_t stream_from; /* where the stream began */
 	unsigned unwritten;   /* its batches that are on their way to the disk */
@@ -297,6 +298,7 @@ struct mail_table {
 	uint64_t started_ms, swept_ms;
 	size_t deliver_next;
 	bool open;
+	bool quiet; /* the last sweep found nothing that is not over */
 };
 
 struct session {

@@ -4,8 +4,9 @@
  * store alone.
  *
  * An ended item keeps its state as long as it is useful: it answers whoever still hands the item
- * over, and keeps it from being processed twice. Of those the oldest go first, once there are
- * LIMIT_MAIL_ENDS, and all after ENDS_KEPT.
+ * over, and keeps it from being processed twice. Once there are more than LIMIT_MAIL_ENDS the
+ * oldest go. None goes for its age: a clock that jumps by years must not make anything be processed
+ * again.
  */
 #include <stdio.h>
 
@@ -17,7 +18,6 @@ enum {
 	DELIVERING_MAX = 16, /* items the runtime has at a time */
 	STATE_SIZE = 4096,
 };
-#define ENDS_KEPT_S (UINT64_C(180) * 24 * 3600)
 
 struct mail_write *mail_write_new(const struct hash *item)
 {
@@ -156,6 +156,7 @@ static struct mail_entry *table_add(struct engine *engine, struct mail_entry *en
 		table->ended++;
 	else if (!count_held(table, entry))
 		goto failed;
+	table->quiet = false;
 	entry->position = table->count;
 	table->index[slot_of(table, &entry->item)] = table->count + 1;
 	table->entries[table->count++] = entry;
@@ -381,6 +382,7 @@ static struct mail_write *write_start(struct engine *engine, struct mail_entry *
 	}
 	effect->mail = write;
 	entry->writing = true;
+	engine->mail.quiet = false;
 	return write;
 }
 
@@ -753,17 +755,8 @@ static struct mail_entry *oldest_end(struct mail_table *table)
 
 static void forget_old(struct engine *engine)
 {
-	struct mail_table *table = &engine->mail;
-
-	for (size_t i = table->count; i > 0; i--) {
-		struct mail_entry *entry = table->entries[i - 1];
-
-		if (entry->state == MAIL_ENDED && !entry->writing &&
-			engine->wall_s > entry->accepted_s + ENDS_KEPT_S)
-			forget(engine, entry);
-	}
-	while (table->ended > LIMIT_MAIL_ENDS)
-		forget(engine, oldest_end(table));
+	while (engine->mail.ended > LIMIT_MAIL_ENDS)
+		forget(engine, oldest_end(&engine->mail));
 }
 
 static void sweep(struct engine *engine)
@@ -772,9 +765,15 @@ static void sweep(struct engine *engine)
 
 	table->swept_ms = engine->now_ms;
 	forget_old(engine);
-	for (size_t i = 0; i < table->count; i++)
-		if (table->entries[i]->dirty)
-			mail_save(engine, table->entries[i]);
+	table->quiet = true;
+	for (size_t i = 0; i < table->count; i++) {
+		struct mail_entry *entry = table->entries[i];
+
+		if (entry->dirty)
+			mail_save(engine, entry);
+		table->quiet &= entry->state == MAIL_ENDED && !entry->dirty && !entry->writing &&
+				all_told(entry);
+	}
 	for (struct session *s = engine->sessions; s != NULL; s = s->next) {
 		custody_expire(engine, s);
 		s->mail_again = true;
@@ -785,13 +784,14 @@ static void sweep(struct engine *engine)
 
 void mail_tick(struct engine *engine)
 {
-	if (engine->now_ms >= engine->mail.swept_ms + engine->opts.timing.mail_sweep)
+	if (engine->now_ms >= mail_deadline(engine))
 		sweep(engine);
 }
 
+/* When all has ended and everybody knows, there is nothing to look after. */
 uint64_t mail_deadline(const struct engine *engine)
 {
-	if (!engine->started || engine->mail.count == 0)
+	if (!engine->started || engine->mail.count == 0 || engine->mail.quiet)
 		return UINT64_MAX;
 	return engine->mail.swept_ms + engine->opts.timing.mail_sweep;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of corpus/frame, message, evidence and proof: valid and hostile wire bytes, each named by
+"""Writes the seeds of corpus/frame, message, evidence, proof and mail: valid and hostile wire bytes, each named by
 what it is. Run it after a change of the .proto files; files called found-* (what fuzzing found)
 are left alone. The bytes are made by hand, signatures included, so that the seeds do not come from
 the code that reads them.
@@ -309,6 +309,61 @@ def evidence_seeds():
     }
 
 
+def mail_body(content, recipient="hq", sender="haiti", mail_class=0, prekey=0, size=16):
+    return (data(1, "ovra.example") + data(2, octets(1, size)) + data(3, sender) + data(4, recipient)
+            + num(5, mail_class) + num(6, 1700000000) + (num(7, prekey) if prekey else b"") + content)
+
+
+def mail_end(recipient="hq", sender="haiti", size=32, outcome=0):
+    return (data(1, "ovra.example") + data(2, octets(5, size)) + data(3, sender) + data(4, recipient)
+            + num(5, outcome) + num(6, 1700000100))
+
+
+def mail_seeds():
+    packed, body, plain, content, end, end_body, addresses, prekey = (bytes([i]) for i in range(8))
+    haiti, hq = b"\2" + bytes(31), b"\1" + bytes(31)
+    notice = num(1, 1) + data(2, "come on Thursday")
+    opened = data(9, num(1, 2) + data(2, data(1, "192.0.2.1:7483")))
+    sealed = data(8, octets(3, 304))
+
+    def signed_as(key, purpose, message):
+        return data(1, message) + data(2, sign(key, b"sauti/1 " + purpose + b"\0" + message))
+
+    key = num(1, 1) + data(2, octets(9, 32)) + num(3, 1700000000)
+    return {
+        "item-open": packed + signed_as(haiti, b"mail", mail_body(opened)),
+        "item-sealed": packed + signed_as(haiti, b"mail", mail_body(sealed, prekey=1)),
+        "item-of-another": packed + signed_as(hq, b"mail", mail_body(opened)),
+        "item-unsigned": packed + data(1, mail_body(opened)),
+        "body-erasure": body + mail_body(sealed, prekey=1, mail_class=1),
+        "body-class-unknown": body + mail_body(opened, mail_class=2),
+        "body-to-itself": body + mail_body(opened, recipient="haiti"),
+        "body-to-nobody": body + mail_body(opened, recipient=""),
+        "body-short-id": body + mail_body(opened, size=15),
+        "body-no-content": body + mail_body(b""),
+        "body-both-contents": body + mail_body(opened + sealed, prekey=1),
+        "body-sealed-without-prekey": body + mail_body(sealed),
+        "body-sealed-short": body + mail_body(data(8, octets(3, 48)), prekey=1),
+        "plain-notice": plain + struct.pack(">I", len(notice)) + notice + bytes(200),
+        "plain-length-beyond": plain + struct.pack(">I", 300) + notice,
+        "plain-padding": plain + struct.pack(">I", len(notice)) + notice + b"\1",
+        "content-notice": content + notice,
+        "content-unknown-kind": content + num(1, 99) + data(2, "x"),
+        "content-of-garbage": content + b"\xff\xff",
+        "end-of-hq": end + signed_as(hq, b"mail-end", mail_end()),
+        "end-of-another": end + signed_as(haiti, b"mail-end", mail_end()),
+        "end-body": end_body + mail_end(outcome=1),
+        "end-body-short-item": end_body + mail_end(size=31),
+        "end-body-by-stranger": end_body + mail_end(recipient="chad"),
+        "addresses-two": addresses + data(1, "192.0.2.1:1") + data(1, "[2001:db8::1]:2"),
+        "addresses-nine": addresses + data(1, "192.0.2.1:1") * 9,
+        "addresses-long": addresses + data(1, "9" * 256),
+        "prekey": prekey + record(9, key).replace(octets(1, 64), sign(
+            haiti, b"sauti/1 prekey\0" + key)),
+        "prekey-zero": prekey + record(9, data(2, octets(9, 32))),
+    }
+
+
 def proof_seeds():
     leaves = [leaf_hash(bytes([i])) for i in range(255)]
     out = {}
@@ -337,6 +392,10 @@ def frame_seeds():
         "ping": frame(ping(1)),
         "pong-64-bits": frame(ping((1 << 64) - 1, 7)),
         "bye": frame(bye(3, "zu viele \u20ac")),
+        "mail": frame(data(9, data(1, mail_body(data(9, num(1, 2)))) + data(2, octets(4, 64)))),
+        "mail-custody": frame(data(10, data(1, data(1, octets(5, 32))))),
+        "mail-refused": frame(data(10, data(2, data(1, octets(5, 32)) + num(2, 1)))),
+        "mail-end": frame(data(10, data(3, data(1, mail_end()) + data(2, octets(4, 64))))),
         "bye-escape": frame(bye(3, "\x1b[2J\u202e")),
         "batch-sealed": frame(batch([sealed(), sealed(600)], 3, 1)),
         "batch-records": frame(batch([record(1, log_opened()), record(2, network_created()),
@@ -435,7 +494,8 @@ def main():
         sys.exit(__doc__)
     bad = []
     for folder, seeds in (("frame", frame_seeds()), ("message", message_seeds()),
-                          ("evidence", evidence_seeds()), ("proof", proof_seeds())):
+                          ("evidence", evidence_seeds()), ("proof", proof_seeds()),
+                          ("mail", mail_seeds())):
         path = os.path.join(HERE, folder)
         os.makedirs(path, exist_ok=True)
         there = {name for name in os.listdir(path) if not name.startswith("found-")}

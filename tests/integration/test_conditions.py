@@ -300,7 +300,7 @@ class Failing(Case):
         self.over(node)
         node.sauti(*unlock)
         node.sauti(*unlock)
-        self.assertEqual(node.own()["size"], 1)
+        wait_for("its opening and its prekey", lambda: node.own()["size"] == 2)
         self.assertEqual(self.record(node).returncode, OK)
         self.all_there(node)
 

@@ -257,8 +257,9 @@ class Starts(Guarded):
         # much is sealed again as it is not known here that it does.
         resealed = self.guard(self.office)["resealed"]
         self.assertIn(resealed, (11, 18))
-        new = self.office.logs()[answer["log"]]
-        self.assertEqual(new["size"], resealed + 1)
+        # Before it its opening, behind or among it the prekey.
+        wait_for("the prekey in the new log",
+                 lambda: self.office.logs()[answer["log"]]["size"] == resealed + 2)
         for code, notes in (first, only_here):
             self.shows(self.office, code, notes)
         third = self.record(1)

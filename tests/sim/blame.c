@@ -46,7 +46,8 @@ static bool alarm_is_due(const struct world *world, const char *text)
 static void warning(struct world *world, const struct node *node, const char *text)
 {
 	static const char *const nobodys_fault[] = {"no Hello", "silent for",
-		"not an active member", "does not list it as active", "cannot store entries"};
+		"not an active member", "does not take mail", "does not list it as active",
+		"cannot store entries"};
 	const struct node *peer = accused(world, text, "session with '");
 
 	const struct node *mirror = accused(world, text, "cosigned by '");

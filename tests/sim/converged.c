@@ -2,6 +2,7 @@
  * What must be in the end, once faults have stopped.
  */
 #include "tests/sim/check.h"
+#include "tests/sim/post.h"
 
 static void holds_all(struct world *world, struct node *node, const struct disk_log *theirs)
 {
@@ -147,4 +148,5 @@ void check_end(struct world *world)
 		check_returned(world, &world->nodes[i]);
 	one_connection_each(world);
 	evidence_spread(world);
+	post_check_end(world);
 }

@@ -4,6 +4,7 @@
 
 #include "tests/sim/check.h"
 #include "tests/sim/genesis.h"
+#include "tests/sim/post.h"
 
 enum { TIDY_MS = 10 * 1000, TICKS_PER_SECOND = 500 };
 
@@ -29,6 +30,7 @@ static void do_sign(
 static void perform(struct world *world, struct node *node, struct effect *effect)
 {
 	check_effect(world, node, effect);
+	post_effect(world, node, effect);
 	switch (effect->type) {
 	case EFFECT_DIAL:
 		links_dial(world, node, effect);
@@ -79,7 +81,7 @@ static void perform(struct world *world, struct node *node, struct effect *effec
 	case EFFECT_NOTICE:
 		world_say(world, "%s: %s", node->name, effect->text);
 		break;
-	case EFFECT_MAIL_WRITE: /* nobody sends mail here */
+	case EFFECT_MAIL_WRITE:
 	case EFFECT_MAIL_READ:
 	case EFFECT_MAIL_DELIVER:
 	case EFFECT_MAIL_SUBMITTED:
@@ -232,6 +234,7 @@ void node_boot(struct world *world, struct node *node)
 		.seed = world_random(world, UINT64_MAX),
 	};
 
+	post_timing(&opts.timing);
 	opts.timing.dial_max = (uint32_t)world->shape.dial_max_ms;
 	opts.timing.cosigned_delay = (uint32_t)world->shape.cosigned_delay_ms;
 	node->life++;
@@ -248,8 +251,10 @@ void node_boot(struct world *world, struct node *node)
 		if (shape_dials(world, node->place, i))
 			node_step(world, node,
 				&(struct event){.type = EVENT_PEER, .peer = world->nodes[i].name});
+	post_boot(world, node);
 	node_step(world, node, &(struct event){.type = EVENT_START});
 	unlock(world, node);
+	post_unlock(world, node);
 	if (node->guard.paused)
 		queue_plan(world, TIDY_MS, ITEM_TIDY, node);
 }
@@ -291,6 +296,7 @@ void node_crash(struct world *world, struct node *node)
 			waits ? "; its last commit is lost" : "");
 		disk_lose(&node->disk, 0, &watch);
 	}
+	post_crash(world, node);
 	engine_free(node->engine);
 	node->engine = NULL;
 	node->life++;

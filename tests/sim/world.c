@@ -9,6 +9,7 @@
 #include "tests/sim/genesis.h"
 #include "tests/sim/links.h"
 #include "tests/sim/nodes.h"
+#include "tests/sim/post.h"
 #include "tests/sim/workload.h"
 
 enum {
@@ -90,6 +91,9 @@ static bool handle_world(struct world *world, const struct item *item)
 		if (world->faults)
 			faults_next(world);
 		return true;
+	case ITEM_POST:
+		post_item(world, item);
+		return true;
 	case ITEM_DARK:
 		faults_darkness(world);
 		return true;
@@ -152,6 +156,10 @@ static void handle_node(struct world *world, const struct item *item)
 	case ITEM_COSIGN:
 		node_cosign_done(world, item);
 		break;
+	case ITEM_POST_COMMIT:
+	case ITEM_POST_READ:
+		post_item(world, item);
+		break;
 	default:
 		break;
 	}
@@ -178,6 +186,7 @@ static void begin(struct world *world, const struct world_opts *opts)
 	world->queue = queue_new();
 	world->check = check_new();
 	assert(world->check != NULL);
+	post_begin(world);
 	shape_choose(world, opts->mode, opts->scenario);
 	shape_tell(world);
 	world->node_count = shape->nodes;
@@ -201,6 +210,7 @@ static void begin(struct world *world, const struct world_opts *opts)
 	for (size_t i = 0; i < shape->nodes; i++)
 		begin_node(world, &world->nodes[i]);
 	faults_begin(world);
+	post_begin_letters(world);
 	queue_plan(world, LOOK_MS, ITEM_LOOK, NULL);
 }
 
@@ -311,6 +321,7 @@ void world_release(struct world *world)
 {
 	queue_free(world->queue);
 	links_free(world);
+	post_release(world);
 	for (size_t i = 0; i < world->node_count; i++)
 		node_release(&world->nodes[i]);
 	signer_free(world->directory_key);

@@ -14,6 +14,7 @@
  *   workload.c   what people do meanwhile
  *   faults.c     what breaks, and when
  *   hostile.c    a hacked node: what its engine says is changed on its way out
+ *   post.h       mail: stores, letters, checkers
  *   check.h      what must never happen, and what must have happened in the end
  *   signatures.h a hash in the place of Ed25519
  *   main.c       the command line
@@ -95,7 +96,8 @@ struct world {
 		uint64_t since_ms, frames, steps; /* 0: not yet */
 	} idle;
 	struct check *check;
-	char *failure; /* the first thing that must not happen */
+	struct post *post; /* post.h */
+	char *failure;     /* the first thing that must not happen */
 	struct world_counts {
 		uint64_t steps, frames, entries_sent, entries_needed, crashes, cuts, corrupted,
 			forged, disk_errors, restores;

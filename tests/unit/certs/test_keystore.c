@@ -188,6 +188,33 @@ static void node_keys_are_made(void **state)
 	node_keys_release(NULL);
 }
 
+/* As many as there may be, and one more. */
+static void prekeys_are_kept_in_order(void **state)
+{
+	struct node_keys keys = all_keys(), read;
+	struct buf file;
+
+	for (uint64_t i = 1; i <= KEYSTORE_PREKEYS_MAX; i++)
+		assert_int_equal(node_keys_add_prekey(&keys, 1000 + i), OK);
+	assert_int_equal(node_keys_add_prekey(&keys, 1), ERR_LIMIT);
+	file = sealed_file(&keys);
+	assert_int_equal(keystore_open(buf_bytes(&file), PHRASE, &read, NULL), OK);
+	assert_int_equal(read.prekey_count, KEYSTORE_PREKEYS_MAX);
+	for (size_t i = 0; i < KEYSTORE_PREKEYS_MAX; i++) {
+		assert_int_equal(read.prekeys[i].number, i + 1);
+		assert_int_equal(read.prekeys[i].made_at, 1001 + i);
+		assert_same(&read.prekeys[i].key, &keys.prekeys[i].key);
+	}
+	buf_release(&file);
+	/* Out of order: none of ours. */
+	keys.prekeys[3].number = 3;
+	buf_init(&file, LIMIT_KEYSTORE_SIZE);
+	assert_int_equal(keystore_seal(&keys, "amina", PHRASE, cheap, &file), ERR_INVALID);
+	node_keys_release(&read);
+	node_keys_release(&keys);
+	buf_release(&file);
+}
+
 static void keystore_round_trip(void **state)
 {
 	struct node_keys keys = all_keys(), read;
@@ -699,6 +726,7 @@ int main(void)
 		cmocka_unit_test(boot_keys_round_trip),
 		cmocka_unit_test(boot_keys_form),
 		cmocka_unit_test(node_keys_are_made),
+		cmocka_unit_test(prekeys_are_kept_in_order),
 		cmocka_unit_test(keystore_round_trip),
 		cmocka_unit_test(keystore_of_the_root),
 		cmocka_unit_test(keystore_at_the_real_cost),
