@@ -28,17 +28,21 @@
 #define LIMIT_LOGS              4096
 #define LIMIT_HAVE_LOGS         256 /* logs in one Have frame */
 #define LIMIT_FETCH_WINDOW      16  /* batches one receiver lets be under way per log */
-#define LIMIT_SEND_QUEUE        (8 * 1024 * 1024) /* bytes queued to one peer: then it is closed */
-#define LIMIT_SEND_FRAMES       16384             /* .. and frames that wait for that */
+#define LIMIT_SEND_QUEUE        (8 * 1024 * 1024)  /* bytes queued to one peer: then it is closed */
+#define LIMIT_SEND_TOTAL        (12 * 1024 * 1024) /* .. to all together: then the worst is */
+#define LIMIT_SEND_FRAMES       16384              /* .. and frames that wait for that */
+#define LIMIT_PARTIAL_TOTAL     (16 * 1024 * 1024) /* of messages that are not whole, of all */
 #define LIMIT_BYE_REASON        200
 #define LIMIT_HTTP_HEADER       (16 * 1024) /* of a proxy's answer */
 #define LIMIT_PROXY_CREDENTIALS 255
 #define LIMIT_SCHEDULE_RULES    16   /* hours with a rate of their own */
 #define LIMIT_APPEND_QUEUE      4096 /* appends waiting for a commit */
 #define LIMIT_EPOCHS_PER_NODE   64
-#define LIMIT_COSIGNATURES      128 /* mirrors and witnesses whose newest is kept, per log */
-#define LIMIT_GUESTS            8   /* sessions of peers that the directory does not list yet */
-#define LIMIT_SESSIONS_UNPROVEN 64  /* inbound connections before their Hello */
+#define LIMIT_COSIGNATURES      128  /* mirrors and witnesses whose newest is kept, per log */
+#define LIMIT_GUESTS            8    /* sessions of peers that the directory does not list yet */
+#define LIMIT_SESSIONS_UNPROVEN 64   /* inbound, before their Hello, of strangers */
+#define LIMIT_SESSIONS_KNOWN    64   /* .. and of those whose address is known */
+#define LIMIT_KNOWN_HOSTS       1024 /* addresses from which members came */
 
 /* Evidence of forks. One has two notes of one signature, a proof and a LogOpened. */
 #define LIMIT_LOG_OPENED          4096 /* bytes of the entry: it stands in evidence */

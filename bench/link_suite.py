@@ -14,7 +14,7 @@ from pathlib import Path
 
 from link import Link
 from network import Failed, Network, free_port, wait_for
-from peers import Crowd, Peer
+from peers import Crowd, Peer, frame
 
 # Key -> (target, what it is). The order is that of the report.
 LINK = {
@@ -250,7 +250,11 @@ class LinkSuite:
                                member))
             wait_for("headquarters to hold every peer's log",
                      lambda: len(hq.logs()) >= sizes.peers and all(log["size"] for log in hq.logs().values()), 120)
-            time.sleep(min(10, sizes.idle_s))  # announcements of the last growth
+            # A frame of a later protocol, as large as a batch: what a busy hour leaves behind.
+            for peer in crowd.peers:
+                peer.say(frame(99, bytes(250_000)))
+            # Announcements of the last growth; and buffers are given back once a minute.
+            time.sleep(min(70, sizes.idle_s))
             before, start = cpu_s(hq.process.pid), time.monotonic()
             peak = 0
             while time.monotonic() < start + sizes.idle_s:

@@ -890,6 +890,22 @@ enum err tls_pull(struct tls *tls, struct buf *wire)
 	return OK;
 }
 
+size_t tls_rest(struct tls *tls)
+{
+	size_t freed = 0;
+
+	if (tls->in_at == tls->in.size && tls->in.err == OK) {
+		freed += tls->in.capacity;
+		buf_release(&tls->in);
+		tls->in_at = 0;
+	}
+	if (tls->out.size == 0 && tls->out.err == OK) {
+		freed += tls->out.capacity;
+		buf_release(&tls->out);
+	}
+	return freed;
+}
+
 bool tls_peer(const struct tls *tls, struct certificate_info *ret)
 {
 	*ret = (struct certificate_info){0};

@@ -81,6 +81,10 @@ void tls_close(struct tls *tls);
  * memory of its own takes over the connection's instead of a copy. On an error they stay. */
 enum err tls_pull(struct tls *tls, struct buf *wire) MUST_USE;
 
+/* Gives back the memory of buffers that hold nothing now: for a connection that is at rest. How
+ * many bytes those were. */
+size_t tls_rest(struct tls *tls);
+
 /* After ready: the peer's leaf (zeroed and false when it sent none), the ALPN ("" if none). */
 bool tls_peer(const struct tls *tls, struct certificate_info *ret);
 const char *tls_alpn(const struct tls *tls);

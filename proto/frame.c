@@ -107,6 +107,17 @@ enum err frame_reader_next(struct frame_reader *reader, struct bytes *ret)
 	return OK;
 }
 
+size_t frame_reader_rest(struct frame_reader *reader)
+{
+	size_t freed = reader->buf.capacity;
+
+	if (reader->buf.err != OK || reader->buf.size != reader->start)
+		return 0;
+	buf_release(&reader->buf);
+	reader->start = reader->last = 0;
+	return freed;
+}
+
 size_t frame_reader_pending(const struct frame_reader *reader)
 {
 	return reader->buf.size - reader->last;

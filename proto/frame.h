@@ -32,6 +32,10 @@ enum err frame_reader_push(struct frame_reader *reader, struct bytes bytes) MUST
  * ERR_LIMIT for a bad length, and the errors of push (all sticky: close the connection). */
 enum err frame_reader_next(struct frame_reader *reader, struct bytes *ret) MUST_USE;
 
+/* Gives back the buffer's memory if it holds nothing: for a connection that is at rest. How
+ * many bytes that were. */
+size_t frame_reader_rest(struct frame_reader *reader);
+
 /* Bytes that belong to an unfinished message, header included: 0 says the stream may end here. */
 size_t frame_reader_pending(const struct frame_reader *reader);
 

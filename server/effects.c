@@ -180,7 +180,10 @@ static void do_notice(struct runtime *rt, const struct effect *effect)
 		[NOTICE_ALARM] = LOG_ALARM,
 	};
 
-	log_line(levels[effect->notice], "%s", effect->text);
+	struct log_gate *gate = effect->notice == NOTICE_ALARM ? &rt->alarm_gate : &rt->notice_gate;
+
+	if (effect->notice == NOTICE_DEBUG || log_gate(gate, uv_now(&rt->loop)))
+		log_line(levels[effect->notice], "%s", effect->text);
 	if (effect->notice == NOTICE_ALARM)
 		snprintf(rt->alarm, sizeof(rt->alarm), "%s", effect->text);
 }

@@ -98,9 +98,10 @@ static void refuse(struct join *join, enum err err)
 	Sauti__JoinReply reply = SAUTI__JOIN_REPLY__INIT;
 	char name[2 * LIMIT_NODE_NAME];
 
-	log_line(LOG_WARNING, "join of '%s' from %s refused: %s",
-		text_escape(bytes_str(join->name), name, sizeof(name)), conn_address(join->conn),
-		err_message(&join->ctx, err));
+	if (log_gate(&join->rt->join_gate, uv_now(&join->rt->loop)))
+		log_line(LOG_WARNING, "join of '%s' from %s refused: %s",
+			text_escape(bytes_str(join->name), name, sizeof(name)),
+			conn_address(join->conn), err_message(&join->ctx, err));
 	reply.error = (char *)(err == ERR_LOCKED ? "headquarters is locked; try again later"
 			       : err == ERR_BUSY ? "headquarters is busy with another; try again"
 						 : "refused; ask headquarters why");

@@ -28,3 +28,17 @@ void log_line(enum log_level level, const char *format, ...)
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	fprintf(stderr, "%s sautid %s: %s\n", when, names[level], text);
 }
+
+bool log_gate(struct log_gate *gate, uint64_t now_ms)
+{
+	uint64_t minute = now_ms / 60000;
+
+	if (minute != gate->minute) {
+		if (gate->count > gate->max)
+			log_line(LOG_WARNING, "%s: %u more in that minute", gate->what,
+				gate->count - gate->max);
+		gate->minute = minute;
+		gate->count = 0;
+	}
+	return ++gate->count <= gate->max;
+}

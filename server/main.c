@@ -1,5 +1,6 @@
 /* sautid: the node. docs/man/sautid.8 */
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,6 +185,12 @@ static const char *offline_wrong(const struct offline_opts *opts, const char *co
 	return NULL;
 }
 
+/* glibc raises this limit by itself, and then keeps what one burst of large messages took. */
+static void give_back_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -213,6 +220,7 @@ int main(int argc, char **argv)
 	int c;
 
 	keep_to_ourselves();
+	give_back_memory();
 	json_memory_init(runtime_out_of_memory);
 	while ((c = getopt_long(argc, argv, "c:d:h", options, NULL)) != -1) {
 		switch (c) {

@@ -1,6 +1,7 @@
 #include "server/runtime.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@
 #include "server/log.h"
 #include "server/mail.h"
 
-enum { TIDY_MS = 60 * 1000 };
+enum { TIDY_MS = 60 * 1000, REFUSED_LINES = 60, NOTICE_LINES = 240, TRIM_SIZE = 1024 * 1024 };
 
 uint64_t runtime_wall_ms(void)
 {
@@ -163,6 +164,9 @@ static void on_tidy(uv_timer_t *timer)
 	enum err err;
 
 	store_tidy(rt->store);
+	/* Freed pieces among others go back to the system only when it is asked for. */
+	if (net_tidy(rt->net) >= TRIM_SIZE)
+		malloc_trim(0);
 	runtime_guard_tidy(rt);
 	mail_chores(rt);
 	err = writer_index_failure(rt->writer, &ctx);
@@ -286,6 +290,10 @@ enum err runtime_new(const char *config_file, struct runtime **ret, struct errct
 	buf_init(&rt->node_certificate, LIMIT_CERTIFICATE_SIZE);
 	buf_init(&rt->pending_line, LIMIT_LOGS * 1024);
 	init_handles(rt);
+	rt->refused_gate = (struct log_gate){.what = "refused", .max = REFUSED_LINES};
+	rt->join_gate = (struct log_gate){.what = "joins refused", .max = REFUSED_LINES};
+	rt->notice_gate = (struct log_gate){.what = "not shown", .max = NOTICE_LINES};
+	rt->alarm_gate = (struct log_gate){.what = "alarms not shown", .max = REFUSED_LINES};
 	rt->started_ms = uv_now(&rt->loop);
 	enum err err = boot(rt, config_file, ctx);
 

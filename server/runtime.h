@@ -13,6 +13,7 @@
 #include "node/config.h"
 #include "node/genesis.h"
 #include "replication/engine/engine.h"
+#include "server/log.h"
 #include "server/net/net.h"
 #include "server/store/writer.h"
 #include "server/vault/vault.h"
@@ -96,9 +97,9 @@ struct runtime {
 	char alarm[256];       /* the newest alarm; "" */
 	bool damaged;          /* at the start entries were marked as damaged: none come later */
 	uint64_t damaged_left; /* .. and are not back yet */
-	struct condition condition; /* of the store's disk, as it was last told */
-	uint64_t refused_minute;
-	unsigned refused;             /* strangers in that minute */
+	struct condition condition;              /* of the store's disk, as it was last told */
+	struct log_gate refused_gate, join_gate; /* strangers */
+	struct log_gate notice_gate, alarm_gate; /* what members do */
 	struct buf proxy_credentials; /* USER:PASSWORD for the node's own proxy; empty: none */
 	struct peer_state *peers;     /* whom to dial, and the last error; room for LIMIT_PEERS */
 	size_t peer_count;

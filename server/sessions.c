@@ -9,8 +9,6 @@
 #include "server/join.h"
 #include "server/log.h"
 
-enum { REFUSED_LINES = 60 };
-
 struct session_data *session_data(const struct runtime *rt, struct session_id id)
 {
 	for (struct session_data *s = rt->sessions; s != NULL; s = s->next)
@@ -163,22 +161,6 @@ static void net_down(void *arg, struct conn *conn, const char *reason)
 	mem_free(session);
 }
 
-/* A scanner must not fill the disk: so many lines a minute, then how many were left out. */
-static void log_refused(struct runtime *rt, const char *address, const char *reason)
-{
-	uint64_t minute = uv_now(&rt->loop) / 60000;
-
-	if (minute != rt->refused_minute) {
-		if (rt->refused > REFUSED_LINES)
-			log_line(LOG_WARNING, "refused %u more in that minute",
-				rt->refused - REFUSED_LINES);
-		rt->refused_minute = minute;
-		rt->refused = 0;
-	}
-	if (++rt->refused <= REFUSED_LINES)
-		log_line(LOG_WARNING, "refused %s: %s", address, reason);
-}
-
 static void net_failed(void *arg, const char *name, const char *address, const char *reason)
 {
 	struct runtime *rt = arg;
@@ -187,7 +169,8 @@ static void net_failed(void *arg, const char *name, const char *address, const c
 	if (rt->stopping)
 		return;
 	if (peer == NULL) {
-		log_refused(rt, address, reason);
+		if (log_gate(&rt->refused_gate, uv_now(&rt->loop)))
+			log_line(LOG_WARNING, "refused %s: %s", address, reason);
 		return;
 	}
 	/* Once for each new reason: an office without a link dials for days. */
@@ -219,7 +202,7 @@ enum err session_judge(
 		return err_set(ctx, ERR_UNTRUSTED,
 			"the key of the certificate is not the one the directory lists for '%s'",
 			name);
-	if (expired)
+	if (expired && log_gate(&rt->notice_gate, uv_now(&rt->loop)))
 		log_line(LOG_WARNING, "the certificate of '%s' is outside its dates", name);
 	return OK;
 }

@@ -65,6 +65,29 @@ void queue_release(struct session *session)
 	session->queued = session->frames = 0;
 }
 
+static size_t queued_by_all(const struct engine *engine)
+{
+	size_t total = 0;
+
+	for (const struct session *s = engine->sessions; s != NULL; s = s->next)
+		total += s->queued;
+	return total;
+}
+
+/* Many who do not read, each a little, are as bad as one: the worst of them goes. */
+static void limit_total(struct engine *engine)
+{
+	struct session *worst = NULL;
+
+	if (queued_by_all(engine) <= LIMIT_SEND_TOTAL)
+		return;
+	for (struct session *s = engine->sessions; s != NULL; s = s->next)
+		if (s->state != SESSION_CLOSING && (worst == NULL || s->queued > worst->queued))
+			worst = s;
+	if (worst != NULL)
+		worst->flooded = true;
+}
+
 /* Packs a frame and queues it; NULL when it was not. */
 static struct outgoing *queue_frame(
 	struct engine *engine, struct session *session, Sauti__Frame *frame, enum send_class class)
@@ -99,6 +122,7 @@ static struct outgoing *queue_frame(
 	 * The session ends at the end of its frame or tick, not in the middle of a step. */
 	session->flooded |= session->queued + session->handed > LIMIT_SEND_QUEUE ||
 			    session->frames > LIMIT_SEND_FRAMES;
+	limit_total(engine);
 	return item;
 }
 
@@ -154,6 +178,9 @@ bool queue_wants_batch(const struct engine *engine, const struct session *sessio
 	size_t waiting = session->queue[SEND_BULK].bytes + session->queue[SEND_DIRECTORY].bytes +
 			 session->queue[SEND_LIVE].bytes;
 
+	/* One at a time when there is much for everybody. */
+	if (waiting > 0 && queued_by_all(engine) > LIMIT_SEND_TOTAL / 2)
+		return false;
 	return waiting + session->reads * batch <
 	       (batch < LIMIT_BATCH_SIZE ? AHEAD_SLOW : AHEAD_FAST) * batch;
 }

@@ -23,14 +23,16 @@
 #include "base/text.h"
 #include "node/proxy.h"
 #include "proto/frame.h"
+#include "server/net/hosts.h"
 
 enum {
 	READ_SIZE = 64 * 1024,
 	FLUSH_MS = 3000,  /* without anything leaving */
 	FLUSHES_MAX = 20, /* times that, in all */
 	STRANGER_MS = 60 * 1000,
-	KNOWN_LOOKS = 6, /* times the deadline of strangers */
-	KNOWN_VAIN = 2,
+	KNOWN_STALL_MS = 20 * 1000, /* without a byte, for whoever's address is known */
+	KNOWN_MS = 60 * 1000,       /* .. in all */
+	REST_MS = 5 * 1000,         /* without a byte: its buffers are not needed */
 	BACKLOG = 128,
 	WRITES_MAX = 16384,  /* under way on one connection */
 	UNSENT = 128 * 1024, /* bytes in the kernel, not on the wire: what comes later is behind */
@@ -57,10 +59,13 @@ struct conn {
 	unsigned flushes; /* looks */
 	enum conn_state state;
 	bool outgoing, announced, stranger;
-	uint64_t sent;                    /* bytes handed to the kernel */
-	uint64_t received, received_seen; /* bytes; at the last look of its deadline */
-	unsigned looks, looks_in_vain;
-	struct buf request; /* to a proxy; empty: none */
+	uint64_t sent, received; /* bytes handed to the kernel, and from it */
+	struct buf request;      /* to a proxy; empty: none */
+	bool known;              /* its host was, at the beginning */
+	struct host host;
+	bool heard;                  /* it has said anything */
+	uint64_t since_ms, heard_ms; /* the beginning, and its last byte */
+	size_t partial;              /* bytes of a message that is not whole */
 	char expected[LIMIT_NODE_NAME + 1];
 	char address[64];
 	char reason[256];
@@ -79,7 +84,9 @@ struct net {
 	uv_tcp_t refused; /* for a connection that there is no memory for */
 	bool refusing, refuse_more;
 	struct conn *conns;
-	unsigned strangers; /* inbound, not up yet */
+	unsigned strangers[2]; /* inbound, not proven yet; [1]: whose host is known */
+	struct hosts known;
+	size_t partial; /* of all connections */
 	bool closing;
 	void (*closed)(void *arg);
 	void *closed_arg;
@@ -193,8 +200,14 @@ static void on_conn_closed(uv_handle_t *handle)
 static void conn_proven(struct conn *conn)
 {
 	uv_timer_stop(&conn->timer);
-	conn->net->strangers -= conn->stranger;
+	conn->net->strangers[conn->known] -= conn->stranger;
 	conn->stranger = false;
+}
+
+static void count_partial(struct conn *conn, size_t size)
+{
+	conn->net->partial += size - conn->partial;
+	conn->partial = size;
 }
 
 /* Closes the handles and tells the owner, once. */
@@ -205,6 +218,7 @@ static void conn_end(struct conn *conn, const char *reason)
 	if (conn->state == CONN_CLOSING)
 		return;
 	conn_proven(conn);
+	count_partial(conn, 0);
 	conn->state = CONN_CLOSING;
 	if (conn->reason[0] == '\0')
 		snprintf(conn->reason, sizeof(conn->reason), "%s", reason);
@@ -216,12 +230,22 @@ static void conn_end(struct conn *conn, const char *reason)
 		net->opts.events.failed(net->opts.arg, conn->expected, conn->address, conn->reason);
 }
 
-/* Whom we dialled may be slow, not silent. */
-static bool is_coming(struct conn *conn)
+static void on_deadline(uv_timer_t *timer);
+
+/* Whose address is known may be on a link that is slow, as long as something comes. */
+static bool conn_waits(struct conn *conn)
 {
-	conn->looks_in_vain = conn->received > conn->received_seen ? 0 : conn->looks_in_vain + 1;
-	conn->received_seen = conn->received;
-	return ++conn->looks < KNOWN_LOOKS && conn->looks_in_vain < KNOWN_VAIN;
+	uint64_t now = uv_now(conn->net->opts.loop);
+	uint64_t due = conn->heard_ms + KNOWN_STALL_MS;
+
+	if (!conn->known || conn->state == CONN_UP)
+		return false;
+	if (due > conn->since_ms + KNOWN_MS)
+		due = conn->since_ms + KNOWN_MS;
+	if (due <= now)
+		return false;
+	uv_timer_start(&conn->timer, on_deadline, due - now, 0);
+	return true;
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -230,9 +254,7 @@ static void on_deadline(uv_timer_t *timer)
 	size_t unsent = uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
 
 	if (conn->state != CONN_FLUSHING) {
-		if (conn->outgoing && is_coming(conn))
-			uv_timer_start(&conn->timer, on_deadline, conn->net->opts.handshake_ms, 0);
-		else
+		if (!conn_waits(conn))
 			conn_end(conn, "timed out");
 	} else if (!conn->stranger || unsent >= conn->unsent || ++conn->flushes == FLUSHES_MAX) {
 		conn_end(conn, conn->reason);
@@ -354,13 +376,32 @@ static void conn_up(struct conn *conn)
 	}
 	/* Who showed no certificate (to join) stays a stranger, and has a deadline for everything.
 	 */
-	if (conn->has_peer)
+	if (conn->has_peer) {
 		conn_proven(conn);
-	else
+		hosts_add(&net->known, &conn->host);
+	} else {
 		uv_timer_start(&conn->timer, on_deadline, STRANGER_MS, 0);
+	}
 	conn->announced = true;
 	conn->state = CONN_UP;
 	net->opts.events.up(net->opts.arg, conn);
+}
+
+/* What is not whole yet takes memory until it is: when there is too much of that, the largest goes,
+ * and comes again. */
+static void limit_partial(struct net *net)
+{
+	struct conn *worst = NULL;
+
+	if (net->partial <= LIMIT_PARTIAL_TOTAL)
+		return;
+	for (struct conn *conn = net->conns; conn != NULL; conn = conn->next)
+		if (conn->state == CONN_UP && (worst == NULL || conn->partial > worst->partial))
+			worst = conn;
+	if (worst == NULL)
+		return;
+	conn_end(worst, "too many long messages at once, and none of them whole");
+	frame_reader_release(&worst->reader); /* now: its handles close when all have been read */
 }
 
 static void conn_messages(struct conn *conn)
@@ -375,8 +416,11 @@ static void conn_messages(struct conn *conn)
 	buf_clear(&conn->plain);
 	while (conn->state == CONN_UP) {
 		err = frame_reader_next(&conn->reader, &message);
-		if (err == ERR_AGAIN)
+		if (err == ERR_AGAIN) {
+			count_partial(conn, frame_reader_pending(&conn->reader));
+			limit_partial(conn->net);
 			return;
+		}
 		if (err != OK) {
 			conn_close(conn, "a message longer than allowed");
 			return;
@@ -452,6 +496,8 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 	if (conn->state == CONN_FLUSHING)
 		return;
 	conn->received += (uint64_t)size;
+	conn->heard = true;
+	conn->heard_ms = uv_now(conn->net->opts.loop);
 	if (conn->state == CONN_TUNNELLING)
 		conn_tunnel(conn, bytes_make(buf->base, (size_t)size));
 	else if (tls_feed(conn->tls, bytes_make(buf->base, (size_t)size)) != OK)
@@ -481,13 +527,11 @@ static struct conn *conn_new(struct net *net, bool outgoing)
 	uv_timer_init(net->opts.loop, &conn->timer);
 	conn->tcp.data = conn->timer.data = conn->connect.data = conn;
 	conn->handles = 2;
-	conn->stranger = !outgoing;
+	conn->since_ms = conn->heard_ms = uv_now(net->opts.loop);
 	conn->next = net->conns;
 	if (conn->next != NULL)
 		conn->next->prev = conn;
 	net->conns = conn;
-	if (!outgoing)
-		net->strangers++;
 	uv_timer_start(&conn->timer, on_deadline, net->opts.handshake_ms, 0);
 	return conn;
 }
@@ -524,17 +568,15 @@ static void conn_start(struct conn *conn)
 		conn_end(conn, "cannot send");
 }
 
-static bool same_host(const struct conn *a, const struct conn *b)
+/* More is to be dropped of those that came less far; of equals the older. */
+static bool drops_before(const struct conn *a, const struct conn *b)
 {
-	const char *end = strrchr(a->address, ':');
-	size_t size = end == NULL ? 0 : (size_t)(end - a->address) + 1;
-
-	return strncmp(a->address, b->address, size) == 0;
+	return a->heard != b->heard ? !a->heard : a->since_ms <= b->since_ms;
 }
 
-/* Whoever comes from where most come from, the oldest of them: who fills the room with idle
- * connections drives out his own. */
-static struct conn *one_too_many(const struct net *net)
+/* Whoever comes from where most come from, first those who have not said a word: who fills the room
+ * with idle connections drives out his own. */
+static struct conn *one_too_many(const struct net *net, bool known)
 {
 	struct conn *worst = NULL;
 	size_t most = 0;
@@ -542,14 +584,27 @@ static struct conn *one_too_many(const struct net *net)
 	for (struct conn *a = net->conns; a != NULL; a = a->next) {
 		size_t count = 0;
 
-		for (struct conn *b = net->conns; a->stranger && b != NULL; b = b->next)
-			count += b->stranger && same_host(a, b);
-		if (a->stranger && count >= most) {
+		if (!a->stranger || a->known != known)
+			continue;
+		for (struct conn *b = net->conns; b != NULL; b = b->next)
+			count += b->stranger && host_equal(&a->host, &b->host);
+		if (count > most || (count == most && drops_before(a, worst))) {
 			most = count;
 			worst = a;
 		}
 	}
 	return worst;
+}
+
+/* It has to prove itself; those whose host is known do not compete with those whose is not. */
+static void conn_is_stranger(struct conn *conn, const struct sockaddr_storage *from)
+{
+	struct net *net = conn->net;
+
+	host_of(from, &conn->host);
+	conn->known = hosts_known(&net->known, &conn->host);
+	conn->stranger = true;
+	net->strangers[conn->known]++;
 }
 
 static void refuse(struct net *net);
@@ -597,9 +652,12 @@ static void on_connection(uv_stream_t *server, int status)
 	}
 	if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&sa, &size) == 0)
 		show_address(&sa, conn->address, sizeof(conn->address));
+	conn_is_stranger(conn, &sa);
+	bool known = conn->known;
+
 	conn_start(conn);
-	if (net->strangers > LIMIT_SESSIONS_UNPROVEN)
-		conn_end(one_too_many(net), "too many strangers at once");
+	if (net->strangers[known] > (known ? LIMIT_SESSIONS_KNOWN : LIMIT_SESSIONS_UNPROVEN))
+		conn_end(one_too_many(net, known), "too many strangers at once");
 }
 
 static void on_connect(uv_connect_t *connect, int status)
@@ -630,6 +688,9 @@ enum err net_dial(struct net *net, const struct net_target *target, struct errct
 	snprintf(conn->address, sizeof(conn->address), "%s", target->address);
 	if (proxied)
 		proxy_request(&conn->request, target->address, target->credentials);
+	host_of(&sa, &conn->host);
+	hosts_add(&net->known, &conn->host); /* it may call us, too */
+	conn->known = true;
 	int code = uv_tcp_connect(
 		&conn->connect, &conn->tcp, (const struct sockaddr *)&sa, on_connect);
 
@@ -693,6 +754,23 @@ void net_close(struct net *net, void (*closed)(void *arg), void *arg)
 		conn_end(conn, "this node stops");
 	}
 	maybe_closed(net);
+}
+
+size_t net_tidy(struct net *net)
+{
+	uint64_t now = uv_now(net->opts.loop);
+	size_t freed = 0;
+
+	for (struct conn *conn = net->conns; conn != NULL; conn = conn->next) {
+		if (conn->state != CONN_UP || now - conn->heard_ms < REST_MS)
+			continue;
+		freed += tls_rest(conn->tls) + frame_reader_rest(&conn->reader);
+		if (conn->plain.size > 0)
+			continue;
+		freed += conn->plain.capacity;
+		buf_wipe(&conn->plain);
+	}
+	return freed;
 }
 
 void net_free(struct net *net)

@@ -1,7 +1,8 @@
 /*
  * net: framed messages over TLS over TCP, on the libuv loop. It knows nothing of what the messages
- * say: it listens, dials, shakes hands, cuts the stream into messages, and keeps deadlines for
- * strangers. Everything runs on the loop thread; every callback may close any connection.
+ * say: it listens, dials, shakes hands, cuts the stream into messages, and keeps deadlines and room
+ * for strangers: those from where a member came before (hosts.h) have room of their own. Everything
+ * runs on the loop thread; every callback may close any connection.
  *
  * A connection is announced by `up` once TLS is done on our side and, for ALPN sauti/1, the judge
  * of the context accepted the peer. After `up` there is exactly one `down`, also when we close it;
@@ -31,9 +32,8 @@ struct net_events {
 struct net_opts {
 	uv_loop_t *loop;
 	struct tls_context *tls; /* borrowed, outlives the net */
-	uint32_t handshake_ms; /* deadline of strangers; whom we dialled has six times that, as long
-				* as something comes in each two */
-	bool congestion_system; /* the kernel's default, not BBR */
+	uint32_t handshake_ms;   /* deadline of strangers; whoever's address is known has longer */
+	bool congestion_system;  /* the kernel's default, not BBR */
 	struct net_events events;
 	void *arg;
 };
@@ -41,6 +41,10 @@ enum err net_new(const struct net_opts *opts, struct net **ret) MUST_USE;
 /* Closes the listener and all connections; `closed` is called when the last handle is gone. */
 void net_close(struct net *net, void (*closed)(void *arg), void *arg);
 void net_free(struct net *net); /* after closed */
+
+/* Gives back the buffers of connections that have been at rest for a while; now and then. How many
+ * bytes those were. */
+size_t net_tidy(struct net *net);
 
 /* address: "host:port", numeric, IPv6 in brackets. port 0: chosen by the kernel. ERR_INVALID,
  * ERR_BUSY (port in use), ERR_DENIED, ERR_IO; ctx names the address. ret_port may be NULL. */

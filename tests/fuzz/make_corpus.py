@@ -436,6 +436,18 @@ def frame_seeds():
         "unknown-33": frame(ping(1) + num(99, 1) * 33),
         "unknown-of-each-type": frame(num(50, 1) + b"\x99\x03" + b"x" * 8 + data(51, "y") +
                                       b"\xa5\x03" + b"z" * 4),
+        # What a member may send who means harm (tests/integration/test_hostile.py).
+        "have-257-logs": frame(have(*(log_state("ovra.example/haiti/%d-0011223344556677" % (i + 1), 1, 0)
+                                      for i in range(257)))),
+        "have-no-size": frame(data(2, data(1, data(1, ORIGIN) + data(3, "x\n")))),
+        "fetch-from-beyond": frame(data(3, data(1, ORIGIN) + num(2, 1) + num(3, (1 << 64) - 1) + num(4, 8))),
+        "fetch-again-and-again": b"".join(frame(data(3, data(1, ORIGIN) + num(2, n) + num(4, 16)))
+                                          for n in range(1, 40)),
+        "held-of-nothing": frame(data(5, data(1, ORIGIN))),
+        "batch-cut": frame(data(4, data(1, ORIGIN) + b"\x22\xff\xff\x7f")),
+        "bye-of-noise": frame(data(8, data(2, b"\xff" * 2000))),
+        "deep": frame(data(2, data(1, data(4, data(1, data(1, data(1, data(1, data(1, b""))))))))),
+        "a-later-kind": frame(data(99, b"x" * 300)),
         "fields-over-maximum": frame(data(2, b"\x0a\x00" * 8192)),
     }
     seeds.update(directory_seeds())

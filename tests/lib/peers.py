@@ -8,6 +8,7 @@ import selectors
 import socket
 import ssl
 import threading
+import time
 
 HELLO, HAVE, FETCH, BATCH, HELD, PING, PONG, BYE = range(1, 9)
 
@@ -80,12 +81,22 @@ class Peer:
     """A session after its Hello. log: {origin, entry, checkpoint} of one entry, which it offers."""
 
     def __init__(self, port, network, name, pem, log=None, seconds=30):
-        self.name, self.log, self.got = name, log, b""
+        self.name, self.log, self.got, self.lock = name, log, b"", threading.Lock()
         self.socket = context(pem).wrap_socket(socket.create_connection(("127.0.0.1", port), seconds))
         self.socket.sendall(hello(name, network))
         if log:
             self.socket.sendall(frame(HAVE, field(1, field(1, log["origin"]) + field(2, 1) + field(3, log["checkpoint"]))))
         self.socket.setblocking(False)
+
+    def say(self, data):
+        """Sends it all, however slowly it is read."""
+        at = 0
+        with self.lock:
+            while at < len(data):
+                try:
+                    at += self.socket.send(data[at:at + 16384])
+                except (ssl.SSLWantWriteError, BlockingIOError):
+                    time.sleep(0.005)
 
     def serve(self, fetch):
         """The answer to a Fetch of its own log."""
@@ -138,7 +149,9 @@ class Crowd:
     def run(self):
         while not self.stopping:
             for key, _ in self.selector.select(0.2):
-                if not key.data.read():
+                with key.data.lock:
+                    there = key.data.read()
+                if not there:
                     self.selector.unregister(key.data.socket)
                     key.data.socket.close()
                     self.alive -= 1

@@ -455,6 +455,32 @@ static void test_pull_appends(void **state)
 	pair_release(&pair);
 }
 
+/* At rest at any byte of the wire, on both sides: nothing is lost. */
+static void test_rest(void **state)
+{
+	struct pair pair;
+	struct buf wire;
+
+	pair_usual(&pair);
+	for (int i = 0; i < 3; i++) {
+		buf_clear(&pair.server.plain);
+		end_write(&pair.client, bytes_str("haba na haba"));
+		tls_rest(pair.client.tls); /* what waits for the wire is no rest */
+		end_pull(&pair.client, &wire);
+		tls_rest(pair.client.tls);
+		for (size_t at = 0; at < wire.size; at++) {
+			assert_int_equal(
+				tls_feed(pair.server.tls, bytes_make(wire.data + at, 1)), OK);
+			tls_rest(pair.server.tls);
+			end_step(&pair.server);
+			tls_rest(pair.server.tls);
+		}
+		assert_string_equal(buf_cstr(&pair.server.plain), "haba na haba");
+		buf_release(&wire);
+	}
+	pair_release(&pair);
+}
+
 static void test_exporter(void **state)
 {
 	uint8_t client[32], server[32], other[32];
@@ -1595,6 +1621,7 @@ int main(void)
 		cmocka_unit_test(test_records_full),
 		cmocka_unit_test(test_byte_by_byte),
 		cmocka_unit_test(test_pull_appends),
+		cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_exporter),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_close),

@@ -4,6 +4,9 @@
  */
 #include "tests/unit/engine/harness.h"
 
+#include <stdlib.h>
+
+#include "replication/engine/internal.h"
 #include "replication/engine/pace.h"
 
 #define BATCH SAUTI__FRAME__BODY_BATCH
@@ -356,6 +359,62 @@ static void test_lag(void **state)
 	chain_release(&anna);
 }
 
+/* A message of `size` bytes that waits for a session, whoever wants to send it. */
+static bool queue_some(struct rig *rig, struct session_id id, size_t size)
+{
+	struct session *session = session_find(rig->engine, id);
+	Sauti__Frame frame = SAUTI__FRAME__INIT;
+	Sauti__Bye bye = SAUTI__BYE__INIT;
+	struct effects out = {0};
+	char *text = calloc(1, size);
+	size_t before = session->queued;
+
+	memset(text, 'x', size - 32);
+	bye.reason = text;
+	frame.body_case = SAUTI__FRAME__BODY_BYE;
+	frame.bye = &bye;
+	rig->engine->out = &out;
+	effect_send_class(rig->engine, session, &frame, SEND_HAVE);
+	effects_release(&out);
+	free(text);
+	return session->queued > before;
+}
+
+static void queue_up_to(struct rig *rig, struct session_id id, size_t size)
+{
+	struct session *session = session_find(rig->engine, id);
+	enum { PIECE = 256 * 1024 };
+
+	while (session->queued < size) {
+		size_t left = size - session->queued;
+
+		assert_true(queue_some(rig, id, left < PIECE ? (left < 64 ? 64 : left) : PIECE));
+	}
+}
+
+/* Each of two within what one may have, together at the cap: both stay. One message more: the one
+ * for whom more waits goes, whoever asked for it. */
+static void test_who_reads_least_goes(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna, cleo;
+
+	rig_load_directory(rig);
+	rig_start(rig);
+	rig->kernel_full = true;
+	anna = rig_session(rig, ANNA);
+	cleo = rig_session(rig, CLEO);
+	queue_up_to(rig, anna, LIMIT_SEND_TOTAL / 2 + 100000);
+	queue_up_to(rig, cleo, LIMIT_SEND_TOTAL - 128 - session_find(rig->engine, anna)->queued);
+	assert_false(session_find(rig->engine, anna)->flooded);
+	assert_false(session_find(rig->engine, cleo)->flooded);
+	assert_true(queue_some(rig, cleo, 256));
+	rig_tick(rig, 1);
+	assert_true(rig_closed(rig, anna));
+	assert_false(rig_closed(rig, cleo));
+	assert_true(rig_noticed(rig, NOTICE_WARNING, "does not read"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup_empty, rig_teardown)
 
 int main(void)
@@ -369,6 +428,7 @@ int main(void)
 		TEST(test_an_ended_stream_is_not_sent),
 		TEST(test_smallest_gap_first),
 		TEST(test_lag),
+		TEST(test_who_reads_least_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

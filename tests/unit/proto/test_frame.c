@@ -254,6 +254,30 @@ static void a_drained_reader_gives_memory_back(void **state)
 	buf_release(&buf);
 }
 
+/* What is at rest takes no memory; what has begun is no rest. */
+static void a_reader_at_rest_takes_no_memory(void **state)
+{
+	struct frame_reader reader;
+	struct buf buf;
+
+	buf_init(&buf, 1000);
+	put_raw(&buf, 20, 1);
+	frame_reader_init(&reader, LIMIT_FRAME_SIZE);
+	frame_reader_rest(&reader);
+	assert_int_equal(frame_reader_push(&reader, bytes_make(buf.data, 10)), OK);
+	frame_reader_rest(&reader);
+	assert_int_equal(frame_reader_pending(&reader), 10);
+	assert_int_equal(frame_reader_push(&reader, bytes_make(buf.data + 10, buf.size - 10)), OK);
+	frame_reader_rest(&reader);
+	assert_next(&reader, 20, 1);
+	frame_reader_rest(&reader);
+	assert_int_equal(reader.buf.capacity, 0);
+	assert_int_equal(frame_reader_push(&reader, buf_bytes(&buf)), OK);
+	assert_next(&reader, 20, 1);
+	frame_reader_release(&reader);
+	buf_release(&buf);
+}
+
 /* Exactly one maximal frame and LIMIT_FRAME_SIZE besides fit without draining. */
 static void a_caller_who_does_not_drain_is_stopped(void **state)
 {
@@ -372,6 +396,7 @@ int main(void)
 		cmocka_unit_test(a_truncated_stream_is_pending),
 		cmocka_unit_test(announced_bytes_take_no_memory),
 		cmocka_unit_test(a_drained_reader_gives_memory_back),
+		cmocka_unit_test(a_reader_at_rest_takes_no_memory),
 		cmocka_unit_test(a_caller_who_does_not_drain_is_stopped),
 		cmocka_unit_test(no_memory_is_an_error_that_stays),
 		cmocka_unit_test(written_frames_are_read),
