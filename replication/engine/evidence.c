@@ -153,6 +153,18 @@ void evidence_release(struct engine *engine)
 	mem_free(engine->evidence);
 }
 
+/* Of a log of which nothing is held. From now on it has its place: what is known of it by name
+ * alone makes room for others. */
+static void learn(struct engine *engine, struct elog *log, const struct evidence *evidence,
+	const struct note_key *key)
+{
+	if (log->key_known)
+		return;
+	log->key = *key;
+	log->key_known = true;
+	log_keep_opened(engine, log, evidence->opened);
+}
+
 enum err evidence_load(struct engine *engine, struct bytes message)
 {
 	struct evidence evidence;
@@ -173,8 +185,10 @@ enum err evidence_load(struct engine *engine, struct bytes message)
 		err = evidence_key(&evidence, NULL, &key, NULL);
 	if (err == OK)
 		err = evidence_verify(&evidence, &key, NULL);
-	if (err == OK)
+	if (err == OK) {
+		learn(engine, log, &evidence, &key);
 		take(engine, log, &evidence, engine->node, NULL);
+	}
 	arena_release(&arena);
 	return err;
 }
@@ -274,10 +288,7 @@ void evidence_heard(struct engine *engine, struct session *session, const Sauti_
 		log = log_heard(engine, session, origin);
 	if (log == NULL)
 		return; /* over a quota of its author: nothing of it is held here */
-	if (!log->key_known) {
-		log->key = key;
-		log->key_known = true;
-	}
+	learn(engine, log, &evidence, &key);
 	take(engine, log, &evidence, session->peer, session);
 }
 
@@ -291,6 +302,9 @@ static void found(
 	struct arena arena;
 	struct buf made;
 
+	/* Nobody could verify it, and it would stand in the place of what can be. */
+	if (!log->directory && parts->opened.size == 0)
+		return;
 	buf_init(&made, LIMIT_EVIDENCE_SIZE);
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	enum err err = evidence_make(parts, &log->key, &made, &ctx);
@@ -345,6 +359,18 @@ static void answer(struct engine *engine, struct session *session, const struct 
 	effect_send(engine, session, &frame);
 }
 
+/* Who was asked and is silent is taken for a liar: whoever cannot tell, or has only Evidence to
+ * say, says that much. */
+static void answer_nothing(
+	struct engine *engine, struct session *session, const struct elog *log, struct peer_log *pl)
+{
+	struct checkpoint asked;
+
+	if (pl->answering && checkpoint_peek(buf_bytes(&pl->shown), &asked, NULL) == OK)
+		answer(engine, session, log, asked.size, NULL);
+	pl->answering = false;
+}
+
 /* Asks the own tree, when there is a question and none is under way. */
 void evidence_check(
 	struct engine *engine, struct session *session, struct elog *log, struct peer_log *pl)
@@ -387,6 +413,7 @@ void evidence_check(
 void evidence_shown(struct engine *engine, struct session *session, struct elog *log,
 	struct peer_log *pl, struct bytes note, const struct checkpoint *shown)
 {
+	answer_nothing(engine, session, log, pl); /* one question at a time */
 	buf_clear(&pl->shown);
 	if (log->frozen || log_has_root(log, shown->size, &shown->root))
 		return;
@@ -423,8 +450,10 @@ void evidence_read_done(struct engine *engine, struct session *session, struct e
 	if (event->error != OK && event->error != ERR_CANCELED) {
 		effect_notice(engine, NOTICE_ALARM, "log '%s': cannot prove size %llu: %s",
 			log->origin.text, (unsigned long long)shown.size, err_text(event->error));
+		answer_nothing(engine, session, log, pl);
 		buf_clear(&pl->shown);
 	} else if (log->frozen || event->error != OK) {
+		answer_nothing(engine, session, log, pl);
 		buf_clear(&pl->shown);
 	} else if (ticket->first != shown.size ||
 		   (ticket->target != log->checkpoint.size &&
@@ -437,6 +466,7 @@ void evidence_read_done(struct engine *engine, struct session *session, struct e
 		if (pl->answering)
 			answer(engine, session, log, shown.size, &event->batch);
 	} else {
+		answer_nothing(engine, session, log, pl);
 		buf_init(&note, LIMIT_NOTE_SIZE);
 		buf_put(&note, buf_bytes(&pl->shown));
 		buf_clear(&pl->shown);
@@ -460,18 +490,23 @@ void evidence_prove(struct engine *engine, struct session *session, const Sauti_
 	struct checkpoint asked;
 	struct errctx ctx = {""};
 
-	if (pl == NULL || !log->key_known)
+	if (pl == NULL)
 		return;
-	enum err err = checkpoint_open(note, &log->key, &asked, NULL, &ctx);
+	enum err err = checkpoint_peek(note, &asked, &ctx);
 
+	if (err == OK && asked.size > 0 &&
+		(!log->key_known || checkpoint_open(note, &log->key, &asked, NULL, &ctx) != OK)) {
+		/* Under another key, it may be: have.c. */
+		answer(engine, session, log, asked.size, NULL);
+		return;
+	}
 	if (err != OK || asked.size == 0) {
 		session_close(engine, session, NOTICE_WARNING, "bad Prove of '%s': %.100s",
 			log->origin.text, err_message(&ctx, err));
 		return;
 	}
-	if (!log_agrees(engine, log, &asked, note, session->peer))
-		return; /* what follows is Evidence */
-	if (log->frozen || !log->has_checkpoint || asked.size > log->checkpoint.size) {
+	if (!log_agrees(engine, log, &asked, note, session->peer) || log->frozen ||
+		!log->has_checkpoint || asked.size > log->checkpoint.size) {
 		answer(engine, session, log, asked.size, NULL);
 		return;
 	}

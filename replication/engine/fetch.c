@@ -221,7 +221,7 @@ struct claim {
 	struct checkpoint pin;
 	struct note_key key;
 	struct proof proof;
-	bool not_opened; /* its LogOpened is not what the directory vouches for */
+	bool not_opened; /* its LogOpened is not what the directory vouches for, or not ours */
 	bool cut;        /* its target is not the last that counts */
 };
 
@@ -269,7 +269,7 @@ static enum err claim_key(
 static enum err claim_target(
 	struct elog *log, const Sauti__Batch *batch, struct claim *claim, struct errctx *ctx)
 {
-	struct bytes text;
+	enum err err;
 
 	claim->new_pin = batch->checkpoint.len > 0;
 	if (!claim->new_pin && !log->pinned)
@@ -280,7 +280,11 @@ static enum err claim_target(
 		claim->pin = log->pin;
 		return OK;
 	}
-	TRY(checkpoint_open(codec_bytes(batch->checkpoint), &claim->key, &claim->pin, &text, ctx));
+	err = checkpoint_open(codec_bytes(batch->checkpoint), &claim->key, &claim->pin, NULL, ctx);
+	/* Its author may have opened it with another key elsewhere: have.c. */
+	claim->not_opened = err == ERR_UNTRUSTED && log->key_known && !log->directory &&
+			    log->head.size == log->stream_from;
+	TRY(err);
 	claim->cut = !cut_takes(log, &claim->pin);
 	if (claim->cut)
 		return err_set(ctx, ERR_STALE, "its node is revoked");
@@ -358,10 +362,12 @@ static void claim_take(
 		log->pinned = true;
 		log->pin = claim->pin;
 		keep_note(engine, codec_bytes(batch->checkpoint), &log->key, &log->pin_note);
-		log_remember_root(log, &claim->pin, true);
+		log_remember_root(log, &claim->pin, false);
 	}
 	write->first = log->head.size;
 	write->entries = entries_ref(claim->entries);
+	if (write->first == 0)
+		log_keep_opened(engine, log, claim->entries->entry[0]);
 	log->head = claim->head;
 	snprintf(log->source, sizeof(log->source), "%s", log->provider->peer);
 	if (log->head.size == log->pin.size) {

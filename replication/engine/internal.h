@@ -133,7 +133,6 @@ struct elog {
 	struct checkpoint seen; /* the largest beyond it that was shown; size 0: none */
 	struct buf seen_note;
 	struct recent_root recent[RECENT_ROOTS];
-	unsigned recent_next;
 	struct cosigned *cosigned;
 	size_t cosigned_count;
 	uint64_t cosigned_version; /* counts changes */
@@ -403,8 +402,9 @@ struct engine {
 	size_t log_count, log_capacity;
 	size_t *index; /* open addressing over origins: position + 1 */
 	size_t index_size;
-	struct session *sessions; /* in order of id */
-	struct import *import;    /* NULL: none */
+	struct session *sessions;  /* in order of id */
+	struct session_id flushed; /* queue.c: who was handed something last */
+	struct import *import;     /* NULL: none */
 	struct peer *peers;
 	size_t peer_count;
 	struct read_ticket *reads;
@@ -472,6 +472,8 @@ enum err log_load(struct engine *engine, const struct log_head *head);
 /* Learns the log's key from its first entry; member NULL: not checked against a node key. */
 enum err log_learn_key(struct engine *engine, struct bytes entry, struct elog *log, bool check,
 	struct note_key *ret, struct errctx *ctx);
+/* Its LogOpened, for evidence. */
+void log_keep_opened(struct engine *engine, struct elog *log, struct bytes entry);
 void log_remember_root(struct elog *log, const struct checkpoint *checkpoint, bool proven);
 /* Is it one of the history that is held here, and remembered? */
 bool log_has_root(const struct elog *log, uint64_t size, const struct hash *root);

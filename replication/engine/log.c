@@ -381,9 +381,9 @@ void log_set_checkpoint(struct elog *log, const struct checkpoint *checkpoint)
 }
 
 /* The directory's key needs none. */
-static void log_keep_opened(struct engine *engine, struct elog *log, struct bytes entry)
+void log_keep_opened(struct engine *engine, struct elog *log, struct bytes entry)
 {
-	if (log->directory || entry.size > LIMIT_LOG_OPENED)
+	if (log->directory || entry.size == 0 || entry.size > LIMIT_LOG_OPENED)
 		return;
 	buf_clear(&log->opened);
 	buf_put(&log->opened, entry);
@@ -405,14 +405,19 @@ enum err log_load(struct engine *engine, const struct log_head *head)
 {
 	struct elog *log = log_get(engine, bytes_str(head->origin.text));
 	struct checkpoint checkpoint;
+	struct note_key key;
 
 	if (log == NULL)
 		return engine->nomem ? ERR_NOMEM : ERR_INVALID;
 	log->size = head->size;
 	log->stored = log->head = head->compact;
-	if (!log->key_known && head->size > 0)
-		log->key_known = log_learn_key(engine, buf_bytes(&head->first_entry), log, false,
-					 &log->key, NULL) == OK;
+	/* What is held goes before what evidence says: they may bear two keys. */
+	if (!log->directory && head->size > 0 &&
+		log_learn_key(engine, buf_bytes(&head->first_entry), log, false, &key, NULL) ==
+			OK) {
+		log->key = key;
+		log->key_known = true;
+	}
 	log_keep_opened(engine, log, buf_bytes(&head->first_entry));
 	if (head->checkpoint.size == 0)
 		return log_load_pin(log, buf_bytes(&head->pin));
@@ -425,17 +430,21 @@ enum err log_load(struct engine *engine, const struct log_head *head)
 	return log->note.err;
 }
 
+/* The smallest makes room: whoever shows old ones displaces no new one. */
 void log_remember_root(struct elog *log, const struct checkpoint *checkpoint, bool proven)
 {
-	for (unsigned i = 0; i < RECENT_ROOTS; i++)
+	unsigned least = 0;
+
+	for (unsigned i = 0; i < RECENT_ROOTS; i++) {
 		if (log->recent[i].size == checkpoint->size &&
 			hash_equal(&log->recent[i].root, &checkpoint->root)) {
 			log->recent[i].proven |= proven;
 			return;
 		}
-	log->recent[log->recent_next] =
-		(struct recent_root){checkpoint->size, checkpoint->root, proven};
-	log->recent_next = (log->recent_next + 1) % RECENT_ROOTS;
+		if (log->recent[i].size < log->recent[least].size)
+			least = i;
+	}
+	log->recent[least] = (struct recent_root){checkpoint->size, checkpoint->root, proven};
 }
 
 bool log_has_root(const struct elog *log, uint64_t size, const struct hash *root)

@@ -283,6 +283,8 @@ static void flush(struct engine *engine, struct session *session)
 		(class = choose(engine, session)) != SEND_CLASSES) {
 		hand_over(engine, session, class);
 		any = true;
+		if (class != SEND_CONTROL)
+			engine->flushed = session->id;
 		if (class == SEND_HAVE)
 			have_more(engine, session);
 	}
@@ -290,11 +292,15 @@ static void flush(struct engine *engine, struct session *session)
 		serve_session(engine, session);
 }
 
+/* Whoever had a turn last comes last: a rate that is set for all is everybody's in turn. */
 void queue_flush(struct engine *engine)
 {
-	for (struct session *s = engine->sessions; s != NULL; s = s->next)
-		if (s->state != SESSION_CLOSING)
-			flush(engine, s);
+	uint64_t last = engine->flushed.value;
+
+	for (unsigned round = 0; round < 2; round++)
+		for (struct session *s = engine->sessions; s != NULL; s = s->next)
+			if (s->state != SESSION_CLOSING && (s->id.value > last) == (round == 0))
+				flush(engine, s);
 }
 
 void queue_acknowledged(

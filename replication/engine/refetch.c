@@ -249,6 +249,8 @@ void refetch_written(struct engine *engine, struct elog *log, const struct store
 	}
 	log->mark_count--;
 	memmove(log->marks + at, log->marks + at + 1, (log->mark_count - at) * sizeof(*log->marks));
+	if (write->first == 0)
+		log_keep_opened(engine, log, write->entries->entry[0]);
 	if (!log->key_known && write->first == 0)
 		log->key_known = log_learn_key(engine, write->entries->entry[0], log, false,
 					 &log->key, NULL) == OK;
@@ -291,6 +293,7 @@ uint64_t refetch_due(const struct engine *engine, const struct elog *log)
 	if (log->refetching)
 		return log->progress_ms + timeout;
 	/* Nobody has it: whoever comes and shows the log is asked. */
-	return log->mark_count > 0 && wanted(log) != NULL && log->refetch_ms > 0 ? log->refetch_ms
-										 : UINT64_MAX;
+	return log->mark_count > 0 && wanted(log) != NULL && log->refetch_ms > engine->now_ms
+		       ? log->refetch_ms
+		       : UINT64_MAX;
 }
