@@ -51,21 +51,25 @@
 #define LIMIT_EVIDENCE            2048
 
 /* Mail. */
-#define LIMIT_MAIL_ITEM         (64 * 1024)           /* packed, as it is stored and sent */
-#define LIMIT_MAIL_PLAIN        64000                 /* sealed content, padded: the last step */
-#define LIMIT_MAIL_CONTENT      60000                 /* of one kind, before it is packed */
-#define LIMIT_MAIL_HELD         40000                 /* items one node holds, of all its members */
-#define LIMIT_MAIL_BYTES        (UINT64_C(512) << 20) /* .. and bytes of them */
-#define LIMIT_MAIL_RECIPIENT    10000                 /* .. for one recipient */
-#define LIMIT_MAIL_PAIR         1000                  /* .. of one sender for one recipient */
-#define LIMIT_MAIL_RESERVE      10                    /* a tenth of each is for erasures alone */
-#define LIMIT_MAIL_ENDS         20000       /* items of which it is remembered that they ended */
-#define LIMIT_MAIL_FLIGHTS      8           /* handed to one peer and not answered */
-#define LIMIT_MAIL_FLIGHT_BYTES (64 * 1024) /* .. in bytes, but one item at least */
-#define LIMIT_MAIL_INBOX        1000        /* notices received and kept */
-#define LIMIT_MAIL_TEXT         4096        /* of an operator's notice */
-#define LIMIT_MAIL_ADDRESSES    8           /* of one node */
-#define LIMIT_PREKEYS           8           /* private halves that a node keeps */
+#define LIMIT_MAIL_ITEM          (64 * 1024) /* packed, as it is stored and sent */
+#define LIMIT_MAIL_PLAIN         64000       /* sealed content, padded: the last step */
+#define LIMIT_MAIL_CONTENT       60000       /* of one kind, before it is packed */
+#define LIMIT_MAIL_HELD          40000       /* items one node holds, of all its members */
+#define LIMIT_MAIL_BYTES         (UINT64_C(512) << 20) /* .. and bytes of them */
+#define LIMIT_MAIL_RECIPIENT     10000                 /* .. for one recipient */
+#define LIMIT_MAIL_PAIR          1000                  /* .. of one sender for one recipient */
+#define LIMIT_MAIL_CARRIED       30000 /* on their way between others: the rest is for one's own */
+#define LIMIT_MAIL_CARRIED_BYTES (UINT64_C(384) << 20)
+#define LIMIT_MAIL_SENDER        4000 /* .. of one sender */
+#define LIMIT_MAIL_SENDER_BYTES  (UINT64_C(48) << 20)
+#define LIMIT_MAIL_RESERVE       10          /* a tenth of each is for erasures alone */
+#define LIMIT_MAIL_ENDS          20000       /* items of which it is remembered that they ended */
+#define LIMIT_MAIL_FLIGHTS       8           /* handed to one peer and not answered */
+#define LIMIT_MAIL_FLIGHT_BYTES  (64 * 1024) /* .. in bytes, but one item at least */
+#define LIMIT_MAIL_INBOX         1000        /* notices received and kept */
+#define LIMIT_MAIL_TEXT          4096        /* of an operator's notice */
+#define LIMIT_MAIL_ADDRESSES     8           /* of one node */
+#define LIMIT_PREKEYS            8           /* private halves that a node keeps */
 
 /* Messages. */
 #define LIMIT_MESSAGE_DEPTH   8

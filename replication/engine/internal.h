@@ -282,6 +282,7 @@ struct mail_entry {
 struct mail_pair {
 	char sender[LIMIT_NODE_NAME + 1], recipient[LIMIT_NODE_NAME + 1];
 	size_t held;
+	uint64_t bytes;
 };
 
 struct mail_table {
@@ -298,6 +299,7 @@ struct mail_table {
 	size_t deliver_next;
 	bool open;
 	bool quiet; /* the last sweep found nothing that is not over */
+	bool purge; /* the next one drops what is of a revoked node */
 };
 
 struct session {
@@ -700,6 +702,7 @@ void mail_submit(struct engine *engine, const struct event *event);
 void mail_stored(struct engine *engine, struct mail_write *write);
 void mail_done(struct engine *engine, const struct event *event);
 void mail_opened(struct engine *engine);
+void mail_members_changed(struct engine *engine);
 void mail_start(struct engine *engine);
 void mail_tick(struct engine *engine);
 uint64_t mail_deadline(const struct engine *engine);

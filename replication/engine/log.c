@@ -575,6 +575,7 @@ static void directory_grew(struct engine *engine, const struct store_write *writ
 void log_members_changed(struct engine *engine)
 {
 	effect_add(engine, EFFECT_MEMBERS);
+	mail_members_changed(engine);
 	cut_members_changed(engine);
 	cosigned_members_changed(engine);
 	for (struct session *s = engine->sessions, *next; s != NULL; s = next) {

@@ -109,6 +109,7 @@ static bool pair_count(struct mail_table *table, const struct mail_entry *entry)
 		memcpy(pair->recipient, entry->recipient, sizeof(pair->recipient));
 	}
 	pair->held++;
+	pair->bytes += entry->size;
 	return true;
 }
 
@@ -130,6 +131,7 @@ static void uncount_held(struct mail_table *table, const struct mail_entry *entr
 	table->held--;
 	table->bytes -= entry->size;
 	table->erasures -= entry->class == MAIL_ERASURE;
+	pair->bytes -= entry->size;
 	if (--pair->held == 0)
 		*pair = table->pairs[--table->pair_count];
 }
@@ -459,12 +461,43 @@ static uint64_t allowed(uint64_t limit, enum mail_class class)
 	return class == MAIL_ERASURE ? limit : limit - limit / LIMIT_MAIL_RESERVE;
 }
 
-static bool fits(struct mail_table *table, const struct mail_entry *entry)
+static bool is_carried(const struct engine *engine, const char *sender, const char *recipient)
 {
+	return !is_self(engine, sender) && !is_self(engine, recipient);
+}
+
+/* What is on its way between others leaves room for one's own, and of that no sender has more than
+ * a part: whoever writes to everybody keeps nobody else's mail out. */
+static bool carries(const struct engine *engine, const struct mail_entry *entry)
+{
+	const struct mail_table *table = &engine->mail;
+	uint64_t held = 0, bytes = entry->size, of_sender = 0, bytes_of_sender = entry->size;
+
+	for (size_t i = 0; i < table->pair_count; i++) {
+		const struct mail_pair *pair = &table->pairs[i];
+
+		if (!is_carried(engine, pair->sender, pair->recipient))
+			continue;
+		held += pair->held;
+		bytes += pair->bytes;
+		if (strcmp(pair->sender, entry->sender) != 0)
+			continue;
+		of_sender += pair->held;
+		bytes_of_sender += pair->bytes;
+	}
+	return of_sender < LIMIT_MAIL_SENDER && bytes_of_sender <= LIMIT_MAIL_SENDER_BYTES &&
+	       held < allowed(LIMIT_MAIL_CARRIED, entry->class) &&
+	       bytes <= allowed(LIMIT_MAIL_CARRIED_BYTES, entry->class);
+}
+
+static bool fits(struct engine *engine, const struct mail_entry *entry)
+{
+	struct mail_table *table = &engine->mail;
 	const struct mail_pair *pair = pair_find(table, entry);
 	enum mail_class class = entry->class;
 
-	return (pair == NULL ? 0 : pair->held) < allowed(LIMIT_MAIL_PAIR, class) &&
+	return (!is_carried(engine, entry->sender, entry->recipient) || carries(engine, entry)) &&
+	       (pair == NULL ? 0 : pair->held) < allowed(LIMIT_MAIL_PAIR, class) &&
 	       held_for(table, entry->recipient) < allowed(LIMIT_MAIL_RECIPIENT, class) &&
 	       table->held < allowed(LIMIT_MAIL_HELD, class) &&
 	       table->bytes + entry->size <= allowed(LIMIT_MAIL_BYTES, class);
@@ -543,7 +576,7 @@ void mail_accept(struct engine *engine, struct session *session, const struct ma
 	entry = entry_of(engine, item, packed.size);
 	if (entry == NULL)
 		return;
-	if (!fits(&engine->mail, entry)) {
+	if (!fits(engine, entry)) {
 		if (session == NULL || !session->mail_refused)
 			effect_notice(engine, NOTICE_WARNING,
 				"no room for more mail of '%s' for '%s': refused", entry->sender,
@@ -722,6 +755,7 @@ void mail_opened(struct engine *engine)
 void mail_start(struct engine *engine)
 {
 	engine->mail.started_ms = engine->mail.swept_ms = engine->now_ms;
+	engine->mail.purge = true;
 	mail_deliver(engine);
 }
 
@@ -759,13 +793,47 @@ static void forget_old(struct engine *engine)
 		forget(engine, oldest_end(&engine->mail));
 }
 
+static bool is_revoked(const struct engine *engine, const char *name)
+{
+	return directory_revocation(engine->directory, bytes_str(name)) != NULL;
+}
+
+/* It would be delivered to nobody, ever, and keep its place. */
+static void forget_revoked(struct engine *engine)
+{
+	struct mail_table *table = &engine->mail;
+
+	table->purge = false;
+	for (size_t i = table->count; i > 0; i--) {
+		struct mail_entry *entry = table->entries[i - 1];
+
+		if (entry->state == MAIL_ENDED ||
+			!is_carried(engine, entry->sender, entry->recipient) ||
+			(!is_revoked(engine, entry->sender) &&
+				!is_revoked(engine, entry->recipient)))
+			continue;
+		if (entry->state != MAIL_HELD || entry->writing)
+			table->purge = true;
+		else
+			forget(engine, entry);
+	}
+}
+
+void mail_members_changed(struct engine *engine)
+{
+	engine->mail.purge = true;
+	engine->mail.quiet = false;
+}
+
 static void sweep(struct engine *engine)
 {
 	struct mail_table *table = &engine->mail;
 
 	table->swept_ms = engine->now_ms;
 	forget_old(engine);
-	table->quiet = true;
+	if (table->purge)
+		forget_revoked(engine);
+	table->quiet = !table->purge;
 	for (size_t i = 0; i < table->count; i++) {
 		struct mail_entry *entry = table->entries[i];
 

@@ -755,10 +755,14 @@ static void a_node_has_its_cap(void **state)
 {
 	struct rig *rig = *state;
 	struct session_id anna = rig_session(rig, ANNA);
-	enum { ORDINARY = LIMIT_MAIL_HELD - LIMIT_MAIL_HELD / LIMIT_MAIL_RESERVE };
+	enum {
+		CARRIED = LIMIT_MAIL_CARRIED - LIMIT_MAIL_CARRIED / LIMIT_MAIL_RESERVE,
+		ORDINARY = LIMIT_MAIL_HELD - LIMIT_MAIL_HELD / LIMIT_MAIL_RESERVE
+	};
 	char from[LIMIT_NODE_NAME + 1], to[LIMIT_NODE_NAME + 1];
+	unsigned n;
 
-	for (unsigned n = 0; n < ORDINARY - 1; n++) {
+	for (n = 0; n < CARRIED - 1; n++) {
 		snprintf(from, sizeof(from), "n%u", n / 500);
 		snprintf(to, sizeof(to), "m%u", n / 500);
 		load_state(rig, from, to, n, false);
@@ -766,6 +770,81 @@ static void a_node_has_its_cap(void **state)
 	accepted(rig, anna, open_letter(rig, CLEO, DORA), true);
 	accepted(rig, anna, open_letter(rig, CLEO, DORA), false);
 	accepted(rig, anna, sealed_letter(rig, CLEO, DORA, MAIL_ERASURE), true);
+	/* The rest is for what this node itself is sent, and sends. */
+	for (; n < ORDINARY - 3; n++) {
+		snprintf(from, sizeof(from), "n%u", n / 500);
+		load_state(rig, from, "ben", n, false);
+	}
+	accepted(rig, anna, open_letter(rig, CLEO, BEN), true);
+	accepted(rig, anna, open_letter(rig, CLEO, BEN), false);
+	accepted(rig, anna, sealed_letter(rig, CLEO, BEN, MAIL_ERASURE), true);
+}
+
+/* Who writes to everybody keeps nobody else's mail out, whatever class it says it is. */
+static void a_sender_has_its_share(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA);
+	char to[LIMIT_NODE_NAME + 1];
+
+	for (unsigned n = 0; n < LIMIT_MAIL_SENDER - 1; n++) {
+		snprintf(to, sizeof(to), "m%u", n / 500);
+		load_state(rig, "cleo", to, n, false);
+	}
+	accepted(rig, anna, sealed_letter(rig, CLEO, DORA, MAIL_ERASURE), true);
+	accepted(rig, anna, sealed_letter(rig, CLEO, DORA, MAIL_ERASURE), false);
+	accepted(rig, anna, open_letter(rig, CLEO, BEN), true);
+	accepted(rig, anna, open_letter(rig, DORA, CLEO), true);
+}
+
+/* Cleo is revoked; the record comes from anna. */
+static void revoke_cleo(struct rig *rig, struct session_id anna)
+{
+	struct revocation revocation = {.name = "cleo", .reason = "stolen", .revoked_at = 5};
+	struct buf body, entry;
+	Sauti__Frame *frame;
+
+	buf_init(&body, LIMIT_ENTRY_SIZE);
+	buf_init(&entry, LIMIT_ENTRY_SIZE);
+	assert_int_equal(node_revoked_body(&body, NETWORK, &revocation), OK);
+	assert_int_equal(record_write(&entry, SAUTI__RECORD_TYPE__RECORD_NODE_REVOKED,
+				 buf_bytes(&body), rig->actor[ANNA].node),
+		OK);
+	chain_add(&rig->directory, buf_bytes(&entry));
+	buf_release(&body);
+	buf_release(&entry);
+	rig_hear_have(rig, anna, &rig->directory, rig->directory.count);
+	frame = rig_sent(rig, anna, SAUTI__FRAME__BODY_FETCH, 0);
+	assert_non_null(frame);
+	rig_hear_batch(rig, anna, &rig->directory,
+		(struct batch_opts){.stream = frame->fetch->stream,
+			.first = rig->directory.count - 1,
+			.count = 1,
+			.target = rig->directory.count,
+			.note = true});
+	rig_written(rig, OK);
+}
+
+/* What nobody will ever be handed keeps no room from others. */
+static void a_revoked_node_leaves_nothing_behind(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA);
+	struct letter *of = open_letter(rig, CLEO, DORA), *to = open_letter(rig, DORA, CLEO);
+	struct letter *other = open_letter(rig, ANNA, DORA);
+
+	accepted(rig, anna, of, true);
+	accepted(rig, anna, to, true);
+	accepted(rig, anna, other, true);
+	revoke_cleo(rig, anna);
+	rig_tick(rig, MINUTE);
+	assert_int_equal(rig->mail_count, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_true(rig->mails[i]->forget && rig->mails[i]->drop);
+	disk_all(rig);
+	assert_int_equal(engine_mail_count(rig->engine), 1);
+	rig_tick(rig, MINUTE);
+	assert_int_equal(rig->mail_count, 0);
 }
 
 static void ends_are_remembered_to_a_number(void **state)
@@ -873,6 +952,8 @@ int main(void)
 		TEST(a_pair_has_its_quota_and_erasures_their_reserve),
 		TEST(a_recipient_has_its_cap),
 		TEST(a_node_has_its_cap),
+		TEST(a_sender_has_its_share),
+		TEST(a_revoked_node_leaves_nothing_behind),
 		TEST(ends_are_remembered_to_a_number),
 		TEST(no_end_is_forgotten_for_its_age),
 		TEST(erasures_go_first_and_flights_are_few),
