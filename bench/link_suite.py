@@ -279,7 +279,7 @@ class LinkSuite:
         network = self.suite.make_network("bytes")
         hq = network.init()
         hq.start()
-        office = network.join("haiti", "HTI")
+        office = network.join("haiti", "HTI", config="\n[bandwidth]\nmetered = yes\n")
         port = free_port()
         redirect(office, hq.name, port)
         with self.make_link(1) as link:

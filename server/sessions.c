@@ -122,6 +122,14 @@ static void net_message(void *arg, struct conn *conn, struct bytes message)
 		session_measure(rt, session);
 }
 
+static void net_arriving(void *arg, struct conn *conn)
+{
+	struct session_data *session = conn_data(conn);
+
+	if (strcmp(conn_alpn(conn), TLS_ALPN_JOIN) != 0 && session != NULL)
+		runtime_step(arg, &(struct event){.type = EVENT_ARRIVING, .session = session->id});
+}
+
 static void net_sent(void *arg, struct conn *conn, size_t size)
 {
 	struct runtime *rt = arg;
@@ -207,4 +215,5 @@ enum err session_judge(
 	return OK;
 }
 
-const struct net_events session_events = {net_up, net_message, net_sent, net_down, net_failed};
+const struct net_events session_events = {
+	net_up, net_message, net_arriving, net_sent, net_down, net_failed};

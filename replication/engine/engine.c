@@ -186,6 +186,9 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 	case EVENT_FRAME:
 		session_frame(engine, event);
 		break;
+	case EVENT_ARRIVING:
+		session_arriving(engine, event->session);
+		break;
 	case EVENT_SENT:
 		sent(engine, event);
 		break;

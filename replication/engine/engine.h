@@ -94,6 +94,7 @@ enum event_type {
 	EVENT_CONNECTED,    /* session, peer, outgoing: authenticated and judged by the runtime */
 	EVENT_DISCONNECTED, /* session; all its effects are void from here on */
 	EVENT_FRAME,        /* session, frame: one message, without its length */
+	EVENT_ARRIVING,     /* session: of a message that has not all arrived, some more */
 	EVENT_SENT,         /* session, size: bytes of EFFECT_SEND that left the queue */
 	EVENT_UNLOCKED,     /* origin, key: this own log may be appended to and signed; an epoch
 			     * that is new takes the place of the one before */

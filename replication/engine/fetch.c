@@ -515,6 +515,8 @@ static uint64_t stall_due(const struct engine *engine, const struct elog *log)
 
 	if (log->provider->batch_ms > last)
 		last = log->provider->batch_ms;
+	if (log->provider->arriving_ms > last)
+		last = log->provider->arriving_ms;
 	return last + timeout < end ? last + timeout : end;
 }
 

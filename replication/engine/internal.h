@@ -309,7 +309,8 @@ struct session {
 	/* SESSION_IMPORT: a bundle, in no list; what is sent to it goes nowhere. */
 	enum { SESSION_HELLO, SESSION_ACTIVE, SESSION_CLOSING, SESSION_IMPORT } state;
 	uint64_t since_ms, heard_ms, pinged_ms;
-	uint64_t batch_ms; /* the last good batch, of any log */
+	uint64_t batch_ms;    /* the last good batch, of any log */
+	uint64_t arriving_ms; /* something of an unfinished message */
 	struct engine_traffic traffic;
 	size_t peer_position; /* SIZE_MAX: none */
 	bool metered;         /* the peer says so */
@@ -533,6 +534,7 @@ struct peer_log *session_log(
 void session_connected(struct engine *engine, const struct event *event);
 void session_disconnected(struct engine *engine, struct session_id id);
 void session_frame(struct engine *engine, const struct event *event);
+void session_arriving(struct engine *engine, struct session_id id);
 /* Says Bye with the reason, closes, and forgets what the session was doing. */
 void session_close(struct engine *engine, struct session *session, enum notice level,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));

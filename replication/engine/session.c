@@ -436,6 +436,20 @@ void session_frame(struct engine *engine, const struct event *event)
 			session->queued + session->handed);
 }
 
+/* Slow is not silent. */
+void session_arriving(struct engine *engine, struct session_id id)
+{
+	struct session *session = session_find(engine, id);
+
+	if (session == NULL || session->state == SESSION_CLOSING)
+		return;
+	session->arriving_ms = engine->now_ms;
+	if (session->state != SESSION_ACTIVE)
+		return;
+	session->heard_ms = engine->now_ms;
+	session->pinged_ms = 0;
+}
+
 static uint32_t idle_ping(const struct engine *engine, const struct session *session)
 {
 	const struct engine_timing *timing = &engine->opts.timing;

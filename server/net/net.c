@@ -33,6 +33,7 @@ enum {
 	KNOWN_STALL_MS = 20 * 1000, /* without a byte, for whoever's address is known */
 	KNOWN_MS = 60 * 1000,       /* .. in all */
 	REST_MS = 5 * 1000,         /* without a byte: its buffers are not needed */
+	ARRIVING_MS = 1000,
 	BACKLOG = 128,
 	WRITES_MAX = 16384,  /* under way on one connection */
 	UNSENT = 128 * 1024, /* bytes in the kernel, not on the wire: what comes later is behind */
@@ -66,6 +67,7 @@ struct conn {
 	bool heard;                  /* it has said anything */
 	uint64_t since_ms, heard_ms; /* the beginning, and its last byte */
 	size_t partial;              /* bytes of a message that is not whole */
+	uint64_t arriving_ms;        /* told of last */
 	char expected[LIMIT_NODE_NAME + 1];
 	char address[64];
 	char reason[256];
@@ -404,6 +406,17 @@ static void limit_partial(struct net *net)
 	frame_reader_release(&worst->reader); /* now: its handles close when all have been read */
 }
 
+static void conn_arriving(struct conn *conn)
+{
+	uint64_t now = uv_now(conn->net->opts.loop);
+
+	if (conn->state != CONN_UP || frame_reader_pending(&conn->reader) == 0 ||
+		now - conn->arriving_ms < ARRIVING_MS)
+		return;
+	conn->arriving_ms = now;
+	conn->net->opts.events.arriving(conn->net->opts.arg, conn);
+}
+
 static void conn_messages(struct conn *conn)
 {
 	struct bytes message;
@@ -419,6 +432,7 @@ static void conn_messages(struct conn *conn)
 		if (err == ERR_AGAIN) {
 			count_partial(conn, frame_reader_pending(&conn->reader));
 			limit_partial(conn->net);
+			conn_arriving(conn);
 			return;
 		}
 		if (err != OK) {

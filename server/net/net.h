@@ -23,6 +23,8 @@ struct conn;
 struct net_events {
 	void (*up)(void *arg, struct conn *conn);
 	void (*message)(void *arg, struct conn *conn, struct bytes message);
+	/* Of a message that has not all arrived, some more: at most once a second. */
+	void (*arriving)(void *arg, struct conn *conn);
 	void (*sent)(void *arg, struct conn *conn, size_t size); /* of what conn_send was given */
 	void (*down)(void *arg, struct conn *conn, const char *reason);
 	/* A handshake or a dial that came to nothing. peer: whom we dialled, "" for inbound. */

@@ -5,15 +5,18 @@ import base64
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
-from network import Network, Node, wait_for  # noqa: E402
+from link import Link  # noqa: E402
+from network import Failed, Network, Node, free_port, wait_for  # noqa: E402
 
 BUILD = Path()
 WORDS = "the kettle stands beside the yellow window"
@@ -193,6 +196,78 @@ class Field(unittest.TestCase):
         text = haiti.sauti("status").stdout
         self.assertIn("TRAFFIC", text)
         self.assertIn(" h ", text)
+
+    def through(self, node, **both):
+        """From now on the node reaches headquarters through a bad link."""
+        link = Link(BUILD, seed=1, **both)
+        self.addCleanup(link.close)
+        port = free_port()
+        link.forward(self.hq.port, listen=port)
+        conf = node.dir / "sauti.conf"
+        text = conf.read_text(encoding="utf-8").replace(f":{self.hq.port}", f":{port}")
+        conf.write_text(text, encoding="utf-8")
+        return link
+
+    def test_a_slow_link_that_is_cut_again_and_again(self):
+        """At 64 kbit/s, 600 ms away, cut every four seconds: what was proven is kept, little is sent twice."""
+        haiti = self.outbound("haiti", "HTI")
+        link = self.through(haiti, delay=300, rate=64)
+        haiti.start()
+        lines = subprocess.run([sys.executable, SOURCE / "scripts" / "synth", "--office", "HTI", "--size", "demo"],
+                               capture_output=True, text=True, check=True).stdout.splitlines(keepends=True)[:60]
+        self.network.settle()
+        before, start = link.count(), haiti.own()["size"]
+        link.every(4)
+        haiti.sauti("case", "import", "-", stdin="".join(lines))
+        own = haiti.own()
+        size = sum(haiti.json("log", "show", own["origin"], "--index", i)["entry"]["bytes"]
+                   for i in range(start, own["size"]))
+        held = 0
+        while held < own["size"]:
+            now = self.hq.logs()[own["origin"]]["size"]
+            self.assertGreaterEqual(now, held)
+            held = now
+            time.sleep(0.05)
+        after = link.count()
+        cuts = after["accepted"] - before["accepted"]
+        self.assertGreater(cuts, 2)
+        # A batch lost for each cut (12,000 bytes), and what a session costs to begin.
+        self.assertLess(after["up"]["in"] - before["up"]["in"], 1.15 * size + cuts * (12000 + 4096))
+        link.every(0)
+        self.network.settle()
+
+    def test_a_connection_that_hangs_is_found(self):
+        haiti = self.outbound("haiti", "HTI")
+        haiti.configure("idle_ping = 500ms\nidle_close = 2s\n")
+        self.hq.stop()
+        self.hq.configure("idle_ping = 500ms\nidle_close = 2s\n")
+        self.hq.start()
+        link = self.through(haiti)
+        haiti.start()
+        self.network.settle()
+        before = link.count()["accepted"]
+        try:
+            link.half_open()
+        except Failed as e:
+            self.skipTest(f"no socket filter here: {e}")
+        self.record(haiti, 1)
+        wait_for("another connection", lambda: link.count()["accepted"] > before)
+        self.network.settle()
+
+    def test_closed_hours(self):
+        """Nobody is dialled and who dials is sent away; a restart with other hours opens the link."""
+        haiti = self.outbound("haiti", "HTI")
+        conf = haiti.dir / "sauti.conf"
+        text = conf.read_text(encoding="utf-8")
+        conf.write_text(text + "\n[bandwidth]\nschedule = mon-sun 00:00-24:00 closed\n", encoding="utf-8")
+        haiti.start()
+        self.record(haiti, 1)
+        self.assertFalse(any(p["connected"] for p in self.hq.json("status")["peers"]))
+        self.assertEqual(haiti.stop(), 0)
+        self.assertNotIn("session with 'hq' is up", haiti.log)
+        conf.write_text(text + "\n[bandwidth]\nschedule = mon-sun 00:00-24:00 256kbit/s\n", encoding="utf-8")
+        haiti.start()
+        self.network.settle()
 
     def test_a_proxy_that_refuses(self):
         """The error names the proxy's status, and the office goes on trying."""

@@ -297,6 +297,35 @@ static void test_metered(void **state)
 		engine_deadline(rig->engine), rig->now_ms + engine_timing_default.metered_ping);
 }
 
+/* A message that is on its way for minutes is progress: its sender is neither silent nor replaced.
+ */
+static void test_slow_is_not_silent(void **state)
+{
+	struct rig *rig = *state;
+	struct chain chain;
+	struct session_id anna, cleo;
+
+	rig_chain(rig, ANNA, &chain, 4);
+	anna = rig_session(rig, ANNA);
+	rig_hear_have(rig, anna, &chain, 4);
+	Sauti__Frame *asked = rig_sent(rig, anna, FETCH, 0);
+
+	assert_non_null(asked);
+	uint32_t stream = asked->fetch->stream;
+
+	cleo = rig_session(rig, CLEO);
+	rig_hear_have(rig, cleo, &chain, 4);
+	for (unsigned i = 0; i < 8; i++) {
+		rig_tick(rig, 40 * 1000);
+		assert_false(rig_noticed(rig, NOTICE_INFO, "sends nothing"));
+		assert_false(rig_closed(rig, anna));
+		rig_step(rig, &(struct event){.type = EVENT_ARRIVING, .session = anna});
+	}
+	rig_hear_batch(rig, anna, &chain, (struct batch_opts){stream, 0, 4, 4, true});
+	assert_int_equal(rig_count(rig, EFFECT_WRITE), 1);
+	chain_release(&chain);
+}
+
 /* The wall clock jumps by years and back: what is closed opens again, nothing hangs. */
 static void test_clock_jumps(void **state)
 {
@@ -335,6 +364,7 @@ int main(void)
 		TEST(test_closed_hours),
 		TEST(test_metered),
 		TEST(test_clock_jumps),
+		TEST(test_slow_is_not_silent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
