@@ -101,6 +101,10 @@ void check_after(struct world *world, struct node *node)
 	struct engine_log log;
 	size_t position;
 
+	/* Whoever invents logs has a share of the places, and no more. */
+	if (engine_log_count(node->engine) > world->shape.nodes * LIMIT_EPOCHS_PER_NODE + 1)
+		world_fail(
+			world, "%s knows of %zu logs", node->name, engine_log_count(node->engine));
 	if (origin->text[0] != '\0' &&
 		engine_log_find(node->engine, bytes_str(origin->text), &log, &position) &&
 		!log.frozen)

@@ -13,7 +13,7 @@
 #include "proto/codec.h"
 #include "proto/frame.h"
 #include "proto/frame.pb-c.h"
-#include "tests/sim/world.h"
+#include "tests/sim/hostile.h"
 
 enum { MUTE_MS = 100 * 1000 };
 

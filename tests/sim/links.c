@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "proto/frame.h"
 #include "tests/sim/check.h"
+#include "tests/sim/hostile.h"
 #include "tests/sim/nodes.h"
 #include "tests/sim/queue.h"
 
@@ -201,35 +202,56 @@ static void spoil(struct world *world, struct node *node, struct buf *frame)
 		corrupt(world, frame);
 }
 
+/* Puts a frame on its way; takes it. Returns when it has arrived. */
+static uint64_t put(struct world *world, struct link *link, size_t side, struct buf *frame)
+{
+	struct link_end *from = &link->end[side], *to = &link->end[1 - side];
+	uint64_t arrive = world->now_ms + link->latency_ms;
+	struct item *item;
+
+	arrive = (arrive > from->free_at ? arrive : from->free_at) +
+		 frame->size / link->bytes_per_ms;
+	from->free_at = arrive;
+	item = queue_plan(world, arrive - world->now_ms, ITEM_DELIVER, to->node);
+	item->life = to->life;
+	item->session = to->session;
+	item->data = *frame;
+	buf_init(frame, 0);
+	world->counts.frames++;
+	return arrive;
+}
+
+void link_inject(struct world *world, struct link_end *from, struct buf *frame)
+{
+	size_t side;
+	struct link *link = links_find(world, from->session, &side);
+
+	put(world, link, side, frame);
+}
+
 void link_send(struct world *world, struct node *node, struct effect *effect)
 {
 	size_t side;
 	struct link *link = links_find(world, effect->session, &side);
 	struct item *item;
-	uint64_t arrive;
+	uint64_t arrive, size = effect->frame.size;
 
 	if (link == NULL)
 		return;
-	struct link_end *from = &link->end[side], *to = &link->end[1 - side];
-	uint64_t size = effect->frame.size;
+	struct link_end *from = &link->end[side];
 
-	arrive = world->now_ms + link->latency_ms;
-	arrive = (arrive > from->free_at ? arrive : from->free_at) + size / link->bytes_per_ms;
-	from->free_at = arrive;
 	from->queued += size;
 	if (from->queued > LIMIT_SEND_QUEUE)
 		world_fail(world, "%s queues %zu bytes for %s", node->name, from->queued,
-			to->node->name);
+			link->end[1 - side].node->name);
+	spoil(world, node, &effect->frame);
+	/* Not before its Hello and what follows at once: it would not be listened to. */
+	if (node == world->hostile && world->faults && ++from->said > 2)
+		hostile_intrude(world, node, from, &effect->frame);
+	arrive = put(world, link, side, &effect->frame);
 	item = queue_plan(world, arrive - world->now_ms - link->latency_ms / 2, ITEM_SENT, node);
 	item->session = from->session;
 	item->read.size_max = size;
-	item = queue_plan(world, arrive - world->now_ms, ITEM_DELIVER, to->node);
-	item->life = to->life;
-	item->session = to->session;
-	item->data = effect->frame;
-	buf_init(&effect->frame, 0);
-	spoil(world, node, &item->data);
-	world->counts.frames++;
 }
 
 void link_sent(struct world *world, const struct item *item)

@@ -17,6 +17,7 @@ struct stream {
 	bool serving;
 	uint32_t number, window;
 	uint64_t next, target;
+	uint64_t acknowledged;
 	uint64_t ends[LIMIT_FETCH_WINDOW]; /* of the batches that are not acknowledged */
 	unsigned sent;
 };
@@ -30,6 +31,7 @@ struct link_end {
 	uint64_t life;
 	uint64_t free_at;       /* when the last message sent from here has arrived */
 	size_t queued;          /* bytes sent from here that have not left */
+	unsigned said;          /* frames sent from here */
 	struct stream *streams; /* by number of the log (truth.h) */
 	size_t stream_count;
 };
@@ -50,6 +52,9 @@ void links_free(struct world *world);
 void links_dial(struct world *world, struct node *node, const struct effect *effect);
 void link_send(struct world *world, struct node *node, struct effect *effect);
 void link_close(struct world *world, const struct effect *effect);
+
+/* More is said on this end than its engine says. Takes the frame. */
+void link_inject(struct world *world, struct link_end *from, struct buf *frame);
 
 /* Items of the queue. */
 void links_dialled(struct world *world, struct node *node, struct node *peer);

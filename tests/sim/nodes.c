@@ -11,7 +11,8 @@ enum { TIDY_MS = 10 * 1000, TICKS_PER_SECOND = 500 };
 static void do_write(struct world *world, struct node *node, struct effect *effect)
 {
 	if (node->disk.queue == NULL)
-		queue_plan(world, 2 + world_random(world, 40), ITEM_COMMIT, node);
+		queue_plan(world, 2 + world_random(world, world->shape.disk_slow ? 3000 : 40),
+			ITEM_COMMIT, node);
 	disk_submit(&node->disk, effect->write);
 	effect->write = NULL;
 }
@@ -45,8 +46,9 @@ static void perform(struct world *world, struct node *node, struct effect *effec
 		do_write(world, node, effect);
 		break;
 	case EFFECT_READ:
-		queue_plan(world, 1 + world_random(world, 10), ITEM_READ, node)->read =
-			effect->read;
+		queue_plan(world, 1 + world_random(world, world->shape.disk_slow ? 8000 : 10),
+			ITEM_READ, node)
+			->read = effect->read;
 		break;
 	case EFFECT_SIGN:
 		do_sign(world, node, effect, ITEM_SIGN);

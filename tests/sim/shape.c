@@ -68,6 +68,7 @@ static void restored(struct world *world, struct shape *shape)
 
 static void disks(struct world *world, struct shape *shape)
 {
+	shape->disk_slow = world_random(world, 4) == 0;
 	shape->disk_errors = true;
 }
 
@@ -142,6 +143,7 @@ static void plain(struct world *world, struct shape *shape)
 		.small_reads = world_chance(world, 160),
 		.corrupts = world_chance(world, 200),
 		.half_open = world_chance(world, 200),
+		.disk_slow = world_chance(world, 60),
 		.idle = world_chance(world, 250),
 	};
 }
@@ -164,6 +166,7 @@ void shape_choose(struct world *world, enum mode mode, const char *name)
 		shape->mode = mode;
 	shape->scenario = name;
 	speed(world, shape);
+	shape->slow |= shape->disk_slow;
 	/* A link found silent, then a cosignature over every hop, each of which may wait for five
 	 * minutes; on slow lines all of it once more. */
 	shape->end_ms = (30 + 6 * shape->nodes) * MINUTE * (shape->slow ? 2 : 1);
@@ -192,15 +195,15 @@ void shape_tell(const struct world *world)
 	const struct shape *s = &world->shape;
 
 	world_say(world,
-		"%zu nodes in %s, %llu bytes a ms, %llu to %llu ms%s%s%s%s%s%s%s%s%s%s%s%s",
+		"%zu nodes in %s, %llu bytes a ms, %llu to %llu ms%s%s%s%s%s%s%s%s%s%s%s%s%s",
 		s->nodes, topologies[s->topology], (unsigned long long)s->bytes_per_ms,
 		(unsigned long long)s->latency_min_ms,
 		(unsigned long long)(s->latency_min_ms + s->latency_more_ms),
 		s->mode == MODE_SAFETY ? "; faults to the end" : "",
 		s->corrupts ? "; bits change" : "", s->half_open ? "; connections half open" : "",
-		s->disk_errors ? "; disks fail" : "", s->clocks ? "; clocks jump" : "",
-		s->restores ? "; old disks are put back" : "", s->twin ? "; a twin" : "",
-		s->dark ? "; sixty dark days" : "", s->hostile ? "; one node lies" : "",
-		s->forks ? ", about its own log too" : "", s->mute ? ", and falls silent" : "",
-		s->late ? "; one joins late" : "");
+		s->disk_slow ? "; disks are slow" : "", s->disk_errors ? "; disks fail" : "",
+		s->clocks ? "; clocks jump" : "", s->restores ? "; old disks are put back" : "",
+		s->twin ? "; a twin" : "", s->dark ? "; sixty dark days" : "",
+		s->hostile ? "; one node lies" : "", s->forks ? ", about its own log too" : "",
+		s->mute ? ", and falls silent" : "", s->late ? "; one joins late" : "");
 }

@@ -41,6 +41,7 @@ struct shape {
 	bool small_reads; /* the store gives few entries at a time */
 	bool corrupts;    /* bits change on the way */
 	bool half_open;   /* one direction of a connection is lost */
+	bool disk_slow;   /* busy: reads and commits take seconds */
 	bool disk_errors; /* commits are refused, or reported as failed */
 	bool clocks;      /* jump by years */
 	bool restores;    /* an old copy of a disk is put back; the guard is not */

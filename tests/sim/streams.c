@@ -8,6 +8,8 @@
 
 static void asked_of(struct stream *stream, const Sauti__Fetch *fetch)
 {
+	uint32_t window = fetch->window < LIMIT_FETCH_WINDOW ? fetch->window : LIMIT_FETCH_WINDOW;
+
 	if (fetch->window == 0) {
 		stream->serving = stream->serving && stream->number != fetch->stream;
 		return;
@@ -17,15 +19,20 @@ static void asked_of(struct stream *stream, const Sauti__Fetch *fetch)
 		stream->number = fetch->stream;
 		stream->next = fetch->from;
 		stream->target = 0;
-		stream->sent = 0;
+		stream->sent = stream->window = 0;
+		stream->acknowledged = 0;
 	}
-	stream->window = fetch->window < LIMIT_FETCH_WINDOW ? fetch->window : LIMIT_FETCH_WINDOW;
+	/* What is being read when it shrinks may still come. */
+	if (window > stream->window)
+		stream->window = window;
 }
 
 static void acknowledged(struct stream *stream, uint64_t size)
 {
 	unsigned done = 0;
 
+	if (size > stream->acknowledged)
+		stream->acknowledged = size;
 	while (done < stream->sent && stream->ends[done] <= size)
 		done++;
 	stream->sent -= done;
@@ -86,7 +93,8 @@ static const char *batch_wrong(struct stream *stream, const Sauti__Batch *batch)
 		return "of a stream that nobody asked for";
 	if (stream->next != batch->first)
 		return "that does not continue its stream";
-	if (stream->sent >= stream->window)
+	if (stream->sent >= stream->window &&
+		batch->first + batch->n_entries > stream->acknowledged)
 		return "past the window";
 	if (batch->checkpoint.len > 0 && stream->next < stream->target)
 		return "with a new target before the old one is reached";
@@ -113,7 +121,8 @@ void streams_batch_sent(struct world *world, const struct node *node, struct ses
 		return;
 	}
 	stream->next += batch->n_entries;
-	stream->ends[stream->sent++] = stream->next;
+	if (stream->next > stream->acknowledged)
+		stream->ends[stream->sent++] = stream->next;
 }
 
 void streams_have_heard(struct world *world, struct session_id session, const Sauti__Have *have)

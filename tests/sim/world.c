@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "proto/frame.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/genesis.h"
 #include "tests/sim/links.h"
@@ -184,6 +185,7 @@ static void begin(struct world *world, const struct world_opts *opts)
 		.seed = opts->seed, .random = opts->seed * 7919 + 1, .trace = opts->trace};
 	world->faults = true;
 	world->queue = queue_new();
+	buf_init(&world->heard_once, LIMIT_FRAME_SIZE + FRAME_HEADER_SIZE);
 	world->check = check_new();
 	assert(world->check != NULL);
 	post_begin(world);
@@ -322,6 +324,7 @@ void world_release(struct world *world)
 	queue_free(world->queue);
 	links_free(world);
 	post_release(world);
+	buf_release(&world->heard_once);
 	for (size_t i = 0; i < world->node_count; i++)
 		node_release(&world->nodes[i]);
 	signer_free(world->directory_key);

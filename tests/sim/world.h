@@ -13,7 +13,7 @@
  *   links.c      connections: delay, rate, cuts
  *   workload.c   what people do meanwhile
  *   faults.c     what breaks, and when
- *   hostile.c    a hacked node: what its engine says is changed on its way out
+ *   hostile.h    a hacked node: what its engine says is changed on its way out, and more is said
  *   post.h       mail: stores, letters, checkers
  *   check.h      what must never happen, and what must have happened in the end
  *   signatures.h a hash in the place of Ed25519
@@ -88,10 +88,11 @@ struct world {
 	struct event_queue *queue;
 	struct link *links, **link_table; /* those that are there; each by its number, or NULL */
 	size_t link_count, link_capacity;
-	bool link_ended;      /* one of them may be freed */
-	struct node *hostile; /* changes what its engine says; NULL: nobody does */
-	bool forks, mute;     /* shape.h */
-	uint64_t stopped_ms;  /* when the faults stopped */
+	bool link_ended;       /* one of them may be freed */
+	struct node *hostile;  /* changes what its engine says; NULL: nobody does */
+	bool forks, mute;      /* shape.h */
+	struct buf heard_once; /* a frame of the hostile node, to be said again */
+	uint64_t stopped_ms;   /* when the faults stopped */
 	struct idle {
 		uint64_t since_ms, frames, steps; /* 0: not yet */
 	} idle;
@@ -119,9 +120,6 @@ bool world_chance(struct world *world, unsigned per_mille);
 void world_say(const struct world *world, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void world_fail(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* hostile.c: changes the frame, or makes it empty: nothing is sent. */
-void hostile_tamper(struct world *world, struct node *node, struct buf *frame);
 
 /* check.c */
 struct check *check_new(void);
