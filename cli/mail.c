@@ -82,6 +82,16 @@ static const char *state_text(const json_t *mail, struct output_buffer *buffer)
 	return buffer->text;
 }
 
+/* What the nodes say among themselves is of interest only now and then. */
+static void leave_notices(json_t *all)
+{
+	struct output_buffer b;
+
+	for (size_t i = json_array_size(all); i > 0; i--)
+		if (strcmp(output_member(json_array_get(all, i - 1), "kind", &b), "addresses") == 0)
+			json_array_remove(all, i - 1);
+}
+
 static enum err run_list(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	static const char *const heads[] = {"ID", "", "NODE", "KIND", "MADE", "STATE", "SINCE"};
@@ -93,10 +103,11 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 	size_t i;
 	enum err err;
 
-	(void)args;
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_MAIL_LIST;
 	request.mail_list = &list;
 	TRY(daemon_list(cli, &request, &all, ctx));
+	if (!args_flag(args, "all"))
+		leave_notices(all);
 	if (cli->json) {
 		output_json(all);
 		return OK;
@@ -176,6 +187,11 @@ static const struct cli_option send_options[] = {
 	{0},
 };
 
+static const struct cli_option list_options[] = {
+	{"all", NULL, "addresses that nodes tell each other, too", false},
+	{0},
+};
+
 const struct cli_command mail_commands[] = {
 	{"mail", "send", "[TEXT]", "a notice to another node's operator, sealed to that node",
 		"The text, at most 4,096 bytes, is read from stdin when it is not given, or '-':\n"
@@ -183,12 +199,12 @@ const struct cli_command mail_commands[] = {
 		"other must be unlocked, not at the same time; the notice waits, and travels\n"
 		"through any node.",
 		0, 1, send_options, run_send},
-	{"mail", "list", "", "what was sent and received, and how far it got",
+	{"mail", "list", "", "notices sent and received, and how far they got",
 		"waiting: nobody has taken it yet. in custody of NODE: that node has it on its "
 		"disk\n"
 		"and hands it on; for seven days nobody else is asked. delivered: the other node\n"
 		"has opened it, and signed that. unopened: for this node, which is locked.",
-		0, 0, NULL, run_list},
+		0, 0, list_options, run_list},
 	{"mail", "show", "ID", "one item, and the text of a received notice", NULL, 1, 1, NULL,
 		run_show},
 	{"mail", "delete", "ID", "a received notice, for good", NULL, 1, 1, NULL, run_delete},

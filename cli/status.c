@@ -226,6 +226,9 @@ static void print_mail(const json_t *mail)
 	if (waiting + unopened + carried > 0)
 		printf("%-12s%llu on the way, %llu to be opened here, %llu carried for others\n",
 			"mail", waiting, unopened, carried);
+	if (output_number(mail, "refused") > 0)
+		printf("%-12s%llu items were refused since the start: no room\n", "mail",
+			(unsigned long long)output_number(mail, "refused"));
 	json_array_foreach(newest, i, notice)
 	{
 		struct output_buffer b[3];

@@ -33,8 +33,11 @@ static void do_dial(struct runtime *rt, const struct effect *effect)
 
 	if (err == OK)
 		return;
+	struct peer_state *peer = peer_state(rt, effect->peer);
+
 	log_line(LOG_WARNING, "cannot dial '%s': %s", effect->peer, err_message(&ctx, err));
-	event.peer = peer_state(rt, effect->peer)->name;
+	peer->turn++;
+	event.peer = peer->name;
 	runtime_later(rt, &event);
 }
 

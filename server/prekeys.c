@@ -142,7 +142,8 @@ void prekeys_written(struct runtime *rt, const struct store_write *write)
 	if (scanned->size != write->first)
 		return; /* the worker comes by */
 	for (size_t i = 0; i < write->entries->count; i++)
-		learn(rt, write->origin.text, write->entries->entry[i]);
+		if (prekey_looks_like(write->entries->entry[i]))
+			learn(rt, write->origin.text, write->entries->entry[i]);
 	scanned->size += write->entries->count;
 	scanned->unsaved = true;
 }

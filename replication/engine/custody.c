@@ -416,13 +416,15 @@ static void duplicate(struct engine *engine, struct session *session, struct mai
 	struct mail_hand *hand = hand_get(entry, session->peer);
 
 	/* It has the item: handing it back would be of no use. */
-	if (!hand->holds || hand->told) {
+	if (!hand->holds && !hand->told) {
 		hand->holds = true;
-		hand->told = false;
 		hand->until_s = UINT64_MAX;
 		mail_save(engine, entry);
 	}
-	if (entry->state == MAIL_ENDED)
+	/* Who has said that it knows and comes with the item again is told, and no more. */
+	if (entry->state == MAIL_ENDED && hand->told)
+		send_end(engine, session, entry);
+	else if (entry->state == MAIL_ENDED)
 		session->mail_again |= !offer(engine, session, entry);
 	else if (entry->state == MAIL_NEW)
 		ask(entry, session);

@@ -271,11 +271,12 @@ struct mail_entry {
 	uint64_t ended_at;
 	struct session_id askers[MAIL_ASKERS]; /* answered once it is durable */
 	unsigned asker_count;
-	uint64_t ticket;     /* of a submission that is not durable */
-	uint64_t flight;     /* the session it is being handed to; 0: none */
-	bool delivering;     /* the runtime has it */
-	bool put_off;        /* .. and gave it back: not before the next sweep */
-	bool dirty, writing; /* its state is to be written, is being written */
+	uint64_t ticket;  /* of a submission that is not durable */
+	uint64_t flight;  /* the session it is being handed to; 0: none */
+	bool delivering;  /* the runtime has it */
+	bool put_off;     /* .. and gave it back: not before the next sweep */
+	bool dirty;       /* its state is to be written */
+	unsigned writing; /* writes under way; of one item they come back in order */
 	size_t position;
 };
 

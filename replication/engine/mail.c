@@ -383,7 +383,7 @@ static struct mail_write *write_start(struct engine *engine, struct mail_entry *
 		return NULL;
 	}
 	effect->mail = write;
-	entry->writing = true;
+	entry->writing++;
 	engine->mail.quiet = false;
 	return write;
 }
@@ -393,7 +393,7 @@ void mail_save(struct engine *engine, struct mail_entry *entry)
 	struct mail_write *write;
 
 	entry->dirty = true;
-	if (entry->writing || entry->state == MAIL_NEW || entry->state == MAIL_ENDING)
+	if (entry->writing > 0 || entry->state == MAIL_NEW || entry->state == MAIL_ENDING)
 		return;
 	write = write_start(engine, entry);
 	if (write == NULL)
@@ -416,9 +416,7 @@ static void write_end(struct engine *engine, struct mail_entry *entry, struct by
 
 void mail_end(struct engine *engine, struct mail_entry *entry, struct bytes end, struct bytes inbox)
 {
-	/* Only a state is being written then, and that comes back soon: whoever brings the end
-	 * brings it again. */
-	if (entry->state != MAIL_HELD || entry->writing)
+	if (entry->state != MAIL_HELD)
 		return;
 	buf_clear(&entry->end);
 	buf_put(&entry->end, end);
@@ -670,10 +668,10 @@ void mail_stored(struct engine *engine, struct mail_write *write)
 
 	/* Not what is forgotten: it may have come again meanwhile, and that write comes later. */
 	if (entry != NULL && !write->forget) {
-		entry->writing = false;
+		entry->writing--;
 		if (entry->state == MAIL_NEW)
 			stored_new(engine, entry, write->result);
-		else if (entry->state == MAIL_ENDING)
+		else if (entry->state == MAIL_ENDING && write->drop)
 			stored_end(engine, entry, write->result);
 		else if (write->result != OK)
 			entry->dirty = true; /* until the next sweep */
@@ -839,8 +837,8 @@ static void sweep(struct engine *engine)
 
 		if (entry->dirty)
 			mail_save(engine, entry);
-		table->quiet &= entry->state == MAIL_ENDED && !entry->dirty && !entry->writing &&
-				all_told(entry);
+		table->quiet &= entry->state == MAIL_ENDED && !entry->dirty &&
+				entry->writing == 0 && all_told(entry);
 	}
 	for (struct session *s = engine->sessions; s != NULL; s = s->next) {
 		custody_expire(engine, s);

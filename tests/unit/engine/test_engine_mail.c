@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "certs/ruling.h"
 #include "proto/mail.pb-c.h"
 #include "proto/stored.pb-c.h"
 #include "tests/unit/engine/harness.h"
@@ -913,6 +914,88 @@ static void a_clock_that_was_put_back_stops_nothing(void **state)
 	handed(rig, rig_session(rig, DORA));
 }
 
+static void fold_revocation(struct rig *rig)
+{
+	struct revocation revocation = {.name = "cleo", .reason = "stolen", .revoked_at = 5};
+	struct buf body, entry;
+
+	buf_init(&body, LIMIT_ENTRY_SIZE);
+	buf_init(&entry, LIMIT_ENTRY_SIZE);
+	assert_int_equal(node_revoked_body(&body, NETWORK, &revocation), OK);
+	assert_int_equal(record_write(&entry, SAUTI__RECORD_TYPE__RECORD_NODE_REVOKED,
+				 buf_bytes(&body), rig->actor[ANNA].node),
+		OK);
+	rig_step(rig, &(struct event){.type = EVENT_DIRECTORY_LOADED, .entry = buf_bytes(&entry)});
+	buf_release(&body);
+	buf_release(&entry);
+}
+
+/* Neither taken, nor handed on, nor opened, whoever brings it. */
+static void a_revoked_node_gets_and_gives_nothing(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id cleo = rig_session(rig, CLEO), anna, dora;
+
+	bring(rig, cleo, sealed_letter(rig, CLEO, ANNA, MAIL_ORDINARY));
+	disk(rig, OK);
+	bring(rig, cleo, sealed_letter(rig, CLEO, BEN, MAIL_ORDINARY));
+	disk(rig, OK);
+	submit_durably(rig, sealed_letter(rig, BEN, CLEO, MAIL_ORDINARY));
+	while (rig->mail_read_count > 0)
+		rig->mail_read_count--; /* it was not sent yet */
+	rig_disconnect(rig, cleo);
+	fold_revocation(rig);
+	anna = rig_session(rig, ANNA);
+	assert_int_equal(rig->mail_read_count, 0);
+	rig_step(rig, &(struct event){.type = EVENT_MAIL_OPEN});
+	assert_int_equal(rig_count(rig, EFFECT_MAIL_DELIVER), 0);
+	dora = rig_session(rig, DORA);
+	bring(rig, dora, sealed_letter(rig, CLEO, DORA, MAIL_ORDINARY));
+	said(rig, dora, REFUSED);
+	bring(rig, anna, sealed_letter(rig, ANNA, CLEO, MAIL_ERASURE));
+	said(rig, anna, REFUSED);
+	submit(rig, sealed_letter(rig, BEN, CLEO, MAIL_ORDINARY));
+	assert_int_equal(rig_effect(rig, EFFECT_MAIL_SUBMITTED, 0)->error, ERR_DENIED);
+}
+
+/* The end comes while the custody is still on its way to the disk. */
+static void an_end_does_not_wait_for_custody(void **state)
+{
+	struct rig *rig = *state;
+	struct letter *letter = sealed_letter(rig, BEN, CLEO, MAIL_ORDINARY);
+	struct session_id cleo = rig_session(rig, CLEO);
+
+	submit_durably(rig, letter);
+	handed(rig, cleo);
+	say(rig, cleo, &letter->item, CUSTODY, 0);
+	say_end(rig, cleo, letter, CLEO);
+	assert_int_equal(rig->mail_count, 2);
+	disk(rig, OK);
+	assert_true(said_nothing(rig, cleo));
+	disk(rig, OK);
+	said(rig, cleo, KNOWN);
+	assert_true(view(rig, letter).ended);
+}
+
+/* Who brings what has ended again and again is told, and writes nothing to this disk. */
+static void a_replay_costs_no_write(void **state)
+{
+	struct rig *rig = *state;
+	struct letter *letter = sealed_letter(rig, BEN, CLEO, MAIL_ORDINARY);
+	struct session_id cleo = rig_session(rig, CLEO);
+
+	submit_durably(rig, letter);
+	handed(rig, cleo);
+	say_end(rig, cleo, letter, CLEO);
+	disk_all(rig);
+	for (unsigned i = 0; i < 3; i++) {
+		bring(rig, cleo, letter);
+		said(rig, cleo, END);
+		say(rig, cleo, &letter->item, KNOWN, 0);
+		assert_int_equal(rig->mail_count, 0);
+	}
+}
+
 static void a_relay_waits_for_whom_it_knows(void **state)
 {
 	struct rig *rig = *state;
@@ -959,6 +1042,9 @@ int main(void)
 		TEST(erasures_go_first_and_flights_are_few),
 		TEST(a_clock_that_was_put_back_stops_nothing),
 		TEST(a_relay_waits_for_whom_it_knows),
+		TEST(a_revoked_node_gets_and_gives_nothing),
+		TEST(an_end_does_not_wait_for_custody),
+		TEST(a_replay_costs_no_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -324,6 +325,41 @@ static void inbox_and_notes(void **state)
 	assert_int_equal(finish(run(place, task)), ERR_LIMIT);
 }
 
+/* No room: the whole group is refused, nothing is lost, and what was deleted goes later. */
+static void a_full_disk(void **state)
+{
+	struct place *place = *state;
+	struct rlimit limit, small;
+	struct mail_task *task;
+	unsigned n;
+
+	for (n = 0; n < 10; n++)
+		put(place, n);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	small = limit;
+	small.rlim_cur = 200 * 1024;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	for (;; n++) {
+		task = run(place, put_of(n));
+		if (task->result != OK)
+			break;
+		mail_task_free(task);
+		assert_true(n < 1000);
+	}
+	assert_true(task->result == ERR_FULL || task->result == ERR_IO); /* a short write */
+	mail_task_free(task);
+	assert_int_equal(body(place, n), ERR_NOTFOUND);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(body(place, i), OK);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	put(place, n);
+	drop(place, 0);
+	until_compact(place);
+	assert_false(on_disk(place, "body 0 of the store"));
+	assert_int_equal(body(place, n), OK);
+}
+
 /* A node that is killed at any moment has what was reported, and no half of anything. */
 static void killed_at_any_moment(void **state)
 {
@@ -371,6 +407,7 @@ int main(void)
 		TEST(a_dropped_body_is_gone_from_the_disk),
 		TEST(a_start_finishes_what_a_crash_left),
 		TEST(inbox_and_notes),
+		TEST(a_full_disk),
 		TEST(killed_at_any_moment),
 	};
 
