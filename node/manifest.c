@@ -115,7 +115,7 @@ static bool writable(const struct manifest *manifest)
 	for (size_t i = 0; i < manifest->log_count; i++) {
 		const struct manifest_log *log = &manifest->logs[i];
 
-		if (origin_parse(bytes_str(log->origin.text), NULL, NULL) != OK ||
+		if (log_name_parse(bytes_str(log->origin.text), NULL, NULL, NULL) != OK ||
 			!log_ok(log, i > 0 ? log - 1 : NULL))
 			return false;
 	}
@@ -335,7 +335,7 @@ static enum err log_parse(
 	size = cursor_until(&value, ' ');
 	checkpoint_size = cursor_until(&value, ' ');
 	root = cursor_until(&value, ' ');
-	if (value.err != OK || origin_parse(value.rest, &log->origin, NULL) != OK)
+	if (value.err != OK || log_name_parse(value.rest, &log->origin, NULL, NULL) != OK)
 		return bad(parser, ERR_MALFORMED, "not a log's size, checkpoint and origin");
 	TRY(number_take(parser, size, LIMIT_LOG_SIZE, &log->size));
 	TRY(number_take(parser, checkpoint_size, log->size, &log->checkpoint_size));

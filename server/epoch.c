@@ -144,7 +144,7 @@ static void elsewhere_find(
 		origin_parse(bytes_str(rt->keys->log_origin), NULL, &own) != OK ||
 		seen->counter < own.counter)
 		return;
-	snprintf(state->elsewhere, sizeof(state->elsewhere), "%s", origin->text);
+	snprintf(state->elsewhere, sizeof(state->elsewhere), "%.*s", LIMIT_ORIGIN, origin->text);
 	log_line(LOG_ALARM, "another machine writes log '%s' of this node", state->elsewhere);
 }
 
@@ -155,13 +155,14 @@ void runtime_entries_returned(struct runtime *rt, const struct store_write *writ
 	size_t position;
 
 	if (write->entries == NULL || write->result != OK || rt->keys == NULL ||
-		origin_parse(bytes_str(write->origin.text), NULL, &parts) != OK ||
+		log_name_parse(bytes_str(write->origin.text), NULL, NULL, &parts) != OK ||
 		!bytes_equal_str(parts.node, rt->node) ||
 		!engine_log_find(rt->engine, bytes_str(write->origin.text), &log, &position) ||
 		log.own)
 		return;
 	rt->guard_state.returned += write->entries->count;
-	elsewhere_find(rt, &write->origin, &parts);
+	if (!log.branch)
+		elsewhere_find(rt, &write->origin, &parts);
 }
 
 void runtime_guard_written(struct runtime *rt)

@@ -524,8 +524,9 @@ static bool shown_whole(const struct engine *engine, const struct elog *log)
 
 static bool may_cosign(const struct engine *engine, const struct elog *log)
 {
-	return !log_is_ours(engine, log) && log->cosigning == 0 && log->has_checkpoint &&
-	       !log->frozen && (!engine->opts.cosigning_paused || shown_whole(engine, log));
+	return !log->branch && !log_is_ours(engine, log) && log->cosigning == 0 &&
+	       log->has_checkpoint && !log->frozen &&
+	       (!engine->opts.cosigning_paused || shown_whole(engine, log));
 }
 
 static void ask_cosign(struct engine *engine, struct elog *log, bool witness)

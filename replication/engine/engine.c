@@ -89,6 +89,7 @@ static void start(struct engine *engine)
 	cut_members_changed(engine);
 	cosigned_start(engine);
 	mail_start(engine);
+	branch_tick(engine);
 	session_tick(engine);
 }
 
@@ -103,6 +104,7 @@ static void tick(struct engine *engine)
 	cut_tick(engine);
 	evidence_tick(engine);
 	mail_tick(engine);
+	branch_tick(engine);
 }
 
 static void caught_up(struct engine *engine)
@@ -294,6 +296,8 @@ void engine_log_at(const struct engine *engine, size_t position, struct engine_l
 		.own = log->own,
 		.open = log->open,
 		.frozen = log->frozen,
+		.branch = log->branch,
+		.alias = log->alias,
 		.evidence = evidence_count(engine, position),
 		.size = log->size,
 		.known = log->shown > log->checkpoint.size ? log->shown : log->checkpoint.size,

@@ -236,8 +236,9 @@ const struct directory *engine_directory(const struct engine *engine);
 
 struct engine_log {
 	struct origin origin;
-	bool own, open, frozen;  /* open: may be appended to */
-	uint64_t size;           /* durable */
+	bool own, open, frozen; /* open: may be appended to */
+	bool branch, alias; /* alias: the log that it is a branch of begins with it, and holds it */
+	uint64_t size;      /* durable */
 	uint64_t behind_since_s; /* since when others have shown more; 0: they have not */
 	uint32_t entry_bytes;    /* of an entry, on average; 0: not known */
 	uint64_t known;          /* the largest checkpoint anybody connected has shown */

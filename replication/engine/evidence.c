@@ -98,6 +98,8 @@ static void take(struct engine *engine, struct elog *log, const struct evidence 
 		return;
 	item = keep(engine, log, evidence, &id);
 	log_forked(engine, log, by);
+	if (item != NULL && evidence_count(engine, log->position) == 1)
+		branch_found(engine, log, evidence);
 	if (item == NULL || !engine->started)
 		return;
 	effect_notice(engine, NOTICE_INFO,

@@ -285,6 +285,8 @@ static enum err claim_target(
 	claim->not_opened = err == ERR_UNTRUSTED && log->key_known && !log->directory &&
 			    log->head.size == log->stream_from;
 	TRY(err);
+	if (log->branch && !checkpoint_equal(&claim->pin, &log->end))
+		return err_set(ctx, ERR_MALFORMED, "another target than the branch's");
 	claim->cut = !cut_takes(log, &claim->pin);
 	if (claim->cut)
 		return err_set(ctx, ERR_STALE, "its node is revoked");

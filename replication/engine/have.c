@@ -180,7 +180,7 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 	if (pl == NULL)
 		return true; /* not of this network, or over a quota: not ours to keep */
 	err = checkpoint_peek(codec_bytes(state->checkpoint), &shown, &ctx);
-	if (err == OK && strcmp(shown.origin.text, log->origin.text) != 0)
+	if (err == OK && strcmp(shown.origin.text, branch_notes_origin(engine, log)) != 0)
 		err = err_set(&ctx, ERR_MALFORMED, "the checkpoint is of another log");
 	if (err == OK && (shown.size == 0 || shown.size > state->size))
 		err = err_set(&ctx, ERR_MALFORMED, "the checkpoint is larger than what is held");
@@ -197,6 +197,12 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 		session_close(engine, session, NOTICE_WARNING, "bad Have of '%s': %.100s",
 			log->origin.text, err_message(&ctx, err));
 		return false;
+	}
+	if (log->branch) {
+		if (checkpoint_equal(&shown, &log->end))
+			fetch_heard(engine, session, log, pl, shown.size);
+		fetch_choose(engine, log);
+		return true;
 	}
 	if (log->key_known) {
 		if (!log_agrees(engine, log, &shown, codec_bytes(state->checkpoint), session->peer))

@@ -13,6 +13,7 @@
  *   fetch.c    the receiving side: choosing a provider, proving batches, writing them
  *   serve.c    the providing side: streams with a window
  *   append.c   own logs: queue, sign, commit, acknowledge
+ *   branch.c   the two histories of a forked log, held as logs
  *   evidence.c forks: found, proven, told, kept
  *   lag.c      who is how far behind
  *   log.c      the table of logs and what is durable of each
@@ -116,6 +117,11 @@ struct elog {
 	size_t position;
 	bool own, directory, open, frozen;
 	bool proven; /* frozen, and there is evidence */
+	bool branch; /* branch.c: of the log at `base`, up to `end` */
+	bool alias, settled;
+	size_t base;
+	struct checkpoint end;
+	struct buf end_note;
 	bool beyond; /* frozen because more of it was shown than this node, its author, has */
 	bool key_known;
 	struct note_key key;
@@ -460,6 +466,8 @@ uint64_t queue_deadline(const struct engine *engine, const struct session *sessi
 
 /* log.c */
 struct elog *log_find(const struct engine *engine, struct bytes origin);
+/* A new one, of a name that is not there. NULL: memory. */
+struct elog *log_make(struct engine *engine, const struct origin *origin, struct bytes node);
 /* This log of this node, or the directory, is written here from now on; other epochs are not. */
 void log_own(struct engine *engine, struct bytes origin);
 /* Of this node, of whatever epoch: it never cosigns those. */
@@ -670,6 +678,16 @@ void serve_grew(struct engine *engine, struct elog *log, const struct store_writ
 void serve_read(struct engine *engine, struct event *event);
 void serve_session_gone(struct engine *engine, struct session_id id);
 bool reads_reserve(struct engine *engine); /* room for one more ticket */
+
+/* branch.c */
+struct evidence;
+void branch_found(struct engine *engine, const struct elog *base, const struct evidence *evidence);
+/* An answer about roots of the log `base`; NULL: ask (again). */
+void branch_proof(struct engine *engine, const struct elog *base, const struct root_proof *proof);
+void branch_tick(struct engine *engine);
+/* What its notes are signed for, and what it is called in the store. */
+const char *branch_notes_origin(const struct engine *engine, const struct elog *log);
+const struct origin *branch_stored(const struct engine *engine, const struct elog *log);
 
 /* evidence.c */
 enum err evidence_load(struct engine *engine, struct bytes message);

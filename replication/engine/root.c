@@ -71,6 +71,7 @@ void root_read(struct engine *engine, struct elog *log, const struct event *even
 	proof.batch = &event->batch;
 	cut_proof(engine, log, &proof);
 	cosigned_proof(engine, log, &proof);
+	branch_proof(engine, log, &proof);
 }
 
 bool root_proves(const struct root_proof *proof, uint64_t size, const struct hash *root)

@@ -85,7 +85,7 @@ static void read_batch(struct engine *engine, struct session *session, const str
 	if (effect == NULL)
 		return;
 	effect->read = (struct store_read){
-		.origin = log->origin,
+		.origin = *branch_stored(engine, log),
 		.first = pl->next,
 		.target = pl->target,
 		.count_max = LIMIT_BATCH_ENTRIES,

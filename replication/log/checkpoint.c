@@ -48,6 +48,55 @@ enum err origin_parse(struct bytes text, struct origin *ret, struct origin_parts
 	return OK;
 }
 
+enum { BRANCH_HEX = 8 };
+
+void branch_name(const struct checkpoint *end, struct origin *ret)
+{
+	uint8_t size[8];
+	struct bytes parts[] = {
+		bytes_str("sauti/1 branch"), BYTES_ARRAY(size), hash_bytes(&end->root)};
+	char hex[BRANCH_HEX + 1];
+	struct origin made = {0};
+	struct hash hash;
+
+	put_u64be(size, end->size);
+	sha256_parts(parts, sizeof(parts) / sizeof(parts[0]), &hash);
+	hex_encode(bytes_make(hash.b, BRANCH_HEX / 2), hex);
+	snprintf(made.text, sizeof(made.text), "%.*s~%s", LIMIT_ORIGIN, end->origin.text, hex);
+	*ret = made;
+}
+
+enum err log_name_parse(struct bytes text, struct origin *ret_name, struct origin *ret_origin,
+	struct origin_parts *ret_parts)
+{
+	struct bytes origin = text;
+	const uint8_t *mark = text.size > 0 ? memchr(text.data, '~', text.size) : NULL;
+
+	if (mark != NULL) {
+		origin.size = (size_t)(mark - text.data);
+		if (text.size - origin.size != 1 + BRANCH_HEX)
+			return ERR_MALFORMED;
+		for (size_t i = 1; i <= BRANCH_HEX; i++)
+			if (!(mark[i] >= '0' && mark[i] <= '9') &&
+				!(mark[i] >= 'a' && mark[i] <= 'f'))
+				return ERR_MALFORMED;
+	}
+	TRY(origin_parse(origin, ret_origin, ret_parts));
+	if (ret_name != NULL) {
+		*ret_name = (struct origin){0};
+		memcpy(ret_name->text, text.data, text.size);
+	}
+	return OK;
+}
+
+bool checkpoint_is_of(const struct checkpoint *checkpoint, const char *name)
+{
+	struct origin origin;
+
+	return log_name_parse(bytes_str(name), NULL, &origin, NULL) == OK &&
+	       strcmp(origin.text, checkpoint->origin.text) == 0;
+}
+
 enum err origin_make(struct bytes network, struct bytes node, uint32_t counter,
 	const uint8_t random[8], struct origin *ret)
 {

@@ -8,8 +8,9 @@
 #include "base/limits.h"
 #include "replication/log/note.h"
 
+/* An origin; or the name of a branch, see below. */
 struct origin {
-	char text[LIMIT_ORIGIN + 1];
+	char text[LIMIT_LOG_NAME + 1];
 };
 
 /* "<network>/<node>/<epoch>", epoch "<counter>-<16 hex>", lower case, no leading zeros; node
@@ -29,6 +30,16 @@ struct checkpoint {
 	uint64_t size;
 	struct hash root;
 };
+
+/* The name under which a branch of a forked log is held: its origin, '~', and the first 8 hex
+ * digits of SHA-256("sauti/1 branch" || u64be size || root) of the checkpoint that it ends with. */
+void branch_name(const struct checkpoint *end, struct origin *ret);
+/* The name of a log, an origin or a branch's; parts are the origin's. *ret_origin is what its notes
+ * are signed for: the origin. ERR_MALFORMED. Outputs may be NULL. */
+enum err log_name_parse(struct bytes text, struct origin *ret_name, struct origin *ret_origin,
+	struct origin_parts *ret_parts) MUST_USE;
+/* Is this checkpoint one of the log of that name? */
+bool checkpoint_is_of(const struct checkpoint *checkpoint, const char *name);
 
 void checkpoint_format(struct buf *out, const struct checkpoint *checkpoint);
 /* Three lines exactly, the first an origin as above; size 0 only with the empty tree's root.

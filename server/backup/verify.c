@@ -163,6 +163,7 @@ static enum err key_find(const struct verify *verify, const struct log_head *hea
 	struct note_key *ret, struct errctx *ctx)
 {
 	struct origin_parts parts;
+	struct origin origin;
 	const struct member *member;
 	struct log_opened opened;
 	struct arena arena;
@@ -170,7 +171,7 @@ static enum err key_find(const struct verify *verify, const struct log_head *hea
 
 	if (strcmp(head->origin.text, verify->genesis.origin.text) == 0)
 		return log_note_key(&head->origin, &verify->genesis.key, ret);
-	if (origin_parse(bytes_str(head->origin.text), NULL, &parts) != OK)
+	if (log_name_parse(bytes_str(head->origin.text), NULL, &origin, &parts) != OK)
 		return err_set(ctx, ERR_CORRUPT, "not the name of a log");
 	member = directory_find(verify->members, parts.node);
 	if (member == NULL)
@@ -178,10 +179,10 @@ static enum err key_find(const struct verify *verify, const struct log_head *hea
 			BYTES_FMT(parts.node));
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	err = log_opened_read(buf_bytes(&head->first_entry), &member->node, &arena, &opened, ctx);
-	if (err == OK && strcmp(opened.origin, head->origin.text) != 0)
+	if (err == OK && strcmp(opened.origin, origin.text) != 0)
 		err = err_set(ctx, ERR_UNTRUSTED, "its LogOpened names another origin");
 	if (err == OK)
-		err = log_note_key(&head->origin, &opened.log_key, ret);
+		err = log_note_key(&origin, &opened.log_key, ret);
 	arena_release(&arena);
 	return err;
 }

@@ -303,7 +303,7 @@ static void choose(struct bundle_export *e, size_t position)
 	for (size_t i = 0; i < e->count; i++)
 		if (e->positions[i] == position)
 			return;
-	if (log.checkpoint_size > 0)
+	if (log.checkpoint_size > 0 && !log.branch)
 		e->positions[e->count++] = position;
 }
 

@@ -276,7 +276,7 @@ static void choose_all(struct export_work *w)
 		struct engine_log log;
 
 		engine_log_at(w->rt->engine, i, &log);
-		if (log.checkpoint_size > 0)
+		if (log.checkpoint_size > 0 && !log.branch)
 			w->positions[w->count++] = i;
 	}
 }
@@ -292,6 +292,11 @@ static enum err choose(struct export_work *w, const Sauti__LogExportRequest *mes
 		if (!engine_log_find(w->rt->engine, origin, &log, &position))
 			return err_set(&w->ctx, ERR_NOTFOUND,
 				"no log of the origin '%s' is held here", message->origins[i]);
+		if (log.branch)
+			return err_set(&w->ctx, ERR_UNSUPPORTED,
+				"'%s' is a branch of a log that has two histories: it is not "
+				"exported",
+				log.origin.text);
 		if (log.checkpoint_size == 0)
 			return err_set(&w->ctx, ERR_NOTFOUND,
 				"log '%s' has no signed checkpoint yet", log.origin.text);

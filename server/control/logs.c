@@ -63,6 +63,8 @@ static json_t *log_json(const struct runtime *rt, size_t position)
 		(json_int_t)(log.known > log.size ? log.known - log.size : 0), "revoked",
 		log.revoked, "evidence", (json_int_t)log.evidence);
 
+	json_object_set_new(json, "branch", json_boolean(log.branch));
+
 	uint64_t behind = log.known > log.size ? log.known - log.size : 0, now = runtime_wall_s();
 
 	json_object_set_new(json, "behind_bytes",
@@ -88,7 +90,7 @@ static bool shown(const struct runtime *rt, size_t position)
 	struct engine_log log;
 
 	engine_log_at(rt->engine, position, &log);
-	return log.size > 0 || log.known > 0;
+	return !log.alias && (log.size > 0 || log.known > 0);
 }
 
 json_t *logs_json(const struct runtime *rt)
@@ -370,7 +372,7 @@ static void verify_next(struct log_work *w)
 	w->ctx.text[0] = '\0';
 	for (; w->position < w->end; w->position++) {
 		engine_log_at(w->rt->engine, w->position, &log);
-		if (log.size > 0)
+		if (log.size > 0 && !log.alias)
 			break;
 	}
 	if (w->position >= w->end) {

@@ -100,7 +100,7 @@ static bool last_of(const struct runtime *rt, size_t position, struct revoked_lo
 		note_parse(log.checkpoint, &note, NULL) != OK ||
 		note_verify(&note, &key, NULL) != OK)
 		return false;
-	snprintf(ret->origin, sizeof(ret->origin), "%s", log.origin.text);
+	snprintf(ret->origin, sizeof(ret->origin), "%.*s", LIMIT_ORIGIN, log.origin.text);
 	ret->size = log.checkpoint_size;
 	ret->root = log.root;
 	for (size_t i = 0; i < note.count; i++)

@@ -262,7 +262,7 @@ static enum err invite_fill(struct invite_work *w, const Sauti__NodeInviteReques
 	snprintf(token->network, sizeof(token->network), "%s", rt->genesis.network);
 	snprintf(token->name, sizeof(token->name), "%s", message->name);
 	snprintf(token->country, sizeof(token->country), "%s", message->country);
-	snprintf(token->directory_origin, sizeof(token->directory_origin), "%s",
+	snprintf(token->directory_origin, sizeof(token->directory_origin), "%.*s", LIMIT_ORIGIN,
 		rt->genesis.origin.text);
 	token->role = (enum role)message->role;
 	token->directory_key = rt->genesis.key;

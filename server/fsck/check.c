@@ -319,7 +319,7 @@ static void logs_judge(struct fsck *f, struct txn *txn)
 			continue; /* told of with its table */
 		number = value.size == 4 ? get_u32be(value.data) : UINT32_MAX;
 		if (number >= count || f->logs[number].origin.text[0] != '\0' ||
-			origin_parse(range.key, &origin, NULL) != OK) {
+			log_name_parse(range.key, &origin, NULL, NULL) != OK) {
 			row_bad(f, store_tables[DB_LOGS], range.key);
 			continue;
 		}

@@ -116,6 +116,7 @@ static enum err key_learn(
 {
 	const struct member *member;
 	struct origin_parts parts;
+	struct origin origin;
 	struct log_opened opened;
 	struct arena arena;
 	struct buf entry;
@@ -123,7 +124,7 @@ static enum err key_learn(
 
 	if (strcmp(r->origin.text, keys->directory->text) == 0)
 		return log_note_key(&r->origin, keys->directory_key, &r->key);
-	if (origin_parse(bytes_str(r->origin.text), NULL, &parts) != OK)
+	if (log_name_parse(bytes_str(r->origin.text), NULL, &origin, &parts) != OK)
 		return err_set(ctx, ERR_MALFORMED, "'%s' is no origin", r->origin.text);
 	member = directory_find(keys->members, parts.node);
 	if (member == NULL)
@@ -134,10 +135,10 @@ static enum err key_learn(
 	err = store_entry(store, &r->origin, 0, &entry, ctx);
 	if (err == OK)
 		err = log_opened_read(buf_bytes(&entry), &member->node, &arena, &opened, ctx);
-	if (err == OK && strcmp(opened.origin, r->origin.text) != 0)
+	if (err == OK && strcmp(opened.origin, origin.text) != 0)
 		err = err_set(ctx, ERR_UNTRUSTED, "its LogOpened names another origin");
 	if (err == OK)
-		err = log_note_key(&r->origin, &opened.log_key, &r->key);
+		err = log_note_key(&origin, &opened.log_key, &r->key);
 	arena_release(&arena);
 	buf_release(&entry);
 	return err;

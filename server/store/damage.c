@@ -131,7 +131,7 @@ static enum err list_all(struct txn *txn, struct store_damage **list, size_t *co
 		struct bytes value;
 
 		if (checked_open(range.key, range.value, &value) != OK || value.size != 4 ||
-			range.key.size > LIMIT_ORIGIN) {
+			range.key.size > LIMIT_LOG_NAME) {
 			err = ERR_CORRUPT;
 			break;
 		}

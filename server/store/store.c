@@ -401,7 +401,7 @@ static enum err origins_load(
 		if (checked_open(range.key, range.value, &value) == OK && value.size == 4)
 			number = get_u32be(value.data);
 		if (number >= count || heads[number].origin.text[0] != '\0' ||
-			range.key.size > LIMIT_ORIGIN)
+			range.key.size > LIMIT_LOG_NAME)
 			err = err_set(ctx, ERR_CORRUPT, "the table of logs is not consistent");
 		else
 			memcpy(heads[number].origin.text, range.key.data, range.key.size);

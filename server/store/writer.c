@@ -118,7 +118,7 @@ static enum err checkpoint_check(const struct store_write *write, uint64_t size,
 	if (write->checkpoint.size == 0)
 		return OK;
 	TRY(checkpoint_peek(buf_bytes(&write->checkpoint), &checkpoint, ctx));
-	if (strcmp(checkpoint.origin.text, write->origin.text) != 0)
+	if (!checkpoint_is_of(&checkpoint, write->origin.text))
 		return err_set(ctx, ERR_INVALID, "the checkpoint is of another log");
 	if (checkpoint.size > size)
 		return err_set(ctx, ERR_INVALID,
@@ -137,7 +137,7 @@ static enum err write_check(struct txn *txn, const struct store_write *write,
 	uint64_t logs;
 	enum err err;
 
-	TRY(origin_parse(bytes_str(write->origin.text), NULL, NULL));
+	TRY(log_name_parse(bytes_str(write->origin.text), NULL, NULL, NULL));
 	err = store_row(txn, &write->origin, &row, ctx);
 	if (err == ERR_NOTFOUND) {
 		new = true;
@@ -188,7 +188,7 @@ static bool is_replica(const struct store *store, const struct store_write *writ
 	struct origin_parts parts;
 
 	return write->entries != NULL &&
-	       origin_parse(bytes_str(write->origin.text), NULL, &parts) == OK &&
+	       log_name_parse(bytes_str(write->origin.text), NULL, NULL, &parts) == OK &&
 	       !bytes_equal_str(parts.node, store->node) &&
 	       !bytes_equal_str(parts.node, "directory");
 }

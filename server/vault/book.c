@@ -41,19 +41,20 @@ void pool_wipe(struct pool *pool)
 static enum err log_add(struct book *book, const char *text, struct errctx *ctx)
 {
 	struct origin_parts parts;
+	struct origin origin;
 	struct book_log log = {.kept = 0};
 
 	for (uint16_t i = 0; i < book->log_count; i++)
 		if (strcmp(book->logs[i].origin.text, text) == 0)
 			return OK;
-	if (origin_parse(bytes_str(text), &log.origin, &parts) != OK ||
+	if (log_name_parse(bytes_str(text), &log.origin, &origin, &parts) != OK ||
 		!bytes_equal_str(parts.network, book->opts.network) ||
 		!bytes_equal_str(parts.node, book->opts.node))
 		return err_set(
 			ctx, ERR_CORRUPT, "'%s' is no log of node %s", text, book->opts.node);
-	if (book->log_count == LIMIT_EPOCHS_PER_NODE)
-		return err_set(ctx, ERR_LIMIT, "keys of more than %d logs", LIMIT_EPOCHS_PER_NODE);
-	sha256(bytes_str(log.origin.text), &log.hash);
+	if (book->log_count == BOOK_LOGS_MAX)
+		return err_set(ctx, ERR_LIMIT, "keys of more than %d logs", BOOK_LOGS_MAX);
+	sha256(bytes_str(origin.text), &log.hash);
 	book->logs[book->log_count++] = log;
 	return OK;
 }
@@ -189,6 +190,59 @@ static enum err kept_find(
 	return OK;
 }
 
+/* How many entries two histories of one log share. They part once, so that the first size at which
+ * their roots differ is found by halving. */
+static enum err common_find(struct book *book, const struct book_log *a, const struct book_log *b,
+	uint64_t *ret, struct errctx *ctx)
+{
+	struct store *store = book->opts.store;
+	uint64_t low = 0, high, size_a = 0, size_b = 0;
+	struct hash root_a, root_b;
+
+	TRY(store_root(store, &a->origin, 0, &size_a, &root_a, ctx));
+	TRY(store_root(store, &b->origin, 0, &size_b, &root_b, ctx));
+	high = size_a < size_b ? size_a : size_b;
+	while (low < high) {
+		uint64_t middle = low + (high - low + 1) / 2;
+
+		TRY(store_root(store, &a->origin, middle, &size_a, &root_a, ctx));
+		TRY(store_root(store, &b->origin, middle, &size_b, &root_b, ctx));
+		if (hash_equal(&root_a, &root_b))
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	*ret = low;
+	return OK;
+}
+
+static bool is_branch(const struct book_log *log)
+{
+	return strchr(log->origin.text, '~') != NULL;
+}
+
+/* Of a log with several histories nobody will ever hold all but its author: what stands behind the
+ * entries that all of them share is sealed again. A branch repeats these. */
+static enum err branches_find(struct book *book, struct errctx *ctx)
+{
+	for (uint16_t i = 1; i < book->log_count; i++)
+		for (uint16_t k = 1; k < book->log_count; k++) {
+			struct book_log *log = &book->logs[i], *other = &book->logs[k];
+			uint64_t common;
+			enum err err;
+
+			if (i == k || !hash_equal(&log->hash, &other->hash))
+				continue;
+			err = common_find(book, log, other, &common, ctx);
+			if (err == ERR_NOTFOUND)
+				continue;
+			TRY(err);
+			if (common < log->kept)
+				log->kept = common;
+		}
+	return OK;
+}
+
 static enum err probe_log(struct book *book, uint16_t log, struct errctx *ctx)
 {
 	const struct origin *origin = &book->logs[log].origin;
@@ -196,7 +250,9 @@ static enum err probe_log(struct book *book, uint16_t log, struct errctx *ctx)
 	enum err err;
 
 	err = store_head(book->opts.store, origin, &head, ctx);
-	if (err == OK && log != BOOK_OWN_LOG)
+	if (err == OK && log != BOOK_OWN_LOG && is_branch(&book->logs[log]))
+		book->logs[log].kept = head.size;
+	else if (err == OK && log != BOOK_OWN_LOG)
 		err = kept_find(book, &head, &book->logs[log].kept, ctx);
 	log_head_release(&head);
 	if (err == ERR_NOTFOUND) {
@@ -227,7 +283,7 @@ static enum err logs_find(struct book *book, struct errctx *ctx)
 		struct origin_parts parts;
 
 		if (err == OK &&
-			origin_parse(bytes_str(heads[i].origin.text), NULL, &parts) == OK &&
+			log_name_parse(bytes_str(heads[i].origin.text), NULL, NULL, &parts) == OK &&
 			bytes_equal_str(parts.network, book->opts.network) &&
 			bytes_equal_str(parts.node, book->opts.node))
 			err = log_add(book, heads[i].origin.text, ctx);
@@ -248,7 +304,7 @@ static enum err rebuild(struct book *book, struct errctx *ctx)
 			return err_wrap(ctx, err, "look for the entries of log '%s'",
 				book->logs[log].origin.text);
 	}
-	return OK;
+	return branches_find(book, ctx);
 }
 
 static void scratch_init(struct buf *buf, size_t max)

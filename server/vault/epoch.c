@@ -59,7 +59,7 @@ static enum err keystore_renew(const struct epoch_opts *opts, const struct origi
 	TRY(secret_random(&seed, ED25519_SEED_SIZE));
 	secret_release(&keys->log_seed);
 	keys->log_seed = seed;
-	memcpy(keys->log_origin, next->text, sizeof(next->text));
+	memcpy(keys->log_origin, next->text, sizeof(keys->log_origin));
 	TRY(keystore_reseal(opts->file, opts->passphrase, keys, &out, ctx));
 	return files_write(opts->vault->keystore, buf_bytes(&out), 0600, ctx);
 }
@@ -102,7 +102,7 @@ enum err epoch_settle(const struct epoch_opts *opts, struct node_keys *keys,
 		own = guard_record_own(&record);
 	}
 	if (own != NULL && strcmp(own->origin.text, keys->log_origin) != 0)
-		memcpy(ret_previous, own->origin.text, sizeof(own->origin.text));
+		memcpy(ret_previous, own->origin.text, LIMIT_ORIGIN + 1);
 	return OK;
 }
 

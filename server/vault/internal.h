@@ -31,11 +31,11 @@ void pool_wipe(struct pool *pool);
 
 /* A log this node writes or wrote. */
 struct book_log {
-	struct origin origin;
-	struct hash hash; /* O */
-	uint64_t kept;    /* of an older one: so many entries are known to stand at a mirror */
+	struct origin origin; /* its name: of a branch not what it was sealed for */
+	struct hash hash;     /* O */
+	uint64_t kept;        /* of an older one: so many entries are known to stand at a mirror */
 };
-enum { BOOK_OWN_LOG = 0 };
+enum { BOOK_OWN_LOG = 0, BOOK_LOGS_MAX = 3 * LIMIT_EPOCHS_PER_NODE /* and two branches of each */ };
 
 struct book_opts {
 	struct store *store;                  /* borrowed */
@@ -50,7 +50,7 @@ struct book {
 	struct casebook *cases;
 	struct sealer *sealer;
 	struct secret keyring_key;
-	struct book_log logs[LIMIT_EPOCHS_PER_NODE]; /* BOOK_OWN_LOG is the one that is written */
+	struct book_log logs[BOOK_LOGS_MAX]; /* BOOK_OWN_LOG is the one that is written */
 	uint16_t log_count;
 	struct pool pool;
 	/* Scratch memory, reserved whole: growing would leave plaintext behind. */

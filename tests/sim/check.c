@@ -175,9 +175,12 @@ static void check_frame(
 		world_fail(world, "%s sends a frame that its peers refuse", node->name);
 	} else if (message->body_case == SAUTI__FRAME__BODY_HAVE) {
 		for (size_t i = 0; i < message->have->n_logs; i++)
-			note_sent(world, node, message->have->logs[i]->checkpoint, "announces");
+			if (!truth_is_branch(message->have->logs[i]->origin))
+				note_sent(world, node, message->have->logs[i]->checkpoint,
+					"announces");
 	} else if (message->body_case == SAUTI__FRAME__BODY_BATCH) {
-		note_sent(world, node, message->batch->checkpoint, "sends");
+		if (!truth_is_branch(message->batch->origin))
+			note_sent(world, node, message->batch->checkpoint, "sends");
 		world->counts.entries_sent += message->batch->n_entries;
 		streams_batch_sent(world, node, session, message->batch);
 	} else if (message->body_case == SAUTI__FRAME__BODY_FETCH) {

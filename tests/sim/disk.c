@@ -92,7 +92,7 @@ static enum err checkpoint_check(const struct store_write *write, uint64_t size)
 	if (write->checkpoint.size == 0)
 		return OK;
 	TRY(checkpoint_peek(buf_bytes(&write->checkpoint), &checkpoint, NULL));
-	return strcmp(checkpoint.origin.text, write->origin.text) == 0 && checkpoint.size <= size
+	return checkpoint_is_of(&checkpoint, write->origin.text) && checkpoint.size <= size
 		       ? OK
 		       : ERR_INVALID;
 }
@@ -105,7 +105,7 @@ static enum err check(struct disk *disk, const struct store_write *write)
 
 	if (write->evidence.size > 0)
 		return write->evidence.err;
-	TRY(origin_parse(bytes_str(write->origin.text), NULL, NULL));
+	TRY(log_name_parse(bytes_str(write->origin.text), NULL, NULL, NULL));
 	if (log == NULL && disk->log_count == DISK_LOGS_MAX)
 		return ERR_LIMIT;
 	if (count > 0 && write->first != size)

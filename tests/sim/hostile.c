@@ -35,7 +35,9 @@ static void forge_note(const struct node *node, const char *origin, uint64_t siz
 {
 	struct checkpoint checkpoint = {.size = size, .root = *root};
 
-	snprintf(checkpoint.origin.text, sizeof(checkpoint.origin.text), "%s", origin);
+	/* The notes of a branch are its log's. */
+	snprintf(checkpoint.origin.text, sizeof(checkpoint.origin.text), "%.*s",
+		(int)strcspn(origin, "~"), origin);
 	enum err err = checkpoint_sign(out, &checkpoint, node->keys.log);
 
 	assert(err == OK);
@@ -43,7 +45,10 @@ static void forge_note(const struct node *node, const char *origin, uint64_t siz
 
 static void forge_opened(const struct node *node, const char *origin, struct buf *out)
 {
-	struct log_opened opened = {.origin = origin,
+	struct origin log = {""};
+
+	snprintf(log.text, sizeof(log.text), "%.*s", (int)strcspn(origin, "~"), origin);
+	struct log_opened opened = {.origin = log.text,
 		.previous_origin = "",
 		.log_key = *signer_public(node->keys.log),
 		.opened_at = 1};

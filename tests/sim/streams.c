@@ -41,7 +41,8 @@ static void acknowledged(struct stream *stream, uint64_t size)
 
 void streams_fetch_heard(struct world *world, struct session_id session, const Sauti__Fetch *fetch)
 {
-	const struct truth *truth = truth_find(world, fetch->origin);
+	const struct truth *truth =
+		truth_is_branch(fetch->origin) ? NULL : truth_find(world, fetch->origin);
 	struct stream *stream = truth == NULL ? NULL : links_stream(world, session, truth->number);
 
 	if (stream == NULL)
@@ -53,7 +54,8 @@ void streams_fetch_heard(struct world *world, struct session_id session, const S
 
 void streams_held_heard(struct world *world, struct session_id session, const Sauti__Held *held)
 {
-	const struct truth *truth = truth_find(world, held->origin);
+	const struct truth *truth =
+		truth_is_branch(held->origin) ? NULL : truth_find(world, held->origin);
 	struct stream *stream = truth == NULL ? NULL : links_stream(world, session, truth->number);
 
 	if (stream != NULL && held->cosigned != NULL)
@@ -107,7 +109,8 @@ static const char *batch_wrong(struct stream *stream, const Sauti__Batch *batch)
 void streams_batch_sent(struct world *world, const struct node *node, struct session_id session,
 	const Sauti__Batch *batch)
 {
-	struct truth *truth = truth_find(world, batch->origin);
+	struct truth *truth =
+		truth_is_branch(batch->origin) ? NULL : truth_find(world, batch->origin);
 	struct stream *stream = truth == NULL ? NULL : links_stream(world, session, truth->number);
 	const char *wrong;
 
@@ -159,7 +162,8 @@ static void asks_anew(struct world *world, struct node *node, const Sauti__Fetch
 void streams_fetch_sent(struct world *world, struct node *node, struct session_id session,
 	const Sauti__Fetch *fetch)
 {
-	const struct truth *truth = truth_find(world, fetch->origin);
+	const struct truth *truth =
+		truth_is_branch(fetch->origin) ? NULL : truth_find(world, fetch->origin);
 	struct stream *stream = truth == NULL ? NULL : links_stream(world, session, truth->number);
 
 	if (stream == NULL)

@@ -16,6 +16,11 @@ void truths_release(struct truths *truths)
 	mem_free(truths->list);
 }
 
+bool truth_is_branch(const char *name)
+{
+	return strchr(name, '~') != NULL;
+}
+
 struct truth *truth_find(const struct world *world, const char *origin)
 {
 	const struct truths *truths = &world->check->truths;
@@ -54,6 +59,7 @@ struct truth *truth_of(struct world *world, const char *origin)
 	assert(truth != NULL && truths->list != NULL);
 	snprintf(truth->origin.text, sizeof(truth->origin.text), "%s", origin);
 	truth->number = truths->count;
+	truth->forked = truth_is_branch(origin);
 	truth_attribute(world, truth);
 	compact_init(&truth->compact);
 	truths->list[truths->count++] = truth;

@@ -40,6 +40,9 @@ struct truths {
 void truths_release(struct truths *truths);
 
 /* NULL when no honest node ever had it. */
+/* Of a log that has two histories one is held under its own name; what it holds is what its one
+ * checkpoint proves. */
+bool truth_is_branch(const char *name);
 struct truth *truth_find(const struct world *world, const char *origin);
 /* Made when it is not there: somebody honest has it. */
 struct truth *truth_of(struct world *world, const char *origin);

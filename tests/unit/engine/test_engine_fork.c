@@ -179,7 +179,8 @@ static void test_a_smaller_one_of_another_branch(void **state)
 	is_forked(rig, &fork, cleo);
 	/* Evidence came before any batch; what is held is served. */
 	assert_null(rig_sent(rig, cleo, BATCH, 0));
-	assert_int_equal(rig->read_count, 1);
+	assert_int_equal(rig->read_count, 2); /* and whether the smaller is a branch of ours */
+	rig_read(rig, &fork.left, 1);
 	rig_read(rig, &fork.left, 3);
 	assert_non_null(rig_sent(rig, cleo, BATCH, 0));
 	fork_release(&fork);
@@ -636,6 +637,160 @@ static void test_asked_with_a_forged_note(void **state)
 	chain_release(&chain);
 }
 
+/* ---- branches ---- */
+
+/* The two branches that evidence of (left, m) against (right, n) names. */
+static void names_of(const struct fork *fork, uint64_t m, uint64_t n, struct origin ret[2])
+{
+	struct checkpoint end = {.origin = fork->left.origin, .size = m};
+
+	chain_root(&fork->left, m, &end.root);
+	branch_name(&end, &ret[0]);
+	end.size = n;
+	chain_root(&fork->right, n, &end.root);
+	branch_name(&end, &ret[1]);
+}
+
+static void hear_branch(struct rig *rig, struct session_id session, const struct chain *chain,
+	const struct origin *name, uint64_t size)
+{
+	CLEANUP(buf_release) struct buf note = {0};
+	Sauti__LogState state = SAUTI__LOG_STATE__INIT, *list = &state;
+	Sauti__Have have = SAUTI__HAVE__INIT;
+	Sauti__Frame frame = SAUTI__FRAME__INIT;
+
+	chain_note(chain, size, &note);
+	state.origin = (char *)name->text;
+	state.size = size;
+	state.checkpoint = codec_binary(buf_bytes(&note));
+	have.n_logs = 1;
+	have.logs = &list;
+	frame.body_case = HAVE;
+	frame.have = &have;
+	rig_hear(rig, session, &frame);
+}
+
+/* What is held here is served under the branch's name, what is not is fetched, up to its end. */
+static void test_branches(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA), cleo = rig_session(rig, CLEO);
+	struct origin name[2];
+	struct engine_log log;
+	struct buf message;
+	struct fork fork;
+	Sauti__Frame *frame;
+
+	fork_init(rig, &fork, 4, 12);
+	names_of(&fork, 9, 11, name);
+	rig_fetch_all(rig, anna, &fork.left, 9);
+	/* Nobody names a branch before evidence does. */
+	hear_branch(rig, cleo, &fork.right, &name[1], 11);
+	assert_false(rig_log(rig, &name[1], &log));
+	evidence_of(&fork, 9, 11, true, &message);
+	hear_evidence(rig, cleo, buf_bytes(&message));
+	rig_written(rig, OK);
+	assert_true(rig_log(rig, &name[0], &log));
+	assert_true(log.branch && log.alias);
+	assert_int_equal(log.checkpoint_size, 9);
+	assert_true(rig_log(rig, &name[1], &log));
+	assert_true(log.branch && !log.alias);
+	assert_int_equal(log.checkpoint_size, 0);
+	/* It is announced, and read from the log it is the beginning of. */
+	rig_tick(rig, engine_timing_default.have_delay);
+	frame = rig_sent(rig, cleo, HAVE, 0);
+	assert_non_null(frame);
+	bool announced = false;
+
+	for (size_t i = 0; i < frame->have->n_logs; i++)
+		announced |= strcmp(frame->have->logs[i]->origin, name[0].text) == 0;
+	assert_true(announced);
+	rig_hear_fetch(rig, cleo, &name[0], 1, 4, 4);
+	assert_int_equal(rig->read_count, 1);
+	assert_string_equal(rig->reads[0].origin.text, fork.left.origin.text);
+	rig_read(rig, &fork.left, 5);
+	frame = rig_sent(rig, cleo, BATCH, 0);
+	assert_non_null(frame);
+	assert_string_equal(frame->batch->origin, name[0].text);
+	/* The other is fetched from who shows it; shown with another end it is left alone. */
+	hear_branch(rig, cleo, &fork.right, &name[1], 12);
+	assert_null(rig_sent(rig, cleo, FETCH, 0));
+	hear_branch(rig, cleo, &fork.right, &name[1], 11);
+	frame = rig_sent(rig, cleo, FETCH, 0);
+	assert_non_null(frame);
+	assert_string_equal(frame->fetch->origin, name[1].text);
+	assert_int_equal(frame->fetch->from, 0);
+
+	struct chain branch = fork.right;
+
+	branch.origin = name[1];
+	uint32_t stream = frame->fetch->stream;
+	CLEANUP(buf_release) struct buf note = {0};
+	ProtobufCBinaryData entries[11];
+	Sauti__Batch batch = SAUTI__BATCH__INIT;
+	Sauti__Frame sent = SAUTI__FRAME__INIT;
+
+	chain_note(&fork.right, 11, &note);
+	for (size_t i = 0; i < 11; i++)
+		entries[i] = codec_binary(fork.right.entry[i]);
+	batch.origin = branch.origin.text;
+	batch.stream = stream;
+	batch.n_entries = 11;
+	batch.entries = entries;
+	batch.checkpoint = codec_binary(buf_bytes(&note));
+	sent.body_case = BATCH;
+	sent.batch = &batch;
+	rig_hear(rig, cleo, &sent);
+	/* Behind a cosignature of the log itself. */
+	assert_true(rig->write_count > 0);
+	assert_string_equal(rig->writes[rig->write_count - 1]->origin.text, name[1].text);
+	while (rig->write_count > 0)
+		rig_written(rig, OK);
+	assert_int_equal(rig->sign_count, 0); /* never cosigned */
+	assert_true(rig_log(rig, &name[1], &log));
+	assert_int_equal(log.checkpoint_size, 11);
+	buf_release(&message);
+	fork_release(&fork);
+}
+
+/* Its one target is the checkpoint that evidence names, whatever else the log's key has signed. */
+static void test_a_branch_ends(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id cleo = rig_session(rig, CLEO);
+	struct origin name[2];
+	struct buf message;
+	struct fork fork;
+	Sauti__Frame *frame;
+	CLEANUP(buf_release) struct buf note = {0};
+	ProtobufCBinaryData entry;
+	Sauti__Batch batch = SAUTI__BATCH__INIT;
+	Sauti__Frame sent = SAUTI__FRAME__INIT;
+
+	fork_init(rig, &fork, 4, 12);
+	names_of(&fork, 9, 11, name);
+	evidence_of(&fork, 9, 11, true, &message);
+	hear_evidence(rig, cleo, buf_bytes(&message));
+	rig_written(rig, OK);
+	hear_branch(rig, cleo, &fork.right, &name[1], 11);
+	frame = rig_sent(rig, cleo, FETCH, 0);
+	assert_non_null(frame);
+	chain_note(&fork.right, 1, &note);
+	entry = codec_binary(fork.right.entry[0]);
+	batch.origin = name[1].text;
+	batch.stream = frame->fetch->stream;
+	batch.n_entries = 1;
+	batch.entries = &entry;
+	batch.checkpoint = codec_binary(buf_bytes(&note));
+	sent.body_case = BATCH;
+	sent.batch = &batch;
+	rig_hear(rig, cleo, &sent);
+	assert_true(rig_closed(rig, cleo));
+	assert_int_equal(rig->write_count, 0);
+	buf_release(&message);
+	fork_release(&fork);
+}
+
 /* ---- the author ---- */
 
 static void own_fork(struct rig *rig, struct chain *own, struct chain *other)
@@ -755,6 +910,8 @@ int main(void)
 		T(a_pin_outlives_its_provider),
 		T(asked),
 		T(asked_with_a_forged_note),
+		T(branches),
+		T(a_branch_ends),
 		T(ones_own),
 		T(ones_own_beyond_then_proven),
 		T(large_log_opened),

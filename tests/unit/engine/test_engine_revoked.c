@@ -13,7 +13,7 @@ static void sign_last(struct revoked_log *log, const struct chain *chain, uint64
 	struct buf text;
 
 	chain_root(chain, size, &last.root);
-	snprintf(log->origin, sizeof(log->origin), "%s", chain->origin.text);
+	snprintf(log->origin, sizeof(log->origin), "%.*s", LIMIT_ORIGIN, chain->origin.text);
 	log->size = size;
 	log->root = last.root;
 	buf_init(&text, LIMIT_NOTE_SIZE);

@@ -368,9 +368,46 @@ static void test_key_names(void **state)
 	assert_string_equal(key.name, "ovra.example/witness/haiti");
 }
 
+/* Names of branches: an origin, '~', eight hex digits, and nothing else. */
+static void test_log_names(void **state)
+{
+	static const char *const bad[] = {ORIGIN "~", ORIGIN "~0123456", ORIGIN "~012345678",
+		ORIGIN "~0123456G", ORIGIN "~0123456A", "~01234567", ORIGIN "~01234567~01234567",
+		"x~01234567"};
+	struct origin name, origin;
+	struct origin_parts parts;
+	struct checkpoint end = {.origin = {ORIGIN}, .size = 7}, other = end;
+	struct origin first, second;
+
+	assert_int_equal(log_name_parse(bytes_str(ORIGIN), &name, &origin, &parts), OK);
+	assert_string_equal(name.text, ORIGIN);
+	assert_string_equal(origin.text, ORIGIN);
+	assert_int_equal(log_name_parse(bytes_str(ORIGIN "~01234567"), &name, &origin, &parts), OK);
+	assert_string_equal(name.text, ORIGIN "~01234567");
+	assert_string_equal(origin.text, ORIGIN);
+	assert_int_equal(origin_parse(bytes_str(ORIGIN "~01234567"), NULL, NULL), ERR_MALFORMED);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(
+			log_name_parse(bytes_str(bad[i]), NULL, NULL, NULL), ERR_MALFORMED);
+	branch_name(&end, &first);
+	assert_int_equal(log_name_parse(bytes_str(first.text), NULL, &origin, NULL), OK);
+	assert_string_equal(origin.text, ORIGIN);
+	other.root.b[31] = 1;
+	branch_name(&other, &second);
+	assert_string_not_equal(first.text, second.text);
+	other = end;
+	other.size = 8;
+	branch_name(&other, &second);
+	assert_string_not_equal(first.text, second.text);
+	assert_true(checkpoint_is_of(&end, ORIGIN));
+	assert_true(checkpoint_is_of(&end, first.text));
+	assert_false(checkpoint_is_of(&end, "ovra.example/other/1-0123456789abcdef"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_log_names),
 		cmocka_unit_test(test_origin),
 		cmocka_unit_test(test_origin_refused),
 		cmocka_unit_test(test_origin_limits),

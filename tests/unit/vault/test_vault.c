@@ -1244,7 +1244,7 @@ static void test_renew(void **state)
 	assert_int_equal(request->cases, 1);
 	assert_true(guard_opens(guard, request->keys->log_origin));
 	tlog_init(&f->log, 2);
-	memcpy(f->log.origin.text, request->keys->log_origin, sizeof(f->log.origin.text));
+	strcpy(f->log.origin.text, request->keys->log_origin);
 	vault_request_free(request);
 
 	/* Whoever is interrupted here goes on with the same log and the same key. */
@@ -1309,7 +1309,7 @@ static void test_reseal_what_nobody_holds(void **state)
 	lock(f);
 	request = renew(f);
 	tlog_init(&f->log, 2);
-	memcpy(f->log.origin.text, request->keys->log_origin, sizeof(f->log.origin.text));
+	strcpy(f->log.origin.text, request->keys->log_origin);
 	vault_request_free(request);
 	request = reseal(f);
 	assert_int_equal(request->added, parts - held);
@@ -1341,7 +1341,7 @@ static void test_older_keystore(void **state)
 	assert_int_equal(system(command), 0);
 	request = renew(f);
 	tlog_init(&f->log, 2);
-	memcpy(f->log.origin.text, request->keys->log_origin, sizeof(f->log.origin.text));
+	strcpy(f->log.origin.text, request->keys->log_origin);
 	vault_request_free(request);
 	append_commit(f, reseal(f));
 	lock(f);
