@@ -344,6 +344,7 @@ static const struct ini_key control_keys[] = {{"socket", set_path, AT(socket), 0
 static const struct ini_key store_keys[] = {
 	{"map_size", set_size, AT(map_size), LIMIT_MAP_SIZE_MIN, LIMIT_MAP_SIZE},
 	{"reserve", set_size, AT(reserve), 0, LIMIT_MAP_SIZE},
+	{"daily_quota", set_size, AT(daily_bytes), 0, LIMIT_MAP_SIZE},
 };
 static const struct ini_key peer_keys[] = {
 	{"address", set_dial, offsetof(struct config_peer, address), 0, 0},
@@ -405,6 +406,7 @@ enum err config_init(struct node_config *config, const char *file, struct errctx
 	strcpy(config->file, file);
 	config->compression = true;
 	config->reserve = CONFIG_RESERVE_DEFAULT;
+	config->daily_bytes = CONFIG_DAILY_DEFAULT;
 	strcpy(config->listen, CONFIG_LISTEN_DEFAULT);
 	strcpy(config->alpn[0], ALPN_DEFAULT);
 	return OK;
@@ -608,13 +610,16 @@ static void write_size(const char *name, uint64_t bytes, struct buf *out)
 
 static void write_store(const struct node_config *config, struct buf *out)
 {
-	if (config->map_size == 0 && config->reserve == CONFIG_RESERVE_DEFAULT)
+	if (config->map_size == 0 && config->reserve == CONFIG_RESERVE_DEFAULT &&
+		config->daily_bytes == CONFIG_DAILY_DEFAULT)
 		return;
 	buf_put_str(out, "\n[store]\n");
 	if (config->map_size != 0)
 		write_size("map_size", config->map_size, out);
 	if (config->reserve != CONFIG_RESERVE_DEFAULT)
 		write_size("reserve", config->reserve, out);
+	if (config->daily_bytes != CONFIG_DAILY_DEFAULT)
+		write_size("daily_quota", config->daily_bytes, out);
 }
 
 static void write_paths(const struct node_config *config, struct buf *out)

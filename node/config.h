@@ -14,6 +14,7 @@
 #define CONFIG_LISTEN_DEFAULT "0.0.0.0:7483"
 enum { CONFIG_ALPN_SIZE = 64, CONFIG_ALPN_MAX = 8 };
 #define CONFIG_RESERVE_DEFAULT (UINT64_C(64) << 20)
+#define CONFIG_DAILY_DEFAULT   (UINT64_C(4) << 30)
 
 /* A numeric address: no name is ever looked up. */
 struct net_address {
@@ -66,8 +67,9 @@ struct node_config {
 	struct config_link link;
 	int16_t zone_min; /* of the hours, east of UTC */
 	struct config_timing timing;
-	uint64_t map_size; /* of the store, bytes; 0: its own default */
-	uint64_t reserve;  /* bytes that replicas leave to this node's own work */
+	uint64_t map_size;    /* of the store, bytes; 0: its own default */
+	uint64_t reserve;     /* bytes that replicas leave to this node's own work */
+	uint64_t daily_bytes; /* of one author's entries; 0: no cap */
 };
 
 /* Defaults for a file at that path; name stays "". ERR_LIMIT for paths too long. Release after. */

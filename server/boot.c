@@ -305,6 +305,7 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 		.directory_own =
 			self != NULL && self->role == ROLE_HQ && guard_directory_ok(rt->guard),
 		.cosigning_paused = rt->guard_state.paused,
+		.daily_bytes = rt->config.daily_bytes,
 	};
 
 	config_link(&rt->config, NULL, &link);

@@ -160,6 +160,59 @@ static void do_read(struct runtime *rt, const struct effect *effect)
 	runtime_later(rt, &event);
 }
 
+struct verify_work {
+	uv_work_t work;
+	struct runtime *rt;
+	const struct origin *origin; /* the engine's own */
+	struct store_verify verify;
+	enum err result;
+	struct errctx ctx;
+};
+
+static void verify_run(uv_work_t *work)
+{
+	struct verify_work *v = work->data;
+
+	v->result = store_verify(v->rt->store, v->origin, &v->rt->stopping, &v->verify, &v->ctx);
+}
+
+static void verify_done(uv_work_t *work, int status)
+{
+	struct verify_work *v = work->data;
+
+	if (status != 0)
+		v->result = ERR_CANCELED;
+	if (v->result == ERR_CORRUPT)
+		runtime_damage(v->rt, &v->ctx);
+	if (!v->rt->stopping)
+		runtime_step(v->rt,
+			&(struct event){
+				.type = EVENT_VERIFIED, .origin = v->origin, .error = v->result});
+	buf_release(&v->verify.checkpoint);
+	mem_free(v);
+}
+
+static void do_verify(struct runtime *rt, const struct effect *effect)
+{
+	struct verify_work *v = mem_zalloc(sizeof(*v));
+	struct event event = {.type = EVENT_VERIFIED, .error = ERR_NOMEM};
+	struct engine_log log;
+	size_t position;
+	bool known = engine_log_find(rt->engine, bytes_str(effect->origin.text), &log, &position);
+
+	assert(known);
+	event.origin = engine_log_origin(rt->engine, position);
+	if (v != NULL) {
+		v->work.data = v;
+		v->rt = rt;
+		v->origin = event.origin;
+		if (uv_queue_work(&rt->loop, &v->work, verify_run, verify_done) == 0)
+			return;
+		mem_free(v);
+	}
+	runtime_later(rt, &event);
+}
+
 static void do_appended(struct runtime *rt, const struct effect *effect)
 {
 	for (struct append_waiting **at = &rt->appends; *at != NULL; at = &(*at)->next) {
@@ -215,6 +268,9 @@ void effect_perform(struct runtime *rt, struct effect *effect)
 		break;
 	case EFFECT_READ:
 		do_read(rt, effect);
+		break;
+	case EFFECT_VERIFY:
+		do_verify(rt, effect);
 		break;
 	case EFFECT_SIGN:
 		do_sign(rt, effect);

@@ -76,6 +76,7 @@ void engine_free(struct engine *engine)
 	mem_free(engine->reads);
 	if (engine->import != NULL)
 		session_free(&engine->import->session);
+	mem_free(engine->quotas);
 	evidence_release(engine);
 	mail_release(engine);
 	directory_free(engine->directory);
@@ -219,6 +220,9 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 	case EVENT_CAUGHT_UP:
 		caught_up(engine);
 		break;
+	case EVENT_VERIFIED:
+		recheck_done(engine, event);
+		break;
 	case EVENT_OWN:
 		log_own(engine, bytes_str(event->origin->text));
 		break;
@@ -299,6 +303,7 @@ void engine_log_at(const struct engine *engine, size_t position, struct engine_l
 		.branch = log->branch,
 		.alias = log->alias,
 		.evidence = evidence_count(engine, position),
+		.over_quota = quota_refuses(engine, log),
 		.size = log->size,
 		.known = log->shown > log->checkpoint.size ? log->shown : log->checkpoint.size,
 		.behind_since_s = log->behind_since_s,

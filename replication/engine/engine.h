@@ -74,6 +74,8 @@ struct engine_opts {
 				* EVENT_CAUGHT_UP a log is cosigned only when somebody connected
 				* shows it and nobody shows more of it than is held */
 	struct engine_timing timing;
+	/* Of the entries of one author, in a day; then nothing more of it is taken. 0: no cap */
+	uint64_t daily_bytes;
 	const struct rate_link *link; /* with all peers together; copied. NULL: no limit */
 	uint64_t seed;                /* of the jitter */
 };
@@ -105,6 +107,7 @@ enum event_type {
 	EVENT_COSIGNED,     /* origin, witness, line; or error */
 	EVENT_WRITTEN,      /* write (handed over), with its result */
 	EVENT_READ,         /* read ticket, batch (handed over), or error */
+	EVENT_VERIFIED,     /* origin, error: the answer to EFFECT_VERIFY */
 	EVENT_CAUGHT_UP,    /* cosigning may begin again */
 	EVENT_OWN,    /* origin: this log, or the directory, is whole again: this node's own */
 	EVENT_IMPORT, /* session, peer: a bundle begins, the only one at a time. Its session is
@@ -156,6 +159,7 @@ enum effect_type {
 	EFFECT_CLOSE,      /* session: after what is queued has left; reason in text */
 	EFFECT_WRITE,      /* write, owned -> EVENT_WRITTEN */
 	EFFECT_READ,       /* read -> EVENT_READ */
+	EFFECT_VERIFY,     /* origin: hash what is stored of it again -> EVENT_VERIFIED */
 	EFFECT_SIGN,       /* origin, body: the checkpoint text, owned -> EVENT_SIGNED */
 	EFFECT_COSIGN,     /* origin, body: the checkpoint text, owned; witness -> EVENT_COSIGNED */
 	EFFECT_APPENDED,   /* ticket, error, index: of the first entry, durable */
@@ -250,6 +254,7 @@ struct engine_log {
 	uint64_t counts;      /* UINT64_MAX: all. checkpoint is not larger */
 	bool another_history; /* .. and those that are held are not they */
 	size_t evidence;      /* of its fork */
+	bool over_quota;      /* more of its author came today than is taken */
 };
 size_t engine_log_count(const struct engine *engine);
 void engine_log_at(const struct engine *engine, size_t position, struct engine_log *ret);

@@ -585,6 +585,10 @@ void evidence_proved(struct engine *engine, struct session *session, const Sauti
 			log->origin.text, ctx.text);
 		return;
 	}
+	if (hash_equal(&answer.root, &asked.root) && !recheck_blames(engine, log, session->peer)) {
+		buf_clear(&pl->asked);
+		return;
+	}
 	if (hash_equal(&answer.root, &asked.root)) {
 		session_close(engine, session, NOTICE_WARNING,
 			"bad Batch of '%s': what is held here is part of its log",

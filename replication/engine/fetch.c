@@ -107,7 +107,8 @@ static bool may_fetch(const struct engine *engine, const struct elog *log)
 	const struct member *member;
 
 	if (!engine->started || log->own || log->frozen || log->write_failed ||
-		engine->now_ms < log->retry_ms || (!log->key_known && log->head.size > 0))
+		engine->now_ms < log->retry_ms || (!log->key_known && log->head.size > 0) ||
+		log->rechecking || log->spoilt || quota_refuses(engine, log))
 		return false;
 	if (log->directory)
 		return true;
@@ -391,6 +392,7 @@ static void claim_take(
 	if (log->provider->state != SESSION_IMPORT)
 		lag_heard(engine, log->provider, log, log->pin.size);
 	effect->write = write;
+	quota_took(engine, log, claim->entries->size);
 }
 
 void fetch_batch(struct engine *engine, struct session *session, const Sauti__Batch *batch)
@@ -437,6 +439,9 @@ void fetch_batch(struct engine *engine, struct session *session, const Sauti__Ba
 		suspect_wrong(engine, log, session->peer);
 		fetch_stop(engine, log, true);
 		fetch_choose(engine, log);
+	} else if (err == ERR_PROOF && !recheck_blames(engine, log, session->peer)) {
+		suspect_silent(engine, log, session->peer);
+		fetch_stop(engine, log, true);
 	} else if (err != OK) {
 		suspect_wrong(engine, log, session->peer);
 		session_close(engine, session, NOTICE_WARNING, "bad Batch of '%s': %.100s",
@@ -456,6 +461,9 @@ static enum err import_allowed(
 		return err_set(ctx, ERR_CORRUPT, "its first entry is damaged here");
 	if (engine->now_ms < log->retry_ms)
 		return err_set(ctx, ERR_BUSY, "the disk did not take the last entries");
+	if (quota_refuses(engine, log))
+		return err_set(ctx, ERR_LIMIT, "more of '%s' came today than is taken in a day",
+			log->node);
 	if (!may_fetch(engine, log))
 		return err_set(ctx, ERR_UNTRUSTED, "'%s' is no active member", log->node);
 	return OK;
@@ -546,8 +554,10 @@ static uint64_t suspect_due(const struct engine *engine, const struct elog *log)
 
 static uint64_t fetch_due(const struct engine *engine, const struct elog *log)
 {
-	if (log->own || log->frozen)
+	if (log->own || log->frozen || log->rechecking || log->spoilt)
 		return UINT64_MAX;
+	if (quota_refuses(engine, log))
+		return quota_due(engine, log);
 	if (log->provider != NULL && !log->refetching && log->position < log->provider->log_count &&
 		has_news(log, &log->provider->logs[log->position]))
 		return stall_due(engine, log);

@@ -16,6 +16,8 @@
  *   branch.c   the two histories of a forked log, held as logs
  *   evidence.c forks: found, proven, told, kept
  *   lag.c      who is how far behind
+ *   quota.c    how much of one author is taken in a day
+ *   recheck.c  two peers contradict what is held: it is read again
  *   log.c      the table of logs and what is durable of each
  *   refetch.c  damaged entries, fetched again
  *   import.c   bundles
@@ -122,6 +124,10 @@ struct elog {
 	size_t base;
 	struct checkpoint end;
 	struct buf end_note;
+	/* recheck.c */
+	bool rechecking, rechecked, spoilt;
+	uint64_t failed_at; /* where the last batch failed that was blamed on its sender */
+	char failed_by[LIMIT_NODE_NAME + 1];
 	bool beyond; /* frozen because more of it was shown than this node, its author, has */
 	bool key_known;
 	struct note_key key;
@@ -393,6 +399,12 @@ struct read_ticket {
 	uint64_t first, target;
 };
 
+/* What was taken of one author. */
+struct quota {
+	char node[LIMIT_NODE_NAME + 1];
+	uint64_t since_ms, bytes;
+};
+
 struct evidence_item {
 	struct hash id;
 	size_t log;
@@ -419,6 +431,8 @@ struct engine {
 	size_t peer_count;
 	struct read_ticket *reads;
 	size_t read_count, read_capacity;
+	struct quota *quotas; /* one for each author of whom something was taken */
+	size_t quota_count;
 	struct evidence_item *evidence; /* grows only */
 	size_t evidence_count;
 	uint64_t next_ticket;
@@ -678,6 +692,17 @@ void serve_grew(struct engine *engine, struct elog *log, const struct store_writ
 void serve_read(struct engine *engine, struct event *event);
 void serve_session_gone(struct engine *engine, struct session_id id);
 bool reads_reserve(struct engine *engine); /* room for one more ticket */
+
+/* quota.c */
+bool quota_refuses(const struct engine *engine, const struct elog *log);
+uint64_t quota_due(const struct engine *engine, const struct elog *log); /* refused until then */
+void quota_took(struct engine *engine, const struct elog *log, size_t bytes);
+
+/* recheck.c */
+/* A batch behind what is held is a lie, or what is held is damaged. False: that is looked at first;
+ * nobody is blamed. */
+bool recheck_blames(struct engine *engine, struct elog *log, const char *peer);
+void recheck_done(struct engine *engine, const struct event *event);
 
 /* branch.c */
 struct evidence;

@@ -64,6 +64,7 @@ static json_t *log_json(const struct runtime *rt, size_t position)
 		log.revoked, "evidence", (json_int_t)log.evidence);
 
 	json_object_set_new(json, "branch", json_boolean(log.branch));
+	json_object_set_new(json, "over_quota", json_boolean(log.over_quota));
 
 	uint64_t behind = log.known > log.size ? log.known - log.size : 0, now = runtime_wall_s();
 

@@ -192,13 +192,19 @@ static json_t *store_json(const struct condition *condition)
 		json_text_or_null(trouble_todo(condition->trouble)));
 }
 
-/* One line for each forked log, whatever else is the matter. */
-static void alarm_forks(const struct runtime *rt, json_t *alarms)
+/* What is the matter with single logs, whatever else is. */
+static void alarm_logs(const struct runtime *rt, json_t *alarms)
 {
 	for (size_t i = 0; i < engine_log_count(rt->engine); i++) {
 		struct engine_log log;
 
 		engine_log_at(rt->engine, i, &log);
+		if (log.over_quota)
+			json_array_append_new(alarms,
+				json_sprintf("log '%s': more of its node came within a day than "
+					     "[store] daily_quota allows; nothing more of it is "
+					     "taken for now",
+					log.origin.text));
 		if (log.evidence > 0)
 			json_array_append_new(alarms,
 				json_sprintf("log '%s' has two histories, both signed with its "
@@ -225,7 +231,7 @@ static void begin_status(struct control_request *request)
 			json_sprintf("%llu entries are damaged and to be fetched again from a peer "
 				     "or a bundle; they are not given out",
 				(unsigned long long)rt->damaged_left));
-	alarm_forks(rt, alarms);
+	alarm_logs(rt, alarms);
 	if (rt->alarm[0] != '\0')
 		json_array_append_new(alarms, json_string(rt->alarm));
 	members_alarm(rt, revoked, sizeof(revoked));

@@ -44,9 +44,11 @@ static enum err origin_after(struct store *store, const char *last, const char *
 		log_head_release(&heads[i]);
 	}
 	mem_free(heads);
-	if (newest.counter == UINT32_MAX)
-		return err_set(ctx, ERR_LIMIT, "there is no further epoch");
-	return origin_make(newest.network, newest.node, newest.counter + 1, random, ret);
+	/* Whoever has this node's key may have made the last number there is: the random half is as
+	 * good a name. */
+	if (newest.counter < UINT32_MAX)
+		newest.counter++;
+	return origin_make(newest.network, newest.node, newest.counter, random, ret);
 }
 
 static enum err keystore_renew(const struct epoch_opts *opts, const struct origin *next,

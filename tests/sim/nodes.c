@@ -50,6 +50,10 @@ static void perform(struct world *world, struct node *node, struct effect *effec
 			ITEM_READ, node)
 			->read = effect->read;
 		break;
+	case EFFECT_VERIFY:
+		queue_plan(world, 1 + world_random(world, 200), ITEM_VERIFIED, node)->read =
+			(struct store_read){.origin = effect->origin};
+		break;
 	case EFFECT_SIGN:
 		do_sign(world, node, effect, ITEM_SIGN);
 		break;
@@ -377,6 +381,13 @@ void node_commit(struct world *world, struct node *node)
 	}
 	if (!misreports && refused == OK && guard_recovered(world, node))
 		recover(world, node);
+}
+
+/* No disk here spoils what it has. */
+void node_verified(struct world *world, const struct item *item)
+{
+	node_step(world, item->node,
+		&(struct event){.type = EVENT_VERIFIED, .origin = &item->read.origin});
 }
 
 void node_read_done(struct world *world, const struct item *item)

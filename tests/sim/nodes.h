@@ -29,6 +29,7 @@ void node_append(struct world *world, struct node *node, const struct origin *or
 void node_tick(struct world *world, struct node *node);
 void node_tidy(struct world *world, struct node *node); /* has a paused one caught up? */
 void node_commit(struct world *world, struct node *node);
+void node_verified(struct world *world, const struct item *item);
 void node_read_done(struct world *world, const struct item *item);
 void node_sign_done(struct world *world, const struct item *item);
 void node_cosign_done(struct world *world, const struct item *item);

@@ -151,6 +151,9 @@ static void handle_node(struct world *world, const struct item *item)
 	case ITEM_READ:
 		node_read_done(world, item);
 		break;
+	case ITEM_VERIFIED:
+		node_verified(world, item);
+		break;
 	case ITEM_SIGN:
 		node_sign_done(world, item);
 		break;

@@ -26,6 +26,7 @@ static void test_defaults(void **state)
 	assert_true(config.compression);
 	assert_int_equal(config.map_size, 0);
 	assert_int_equal(config.reserve, CONFIG_RESERVE_DEFAULT);
+	assert_int_equal(config.daily_bytes, CONFIG_DAILY_DEFAULT);
 	assert_int_equal(config.peer_count, 0);
 	assert_int_equal(config.timing.dial_max, 0);
 	assert_ok(config_paths(&config, &paths, &ctx));
@@ -45,7 +46,7 @@ static const char everything[] =
 	"[listen]\naddress = [::1]:0\nalpn = office/2, sauti/1\n"
 	"[control]\nsocket = s.sock\n"
 	"[seal]\ncompression = off\n"
-	"[store]\nmap_size = 1MiB\nreserve = 1536KiB\n"
+	"[store]\nmap_size = 1MiB\nreserve = 1536KiB\ndaily_quota = 3MiB\n"
 	"[peer hq]\naddress = 192.0.2.1:7483\n"
 	"[peer auditor]\n"
 	"[replication]\ndial_retry_min = 50ms\ndial_retry_max = 5m\nhave_delay = 20ms\n"
@@ -64,6 +65,7 @@ static void check_everything(const struct node_config *config)
 	assert_false(config->compression);
 	assert_int_equal(config->map_size, 1 << 20);
 	assert_int_equal(config->reserve, 1536 << 10);
+	assert_int_equal(config->daily_bytes, 3 << 20);
 	assert_int_equal(config->peer_count, 2);
 	assert_string_equal(config->peers[0].name, "hq");
 	assert_string_equal(config->peers[0].address, "192.0.2.1:7483");
