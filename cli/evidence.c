@@ -33,8 +33,12 @@ static void print_evidence(const json_t *item)
 	printf("FORK  ");
 	output_text(stdout, output_member(item, "origin", &buffer), false);
 	putchar('\n');
-	print_checkpoint(item, "smaller");
-	print_checkpoint(item, "larger");
+	if (output_true(item, "keys")) {
+		puts("  two keys, both given by its node");
+	} else {
+		print_checkpoint(item, "smaller");
+		print_checkpoint(item, "larger");
+	}
 	printf("  id ");
 	output_text(stdout, output_member(item, "id", &buffer), false);
 	printf("\n  key of the log ");
@@ -103,6 +107,8 @@ static enum err verify_one(struct bytes data, const struct verifying *v, struct 
 	TRY(evidence_parse(data, arena, ret, ctx));
 	if (v->key != NULL)
 		return evidence_verify(ret, v->key, ctx);
+	if (ret->other.size > 0)
+		return evidence_verify_keys(ret, v->node, ctx);
 	TRY(evidence_key(ret, v->node, &key, ctx));
 	return evidence_verify(ret, &key, ctx);
 }
@@ -114,9 +120,9 @@ static json_t *verified_json(const struct evidence *e)
 
 	evidence_id(e, &id);
 	hex_encode(hash_bytes(&id), hex);
-	return json_pack("{s:s,s:s,s:I,s:I,s:b}", "id", hex, "origin", e->smaller.origin.text,
+	return json_pack("{s:s,s:s,s:I,s:I,s:b,s:b}", "id", hex, "origin", e->smaller.origin.text,
 		"smaller_size", (json_int_t)e->smaller.size, "larger_size",
-		(json_int_t)e->larger.size, "ok", 1);
+		(json_int_t)e->larger.size, "keys", e->other.size > 0, "ok", 1);
 }
 
 static enum err verify_all(
@@ -157,9 +163,12 @@ static void print_verified(const json_t *list)
 
 		printf("FORK  ");
 		output_text(stdout, output_member(item, "origin", &buffer), false);
-		printf("  sizes %llu and %llu, both signed: verified\n",
-			(unsigned long long)output_number(item, "smaller_size"),
-			(unsigned long long)output_number(item, "larger_size"));
+		if (output_true(item, "keys"))
+			puts("  two keys, both given by its node: verified");
+		else
+			printf("  sizes %llu and %llu, both signed: verified\n",
+				(unsigned long long)output_number(item, "smaller_size"),
+				(unsigned long long)output_number(item, "larger_size"));
 	}
 }
 

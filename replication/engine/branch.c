@@ -104,6 +104,8 @@ static void branch_make(struct engine *engine, const struct elog *base,
 	struct origin name;
 	struct elog *log;
 
+	if (end->size == 0) /* evidence of two keys */
+		return;
 	branch_name(end, &name);
 	if (log_find(engine, bytes_str(name.text)) != NULL || engine->log_count >= LIMIT_LOGS)
 		return;

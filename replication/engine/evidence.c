@@ -185,7 +185,7 @@ enum err evidence_load(struct engine *engine, struct bytes message)
 		key = log->key;
 	else if (err == OK)
 		err = evidence_key(&evidence, NULL, &key, NULL);
-	if (err == OK)
+	if (err == OK && evidence.other.size == 0)
 		err = evidence_verify(&evidence, &key, NULL);
 	if (err == OK) {
 		learn(engine, log, &evidence, &key);
@@ -254,6 +254,8 @@ static enum err key_of(struct engine *engine, const struct evidence *evidence, s
 	member = directory_find(engine->directory, parts.node);
 	if (member == NULL)
 		return err_set(ctx, ERR_NOTFOUND, "its author is not in the directory");
+	if (evidence->other.size > 0)
+		TRY(evidence_verify_keys(evidence, &member->node, ctx));
 	return evidence_key(evidence, &member->node, ret, ctx);
 }
 
@@ -272,7 +274,7 @@ void evidence_heard(struct engine *engine, struct session *session, const Sauti_
 			session->peer, err_message(&ctx, err));
 		return;
 	}
-	if (err == OK)
+	if (err == OK && evidence.other.size == 0)
 		err = evidence_verify(&evidence, &key, &ctx);
 	if (err == ERR_NOMEM) {
 		engine->nomem = true;
@@ -484,6 +486,55 @@ void evidence_read_done(struct engine *engine, struct session *session, struct e
 
 /* ---- 2. asked ---- */
 
+/* Another key than the one that is known here, given by the author: true, and evidence of it. */
+static bool other_key(struct engine *engine, struct elog *log, struct bytes opened, const char *by)
+{
+	const struct member *member = directory_find(engine->directory, bytes_str(log->node));
+	struct evidence evidence;
+	struct arena arena;
+	struct buf made;
+	bool good;
+
+	if (member == NULL || log->directory || log->opened.size == 0)
+		return false;
+	buf_init(&made, LIMIT_EVIDENCE_SIZE);
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	good = evidence_make_keys(buf_bytes(&log->opened), opened, &member->node, &made, NULL) ==
+		       OK &&
+	       evidence_parse(buf_bytes(&made), &arena, &evidence, NULL) == OK &&
+	       strcmp(evidence.smaller.origin.text, log->origin.text) == 0;
+	if (good)
+		take(engine, log, &evidence, by, NULL);
+	arena_release(&arena);
+	buf_release(&made);
+	return good;
+}
+
+static void send_prove(struct engine *engine, struct session *session, const struct elog *log,
+	struct bytes checkpoint, struct bytes opened)
+{
+	Sauti__Prove prove = SAUTI__PROVE__INIT;
+	Sauti__Frame frame = SAUTI__FRAME__INIT;
+
+	prove.origin = (char *)log->origin.text;
+	prove.checkpoint = codec_binary(checkpoint);
+	prove.opened = codec_binary(opened);
+	frame.body_case = SAUTI__FRAME__BODY_PROVE;
+	frame.prove = &prove;
+	effect_send(engine, session, &frame);
+}
+
+/* Once on a connection; that nothing comes of it is nobody's fault. */
+void evidence_ask_key(
+	struct engine *engine, struct session *session, const struct elog *log, struct peer_log *pl)
+{
+	if (pl->asked_key || log->frozen || log->opened.size == 0 || !log->has_checkpoint ||
+		log_is_ours(engine, log) || session->state != SESSION_ACTIVE)
+		return;
+	pl->asked_key = true;
+	send_prove(engine, session, log, buf_bytes(&log->note), buf_bytes(&log->opened));
+}
+
 void evidence_prove(struct engine *engine, struct session *session, const Sauti__Prove *prove)
 {
 	struct elog *log = log_find(engine, bytes_str(prove->origin));
@@ -493,6 +544,9 @@ void evidence_prove(struct engine *engine, struct session *session, const Sauti_
 	struct errctx ctx = {""};
 
 	if (pl == NULL)
+		return;
+	if (log->key_known && prove->opened.len > 0 &&
+		other_key(engine, log, codec_bytes(prove->opened), session->peer))
 		return;
 	enum err err = checkpoint_peek(note, &asked, &ctx);
 
@@ -522,8 +576,6 @@ void evidence_prove(struct engine *engine, struct session *session, const Sauti_
 bool evidence_ask(struct engine *engine, struct session *session, struct elog *log)
 {
 	struct peer_log *pl = session_log(engine, session, log);
-	Sauti__Prove prove = SAUTI__PROVE__INIT;
-	Sauti__Frame frame = SAUTI__FRAME__INIT;
 
 	if (pl == NULL || (!log->tailed && !log->has_checkpoint))
 		return false;
@@ -533,11 +585,7 @@ bool evidence_ask(struct engine *engine, struct session *session, struct elog *l
 	pl->asked_due_ms = engine->now_ms + engine->opts.timing.fetch_timeout;
 	if (session->asked_due_ms == 0 || pl->asked_due_ms < session->asked_due_ms)
 		session->asked_due_ms = pl->asked_due_ms;
-	prove.origin = log->origin.text;
-	prove.checkpoint = codec_binary(buf_bytes(&pl->asked));
-	frame.body_case = SAUTI__FRAME__BODY_PROVE;
-	frame.prove = &prove;
-	effect_send(engine, session, &frame);
+	send_prove(engine, session, log, buf_bytes(&pl->asked), BYTES_NONE);
 	return true;
 }
 

@@ -190,9 +190,11 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 		err = checkpoint_open(
 			codec_bytes(state->checkpoint), &log->key, &shown, NULL, &ctx);
 	/* An author may have opened the log twice, with two keys. Who holds it under the other one
-	 * is honest; nothing of it is of use here. */
-	if (err == ERR_UNTRUSTED && !log->directory)
+	 * is honest; nothing of it is of use here, but the two LogOpened together are evidence. */
+	if (err == ERR_UNTRUSTED && !log->directory) {
+		evidence_ask_key(engine, session, log, pl);
 		return true;
+	}
 	if (err != OK) {
 		session_close(engine, session, NOTICE_WARNING, "bad Have of '%s': %.100s",
 			log->origin.text, err_message(&ctx, err));

@@ -222,6 +222,7 @@ struct peer_log {
 		shown;  /* a signed note of its that is not known to be of our history; or empty */
 	bool checking;  /* the own tree is being asked about it */
 	bool answering; /* .. for a Prove */
+	bool asked_key; /* it was asked why it knows another key */
 	struct buf asked; /* the note that it was asked about (Prove); empty: none */
 	uint64_t asked_due_ms;
 };
@@ -733,6 +734,9 @@ void evidence_prove(struct engine *engine, struct session *session, const Sauti_
 void evidence_proved(struct engine *engine, struct session *session, const Sauti__Proved *proved);
 /* Its batch does not prove: asks it why. False: there is nothing to ask about, it lied. */
 bool evidence_ask(struct engine *engine, struct session *session, struct elog *log);
+/* It shows a checkpoint under another key than the log's: asks for the LogOpened that gives it. */
+void evidence_ask_key(struct engine *engine, struct session *session, const struct elog *log,
+	struct peer_log *pl);
 /* Sends what the session was not told. */
 void evidence_pump(struct engine *engine, struct session *session);
 void evidence_written(struct engine *engine, const struct store_write *write);

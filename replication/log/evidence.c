@@ -39,6 +39,44 @@ static enum err check_pair(
 	return OK;
 }
 
+static enum err read_opened(struct bytes entry, const struct ed25519_public *node,
+	struct checkpoint *ret, struct errctx *ctx)
+{
+	struct log_opened opened;
+	struct arena arena;
+
+	if (entry.size > LIMIT_LOG_OPENED)
+		return err_set(ctx, ERR_LIMIT, "evidence: a LogOpened of %zu bytes", entry.size);
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	enum err err = log_opened_read(entry, node, &arena, &opened, ctx);
+
+	*ret = (struct checkpoint){.size = 0};
+	if (err == OK)
+		err = origin_parse(bytes_str(opened.origin), &ret->origin, NULL);
+	if (err == OK)
+		memcpy(ret->root.b, opened.log_key.b, HASH_SIZE);
+	arena_release(&arena);
+	return err;
+}
+
+static enum err read_keys(const Sauti__Evidence *message, struct evidence *ret, struct errctx *ctx)
+{
+	struct evidence e = {
+		.opened = codec_bytes(message->opened), .other = codec_bytes(message->other)};
+
+	if (message->smaller.len != 0 || message->larger.len != 0 || message->root.len != 0 ||
+		message->n_proof != 0)
+		return err_set(ctx, ERR_MALFORMED, "evidence: of keys, and of more");
+	TRY(read_opened(e.opened, NULL, &e.smaller, ctx));
+	TRY(read_opened(e.other, NULL, &e.larger, ctx));
+	if (strcmp(e.smaller.origin.text, e.larger.origin.text) != 0)
+		return err_set(ctx, ERR_MALFORMED, "evidence: of two logs");
+	if (memcmp(e.smaller.root.b, e.larger.root.b, HASH_SIZE) >= 0)
+		return err_set(ctx, ERR_MALFORMED, "evidence: no contradiction");
+	*ret = e;
+	return OK;
+}
+
 enum err evidence_read(const Sauti__Evidence *message, struct evidence *ret, struct errctx *ctx)
 {
 	struct evidence e = {
@@ -47,6 +85,8 @@ enum err evidence_read(const Sauti__Evidence *message, struct evidence *ret, str
 		.opened = codec_bytes(message->opened),
 	};
 
+	if (message->other.len > 0)
+		return read_keys(message, ret, ctx);
 	if (e.opened.size > LIMIT_LOG_OPENED)
 		return err_set(ctx, ERR_LIMIT, "evidence: a LogOpened of %zu bytes", e.opened.size);
 	TRY(checkpoint_peek(e.smaller_note, &e.smaller, ctx));
@@ -104,6 +144,9 @@ static enum err verify_note(struct bytes data, const struct note_key *key, struc
 enum err evidence_verify(
 	const struct evidence *evidence, const struct note_key *key, struct errctx *ctx)
 {
+	if (evidence->other.size > 0)
+		return err_set(ctx, ERR_UNSUPPORTED,
+			"evidence: of two keys of one log; the author's node key verifies it");
 	TRY(verify_note(evidence->smaller_note, key, ctx));
 	TRY(verify_note(evidence->larger_note, key, ctx));
 	if (evidence->smaller.size < evidence->larger.size &&
@@ -127,6 +170,7 @@ void evidence_write(const struct evidence *evidence, struct buf *out)
 	message.smaller = codec_binary(evidence->smaller_note);
 	message.larger = codec_binary(evidence->larger_note);
 	message.opened = codec_binary(evidence->opened);
+	message.other = codec_binary(evidence->other);
 	if (evidence->smaller.size != evidence->larger.size) {
 		message.root = codec_binary(hash_bytes(&evidence->root));
 		message.n_proof = evidence->proof.count;
@@ -187,6 +231,36 @@ enum err evidence_make(const struct evidence_parts *parts, const struct note_key
 	TRY(made.err);
 	TRY(check_made(buf_bytes(&made), key, ctx));
 	buf_put(out, buf_bytes(&made));
+	return out->err;
+}
+
+enum err evidence_verify_keys(
+	const struct evidence *evidence, const struct ed25519_public *node, struct errctx *ctx)
+{
+	struct checkpoint opened;
+
+	if (evidence->other.size == 0)
+		return ERR_INVALID;
+	TRY(read_opened(evidence->opened, node, &opened, ctx));
+	return read_opened(evidence->other, node, &opened, ctx);
+}
+
+enum err evidence_make_keys(struct bytes a, struct bytes b, const struct ed25519_public *node,
+	struct buf *out, struct errctx *ctx)
+{
+	struct evidence e = {.opened = a, .other = b};
+
+	TRY(read_opened(a, node, &e.smaller, ctx));
+	TRY(read_opened(b, node, &e.larger, ctx));
+	int order = memcmp(e.smaller.root.b, e.larger.root.b, HASH_SIZE);
+
+	if (order == 0 || strcmp(e.smaller.origin.text, e.larger.origin.text) != 0)
+		return err_set(ctx, ERR_INVALID, "evidence: no contradiction");
+	if (order > 0) {
+		e.opened = b;
+		e.other = a;
+	}
+	evidence_write(&e, out);
 	return out->err;
 }
 

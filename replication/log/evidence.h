@@ -11,6 +11,10 @@
  * It carries the LogOpened too, which bears the log's key and is signed by the author's `node` key,
  * so that a stranger who has the directory can verify it; the directory's log needs none.
  *
+ * An author who gives one log two keys has two histories that nobody can compare: two LogOpened of
+ * one origin, signed by the node key, with different log keys, are evidence as well. For these it
+ * is the node key that verifies.
+ *
  * One fork has one form on the wire: a note is its text and the one line of the log's key, of two
  * checkpoints of one size the one with the smaller root comes first. The id is over what was signed
  * for, never over signature lines. Pure; views point into the arena.
@@ -29,6 +33,9 @@ struct evidence {
 	struct hash root;    /* of the larger's tree at the smaller's size, when that is smaller */
 	struct proof proof;  /* from there to the larger */
 	struct bytes opened; /* entry bytes; empty: none */
+	/* Two keys in place of two histories: both LogOpened were signed by the author's node key.
+	 * Sizes are 0, and the roots above are the two keys. */
+	struct bytes other;
 };
 
 /* Form only: two notes of one origin, sizes, order, lengths. ERR_MALFORMED (also when the two do
@@ -45,8 +52,17 @@ enum err evidence_read(
 enum err evidence_key(const struct evidence *evidence, const struct ed25519_public *node,
 	struct note_key *ret, struct errctx *ctx) MUST_USE;
 
-/* Is it what it says? `key` is the log's. ERR_UNTRUSTED: a signature is not by this key; ERR_PROOF:
- * the proof does not verify; ERR_NOMEM. */
+/* Of two keys: did the author's node key sign both? ERR_UNTRUSTED; ERR_INVALID: it is not of keys.
+ */
+enum err evidence_verify_keys(const struct evidence *evidence, const struct ed25519_public *node,
+	struct errctx *ctx) MUST_USE;
+/* Makes evidence of two LogOpened, in any order. ERR_INVALID when they do not contradict each
+ * other. */
+enum err evidence_make_keys(struct bytes a, struct bytes b, const struct ed25519_public *node,
+	struct buf *out, struct errctx *ctx) MUST_USE;
+
+/* Is it what it says? `key` is the log's. ERR_UNSUPPORTED: it is of two keys. ERR_UNTRUSTED: a
+ * signature is not by this key; ERR_PROOF: the proof does not verify; ERR_NOMEM. */
 enum err evidence_verify(
 	const struct evidence *evidence, const struct note_key *key, struct errctx *ctx) MUST_USE;
 

@@ -43,10 +43,10 @@ static json_t *evidence_json(const struct runtime *rt, size_t log, const struct 
 	char hex[2 * HASH_SIZE + 1];
 
 	hex_encode(hash_bytes(id), hex);
-	return json_pack("{s:s,s:s,s:o,s:o,s:o,s:o}", "id", hex, "origin",
-		evidence->smaller.origin.text, "vkey", vkey_json(rt, log), "smaller",
-		checkpoint_json(&evidence->smaller), "larger", checkpoint_json(&evidence->larger),
-		"message", base64_json(message));
+	return json_pack("{s:s,s:s,s:b,s:o,s:o,s:o,s:o}", "id", hex, "origin",
+		evidence->smaller.origin.text, "keys", evidence->other.size > 0, "vkey",
+		vkey_json(rt, log), "smaller", checkpoint_json(&evidence->smaller), "larger",
+		checkpoint_json(&evidence->larger), "message", base64_json(message));
 }
 
 void begin_log_evidence(struct control_request *request, const Sauti__LogEvidenceRequest *message)

@@ -220,6 +220,29 @@ class OldData(Forked):
             self.assertEqual(node.sauti("log", "verify").returncode, 0)
 
 
+class Flood(Forked):
+    def test_one_node_floods(self):
+        """More than a day's quota of one node is refused of that node alone, and shown."""
+        self.relay.stop()
+        self.relay.configure("\n[store]\ndaily_quota = 256KiB\n")
+        self.relay.start()
+        origin = self.office.own()["origin"]
+        self.add(500)
+        wait_for("the quota", lambda: self.relay.logs()[origin]["over_quota"])
+        self.assertTrue(any("daily_quota" in a for a in self.relay.json("status")["alarms"]))
+        self.add(20)
+        # Everybody else goes on, the relay's own work too.
+        for node, other in ((self.hq, self.relay), (self.relay, self.hq)):
+            node.json("case", "open", "--office", "HTI")
+            own = node.own()
+            wait_for(f"the log of {node.name} at {other.name}", lambda o=own, n=other: n.logs().get(
+                o["origin"], {}).get("checkpoint_size") == o["size"])
+        self.assertLess(self.relay.logs()[origin]["size"], self.office.own()["size"])
+        self.shows_all()
+        for node in (self.office, self.relay, self.hq):
+            self.assertNotIn("bad Batch", node.log)
+
+
 if __name__ == "__main__":
     BUILD = Path(sys.argv.pop(1)).resolve()
     unittest.main(verbosity=2)

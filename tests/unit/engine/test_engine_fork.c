@@ -791,6 +791,125 @@ static void test_a_branch_ends(void **state)
 	fork_release(&fork);
 }
 
+/* ---- two keys ---- */
+
+/* Anna's log under another key, which she gave it too. */
+static void second_key(struct rig *rig, struct chain *ret, size_t size)
+{
+	chain_init(ret, &rig->actor[ANNA].origin, rig->actor[DORA].log);
+	chain_add_opened(ret, rig->actor[ANNA].node);
+	while (ret->count < size)
+		chain_add(ret, bytes_str("under another key"));
+}
+
+static void hear_prove_key(
+	struct rig *rig, struct session_id session, const struct chain *chain, uint64_t size)
+{
+	CLEANUP(buf_release) struct buf note = {0};
+	Sauti__Prove prove = SAUTI__PROVE__INIT;
+	Sauti__Frame frame = SAUTI__FRAME__INIT;
+
+	chain_note(chain, size, &note);
+	prove.origin = (char *)chain->origin.text;
+	prove.checkpoint = codec_binary(buf_bytes(&note));
+	prove.opened = codec_binary(chain->entry[0]);
+	frame.body_case = PROVE;
+	frame.prove = &prove;
+	rig_hear(rig, session, &frame);
+}
+
+/* A relay shows what nobody can verify with the key that is known here: it is asked, and it answers
+ * with evidence. */
+static void test_a_relay_with_another_key(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA), cleo = rig_session(rig, CLEO);
+	struct chain first, second;
+	struct engine_log log;
+	Sauti__Frame *frame;
+	struct buf made;
+
+	rig_chain(rig, ANNA, &first, 5);
+	second_key(rig, &second, 7);
+	rig_hear_have(rig, cleo, &rig->directory, rig->directory.count);
+	rig_fetch_all(rig, anna, &first, 5);
+	rig_hear_have(rig, cleo, &second, 7);
+	assert_false(rig_closed(rig, cleo));
+	frame = rig_sent(rig, cleo, PROVE, 0);
+	assert_non_null(frame);
+	assert_true(bytes_equal(codec_bytes(frame->prove->opened), first.entry[0]));
+	/* Not again while it is asked, and nothing of the log from it. */
+	rig_hear_have(rig, cleo, &second, 7);
+	assert_null(rig_sent(rig, cleo, PROVE, 0));
+	assert_null(rig_sent(rig, cleo, FETCH, 0));
+	buf_init(&made, LIMIT_EVIDENCE_SIZE);
+	assert_int_equal(evidence_make_keys(first.entry[0], second.entry[0],
+				 &rig->actor[ANNA].member.node, &made, NULL),
+		OK);
+	hear_evidence(rig, cleo, buf_bytes(&made));
+	assert_true(rig_log(rig, &first.origin, &log));
+	assert_true(log.frozen);
+	assert_int_equal(log.evidence, 1);
+	assert_true(rig->write_count > 0 && rig->writes[rig->write_count - 1]->evidence.size > 0);
+	rig_tick(rig, engine_timing_default.fetch_timeout);
+	assert_false(rig_closed(rig, cleo));
+	/* After a restart too. */
+	rig_restart(rig);
+	rig_step(rig, &(struct event){.type = EVENT_EVIDENCE_LOADED, .entry = buf_bytes(&made)});
+	assert_true(rig_log(rig, &first.origin, &log));
+	assert_true(log.frozen);
+	buf_release(&made);
+	chain_release(&first);
+	chain_release(&second);
+}
+
+/* Asked so: what is held here is the other key's. */
+static void test_asked_about_another_key(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA), cleo = rig_session(rig, CLEO);
+	struct chain first, second;
+	struct engine_log log;
+	struct evidence evidence;
+	Sauti__Frame *frame;
+
+	rig_chain(rig, ANNA, &first, 5);
+	second_key(rig, &second, 7);
+	rig_hear_have(rig, cleo, &rig->directory, rig->directory.count);
+	rig_fetch_all(rig, anna, &first, 5);
+	hear_prove_key(rig, cleo, &second, 7);
+	assert_false(rig_closed(rig, cleo));
+	assert_true(rig_log(rig, &first.origin, &log));
+	assert_true(log.frozen);
+	frame = rig_sent(rig, cleo, EVIDENCE, 0);
+	assert_non_null(frame);
+	assert_int_equal(evidence_read(frame->evidence, &evidence, NULL), OK);
+	assert_int_equal(evidence_verify_keys(&evidence, &rig->actor[ANNA].member.node, NULL), OK);
+	chain_release(&first);
+	chain_release(&second);
+}
+
+/* A key that the author never gave is evidence of nothing. */
+static void test_a_key_of_nobodys(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA), cleo = rig_session(rig, CLEO);
+	struct chain first, forged;
+	struct engine_log log;
+
+	rig_chain(rig, ANNA, &first, 5);
+	chain_init(&forged, &first.origin, rig->actor[DORA].log);
+	chain_add_opened(&forged, rig->actor[CLEO].node);
+	chain_grow(&forged, 6);
+	rig_fetch_all(rig, anna, &first, 5);
+	hear_prove_key(rig, cleo, &forged, 7);
+	assert_true(rig_log(rig, &first.origin, &log));
+	assert_false(log.frozen);
+	assert_null(rig_sent(rig, cleo, EVIDENCE, 0));
+	chain_release(&first);
+	chain_release(&forged);
+}
+
 /* ---- the author ---- */
 
 static void own_fork(struct rig *rig, struct chain *own, struct chain *other)
@@ -910,6 +1029,9 @@ int main(void)
 		T(a_pin_outlives_its_provider),
 		T(asked),
 		T(asked_with_a_forged_note),
+		T(a_relay_with_another_key),
+		T(asked_about_another_key),
+		T(a_key_of_nobodys),
 		T(branches),
 		T(a_branch_ends),
 		T(ones_own),

@@ -458,6 +458,82 @@ static void test_caps(void **state)
 	mem_free(big);
 }
 
+static void opened_by(
+	const struct signer *node, const struct signer *log, const char *origin, struct buf *ret)
+{
+	buf_init(ret, LIMIT_ENTRY_SIZE);
+	assert_int_equal(
+		log_opened_write(ret,
+			&(struct log_opened){
+				.origin = origin, .log_key = *signer_public(log), .opened_at = 1},
+			node),
+		OK);
+}
+
+/* One log and two keys, both given by the author; in one form, and by nobody else. */
+static void test_two_keys(void **state)
+{
+	struct world *w = *state;
+	CLEANUP(buf_release)
+	struct buf second = {0},
+		   foreign = {0}, elsewhere = {0}, one = {0}, two = {0};
+	const struct ed25519_public *node = signer_public(w->node);
+	struct evidence e;
+	struct arena arena;
+	struct hash id, id2;
+
+	opened_by(w->node, w->stranger, ORIGIN, &second);
+	opened_by(w->stranger, w->stranger, ORIGIN, &foreign);
+	opened_by(w->node, w->stranger, OTHER, &elsewhere);
+	buf_init(&one, LIMIT_EVIDENCE_SIZE);
+	buf_init(&two, LIMIT_EVIDENCE_SIZE);
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	assert_int_equal(
+		evidence_make_keys(buf_bytes(&w->opened), buf_bytes(&second), node, &one, NULL),
+		OK);
+	assert_int_equal(
+		evidence_make_keys(buf_bytes(&second), buf_bytes(&w->opened), node, &two, NULL),
+		OK);
+	assert_true(bytes_equal(buf_bytes(&one), buf_bytes(&two)));
+	assert_int_equal(evidence_parse(buf_bytes(&one), &arena, &e, NULL), OK);
+	assert_string_equal(e.smaller.origin.text, ORIGIN);
+	assert_int_equal(evidence_verify_keys(&e, node, NULL), OK);
+	assert_int_equal(evidence_verify_keys(&e, signer_public(w->stranger), NULL), ERR_UNTRUSTED);
+	assert_int_equal(evidence_verify(&e, &w->key, NULL), ERR_UNSUPPORTED);
+	evidence_id(&e, &id);
+	buf_clear(&two);
+	assert_int_equal(make(w, 7, 13, &two), OK);
+	assert_int_equal(evidence_parse(buf_bytes(&two), &arena, &e, NULL), OK);
+	assert_int_equal(evidence_verify_keys(&e, node, NULL), ERR_INVALID);
+	evidence_id(&e, &id2);
+	assert_false(hash_equal(&id, &id2));
+	/* The same key twice, another's signature, another log. */
+	buf_clear(&two);
+	assert_int_equal(
+		evidence_make_keys(buf_bytes(&w->opened), buf_bytes(&w->opened), node, &two, NULL),
+		ERR_INVALID);
+	assert_int_equal(
+		evidence_make_keys(buf_bytes(&w->opened), buf_bytes(&foreign), node, &two, NULL),
+		ERR_UNTRUSTED);
+	assert_int_equal(
+		evidence_make_keys(buf_bytes(&w->opened), buf_bytes(&elsewhere), node, &two, NULL),
+		ERR_INVALID);
+	assert_int_equal(two.size, 0);
+	/* What was signed counts, to the last bit: a change is none, or says the same. */
+	for (size_t at = 0; at < one.size; at++)
+		for (unsigned bit = 0; bit < 8; bit++) {
+			one.data[at] ^= (uint8_t)(1 << bit);
+			arena_clear(&arena);
+			if (evidence_parse(buf_bytes(&one), &arena, &e, NULL) == OK &&
+				evidence_verify_keys(&e, node, NULL) == OK) {
+				evidence_id(&e, &id2);
+				assert_true(hash_equal(&id, &id2));
+			}
+			one.data[at] ^= (uint8_t)(1 << bit);
+		}
+	arena_release(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -468,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_canonical),
 		cmocka_unit_test(test_honest),
 		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_two_keys),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
