@@ -75,6 +75,20 @@ static void try_honest(struct bytes data)
 	buf_release(&out);
 }
 
+/* Of two keys: in order, of one log, and no log's key verifies it. */
+static void try_keys(const struct evidence *evidence, struct bytes data)
+{
+	struct buf out;
+
+	assert(evidence->smaller.size == 0 && evidence->larger.size == 0);
+	assert(memcmp(evidence->smaller.root.b, evidence->larger.root.b, HASH_SIZE) < 0);
+	assert(evidence_verify(evidence, &key, NULL) == ERR_UNSUPPORTED);
+	buf_init(&out, LIMIT_EVIDENCE_SIZE);
+	evidence_write(evidence, &out);
+	assert(out.err == OK && out.size <= data.size + 16);
+	buf_release(&out);
+}
+
 static void try_message(struct bytes data)
 {
 	struct evidence evidence;
@@ -87,10 +101,12 @@ static void try_message(struct bytes data)
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	buf_init(&out, LIMIT_EVIDENCE_SIZE);
 	if (evidence_parse(data, &arena, &evidence, NULL) == OK) {
-		assert(evidence.smaller.size >= 1);
+		assert(evidence.smaller.size >= 1 || evidence.other.size > 0);
 		assert(evidence.smaller.size <= evidence.larger.size);
 		assert(strcmp(evidence.smaller.origin.text, evidence.larger.origin.text) == 0);
 		evidence_id(&evidence, &id);
+		if (evidence.other.size > 0)
+			try_keys(&evidence, data);
 		if (evidence_key(&evidence, NULL, &own, NULL) == OK &&
 			evidence_verify(&evidence, &own, NULL) == OK) {
 			bool equal = evidence.smaller.size == evidence.larger.size;

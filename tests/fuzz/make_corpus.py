@@ -284,6 +284,12 @@ def evidence(m, n, left=b"a", right=b"b", opened=True, swap=False):
             (data(5, signed_opened(ORIGIN, "haiti node", "haiti log")) if opened else b""))
 
 
+def two_keys():
+    # In the order of the keys.
+    names = sorted(("haiti log", "haiti other log"), key=lambda name: public_key(seed(name)))
+    return [signed_opened(ORIGIN, "haiti node", name) for name in names]
+
+
 def evidence_seeds():
     raw, honest = b"\0", b"\1"
     # The honest log of the target: leaf i is the byte i + 1.
@@ -298,6 +304,11 @@ def evidence_seeds():
         "the-same-twice": raw + evidence(7, 7, right=b"a"),
         "out-of-order": raw + evidence(7, 13, swap=True),
         "cut": raw + evidence(7, 13)[:-1],
+        "two-keys": raw + b"".join(data(field, opened) for opened, field in zip(two_keys(), (5, 6))),
+        "two-keys-out-of-order": raw + b"".join(
+            data(field, opened) for opened, field in zip(two_keys()[::-1], (5, 6))),
+        "one-key-twice": raw + data(5, two_keys()[0]) + data(6, two_keys()[0]),
+        "two-keys-and-more": raw + evidence(7, 13) + data(6, two_keys()[1]),
         "another-key": raw + evidence(7, 13).replace(
             note(7, tree_root(branch(b"a", 7))).encode(),
             note(7, tree_root(branch(b"a", 7)), "other").encode()),
