@@ -67,9 +67,11 @@ static struct evidence_item *keep(struct engine *engine, const struct elog *log,
 	const struct evidence *evidence, const struct hash *id)
 {
 	struct evidence_item *list;
+	size_t count = evidence_count(engine, log->position);
 
-	if (engine->evidence_count >= LIMIT_EVIDENCE ||
-		evidence_count(engine, log->position) >= LIMIT_EVIDENCE_PER_ORIGIN)
+	/* The first of a log always has room: there are no more of them than logs. */
+	if (count >= LIMIT_EVIDENCE_PER_ORIGIN ||
+		(count > 0 && engine->evidence_count >= LIMIT_EVIDENCE))
 		return NULL;
 	list = mem_resize(engine->evidence, (engine->evidence_count + 1) * sizeof(*list));
 	if (list == NULL) {
@@ -263,12 +265,17 @@ void evidence_heard(struct engine *engine, struct session *session, const Sauti_
 {
 	struct errctx ctx = {""};
 	struct evidence evidence;
+	struct hash id;
 	struct note_key key;
 	struct elog *log;
 	enum err err = evidence_read(message, &evidence, &ctx);
 
-	if (err == OK)
+	if (err == OK) {
+		evidence_id(&evidence, &id);
+		if (is_known(engine, &id))
+			return; /* whatever it carries besides: it was verified before */
 		err = key_of(engine, &evidence, &key, &ctx);
+	}
 	if (err == ERR_NOTFOUND) {
 		effect_notice(engine, NOTICE_DEBUG, "evidence of '%s' is left alone: %s",
 			session->peer, err_message(&ctx, err));

@@ -48,9 +48,12 @@ enum err store_evidence_check(struct txn *txn, const struct store_write *write, 
 	TRY(origin_of(buf_bytes(&write->evidence), &origin, ctx));
 	if (txn_get(txn, DB_EVIDENCE, hash_bytes(&write->evidence_id), &row))
 		return OK;
-	if (txn_count(txn, DB_EVIDENCE) >= LIMIT_EVIDENCE)
+	size_t count = count_of(txn, &origin);
+
+	/* The first of a log always has room; of logs there are not more. */
+	if (txn_count(txn, DB_EVIDENCE) >= LIMIT_EVIDENCE + (count == 0 ? LIMIT_LOGS : 0))
 		return err_set(ctx, ERR_LIMIT, "%d evidences are held", LIMIT_EVIDENCE);
-	if (count_of(txn, &origin) >= LIMIT_EVIDENCE_PER_ORIGIN)
+	if (count >= LIMIT_EVIDENCE_PER_ORIGIN)
 		return err_set(ctx, ERR_LIMIT, "%d evidences of this log are held",
 			LIMIT_EVIDENCE_PER_ORIGIN);
 	return txn->err;

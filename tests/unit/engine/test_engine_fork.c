@@ -399,6 +399,71 @@ static void test_cap(void **state)
 	fork_release(&fork);
 }
 
+/* Two roots of one size, signed; initialises ret. */
+static void simple_evidence(
+	struct rig *rig, const struct origin *origin, uint8_t salt, struct buf *ret)
+{
+	CLEANUP(buf_release) struct buf a = {0}, b = {0}, opened = {0};
+	const struct signer *signer = rig->actor[ANNA].log;
+	struct checkpoint one = {.origin = *origin, .size = 5}, two = one;
+	struct note_key key;
+
+	one.root.b[0] = salt;
+	two.root.b[0] = (uint8_t)(salt + 100);
+	buf_init(&a, LIMIT_NOTE_SIZE);
+	buf_init(&b, LIMIT_NOTE_SIZE);
+	buf_init(&opened, LIMIT_ENTRY_SIZE);
+	assert_int_equal(checkpoint_sign(&a, &one, signer), OK);
+	assert_int_equal(checkpoint_sign(&b, &two, signer), OK);
+	assert_int_equal(log_opened_write(&opened,
+				 &(struct log_opened){.origin = origin->text,
+					 .log_key = *signer_public(signer),
+					 .opened_at = 1},
+				 rig->actor[ANNA].node),
+		OK);
+	assert_int_equal(log_note_key(origin, signer_public(signer), &key), OK);
+	buf_init(ret, LIMIT_EVIDENCE_SIZE);
+	assert_int_equal(evidence_make(&(struct evidence_parts){.a = buf_bytes(&a),
+					       .b = buf_bytes(&b),
+					       .opened = buf_bytes(&opened)},
+				 &key, ret, NULL),
+		OK);
+}
+
+/* However many are held, the first of a log has its place; of a second there is none then. */
+static void test_cap_of_all(void **state)
+{
+	struct rig *rig = *state;
+	struct origin origin;
+	struct engine_log log;
+	struct buf message;
+
+	rig_restart(rig);
+	for (uint32_t i = 0; i < LIMIT_EVIDENCE / LIMIT_EVIDENCE_PER_ORIGIN; i++) {
+		uint8_t random[8] = {1};
+
+		put_u32be(random + 4, i);
+		assert_int_equal(
+			origin_make(bytes_str(NETWORK), bytes_str("anna"), 1, random, &origin), OK);
+		for (uint8_t k = 0; k < LIMIT_EVIDENCE_PER_ORIGIN; k++) {
+			simple_evidence(rig, &origin, k, &message);
+			rig_step(rig, &(struct event){.type = EVENT_EVIDENCE_LOADED,
+					      .entry = buf_bytes(&message)});
+			buf_release(&message);
+		}
+	}
+	assert_int_equal(engine_evidence_count(rig->engine), LIMIT_EVIDENCE);
+	for (uint8_t k = 0; k < 2; k++) {
+		simple_evidence(rig, &rig->actor[ANNA].origin, k, &message);
+		rig_step(rig, &(struct event){
+				      .type = EVENT_EVIDENCE_LOADED, .entry = buf_bytes(&message)});
+		buf_release(&message);
+		assert_int_equal(engine_evidence_count(rig->engine), LIMIT_EVIDENCE + 1);
+	}
+	assert_true(rig_log(rig, &rig->actor[ANNA].origin, &log));
+	assert_int_equal(log.evidence, 1);
+}
+
 /* ---- batches that do not prove ---- */
 
 /* Five entries of one branch are held, and cleo's first batch is of the other. */
@@ -1020,6 +1085,7 @@ int main(void)
 		T(of_a_stranger),
 		T(after_a_restart),
 		T(cap),
+		T(cap_of_all),
 		T(contested_answered_by_evidence),
 		T(contested_answered_by_a_proof),
 		T(contested_by_a_liar),

@@ -94,6 +94,27 @@ static void test_cap_of_an_origin(void **state)
 	assert_int_equal(held(bench, &damaged), LIMIT_EVIDENCE_PER_ORIGIN + 1);
 }
 
+/* When there are as many as there may be, the first of a log still has its place. */
+static void test_cap_of_all(void **state)
+{
+	struct bench *bench = *state;
+	struct origin origin = {NETWORK "/kenya/1-0123456789abcdef"};
+	struct txn txn;
+
+	txn_begin(&txn, bench->store->env, TXN_WRITE);
+	for (uint32_t i = 0; i < LIMIT_EVIDENCE; i++) {
+		struct hash id = {{0}};
+
+		put_u32be(id.b, i);
+		checked_put(&txn, DB_EVIDENCE, hash_bytes(&id), bytes_str("of some log"));
+	}
+	assert_ok(txn_finish(&txn, NULL));
+	assert_ok(bench_write(bench, evidence_write_of(&origin, 5, 0)));
+	assert_int_equal(bench_write(bench, evidence_write_of(&origin, 5, 1)), ERR_LIMIT);
+	/* One that is there is there. */
+	assert_ok(bench_write(bench, evidence_write_of(&origin, 5, 0)));
+}
+
 static void test_what_is_none(void **state)
 {
 	struct bench *bench = *state;
@@ -209,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_kept_once),
 		T(test_cap_of_an_origin),
+		T(test_cap_of_all),
 		T(test_what_is_none),
 		T(test_damaged),
 		T(test_pin),
