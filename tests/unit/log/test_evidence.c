@@ -475,8 +475,7 @@ static void test_two_keys(void **state)
 {
 	struct world *w = *state;
 	CLEANUP(buf_release)
-	struct buf second = {0},
-		   foreign = {0}, elsewhere = {0}, one = {0}, two = {0};
+	struct buf second = {0}, foreign = {0}, elsewhere = {0}, one = {0}, two = {0};
 	const struct ed25519_public *node = signer_public(w->node);
 	struct evidence e;
 	struct arena arena;
