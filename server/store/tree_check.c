@@ -677,7 +677,7 @@ static enum err note_take(struct tree_check *check, struct bytes checkpoint)
 	if (err == ERR_NOMEM)
 		return err;
 	check->note_readable =
-		err == OK && strcmp(check->checkpoint.origin.text, check->origin.text) == 0;
+		err == OK && checkpoint_is_of(&check->checkpoint, check->origin.text);
 	return OK;
 }
 

@@ -8,6 +8,7 @@ opens a new log, and nothing that was ever recorded is missing anywhere.
 
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -143,6 +144,12 @@ class Forked(unittest.TestCase):
         self.office.unlock()
         self.shows_all()
         self.assertEqual(self.office.own()["size"], size)
+        # Whatever the log is, what is held of it is whole.
+        for node in (self.office, self.relay, self.hq):
+            done = node.sauti("--json", "log", "verify", check=False)
+            self.assertEqual(done.returncode, 4)
+            for log in json.loads(done.stdout):
+                self.assertTrue(log["ok"], log)
 
 
 class Rollback(Forked):
@@ -187,6 +194,30 @@ class Rollback(Forked):
         file.write_bytes(data)
         done = self.hq.sauti("log", "evidence", "--verify", file, "--vkey", vkey, check=False)
         self.assertNotIn("verified", done.stdout)
+
+
+class Kept(Forked):
+    def test_fsck_and_backup(self):
+        """A store with evidence and branches is a whole store, and a backup of it has them."""
+        old = self.fork(2)
+        self.heals(old)
+        to = Path(self.place.name) / "backup"
+        self.hq.sauti("backup", to)
+        done = subprocess.run([BUILD / "sauti", "--dir", Path(self.place.name) / "restored", "restore",
+                               "--dry-run", to], capture_output=True, text=True, timeout=120,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        branches = [o for o, log in self.hq.logs().items() if log["branch"]]
+        self.assertTrue(branches)
+        for node in (self.office, self.relay, self.hq):
+            node.stop()
+            done = subprocess.run([BUILD / "sautid", "--dir", node.dir, "--fsck"],
+                                  capture_output=True, text=True, timeout=120, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        manifest = "".join(f.read_text(encoding="utf-8", errors="replace")
+                           for f in to.rglob("*") if f.is_file() and f.stat().st_size < 65536)
+        for branch in branches:
+            self.assertIn(branch, manifest)
 
 
 class OldData(Forked):

@@ -4,6 +4,8 @@
  */
 #include "tests/unit/store/support.h"
 
+#include <stdio.h>
+
 #include "replication/log/evidence.h"
 
 /* Two roots of one size, signed: evidence, without a LogOpened. */
@@ -192,6 +194,41 @@ static void test_pin(void **state)
 	tlog_release(&log);
 }
 
+/* A branch is held under its name, with notes of its log's origin, and is whole. */
+static void test_branch(void **state)
+{
+	struct bench *bench = *state;
+	struct store_verify verify = {0};
+	struct store_write *write;
+	struct checkpoint end;
+	struct origin name;
+	struct tlog log;
+
+	tlog_init(&log, 1);
+	write = tlog_write(&log, 9);
+	assert_ok(checkpoint_peek(buf_bytes(&write->checkpoint), &end, NULL));
+	branch_name(&end, &name);
+	write->origin = name;
+	assert_ok(bench_write(bench, write));
+	bench_reopen(bench);
+	assert_ok(store_verify(bench->store, &name, NULL, &verify, NULL));
+	assert_int_equal(verify.size, 9);
+	assert_true(hash_equal(&verify.checkpoint_root, &end.root));
+	buf_release(&verify.checkpoint);
+	/* Under another log's name its checkpoint is none. */
+	write = tlog_write(&log, 1);
+	snprintf(write->origin.text, sizeof(write->origin.text), "%s",
+		NETWORK "/kenya/1-0123456789abcdef~01234567");
+	write->first = 0;
+	assert_int_equal(bench_write(bench, write), ERR_INVALID);
+	/* Nor is what only looks like a name. */
+	write = store_write_new(&name);
+	name.text[strlen(name.text) - 1] = 'x';
+	write->origin = name;
+	assert_int_equal(bench_write(bench, write), ERR_MALFORMED);
+	tlog_release(&log);
+}
+
 static void test_roots_and_proofs(void **state)
 {
 	struct bench *bench = *state;
@@ -234,6 +271,7 @@ int main(void)
 		T(test_what_is_none),
 		T(test_damaged),
 		T(test_pin),
+		T(test_branch),
 		T(test_roots_and_proofs),
 	};
 
