@@ -25,6 +25,10 @@ static void print_listed(const json_t *answer)
 		fputs("counts up to here: ", stdout);
 		output_text(stdout, output_member(log, "origin", &origin), false);
 		printf(", %llu entries\n", (unsigned long long)output_number(log, "size"));
+		if (output_number(log, "known") > output_number(log, "size"))
+			printf("  others show %llu: what is not here will count nowhere. Wait "
+			       "until it has come, if the node is not doing harm.\n",
+				(unsigned long long)output_number(log, "known"));
 	}
 }
 

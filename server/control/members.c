@@ -153,14 +153,28 @@ static enum err revoke_check(
 	return OK;
 }
 
+/* Somebody connected may show more than is held here: what would be lost to all but its disk. */
+static uint64_t known_elsewhere(const struct runtime *rt, const struct revoked_log *listed)
+{
+	struct engine_log log;
+	size_t position;
+
+	if (!engine_log_find(rt->engine, bytes_str(listed->origin), &log, &position))
+		return listed->size;
+	return log.known > listed->size ? log.known : listed->size;
+}
+
 static json_t *revoke_json(const struct runtime *rt, const struct revocation *revocation)
 {
 	json_t *logs = json_array();
 
-	for (size_t i = 0; i < revocation->log_count; i++)
-		json_array_append_new(
-			logs, json_pack("{s:s,s:I}", "origin", revocation->logs[i].origin, "size",
-				      (json_int_t)revocation->logs[i].size));
+	for (size_t i = 0; i < revocation->log_count; i++) {
+		const struct revoked_log *log = &revocation->logs[i];
+
+		json_array_append_new(logs, json_pack("{s:s,s:I,s:I}", "origin", log->origin,
+						    "size", (json_int_t)log->size, "known",
+						    (json_int_t)known_elsewhere(rt, log)));
+	}
 	return json_pack("{s:s,s:s,s:o,s:b}", "name", revocation->name, "reason",
 		revocation->reason, "logs", logs, "counts_for_quorum",
 		directory_counts(engine_directory(rt->engine), revocation->name));
