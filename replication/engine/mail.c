@@ -766,7 +766,8 @@ static bool all_told(const struct mail_entry *entry)
 	return true;
 }
 
-/* Of the ended, the oldest of which all know; failing that, the oldest. */
+/* Of the ended, the oldest of which all know; failing that, the oldest. None that is being written:
+ * should it come again before that is over, the answer would be taken for the new one's. */
 static struct mail_entry *oldest_end(struct mail_table *table)
 {
 	struct mail_entry *oldest = NULL;
@@ -775,7 +776,7 @@ static struct mail_entry *oldest_end(struct mail_table *table)
 	for (size_t i = 0; i < table->count; i++) {
 		struct mail_entry *entry = table->entries[i];
 
-		if (entry->state != MAIL_ENDED || (told && !all_told(entry)))
+		if (entry->state != MAIL_ENDED || entry->writing > 0 || (told && !all_told(entry)))
 			continue;
 		if (oldest == NULL || (!told && all_told(entry)) ||
 			entry->accepted_s < oldest->accepted_s)
@@ -787,8 +788,10 @@ static struct mail_entry *oldest_end(struct mail_table *table)
 
 static void forget_old(struct engine *engine)
 {
-	while (engine->mail.ended > LIMIT_MAIL_ENDS)
-		forget(engine, oldest_end(&engine->mail));
+	struct mail_entry *oldest;
+
+	while (engine->mail.ended > LIMIT_MAIL_ENDS && (oldest = oldest_end(&engine->mail)) != NULL)
+		forget(engine, oldest);
 }
 
 static bool is_revoked(const struct engine *engine, const char *name)

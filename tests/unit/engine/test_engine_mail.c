@@ -864,6 +864,26 @@ static void ends_are_remembered_to_a_number(void **state)
 	assert_int_equal(get_u32be(rig->mails[0]->item.b + 4), 0); /* the oldest */
 }
 
+/* An end whose state is being written is not forgotten: the item may come again before that is
+ * over, and would be said to be durable by a write that was not its own. */
+static void an_end_that_is_being_written_stays(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id cleo;
+	struct hash oldest = {{0xee}};
+
+	for (unsigned n = 0; n <= LIMIT_MAIL_ENDS; n++)
+		load_state(rig, "cleo", "dora", n, true);
+	cleo = rig_session(rig, CLEO);
+	say(rig, cleo, &oldest, KNOWN, 0);
+	assert_int_equal(rig->mail_count, 1);
+	assert_true(hash_equal(&rig->mails[0]->item, &oldest));
+	rig_tick(rig, MINUTE);
+	assert_int_equal(engine_mail_count(rig->engine), LIMIT_MAIL_ENDS);
+	for (size_t i = 1; i < rig->mail_count; i++)
+		assert_false(rig->mails[i]->forget && hash_equal(&rig->mails[i]->item, &oldest));
+}
+
 /* A clock that jumps by years must not make anything be processed again. */
 static void no_end_is_forgotten_for_its_age(void **state)
 {
@@ -1038,6 +1058,7 @@ int main(void)
 		TEST(a_sender_has_its_share),
 		TEST(a_revoked_node_leaves_nothing_behind),
 		TEST(ends_are_remembered_to_a_number),
+		TEST(an_end_that_is_being_written_stays),
 		TEST(no_end_is_forgotten_for_its_age),
 		TEST(erasures_go_first_and_flights_are_few),
 		TEST(a_clock_that_was_put_back_stops_nothing),
