@@ -75,12 +75,49 @@ void cosigned_forget(struct engine *engine, const struct elog *log)
 				sizeof(s->logs[log->position].knows));
 }
 
+/* 2: one's own; 1: may be of the quorum; 0: the rest. */
+static int worth(const struct engine *engine, const char *cosigner)
+{
+	const char *slash = strchr(cosigner, '/');
+
+	if (strcmp(slash == NULL ? cosigner : slash + 1, engine->node) == 0)
+		return 2;
+	return slash == NULL && directory_counts(engine->directory, cosigner);
+}
+
+/* There is no room: one that is worth less gives way, of those the one over least. NULL: none is.
+ */
+static struct cosigned *cosigned_replace(
+	struct engine *engine, struct elog *log, const char *cosigner)
+{
+	struct cosigned *least = NULL;
+	int least_worth = worth(engine, cosigner);
+
+	for (size_t i = 0; i < log->cosigned_count; i++) {
+		struct cosigned *c = &log->cosigned[i];
+		int w = worth(engine, c->cosigner);
+
+		if (w < least_worth ||
+			(least != NULL && w == least_worth && c->size < least->size)) {
+			least = c;
+			least_worth = w;
+		}
+	}
+	if (least == NULL)
+		return NULL;
+	buf_release(&least->line);
+	*least = (struct cosigned){0};
+	snprintf(least->cosigner, sizeof(least->cosigner), "%s", cosigner);
+	buf_init(&least->line, LIMIT_NOTE_SIZE);
+	return least;
+}
+
 static struct cosigned *cosigned_add(struct engine *engine, struct elog *log, const char *cosigner)
 {
 	struct cosigned *list;
 
 	if (log->cosigned_count == LIMIT_COSIGNATURES)
-		return NULL;
+		return cosigned_replace(engine, log, cosigner);
 	list = mem_resize(log->cosigned, (log->cosigned_count + 1) * sizeof(*list));
 	if (list == NULL) {
 		engine->nomem = true;

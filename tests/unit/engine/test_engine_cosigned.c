@@ -594,10 +594,79 @@ static void cosigners_are_capped(void **state)
 	chain_release(&own);
 }
 
+static bool has_room(
+	const struct rig *rig, const struct chain *chain, const char *node, bool witness)
+{
+	struct engine_log log;
+	struct engine_cosigned c;
+	size_t position;
+
+	assert_true(engine_log_find(rig->engine, bytes_str(chain->origin.text), &log, &position));
+	assert_int_equal(log.cosigned, LIMIT_COSIGNATURES);
+	for (size_t i = 0; i < log.cosigned; i++) {
+		engine_cosigned_at(rig->engine, position, i, &c);
+		if (strcmp(c.node, node) == 0 && c.witness == witness)
+			return true;
+	}
+	return false;
+}
+
+/* In a network of more members than there is room for, one's own and what the quorum is made of do
+ * not depend on who came first: else nothing would be acknowledged to a provider any more. */
+static void test_there_is_room_for_what_counts(void **state)
+{
+	struct rig *rig = *state;
+	struct store_cosignature *list;
+	struct log_head head = {.size = 6, .cosignature_count = LIMIT_COSIGNATURES};
+	struct session_id anna;
+	struct chain chain;
+	struct hash root;
+	struct buf line;
+
+	rig_restart(rig);
+	rig_load_directory(rig);
+	rig_chain(rig, CLEO, &chain, 6);
+	head.origin = chain.origin;
+	compact_init(&head.compact);
+	for (size_t i = 0; i < 6; i++)
+		compact_append(&head.compact, &chain.leaf[i]);
+	buf_init(&head.first_entry, LIMIT_ENTRY_SIZE);
+	buf_put(&head.first_entry, chain.entry[0]);
+	chain_note(&chain, 6, &head.checkpoint);
+	list = mem_array(LIMIT_COSIGNATURES, sizeof(*list));
+	head.cosignatures = list;
+	chain_root(&chain, 6, &root);
+	rig_cosignature(rig, CLEO, &chain, 6, &line);
+	for (unsigned i = 0; i < LIMIT_COSIGNATURES; i++) {
+		snprintf(list[i].cosigner, sizeof(list[i].cosigner), "%sm%u",
+			i % 2 == 0 ? "" : "witness/", i / 2);
+		list[i].size = 6;
+		buf_init(&list[i].line, LIMIT_NOTE_SIZE);
+		buf_put(&list[i].line, hash_bytes(&root));
+		buf_put(&list[i].line, buf_bytes(&line));
+	}
+	buf_release(&line);
+	rig_step(rig, &(struct event){.type = EVENT_LOG_LOADED, .head = &head});
+	log_head_release(&head);
+	rig_start(rig);
+	while (rig->sign_count > 0)
+		rig_signed(rig, OK);
+	assert_true(has_room(rig, &chain, "ben", false));
+	anna = rig_session(rig, ANNA);
+	hear(rig, anna, &chain, &chain, (struct said){ANNA, false, 6, 6, 0});
+	assert_true(has_room(rig, &chain, "anna", false));
+	/* A witness takes nobody's place. */
+	hear(rig, anna, &chain, &chain, (struct said){ANNA, true, 6, 6, 0});
+	assert_false(has_room(rig, &chain, "anna", true));
+	chain_release(&chain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(over_more_than_is_held, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_there_is_room_for_what_counts, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(before_the_log_is_known, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(
 			over_a_checkpoint_of_long_ago, rig_setup_empty, rig_teardown),
