@@ -13,7 +13,7 @@
 #include "proto/mail.pb-c.h"
 #include "replication/log/evidence.h"
 
-enum { SEEDS = 6, STEPS = 1500, CHAINS = 7, SESSIONS = 4, SIZE = 40, LETTERS = 8, STORED = 16 };
+enum { SEEDS = 4, STEPS = 1500, CHAINS = 7, SESSIONS = 4, SIZE = 40, LETTERS = 8, STORED = 16 };
 
 /* A log as the disk has it. */
 struct disk {
