@@ -443,6 +443,7 @@ struct engine {
 	size_t read_count, read_capacity;
 	struct quota *quotas; /* one for each author of whom something was taken */
 	size_t quota_count;
+	uint64_t recheck_ms;            /* no log is read again before */
 	struct evidence_item *evidence; /* grows only */
 	size_t evidence_count;
 	uint64_t next_ticket;

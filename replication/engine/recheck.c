@@ -8,6 +8,10 @@
 
 #include "replication/engine/internal.h"
 
+/* One log at a time, and not without end: two that lie together would keep the disk busy, and
+ * nobody be served. Meanwhile the second is blamed like the first. */
+enum { PAUSE_MS = 10 * 60 * 1000 };
+
 bool recheck_blames(struct engine *engine, struct elog *log, const char *peer)
 {
 	struct effect *effect;
@@ -20,13 +24,15 @@ bool recheck_blames(struct engine *engine, struct elog *log, const char *peer)
 		snprintf(log->failed_by, sizeof(log->failed_by), "%s", peer);
 		return true;
 	}
-	if (log->rechecked || log->size == 0 || strcmp(log->failed_by, peer) == 0)
+	if (log->rechecked || log->size == 0 || strcmp(log->failed_by, peer) == 0 ||
+		engine->now_ms < engine->recheck_ms)
 		return true;
 	effect = effect_add(engine, EFFECT_VERIFY);
 	if (effect == NULL)
 		return true;
 	effect->origin = log->origin;
 	log->rechecking = true;
+	engine->recheck_ms = UINT64_MAX;
 	effect_notice(engine, NOTICE_WARNING,
 		"log '%s': neither '%s' nor '%s' has what follows entry %llu here: what is held "
 		"here is read again",
@@ -43,6 +49,7 @@ void recheck_done(struct engine *engine, const struct event *event)
 		return;
 	log->rechecking = false;
 	log->rechecked = true;
+	engine->recheck_ms = engine->now_ms + PAUSE_MS;
 	log->spoilt = event->error == ERR_CORRUPT;
 	if (log->spoilt)
 		effect_notice(engine, NOTICE_ALARM,

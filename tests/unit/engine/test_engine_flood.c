@@ -333,6 +333,29 @@ static void test_two_fail_and_this_node_is_whole(void **state)
 	chain_release(&chain);
 }
 
+/* Two that lie together about many logs do not have the disk read without end. */
+static void test_two_fail_at_one_log_at_a_time(void **state)
+{
+	struct rig *rig = *state;
+	struct chain chain, other;
+	struct session_id cleo = twice(rig, &chain), anna = rig_session(rig, ANNA);
+
+	rig_disconnect(rig, cleo);
+	rig_chain(rig, CLEO, &other, 9);
+	rig_fetch_all(rig, anna, &other, 5);
+	rig_disconnect(rig, anna);
+	anna = rig_session(rig, ANNA);
+	fails(rig, anna, &other);
+	assert_true(rig_closed(rig, anna));
+	rig_disconnect(rig, anna);
+	cleo = rig_session(rig, CLEO);
+	fails(rig, cleo, &other);
+	assert_true(rig_closed(rig, cleo));
+	assert_null(rig_effect(rig, EFFECT_VERIFY, 0));
+	chain_release(&chain);
+	chain_release(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +371,7 @@ int main(void)
 		T(a_beginning_of_garbage),
 		T(two_fail_and_this_node_is_damaged),
 		T(two_fail_and_this_node_is_whole),
+		T(two_fail_at_one_log_at_a_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
