@@ -130,9 +130,10 @@ static void print_exported(const json_t *items)
 	{
 		if (json_object_get(item, "bundle") == NULL)
 			continue;
-		printf("%llu entries of %llu logs, %llu bytes",
+		printf("%llu entries of %llu logs, %llu items of mail, %llu bytes",
 			(unsigned long long)output_number(item, "entries"),
 			(unsigned long long)output_number(item, "logs"),
+			(unsigned long long)output_number(item, "mail"),
 			(unsigned long long)output_number(item, "bytes"));
 		if (output_member(item, "for", &b)[0] != '\0')
 			printf(", for '%s'", output_member(item, "for", &b));
@@ -271,6 +272,9 @@ static void print_imported(const json_t *files)
 	{
 		print_head(file);
 		json_array_foreach(json_object_get(file, "logs"), k, log) print_imported_log(log);
+		if (output_number(file, "mail") > 0)
+			printf("  %llu new items of mail\n",
+				(unsigned long long)output_number(file, "mail"));
 		print_problems(file);
 	}
 }
@@ -478,6 +482,9 @@ static void print_inspected(const json_t *document)
 	if (output_number(document, "evidence") > 0)
 		printf("  evidence of %llu forks, to be verified at the import\n",
 			(unsigned long long)output_number(document, "evidence"));
+	if (output_number(document, "mail") > 0)
+		printf("  %llu items of mail, sealed\n",
+			(unsigned long long)output_number(document, "mail"));
 }
 
 static enum err run_inspect(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
@@ -489,9 +496,10 @@ static enum err run_inspect(struct cli *cli, const struct cli_args *args, struct
 	for (size_t i = 0; err == OK && args_at(args, i) != NULL; i++)
 		err = inspect_file(&in, args_at(args, i), ctx);
 	if (in.check != NULL)
-		document = json_pack("{s:o,s:o,s:I}", "files", in.files, "logs",
+		document = json_pack("{s:o,s:o,s:I,s:I}", "files", in.files, "logs",
 			checked_json(in.check), "evidence",
-			(json_int_t)bundle_check_evidence(in.check));
+			(json_int_t)bundle_check_evidence(in.check), "mail",
+			(json_int_t)bundle_check_mail(in.check));
 	bundle_check_free(in.check);
 	if (err == ERR_NOMEM || document == NULL)
 		return ERR_NOMEM;

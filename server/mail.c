@@ -336,13 +336,17 @@ static void stored(struct runtime *rt, struct mail_task *task)
 
 static void body_read(struct runtime *rt, const struct mail_task *task)
 {
-	if (task->ticket == 0)
+	if (task->ticket == MAIL_TICKET_BUNDLE) {
+		if (rt->export != NULL)
+			bundle_export_mail(rt->export, task);
+	} else if (task->ticket == 0) {
 		process(rt, task);
-	else
+	} else {
 		runtime_step(rt, &(struct event){.type = EVENT_MAIL_READ,
 					 .ticket = task->ticket,
 					 .error = task->result,
 					 .entry = buf_bytes(&task->data)});
+	}
 }
 
 static void task_done(struct runtime *rt, struct mail_task *task)

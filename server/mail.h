@@ -91,6 +91,7 @@ void mail_vault_done(struct runtime *rt, struct vault_request *done);
 /* A packed Mail of this node's own; done is called later, once. Not from within a step. */
 void mail_send(struct runtime *rt, struct bytes packed, mail_submitted done, void *arg);
 /* Hands a task to the store; its answer comes to mail.c. Takes it. */
+#define MAIL_TICKET_BUNDLE UINT64_MAX /* of a body that goes into a bundle */
 void mail_task(struct runtime *rt, struct mail_task *task);
 void mail_note_put(struct runtime *rt, enum mail_note note, const char *name, struct bytes value);
 /* The row whose item's hash begins so; NULL: none. */

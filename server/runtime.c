@@ -361,6 +361,8 @@ static void stop(struct runtime *rt)
 	rt->stopping = true;
 	if (rt->import != NULL)
 		bundle_import_stop(rt->import);
+	if (rt->export != NULL)
+		bundle_export_stop(rt->export);
 	/* What the threads have under way ends first, so that the store is whole and every request
 	 * can still be answered or dropped with its client. */
 	if (rt->vault != NULL)

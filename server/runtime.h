@@ -18,6 +18,7 @@
 #include "server/store/writer.h"
 #include "server/vault/vault.h"
 
+struct bundle_export;
 struct bundle_import;
 struct control_server;
 struct mail;
@@ -84,7 +85,7 @@ struct runtime {
 	struct buf pending_line; /* the cosignature lines among them */
 	bool stepping, stopping, closed_net, closed_control;
 	bool backing_up;              /* one backup at a time */
-	bool bundling;                /* one export of a bundle at a time */
+	struct bundle_export *export; /* the one export of a bundle; NULL */
 	struct bundle_import *import; /* the one import of bundles; NULL */
 	struct session_data *sessions;
 	uint64_t next_session, next_ticket;
@@ -130,6 +131,10 @@ bool runtime_may_append(const struct runtime *rt, struct sealed_batch batch);
 void runtime_resealed(struct runtime *rt, struct vault_request *done);
 /* Why the last dial of a peer failed; "" when it did not. */
 const char *runtime_peer_error(const struct runtime *rt, const char *peer);
+/* control/bundle_export.c: the body of an item of mail was read; the node stops. */
+struct mail_task;
+void bundle_export_mail(struct bundle_export *export, const struct mail_task *task);
+void bundle_export_stop(struct bundle_export *export);
 /* control/bundle_import.c: what became of a frame of the bundle; the node stops. */
 void bundle_import_answer(struct bundle_import *import, const struct effect *effect);
 void bundle_import_stop(struct bundle_import *import);

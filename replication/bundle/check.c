@@ -10,7 +10,7 @@
 
 struct bundle_check {
 	struct bundle_check_log **logs;
-	size_t count, capacity, last, evidence;
+	size_t count, capacity, last, evidence, mail;
 	struct arena arena;
 };
 
@@ -39,6 +39,11 @@ void bundle_check_free(struct bundle_check *check)
 size_t bundle_check_evidence(const struct bundle_check *check)
 {
 	return check->evidence;
+}
+
+size_t bundle_check_mail(const struct bundle_check *check)
+{
+	return check->mail;
 }
 
 size_t bundle_check_count(const struct bundle_check *check)
@@ -284,6 +289,11 @@ enum err bundle_check_frame(struct bundle_check *check, struct bytes bytes, stru
 		return batch_check(check, frame->batch, ctx);
 	case SAUTI__FRAME__BODY_HAVE:
 		return have_check(check, frame->have, ctx);
+	case SAUTI__FRAME__BODY_MAIL: /* as evidence: whose keys they are, only a node knows */
+		check->mail++;
+		return OK;
+	case SAUTI__FRAME__BODY_MAIL_ACK:
+		return OK;
 	case SAUTI__FRAME__BODY_EVIDENCE: /* the import verifies it, with the log's key */
 		check->evidence++;
 		return OK;

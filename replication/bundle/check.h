@@ -40,6 +40,7 @@ enum err bundle_check_frame(
 	struct bundle_check *check, struct bytes frame, struct errctx *ctx) MUST_USE;
 
 size_t bundle_check_evidence(const struct bundle_check *check); /* of forks: so many frames */
+size_t bundle_check_mail(const struct bundle_check *check);     /* items */
 size_t bundle_check_count(const struct bundle_check *check);
 const struct bundle_check_log *bundle_check_at(const struct bundle_check *check, size_t position);
 

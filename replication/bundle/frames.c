@@ -59,18 +59,38 @@ void bundle_have_write(struct buf *out, const struct origin *origin, uint64_t si
 	frame_write(out, &frame);
 }
 
+/* Tag and length of a field with a length. */
+static size_t field_head(unsigned field, size_t size, uint8_t ret[8])
+{
+	size_t count = 0;
+
+	ret[count++] = (uint8_t)(field << 3 | 2);
+	for (; size >= 0x80; size >>= 7)
+		ret[count++] = (uint8_t)(size | 0x80);
+	ret[count++] = (uint8_t)size;
+	return count;
+}
+
 void bundle_message_write(struct buf *out, unsigned field, struct bytes message)
 {
 	uint8_t head[8];
-	size_t size = 0;
-	uint32_t left = (uint32_t)message.size;
+	size_t size = field_head(field, message.size, head);
 
 	assert(field <= 15 && message.size > 0 && message.size < LIMIT_FRAME_SIZE - sizeof(head));
-	head[size++] = (uint8_t)(field << 3 | 2);
-	for (; left >= 0x80; left >>= 7)
-		head[size++] = (uint8_t)(left | 0x80);
-	head[size++] = (uint8_t)left;
 	buf_put_u32be(out, (uint32_t)(size + message.size));
 	buf_put(out, bytes_make(head, size));
 	buf_put(out, message);
+}
+
+void bundle_mail_end_write(struct buf *out, struct bytes end)
+{
+	enum { FRAME_MAIL_ACK = 10, ACK_END = 3 };
+	uint8_t outer[8], inner[8];
+	size_t inner_size = field_head(ACK_END, end.size, inner);
+	size_t outer_size = field_head(FRAME_MAIL_ACK, inner_size + end.size, outer);
+
+	buf_put_u32be(out, (uint32_t)(outer_size + inner_size + end.size));
+	buf_put(out, bytes_make(outer, outer_size));
+	buf_put(out, bytes_make(inner, inner_size));
+	buf_put(out, end);
 }

@@ -18,6 +18,9 @@ void bundle_batch_write(struct buf *out, const struct origin *origin, uint64_t f
 	const struct store_batch *batch, struct bytes note);
 /* A stored message (evidence) as the field of Frame with that number, at most 15. */
 void bundle_message_write(struct buf *out, unsigned field, struct bytes message);
+/* A packed MailEnd, as an answer to whoever still holds the item. */
+void bundle_mail_end_write(struct buf *out, struct bytes end);
+enum { BUNDLE_MAIL_FIELD = 9, BUNDLE_EVIDENCE_FIELD = 11 };
 /* At most LIMIT_NOTE_SIGNATURES cosignatures. */
 void bundle_have_write(struct buf *out, const struct origin *origin, uint64_t size,
 	struct bytes note, const struct bundle_cosigned *cosigned, size_t count);

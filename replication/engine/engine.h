@@ -201,6 +201,7 @@ struct imported {
 	uint64_t added;        /* of them new here, or put in place of damaged ones */
 	uint64_t held;         /* entries of the log that are held now */
 	size_t cosigned;       /* cosignatures that are new here */
+	size_t mail;           /* items of mail that are new here */
 };
 
 struct effect {
@@ -305,7 +306,9 @@ struct engine_mail {
 	size_t size;
 	char custodian[LIMIT_NODE_NAME + 1]; /* the last that took it; "": nobody has */
 	uint64_t custody_at;
-	bool ended; /* its recipient has processed it */
+	bool held;        /* durable here, and not ended */
+	bool ended;       /* its recipient has processed it */
+	struct bytes end; /* .. and says so: a packed MailEnd; valid until the next step */
 	uint32_t outcome;
 	uint64_t ended_at;
 };
@@ -313,6 +316,8 @@ size_t engine_mail_count(const struct engine *engine);
 void engine_mail_at(const struct engine *engine, size_t position, struct engine_mail *ret);
 bool engine_mail_find(
 	const struct engine *engine, const struct hash *item, struct engine_mail *ret);
+/* Does that node hold a copy, as far as is known? */
+bool engine_mail_with(const struct engine *engine, const struct hash *item, const char *peer);
 /* Refused for want of room since the start. */
 uint64_t engine_mail_refused(const struct engine *engine);
 

@@ -11,7 +11,8 @@
  *	4. EVENT_IMPORT_END: live providers take over again
  *
  * A frame that is wrong is reported and changes nothing; the next one is judged for itself. Frames
- * that verify by themselves (evidence, mail, disputes) have their place in import_frame.
+ * that verify by themselves (evidence, mail and its ends, later disputes) have their place in
+ * import_frame.
  */
 #include <stdio.h>
 
@@ -196,6 +197,24 @@ static void import_have(struct engine *engine, Sauti__Have *have, uint64_t vouch
 	answer(engine, log, import->fault[0] == '\0' ? OK : ERR_UNTRUSTED, import->fault);
 }
 
+/* ---- mail ---- */
+
+/* It is signed, and checked as any. Not waited for: who gave it keeps it until the end comes back,
+ * and a node that is killed before it is durable takes it from the next bundle, or the same. */
+static void import_mail(struct engine *engine, const Sauti__Frame *frame)
+{
+	struct import *import = engine->import;
+	size_t count = engine_mail_count(engine);
+
+	if (frame->body_case == SAUTI__FRAME__BODY_MAIL)
+		custody_mail(engine, &import->session, frame->mail);
+	else
+		custody_ack(engine, &import->session, frame->mail_ack);
+	if (engine_mail_count(engine) > count)
+		import->imported.mail = 1;
+	answer(engine, NULL, import->fault[0] == '\0' ? OK : ERR_UNTRUSTED, import->fault);
+}
+
 void import_frame(struct engine *engine, const struct event *event)
 {
 	struct import *import = engine->import;
@@ -219,6 +238,15 @@ void import_frame(struct engine *engine, const struct event *event)
 		break;
 	case SAUTI__FRAME__BODY_HAVE:
 		import_have(engine, frame->have, event->vouched);
+		break;
+	case SAUTI__FRAME__BODY_MAIL:
+		import_mail(engine, frame);
+		break;
+	case SAUTI__FRAME__BODY_MAIL_ACK:
+		if (frame->mail_ack->body_case == SAUTI__MAIL_ACK__BODY_END)
+			import_mail(engine, frame);
+		else
+			answer(engine, NULL, ERR_UNSUPPORTED, "an answer to nobody");
 		break;
 	case SAUTI__FRAME__BODY_EVIDENCE:
 		evidence_heard(engine, &import->session, frame->evidence);

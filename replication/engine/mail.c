@@ -883,6 +883,8 @@ static void view(const struct mail_entry *entry, struct engine_mail *ret)
 		.ended = entry->state == MAIL_ENDED,
 		.outcome = entry->outcome,
 		.ended_at = entry->ended_at,
+		.end = buf_bytes(&entry->end),
+		.held = entry->state == MAIL_HELD,
 	};
 	memcpy(ret->id, entry->id, sizeof(ret->id));
 	memcpy(ret->sender, entry->sender, sizeof(ret->sender));
@@ -900,6 +902,16 @@ static void view(const struct mail_entry *entry, struct engine_mail *ret)
 void engine_mail_at(const struct engine *engine, size_t position, struct engine_mail *ret)
 {
 	view(engine->mail.entries[position], ret);
+}
+
+bool engine_mail_with(const struct engine *engine, const struct hash *item, const char *peer)
+{
+	const struct mail_entry *entry = mail_find(engine, item);
+
+	for (unsigned i = 0; entry != NULL && i < entry->hand_count; i++)
+		if (strcmp(entry->hands[i].peer, peer) == 0)
+			return entry->hands[i].holds;
+	return false;
 }
 
 bool engine_mail_find(const struct engine *engine, const struct hash *item, struct engine_mail *ret)

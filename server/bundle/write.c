@@ -301,6 +301,13 @@ enum err bundle_write_message(
 	return part_put(write, ctx);
 }
 
+enum err bundle_write_mail_end(struct bundle_write *write, struct bytes end, struct errctx *ctx)
+{
+	bundle_mail_end_write(&write->frame, end);
+	TRY(part_turn(write, ctx));
+	return part_put(write, ctx);
+}
+
 /* ---- logs ---- */
 
 /* How many bytes of entries the next batch may have. A part that is nearly full is ended first. */

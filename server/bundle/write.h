@@ -48,9 +48,11 @@ enum err bundle_write_log(struct bundle_write *write, struct store *store,
 	const struct bundle_write_log *log, uint64_t *done, uint64_t *ret_bad,
 	struct errctx *ctx) MUST_USE;
 
-/* A message that proves itself, as the field of Frame with that number. */
+/* A message that proves itself, as the field of Frame with that number; or the end of mail. */
 enum err bundle_write_message(struct bundle_write *write, unsigned field, struct bytes message,
 	struct errctx *ctx) MUST_USE;
+enum err bundle_write_mail_end(
+	struct bundle_write *write, struct bytes end, struct errctx *ctx) MUST_USE;
 
 struct bundle_written {
 	uint32_t parts;

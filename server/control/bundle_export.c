@@ -9,10 +9,10 @@
 #include "server/bundle/write.h"
 #include "server/control/internal.h"
 #include "server/log.h"
+#include "server/mail.h"
 
 enum {
 	PROGRESS_MS = 300,
-	EVIDENCE_FIELD = 11, /* of Frame */
 	FILES_SHOWN = 200,   /* by their names; the others follow from them */
 	LINE_SIZE_MAX = 256, /* of a cosignature: the longest name, and 104 digits of base64 */
 };
@@ -27,7 +27,19 @@ struct bundle_export {
 	struct bundle_write_opts opts;
 	size_t *positions; /* of the logs */
 	size_t count, next;
-	enum { STEP_OPEN, STEP_EVIDENCE, STEP_LOG, STEP_FINISH } step;
+	enum {
+		STEP_OPEN,
+		STEP_EVIDENCE,
+		STEP_LOG,
+		STEP_READ_MAIL, /* the mail store's thread has it */
+		STEP_MAIL,
+		STEP_MAIL_END,
+		STEP_FINISH
+	} step;
+	struct hash *mail; /* items to go along */
+	size_t mail_count, mail_next, mail_written;
+	struct buf item; /* packed Mail, or the end of one */
+
 	size_t evidence; /* how many are in */
 
 	struct bundle_write *write;
@@ -51,13 +63,15 @@ static void export_free(uv_handle_t *timer)
 	bundle_write_free(e->write);
 	buf_release(&e->note);
 	buf_release(&e->lines);
+	buf_release(&e->item);
+	mem_free(e->mail);
 	mem_free(e->positions);
 	mem_free(e);
 }
 
 static void export_close(struct bundle_export *e)
 {
-	e->rt->bundling = false;
+	e->rt->export = NULL;
 	uv_close((uv_handle_t *)&e->timer, export_free);
 }
 
@@ -167,11 +181,20 @@ static void export_run(uv_work_t *work)
 		break;
 	case STEP_EVIDENCE:
 		e->result = bundle_write_message(
-			e->write, EVIDENCE_FIELD, buf_bytes(&e->note), &e->ctx);
+			e->write, BUNDLE_EVIDENCE_FIELD, buf_bytes(&e->note), &e->ctx);
 		break;
 	case STEP_LOG:
 		e->result = bundle_write_log(
 			e->write, e->rt->store, &e->log, &e->done, &e->bad, &e->ctx);
+		break;
+	case STEP_READ_MAIL:
+		break;
+	case STEP_MAIL:
+		e->result = bundle_write_message(
+			e->write, BUNDLE_MAIL_FIELD, buf_bytes(&e->item), &e->ctx);
+		break;
+	case STEP_MAIL_END:
+		e->result = bundle_write_mail_end(e->write, buf_bytes(&e->item), &e->ctx);
 		break;
 	case STEP_FINISH:
 		e->result = bundle_write_finish(e->write, &e->written, &e->ctx);
@@ -212,10 +235,11 @@ static void export_end(struct bundle_export *e)
 		(unsigned long long)e->entries, e->count,
 		text_escape(bytes_str(e->to), shown, sizeof(shown)));
 	answer_json(e->request,
-		json_pack("{s:s,s:I,s:o,s:I,s:I,s:I,s:o}", "bundle", e->to, "parts",
+		json_pack("{s:s,s:I,s:o,s:I,s:I,s:I,s:I,s:o}", "bundle", e->to, "parts",
 			(json_int_t)e->written.parts, "files", files, "logs", (json_int_t)e->count,
-			"entries", (json_int_t)e->entries, "bytes", (json_int_t)e->written.bytes,
-			"for", json_text_or_null(e->for_node)),
+			"entries", (json_int_t)e->entries, "mail", (json_int_t)e->mail_written,
+			"bytes", (json_int_t)e->written.bytes, "for",
+			json_text_or_null(e->for_node)),
 		false);
 	if (e->damage == OK) {
 		control_end(e->request, BYTES_NONE);
@@ -272,8 +296,115 @@ static bool next_evidence(struct bundle_export *e)
 	return true;
 }
 
+/* ---- mail, behind the logs: its recipient's keys are known then ---- */
+
+/* What the receiver is for, or may carry on; and, to whoever may still hold an item, its end. */
+static bool mail_goes(const struct bundle_export *e, const struct engine_mail *mail)
+{
+	bool with =
+		e->for_node[0] != '\0' && engine_mail_with(e->rt->engine, &mail->item, e->for_node);
+
+	if (mail->ended)
+		return mail->end.size > 0 && (with || strcmp(mail->sender, e->for_node) == 0);
+	return mail->held && !with && strcmp(mail->recipient, e->rt->node) != 0;
+}
+
+static enum err choose_mail(struct bundle_export *e)
+{
+	const struct engine *engine = e->rt->engine;
+	size_t count = engine_mail_count(engine);
+	struct engine_mail mail;
+
+	if (e->mail != NULL)
+		return OK;
+	if (e->rt->mail == NULL || e->rt->mail->store == NULL)
+		count = 0;
+	e->mail = mem_array(count + 1, sizeof(*e->mail));
+	if (e->mail == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < count; i++) {
+		engine_mail_at(engine, i, &mail);
+		if (mail_goes(e, &mail))
+			e->mail[e->mail_count++] = mail.item;
+	}
+	return OK;
+}
+
+static void read_mail(struct bundle_export *e, const struct hash *item)
+{
+	struct mail_task *task = mail_task_new(MAIL_TASK_BODY);
+
+	if (task == NULL) {
+		export_fail(e, ERR_NOMEM, err_text(ERR_NOMEM));
+		return;
+	}
+	task->item = *item;
+	task->ticket = MAIL_TICKET_BUNDLE;
+	e->step = STEP_READ_MAIL;
+	mail_task(e->rt, task);
+}
+
+static void next_mail(struct bundle_export *e)
+{
+	enum err err = choose_mail(e);
+	struct engine_mail mail;
+
+	while (err == OK && e->mail_next < e->mail_count) {
+		const struct hash *item = &e->mail[e->mail_next++];
+
+		/* It may have ended, or be gone, since. */
+		if (!engine_mail_find(e->rt->engine, item, &mail) || !mail_goes(e, &mail))
+			continue;
+		if (!mail.ended) {
+			read_mail(e, item);
+			return;
+		}
+		e->step = STEP_MAIL_END;
+		buf_clear(&e->item);
+		buf_put(&e->item, mail.end);
+		err = e->item.err;
+		if (err == OK) {
+			queue_work(e);
+			return;
+		}
+	}
+	if (err != OK) {
+		export_fail(e, err, err_text(err));
+		return;
+	}
+	e->step = STEP_FINISH;
+	queue_work(e);
+}
+
+void bundle_export_mail(struct bundle_export *e, const struct mail_task *task)
+{
+	/* Not there any more: it has ended meanwhile. */
+	if (task->result != OK) {
+		next_mail(e);
+		return;
+	}
+	e->step = STEP_MAIL;
+	buf_clear(&e->item);
+	buf_put(&e->item, buf_bytes(&task->data));
+	e->mail_written++;
+	if (e->item.err == OK)
+		queue_work(e);
+	else
+		export_fail(e, e->item.err, err_text(e->item.err));
+}
+
+void bundle_export_stop(struct bundle_export *e)
+{
+	if (e->step == STEP_READ_MAIL)
+		export_fail(e, ERR_CANCELED, "the node stops: nothing was written");
+}
+
 static void export_next(struct bundle_export *e)
 {
+	if (e->mail != NULL) {
+		next_mail(e);
+		return;
+	}
 	if (next_evidence(e))
 		return;
 	e->step = STEP_LOG;
@@ -289,8 +420,7 @@ static void export_next(struct bundle_export *e)
 		}
 		report(e);
 	}
-	e->step = STEP_FINISH;
-	queue_work(e);
+	next_mail(e);
 }
 
 /* ---- the request ---- */
@@ -364,7 +494,7 @@ void begin_bundle_export(struct control_request *request, const Sauti__BundleExp
 	struct bundle_export *e;
 	enum err err;
 
-	if (rt->bundling) {
+	if (rt->export != NULL) {
 		control_fail(request, ERR_BUSY, 0, "another bundle is being made");
 		return;
 	}
@@ -380,7 +510,8 @@ void begin_bundle_export(struct control_request *request, const Sauti__BundleExp
 	e->timer.data = e;
 	buf_init(&e->note, LIMIT_NOTE_SIZE);
 	buf_init(&e->lines, (size_t)LIMIT_NOTE_SIGNATURES * LINE_SIZE_MAX);
-	rt->bundling = true;
+	buf_init(&e->item, LIMIT_MAIL_ITEM);
+	rt->export = e;
 	err = prepare(e, message);
 	if (err == OK)
 		queue_work(e);

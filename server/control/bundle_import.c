@@ -42,7 +42,7 @@ struct bundle_import {
 	struct log_report *logs;
 	size_t log_count, log_capacity, last_log;
 	json_t *problems;
-	size_t problem_count, refused;
+	size_t problem_count, refused, mail;
 	char maker[160]; /* what is wrong with the manifest's signature; "" */
 
 	enum err result;
@@ -209,10 +209,11 @@ static void report(struct bundle_import *i, const char *path)
 
 	for (size_t k = 0; k < i->log_count; k++)
 		gaps += i->logs[k].gap != UINT64_MAX;
-	json = json_pack("{s:s,s:b,s:b,s:I,s:O,s:I,s:o,s:o}", "file", path, "damaged", damaged,
-		"complete", gaps == 0 && !damaged, "added", (json_int_t)added, "problems",
-		i->problems, "problem_count", (json_int_t)i->problem_count, "signature_problem",
-		json_text_or_null(i->maker), "logs", logs);
+	json = json_pack("{s:s,s:b,s:b,s:I,s:I,s:O,s:I,s:o,s:o}", "file", path, "damaged", damaged,
+		"complete", gaps == 0 && !damaged, "added", (json_int_t)added, "mail",
+		(json_int_t)i->mail, "problems", i->problems, "problem_count",
+		(json_int_t)i->problem_count, "signature_problem", json_text_or_null(i->maker),
+		"logs", logs);
 	report_manifest(i, json);
 	answer_json(i->request, json, false);
 	i->damaged += damaged;
@@ -297,7 +298,7 @@ static void begin_file(struct bundle_import *i)
 	const struct bundle_manifest *m = bundle_reader_manifest(i->read.reader, NULL);
 	char text[300];
 
-	i->log_count = i->last_log = i->problem_count = i->refused = 0;
+	i->log_count = i->last_log = i->problem_count = i->refused = i->mail = 0;
 	i->at = 0;
 	json_array_clear(i->problems);
 	if (m != NULL && strcmp(m->network, i->rt->genesis.network) != 0) {
@@ -345,6 +346,7 @@ static bool take_answer(struct bundle_import *i, const struct effect *effect)
 		log->held = in->held;
 		log->cosigned += in->cosigned;
 	}
+	i->mail += in->mail;
 	if (effect->error == OK) {
 		if (log != NULL && in->added < in->count)
 			log->known += in->count - in->added;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every k-th call of a class fails in a real sautid: its first start, unlock, recording, stop.
+"""Every k-th call of a class fails in a real sautid: its first start, unlock, recording, a bundle, stop.
 
     daemon_faults.py BUILD [--class C] [--error E] [--once | --forever] [--from K] [--to K]
                      [--step N] [--sample N] [--verbose]
@@ -8,7 +8,7 @@ A first run counts the calls. Then, for each k, the node is put back to what `sa
 run with the k-th call failing; then once more without faults. Held against every run: the daemon
 ends by itself or when asked, in time, with an exit code of its own and a line that says why; so do
 the commands; whatever was acknowledged is there at the next start, the log verifies and is written
-on. --sample N takes N of the k's, spread evenly; --step every N-th. A k that fails prints the line
+on; a bundle is whole or not there. --sample N takes N of the k's, spread evenly; --step every N-th. A k that fails prints the line
 that replays it.
 """
 
@@ -53,6 +53,7 @@ class Scenario:
         self.fresh = self.root / "fresh"
         shutil.copytree(self.node.dir, self.fresh)
         self.acknowledged = []
+        self.bundle, self.bundled = Path(f"{self.node.dir}.bundle"), False
         self.process = None
 
     # The daemon.
@@ -125,6 +126,14 @@ class Scenario:
         for number in range(1, RECORDS + 1):
             if self.record(number).returncode == 0 or self.record(number).returncode == 0:
                 self.acknowledged.append(number)
+        self.bundled = any(self.command("bundle", "export", "--to", self.bundle).returncode == 0 for _ in range(2))
+
+    def judge_bundle(self):
+        """Whole, and only if so under its name."""
+        if self.bundled and not self.bundle.exists():
+            raise Wrong("the bundle that was made is not there")
+        if self.bundle.exists() and self.command("bundle", "inspect", self.bundle).returncode != 0:
+            raise Wrong("half a bundle has the name of a whole one")
 
     def judge_end(self, status):
         """An exit code of its own, and a line that says why."""
@@ -162,6 +171,11 @@ class Scenario:
         results = json.loads(self.command("log", "verify").stdout)
         if not results or not all(result["ok"] for result in results):
             raise Wrong(f"the log does not verify: {results}")
+        self.bundle.unlink(missing_ok=True)
+        if self.command("bundle", "export", "--to", self.bundle).returncode != 0:
+            raise Wrong("afterwards no bundle can be made")
+        if list(self.root.glob("*.partial-*")):
+            raise Wrong("afterwards something is left of a bundle")
         status = self.end()
         if status != 0:
             raise Wrong(f"afterwards it ends with {status}")
@@ -171,7 +185,9 @@ class Scenario:
         shutil.rmtree(self.node.dir)
         shutil.rmtree(f"{self.node.dir}.guard", ignore_errors=True)
         shutil.copytree(self.fresh, self.node.dir)
-        self.acknowledged = []
+        self.acknowledged, self.bundled = [], False
+        for left in self.root.glob(f"{self.bundle.name}*"):
+            left.unlink()
         arm = lambda: self.faults.arm(kind.removesuffix(LATE), self.node.dir, ERRORS[error], k, forever,
                                       beside=True)
         late = kind.endswith(LATE)
@@ -183,7 +199,8 @@ class Scenario:
             self.judge_end(self.end())
             counts = self.faults.count, self.faults.failed
             self.faults.disarm()
-            if k == 0 and len(self.acknowledged) != RECORDS:
+            self.judge_bundle()
+            if k == 0 and (len(self.acknowledged) != RECORDS or not self.bundled):
                 raise Wrong(f"without faults: {self.last_line()}")
             self.after()
             return counts

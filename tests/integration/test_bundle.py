@@ -213,6 +213,26 @@ class Bundle(unittest.TestCase):
         done = self.caf.sauti("bundle", "export", "--to", self.stick / "x", "--for", "nobody", check=False)
         self.assertIn("there is no other node 'nobody'", done.stderr)
 
+    def test_full(self):
+        """A stick that is too small: named, and nothing is left on it."""
+        self.start(self.caf)
+        self.record(self.caf, 1000)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", self.stick],
+                                 capture_output=True, check=False)
+        if mounted.returncode != 0:
+            self.skipTest("mounting a tmpfs needs root")
+        try:
+            for args in ([], ["--max-size", "140k"]):
+                done = self.caf.sauti("bundle", "export", "--to", self.stick / "b", *args, check=False)
+                self.assertEqual(done.returncode, FAILED)
+                self.assertIn("No space left on device", done.stderr)
+                self.assertEqual(list(self.stick.iterdir()), [])
+            subprocess.run(["mount", "-o", "remount,size=8m", self.stick], check=True)
+            files, _ = self.export(self.caf, "b", "--max-size", "140k")
+            self.inspect(*files)
+        finally:
+            subprocess.run(["umount", self.stick], check=True)
+
     # Damage.
 
     def test_flipped_bits(self):
@@ -340,6 +360,65 @@ class Bundle(unittest.TestCase):
         self.hq.start()
         self.bring(self.hq, file)
         self.holds(self.hq, self.caf)
+
+    def test_mail_by_stick(self):
+        """A notice to headquarters, and one that it carries on by stick to the other office; the ends come
+        back the same way, and only then the sender lets go of what it wrote."""
+        self.start(self.hq, self.caf, self.haiti)
+        self.bring(self.hq, *self.export(self.haiti, "keys")[0])
+        self.bring(self.caf, *self.export(self.hq, "keys-2")[0])
+        ids = {to: self.caf.json("mail", "send", "--to", to, "-", stdin=f"for {to}")["id"] for to in ("hq", "haiti")}
+        files, done = self.export(self.caf, "there", "--for", "hq")
+        self.assertGreaterEqual(done[-1]["mail"], 2)
+        self.assertGreaterEqual(self.inspect(*files)["mail"], 2)
+        self.assertGreaterEqual(self.bring(self.hq, *files)["there"]["mail"], 2)
+        self.assertEqual(self.bring(self.hq, *files)["there"]["mail"], 0)
+        self.received(self.hq, ids["hq"])
+        self.bring(self.haiti, *self.export(self.hq, "on", "--for", "haiti")[0])
+        self.received(self.haiti, ids["haiti"])
+        self.assertEqual(self.haiti.json("mail", "show", ids["haiti"])["text"], "for haiti")
+        self.bring(self.hq, *self.export(self.haiti, "back", "--for", "hq")[0])
+        self.bring(self.caf, *self.export(self.hq, "back-2", "--for", "caf")[0])
+        for mail in ids.values():
+            wait_for("the end", lambda mail=mail: self.mail(self.caf, mail)["state"] == "delivered")
+
+    @staticmethod
+    def mail(node, mail):
+        return next((m for m in node.json("mail", "list") if m["id"] == mail), {})
+
+    def received(self, node, mail):
+        wait_for(f"the notice at {node.name}", lambda: self.mail(node, mail).get("kind") == "notice")
+
+    def test_an_old_store_by_stick(self):
+        """An old store was put back at an office without a link: what it has signed since comes back from
+        headquarters by stick, and it goes on, in the same log."""
+        self.start(self.hq, self.caf)
+        self.caf.stop()
+        shutil.copytree(self.caf.dir / "store", self.root / "old-store")
+        self.caf.start()
+        self.record(self.caf, 30)
+        origin, size = self.caf.own()["origin"], self.caf.own()["size"]
+        self.bring(self.hq, *self.export(self.caf, "there")[0])
+        self.caf.stop()
+        shutil.rmtree(self.caf.dir / "store")
+        shutil.move(self.root / "old-store", self.caf.dir / "store")
+        self.caf.start()
+        self.assertEqual(self.caf.json("status")["guard"]["verdict"], "behind")
+        # With --for, headquarters leaves out what the office once had: told, and of no use.
+        files, _ = self.export(self.hq, "too-little", "--for", "caf")
+        self.bring(self.caf, *files)
+        self.assertEqual(self.caf.json("status")["guard"]["verdict"], "behind")
+        files, _ = self.export(self.hq, "all")
+        self.bring(self.caf, *files)
+        wait_for("the own log to be whole", lambda: self.caf.json("status")["guard"]["writable"])
+        self.caf.sauti("lock")
+        self.caf.unlock()
+        self.assertEqual(self.caf.own()["origin"], origin)
+        self.assertEqual(self.caf.own()["size"], size)
+        self.record(self.caf, 1)
+        self.bring(self.hq, *self.export(self.caf, "there-2", "--for", "hq")[0])
+        self.holds(self.hq, self.caf)
+        self.assertFalse(self.hq.logs()[origin]["frozen"])
 
     def test_damaged_entries_come_by_stick(self):
         """Entries that a disk has spoilt, of one's own log: from the stick that went there and back."""

@@ -141,6 +141,37 @@ static void test_another_key(void **state)
 	assert_false(bundle_check_at(f->check, 0)->whole);
 }
 
+/* What proves itself goes along as it is stored; lengths of every number of bytes. */
+static void test_messages(void **state)
+{
+	static const size_t sizes[] = {1, 100, 127, 128, 16383, 16384, 60000};
+	struct fixture *f = *state;
+	struct buf message;
+
+	buf_init(&message, LIMIT_ENTRY_SIZE);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		Sauti__Mail mail = SAUTI__MAIL__INIT;
+		Sauti__MailEnd mail_end = SAUTI__MAIL_END__INIT;
+
+		buf_clear(&message);
+		buf_put_zeros(&message, sizes[i]);
+		mail.body = mail_end.body = codec_binary(buf_bytes(&message));
+		buf_clear(&f->note);
+		codec_pack(&f->note, &mail);
+		bundle_message_write(&f->frame, BUNDLE_MAIL_FIELD, buf_bytes(&f->note));
+		assert_int_equal(get_u32be(f->frame.data), f->frame.size - FRAME_HEADER_SIZE);
+		assert_int_equal(check(f), OK);
+		assert_int_equal(bundle_check_mail(f->check), i + 1);
+		buf_clear(&f->note);
+		codec_pack(&f->note, &mail_end);
+		bundle_mail_end_write(&f->frame, buf_bytes(&f->note));
+		assert_int_equal(get_u32be(f->frame.data), f->frame.size - FRAME_HEADER_SIZE);
+		assert_int_equal(check(f), OK);
+	}
+	assert_int_equal(bundle_check_evidence(f->check), 0);
+	buf_release(&message);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
@@ -149,6 +180,7 @@ int main(void)
 		T(from_the_middle),
 		T(wrong),
 		T(another_key),
+		T(messages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
