@@ -366,7 +366,7 @@ enum err mail_end_read(struct bytes bytes, struct bytes signature, const char *n
 			ctx, ERR_MALFORMED, "the end of a mail item: network, names or item");
 	recipient = directory_find(directory, bytes_str(body->recipient));
 	if (recipient == NULL)
-		return err_set(ctx, ERR_UNTRUSTED, "the end of mail by '%s', who is no member",
+		return err_set(ctx, ERR_NOTFOUND, "the end of mail by '%s', who is no member",
 			body->recipient);
 	if (node_check(&recipient->node, PURPOSE_MAIL_END, bytes, signature) != OK)
 		return err_set(ctx, ERR_UNTRUSTED, "the end of mail that '%s' did not sign",

@@ -104,7 +104,8 @@ struct mail_end {
 enum err mail_end_write(struct buf *out, const char *network, const struct mail_end *end,
 	const struct signer *node) MUST_USE;
 /* Form, and the recipient's signature by what the directory has of it (also of one that is not
- * active any more: it processed it). ERR_MALFORMED, ERR_UNTRUSTED, ERR_NOMEM. */
+ * active any more: it processed it). ERR_MALFORMED, ERR_UNTRUSTED, ERR_NOTFOUND: who is said to
+ * have processed it is not in the directory, ERR_NOMEM. */
 enum err mail_end_read(struct bytes body, struct bytes signature, const char *network,
 	const struct directory *directory, struct arena *arena, struct mail_end *ret,
 	struct errctx *ctx) MUST_USE;

@@ -525,8 +525,9 @@ static void hear_end(struct engine *engine, struct session *session, const Sauti
 		engine->network, engine->directory, &engine->arena, &end, &ctx);
 
 	if (err != OK) {
-		effect_notice(engine, NOTICE_WARNING, "'%s' says what is not so: %.150s",
-			session->peer, err_message(&ctx, err));
+		/* Whom our directory does not list (yet), the peer's may. */
+		effect_notice(engine, err == ERR_NOTFOUND ? NOTICE_DEBUG : NOTICE_WARNING,
+			"'%s' says what is not so: %.150s", session->peer, err_message(&ctx, err));
 		return;
 	}
 	flight = flight_find(session, &end.item, false);

@@ -349,7 +349,7 @@ static void an_end_is_the_recipients(void **state)
 	snprintf(end.recipient, sizeof(end.recipient), "chad");
 	buf_clear(&forged);
 	assert_int_equal(mail_end_write(&forged, NETWORK, &end, hq.node), OK);
-	assert_int_equal(read_end(&forged, &read), ERR_UNTRUSTED);
+	assert_int_equal(read_end(&forged, &read), ERR_NOTFOUND);
 	snprintf(end.recipient, sizeof(end.recipient), "haiti");
 	assert_int_equal(mail_end_write(&forged, NETWORK, &end, hq.node), ERR_INVALID);
 	buf_release(&packed);
