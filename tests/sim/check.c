@@ -126,6 +126,8 @@ void check_heard(
 			fork_heard(world, node, message->have);
 		if (message->body_case == SAUTI__FRAME__BODY_HAVE)
 			streams_have_heard(world, session, message->have);
+		else if (message->body_case == SAUTI__FRAME__BODY_BATCH)
+			streams_batch_heard(world, session, message->batch);
 		else if (message->body_case == SAUTI__FRAME__BODY_FETCH)
 			streams_fetch_heard(world, session, message->fetch);
 		else if (message->body_case == SAUTI__FRAME__BODY_HELD)

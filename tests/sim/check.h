@@ -67,6 +67,7 @@ void check_returned(struct world *world, struct node *node);
 /* streams.c: what one end hears, and what it says. */
 void streams_fetch_heard(struct world *world, struct session_id session, const Sauti__Fetch *fetch);
 void streams_have_heard(struct world *world, struct session_id session, const Sauti__Have *have);
+void streams_batch_heard(struct world *world, struct session_id session, const Sauti__Batch *batch);
 void streams_held_heard(struct world *world, struct session_id session, const Sauti__Held *held);
 void streams_batch_sent(struct world *world, const struct node *node, struct session_id session,
 	const Sauti__Batch *batch);

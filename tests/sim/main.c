@@ -136,7 +136,11 @@ static int parse_one(struct options *options, char **argv)
 		number(argv[2], &options->count))
 		return 3;
 	if (strcmp(argv[0], "--fresh") == 0 && number(argv[1], &options->count)) {
-		options->first = (uint64_t)time(NULL) % 1000000000 * 1000;
+		struct timespec now;
+
+		clock_gettime(CLOCK_REALTIME, &now);
+		options->first = (uint64_t)now.tv_sec % 1000000000 * 1000000 +
+				 (uint64_t)now.tv_nsec / 1000000 * 1000;
 		return 2;
 	}
 	if (strcmp(argv[0], "--real-signatures") == 0) {

@@ -165,6 +165,8 @@ void shape_choose(struct world *world, enum mode mode, const char *name)
 	if (mode != MODE_MIXED)
 		shape->mode = mode;
 	shape->scenario = name;
+	if (shape->topology != TOPOLOGY_MESH)
+		shape->mute = false; /* there it may be the only way between others */
 	speed(world, shape);
 	shape->slow |= shape->disk_slow;
 	/* A link found silent, then a cosignature over every hop, each of which may wait for five

@@ -58,8 +58,11 @@ void streams_held_heard(struct world *world, struct session_id session, const Sa
 		truth_is_branch(held->origin) ? NULL : truth_find(world, held->origin);
 	struct stream *stream = truth == NULL ? NULL : links_stream(world, session, truth->number);
 
-	if (stream != NULL && held->cosigned != NULL)
-		acknowledged(stream, held->cosigned->size);
+	if (stream == NULL || held->cosigned == NULL)
+		return;
+	acknowledged(stream, held->cosigned->size);
+	if (held->cosigned->size > stream->shown)
+		stream->shown = held->cosigned->size;
 }
 
 static bool batch_provable(struct truth *truth, const Sauti__Batch *batch, uint64_t target)
@@ -128,20 +131,33 @@ void streams_batch_sent(struct world *world, const struct node *node, struct ses
 		stream->ends[stream->sent++] = stream->next;
 }
 
+/* The other end has so much of the log. */
+static void shown(struct world *world, struct session_id session, const char *origin, uint64_t size)
+{
+	const struct truth *truth = truth_find(world, origin);
+	struct stream *stream = truth == NULL ? NULL : links_stream(world, session, truth->number);
+
+	if (stream != NULL && size > stream->shown)
+		stream->shown = size;
+}
+
+static void note_shown(struct world *world, struct session_id session, ProtobufCBinaryData note)
+{
+	struct checkpoint checkpoint;
+
+	if (checkpoint_peek(codec_bytes(note), &checkpoint, NULL) == OK)
+		shown(world, session, checkpoint.origin.text, checkpoint.size);
+}
+
 void streams_have_heard(struct world *world, struct session_id session, const Sauti__Have *have)
 {
-	for (size_t i = 0; i < have->n_logs; i++) {
-		const struct truth *truth = truth_find(world, have->logs[i]->origin);
-		struct stream *stream =
-			truth == NULL ? NULL : links_stream(world, session, truth->number);
-		struct checkpoint shown;
+	for (size_t i = 0; i < have->n_logs; i++)
+		note_shown(world, session, have->logs[i]->checkpoint);
+}
 
-		if (stream != NULL &&
-			checkpoint_peek(codec_bytes(have->logs[i]->checkpoint), &shown, NULL) ==
-				OK &&
-			shown.size > stream->shown)
-			stream->shown = shown.size;
-	}
+void streams_batch_heard(struct world *world, struct session_id session, const Sauti__Batch *batch)
+{
+	note_shown(world, session, batch->checkpoint);
 }
 
 /* ---- the asking end ---- */
