@@ -699,11 +699,11 @@ void config_write(const struct node_config *config, struct buf *out)
 	buf_printf(out, "name = %s\n", config->name);
 	if (config->network[0] != '\0')
 		buf_printf(out, "network = %s\n", config->network);
-	write_paths(config, out);
 	for (size_t i = 0; i < LIMIT_MAIL_ADDRESSES && config->advertise[i][0] != '\0'; i++)
 		buf_printf(out, "%s%s", i == 0 ? "advertise = " : ", ", config->advertise[i]);
 	if (config->advertise[0][0] != '\0')
 		buf_put_str(out, "\n");
+	write_paths(config, out);
 	buf_printf(out, "\n[listen]\naddress = %s\n",
 		config->listen[0] == '\0' ? "none" : config->listen);
 	for (size_t i = 0; i < CONFIG_ALPN_MAX && config->alpn[i][0] != '\0'; i++) {

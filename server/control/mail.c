@@ -355,22 +355,30 @@ void done_mail_show(struct control_request *request, struct vault_request *done)
 
 /* ---- status ---- */
 
+/* Of one second, in the order of their items. */
+static bool is_newer(const struct inbox_row *a, const struct inbox_row *b)
+{
+	if (a->received_at != b->received_at)
+		return a->received_at > b->received_at;
+	return memcmp(a->item.b, b->item.b, HASH_SIZE) > 0;
+}
+
 static json_t *newest_json(const struct mail *mail)
 {
+	const struct inbox_row *before = NULL;
 	json_t *list = json_array();
-	uint64_t before = UINT64_MAX;
 
 	for (size_t n = 0; n < STATUS_NEWEST && n < mail->inbox_count; n++) {
 		const struct inbox_row *best = NULL;
 		struct shown_id id;
 
 		for (size_t i = 0; i < mail->inbox_count; i++)
-			if (mail->inbox[i].received_at < before &&
-				(best == NULL || mail->inbox[i].received_at > best->received_at))
+			if ((before == NULL || is_newer(before, &mail->inbox[i])) &&
+				(best == NULL || is_newer(&mail->inbox[i], best)))
 				best = &mail->inbox[i];
 		if (best == NULL)
 			break;
-		before = best->received_at;
+		before = best;
 		json_array_append_new(
 			list, json_pack("{s:s,s:s,s:I}", "id", id_text(&best->item, &id), "from",
 				      best->sender, "received_at", (json_int_t)best->received_at));

@@ -69,7 +69,8 @@ static json_t *addresses_json(const struct runtime *rt, const char *node)
 	if (peer != NULL && peer->address[0] != '\0')
 		json_array_append_new(list, json_string(peer->address));
 	for (size_t i = 0; learned != NULL && i < learned->list.count; i++)
-		json_array_append_new(list, json_string(learned->list.text[i]));
+		if (peer == NULL || strcmp(peer->address, learned->list.text[i]) != 0)
+			json_array_append_new(list, json_string(learned->list.text[i]));
 	return list;
 }
 

@@ -16,6 +16,11 @@ QUICK = "\n[replication]\ndial_retry_min = 20ms\ndial_retry_max = 200ms\n"
 TEXT = "The satellite modem comes on Thursday.\nPlease confirm. \u202e\x1b[31m"
 
 
+def wait_for(what, condition):
+    """As network.wait_for, for a machine that may be busy."""
+    return network.wait_for(what, condition, 90)
+
+
 class Mail(unittest.TestCase):
     """Headquarters and two offices that know nobody but headquarters."""
 
@@ -37,7 +42,7 @@ class Mail(unittest.TestCase):
         shutil.rmtree(self.root)
 
     def keys_known(self, node, of):
-        network.wait_for(f"the prekey of {of} at {node.name}",
+        wait_for(f"the prekey of {of} at {node.name}",
                          lambda: node.json("node", "show", of)["prekey"])
 
     def sent(self, node, mail_id):
@@ -47,7 +52,7 @@ class Mail(unittest.TestCase):
         def there():
             mail = self.sent(node, mail_id)
             return mail["state"] == state and mail["custodian"] == custodian
-        network.wait_for(f"{mail_id} to be {state} by {custodian}", there)
+        wait_for(f"{mail_id} to be {state} by {custodian}", there)
 
     def inbox(self, node):
         return [m for m in node.json("mail", "list") if m["kind"] == "notice"
@@ -71,13 +76,14 @@ class Mail(unittest.TestCase):
         self.hq.kill()
         self.hq.start()
         self.chad.start(unlock=False)
-        network.wait_for("the item at chad", lambda: self.chad.json("status")["mail"]["unopened"])
+        wait_for("the item at chad", lambda: self.chad.json("status")["mail"]["unopened"])
         listed = self.chad.json("mail", "list")
         self.assertEqual([m["state"] for m in listed], ["unopened"])
         self.assertEqual(self.chad.json("status")["mail"]["newest"], [])
         self.chad.unlock()
-        received = network.wait_for("the notice", lambda: self.inbox(self.chad))
+        received = wait_for("the notice", lambda: self.inbox(self.chad))
         self.assertEqual(received[0]["id"], mail)
+        self.assertEqual([n["id"] for n in self.chad.json("status")["mail"]["newest"]], [mail])
         self.assertEqual(self.chad.json("mail", "show", mail)["text"], TEXT.rstrip("\n"))
         shown = self.chad.sauti("mail", "show", mail[:6]).stdout
         self.assertIn("modem", shown)
@@ -85,7 +91,7 @@ class Mail(unittest.TestCase):
         self.assertNotIn("\u202e", shown)
         self.assertIn(f"sauti mail show {mail}", self.chad.sauti("status").stdout)
         # The end goes back the same way, and the relay lets go.
-        network.wait_for("the relay to let go",
+        wait_for("the relay to let go",
                          lambda: self.hq.json("status")["mail"]["carried"] == 0)
         self.haiti.start()
         self.state(self.haiti, mail, "delivered")
@@ -104,11 +110,11 @@ class Mail(unittest.TestCase):
         self.hq.kill()
         self.chad.start(unlock=False)
         self.hq.start()
-        network.wait_for("all of it at chad",
+        wait_for("all of it at chad",
                          lambda: self.chad.json("status")["mail"]["unopened"] == 5)
         self.chad.kill()
         self.chad.start()
-        network.wait_for("all of it opened", lambda: len(self.inbox(self.chad)) == 5)
+        wait_for("all of it opened", lambda: len(self.inbox(self.chad)) == 5)
         self.chad.kill()
         self.chad.start(unlock=False)
         for mail in mails:
@@ -126,7 +132,7 @@ class Mail(unittest.TestCase):
         self.chad.start()
         self.state(self.haiti, mail, "delivered")
         for node in self.net.nodes.values():
-            network.wait_for(f"it to be gone from the disk of {node.name}",
+            wait_for(f"it to be gone from the disk of {node.name}",
                              lambda n=node: not self.on_disk(n, sample))
         self.chad.sauti("mail", "delete", mail)
         self.assertEqual(self.inbox(self.chad), [])
@@ -160,8 +166,8 @@ class Mail(unittest.TestCase):
         self.hq.start()
         self.haiti.sauti("lock")  # taken also while locked
         for node in (self.haiti, self.chad):
-            network.wait_for(f"{node.name} to know", lambda n=node: len(
-                n.json("node", "show", "hq")["addresses"]) == 3)
+            wait_for(f"{node.name} to know", lambda n=node: len(
+                n.json("node", "show", "hq")["addresses"]) == 2)
         self.haiti.stop()
         self.hq.stop()
         config.write_text(config.read_text(encoding="utf-8").replace(
@@ -173,14 +179,14 @@ class Mail(unittest.TestCase):
             def connected(n=node):
                 peers = {p["name"]: p for p in n.json("status")["peers"]}
                 return peers["hq"]["connected"]
-            network.wait_for(f"{node.name} to find headquarters", connected)
+            wait_for(f"{node.name} to find headquarters", connected)
         self.assertIn(str(moved), self.haiti.sauti("node", "show", "hq").stdout)
         # A configuration that says nothing any more takes it back.
         self.hq.stop()
         config.write_text("\n".join(line for line in config.read_text(encoding="utf-8").splitlines()
                                     if not line.startswith("advertise")) + "\n", encoding="utf-8")
         self.hq.start()
-        network.wait_for("chad to forget", lambda: len(
+        wait_for("chad to forget", lambda: len(
             self.chad.json("node", "show", "hq")["addresses"]) == 1)
 
 

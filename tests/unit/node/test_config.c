@@ -43,6 +43,7 @@ static void test_defaults(void **state)
 
 static const char everything[] =
 	"[node]\nname = haiti\nnetwork = ovra.example\ndirectory = data\n"
+	"advertise = 192.0.2.1:7483,[2001:db8::1]:443\n"
 	"[listen]\naddress = [::1]:0\nalpn = office/2, sauti/1\n"
 	"[control]\nsocket = s.sock\n"
 	"[seal]\ncompression = off\n"
@@ -53,12 +54,18 @@ static const char everything[] =
 	"cosignature_delay = 90s\nfetch_timeout = 1s\nhello_timeout = 10s\nidle_ping = 1s\n"
 	"idle_close = 3s\n";
 
+#define FOUR  "[::1]:1, 192.0.2.1:1, 192.0.2.1:2, [::1]:2"
+#define EIGHT FOUR ", " FOUR
+
 static void check_everything(const struct node_config *config)
 {
 	assert_string_equal(config->network, "ovra.example");
 	assert_string_equal(config->directory, "/srv/sauti/data");
 	assert_string_equal(config->socket, "/srv/sauti/data/s.sock");
 	assert_string_equal(config->listen, "[::1]:0");
+	assert_string_equal(config->advertise[0], "192.0.2.1:7483");
+	assert_string_equal(config->advertise[1], "[2001:db8::1]:443");
+	assert_string_equal(config->advertise[2], "");
 	assert_string_equal(config->alpn[0], "office/2");
 	assert_string_equal(config->alpn[1], "sauti/1");
 	assert_string_equal(config->alpn[2], "");
@@ -134,6 +141,10 @@ static void test_bad(void **state)
 		{"[listen]\naddress = ::1:80\n", "no numeric address"},
 		{"[listen]\naddress = [::1:80\n", "no numeric address"},
 		{"[listen]\naddress = [127.0.0.1]:80\n", "no numeric address"},
+		{"[node]\nadvertise = hq.example:7483\n", "sauti.conf:2: advertise: "},
+		{"[node]\nadvertise = 192.0.2.1:0\n", "sauti.conf:2: advertise: "},
+		{"[node]\nadvertise = 192.0.2.1:1,,192.0.2.2:1\n", "sauti.conf:2: advertise: "},
+		{"[node]\nadvertise = 192.0.2.1:1 192.0.2.2:1\n", "separated by commas"},
 		{"[listen]\nalpn = a,,b\n", "sauti.conf:2: alpn: a protocol name has 1 to 63"},
 		{"[listen]\nalpn = a b\n", "printable ASCII and no space"},
 		{"[listen]\nalpn = sauti-join/1\n", "reserved for joining"},
@@ -184,6 +195,11 @@ static void test_caps(void **state)
 	struct buf text;
 
 	(void)state;
+	assert_ok(parse("[node]\nname = a\nadvertise = " EIGHT "\n", &config, &ctx));
+	assert_string_equal(config.advertise[7], "[::1]:2");
+	config_release(&config);
+	assert_int_equal(parse("[node]\nname = a\nadvertise = " EIGHT ",[::1]:3\n", &config, &ctx),
+		ERR_LIMIT);
 	assert_ok(parse("[node]\nname = a\n[listen]\nalpn = 1,2,3,4,5,6,7,8\n", &config, &ctx));
 	assert_string_equal(config.alpn[7], "8");
 	config_release(&config);
