@@ -278,6 +278,20 @@ class Strangers(Case):
                  sum(ended(s) for s in silent[1:]) > 2)
         self.assertTrue(ended(many[0]))
 
+    def test_room_for_the_known(self):
+        """Who calls from where a member came before has places of his own, and more than ten seconds."""
+        known = [self.open() for _ in range(64)]
+        start = time.monotonic()
+        for i in range(10):
+            self.open(f"127.0.9.{i + 1}")
+        while time.monotonic() < start + 11:
+            self.work()
+            time.sleep(1)
+        self.assertFalse(any(ended(s) for s in known))
+        self.open()
+        wait_for("the oldest to go", lambda: ended(known[0]))
+        self.assertFalse(any(ended(s) for s in known[1:]))
+
     def test_a_flood_keeps_nobody_out(self):
         """New connections without end, each from an address of its own, and an office on a slow link:
         its address is known, so it gets in, again and again."""
@@ -356,13 +370,14 @@ class Members(Case):
             "Fetch from beyond": frame(FETCH, field(1, own) + field(2, 1) + field(3, huge) + field(4, 8)),
             "Fetch with a text for a number": frame(FETCH, field(1, own) + field(3, b"five")),
             "Batch that is cut": frame(BATCH, field(1, own) + b"\x22\xff\xff\x7f"),
-            "Held that is forged": frame(HELD, field(1, own) + field(2, field(1, 7) + field(2, bytes(32)) + field(3, b"x"))),
+            "Held that is forged": frame(HELD, field(1, own) + field(
+                2, field(1, 7) + field(2, bytes(32)) + field(3, b"x"))),
             "Held of nothing": frame(HELD, field(1, own)),
             "Ping that is a text": frame(PING, field(1, b"hello")),
             "Pong of 70 bits": frame(PONG, b"\x08" + b"\xff" * 10 + b"\x01"),
             "Bye of 200 kilobytes": frame(BYE, field(2, b"\xff" * 200_000)),
             "nine levels of nothing": (lambda m: len(m).to_bytes(4, "big") + m)(
-                field(2, field(1, field(4, field(1, field(1, field(1, field(1, field(1, b"")))))))))
+                field(2, field(1, field(4, field(1, field(1, field(1, field(1, field(1, b""))))))))),
         }
 
     def test_each_kind_of_frame(self):
@@ -446,23 +461,34 @@ class Members(Case):
                 self.work()
 
     def test_frames_without_an_end(self):
-        """Almost a whole mebibyte from each, and then nothing."""
+        """Almost a whole mebibyte from each, and then nothing: as much as fits stays until it is silent for
+        too long; with more the largest goes."""
         peers = [self.member(i) for i in range(MEMBERS)]
         part = (1 << 20).to_bytes(4, "big") + b"\x22\xff\xff\x3f" + bytes((1 << 20) - 100)
-        for peer in peers:
-            peer.socket.setblocking(True)
-            peer.socket.settimeout(5)
-            try:
-                peer.socket.sendall(part)
-            except OSError:
-                pass
+        room = (16 << 20) // len(part)
+
+        def send(some):
+            for peer in some:
+                peer.socket.setblocking(True)
+                peer.socket.settimeout(5)
+                try:
+                    peer.socket.sendall(part)
+                except OSError:
+                    pass
+
+        send(peers[:room])
         self.work()
+        self.assertFalse(any(ended(p.socket) for p in peers[:room]))
+        send(peers[room:])
+        self.work()
+        self.assertGreaterEqual(sum(ended(p.socket) for p in peers), MEMBERS - room - 1)
         self.all_ended([p.socket for p in peers], 15)
 
     def test_asking_for_everything(self):
         """As many Fetches as fit, each a new stream: one at a time is served."""
         peers = [self.member(i) for i in range(10)]
-        many = b"".join(frame(FETCH, field(1, self.filled["origin"]) + field(2, n) + field(4, 16)) for n in range(1, 400))
+        many = b"".join(frame(FETCH, field(1, self.filled["origin"]) + field(2, n) + field(4, 16))
+                        for n in range(1, 400))
         for peer in peers:
             peer.socket.setblocking(True)
             peer.socket.settimeout(5)

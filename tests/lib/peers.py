@@ -85,7 +85,8 @@ class Peer:
         self.socket = context(pem).wrap_socket(socket.create_connection(("127.0.0.1", port), seconds))
         self.socket.sendall(hello(name, network))
         if log:
-            self.socket.sendall(frame(HAVE, field(1, field(1, log["origin"]) + field(2, 1) + field(3, log["checkpoint"]))))
+            self.socket.sendall(frame(HAVE, field(1, field(1, log["origin"]) + field(2, 1)
+                                                  + field(3, log["checkpoint"]))))
         self.socket.setblocking(False)
 
     def say(self, data):
