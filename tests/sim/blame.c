@@ -78,7 +78,8 @@ void blame_notice(struct world *world, struct node *node, const struct effect *e
 		return;
 	if (effect->notice == NOTICE_WARNING)
 		warning(world, node, effect->text);
-	if (strstr(effect->text, "sends nothing") == NULL || world->shape.slow)
+	if (strstr(effect->text, "sends nothing") == NULL || world->shape.slow ||
+		world->shape.rates)
 		return; /* on a slow line a long queue may take its minute */
 	peer = accused(world, effect->text, "': '");
 	if (peer != NULL && is_honest(world, peer) && links_carry(world, node, peer->name))

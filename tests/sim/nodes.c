@@ -229,14 +229,32 @@ static void unlock(struct world *world, struct node *node)
 	node_open_log(world, node);
 }
 
+/* Some operators have set a rate, in one direction or in both. Of the seed and the node alone, so
+ * that a restart keeps it and nothing else of the run depends on it. */
+static struct rate_link node_link(const struct world *world, const struct node *node)
+{
+	uint64_t dice = (world->seed * 64 + node->number + 1) * 0x9e3779b97f4a7c15u >> 32;
+	struct rate_link link = RATE_LINK_ANY;
+
+	if (!world->shape.rates)
+		return link;
+	if (dice % 3 == 0)
+		link.up = 4000 + dice / 16 % 30000;
+	if (dice / 3 % 3 == 0)
+		link.down = 4000 + dice / 64 % 30000;
+	return link;
+}
+
 void node_boot(struct world *world, struct node *node)
 {
+	struct rate_link link = node_link(world, node);
 	struct engine_opts opts = {
 		.network = "sim.example",
 		.node = node->name,
 		.directory = world->directory,
 		.directory_key = *signer_public(world->directory_key),
 		.timing = engine_timing_default,
+		.link = &link,
 		.seed = world_random(world, UINT64_MAX),
 	};
 

@@ -44,6 +44,11 @@ static void slow(struct world *world, struct shape *shape)
 	shape->slow = true;
 }
 
+static void rates(struct world *world, struct shape *shape)
+{
+	shape->rates = true;
+}
+
 static void hostile(struct world *world, struct shape *shape)
 {
 	shape->hostile = true;
@@ -77,6 +82,8 @@ static void clocks(struct world *world, struct shape *shape)
 	shape->clocks = true;
 }
 
+enum { OF_THE_SEED = 1001 }; /* each eighth is so, and draws nothing for it */
+
 static const struct scenario {
 	const char *name;
 	unsigned per_mille; /* of seeds that are so without being asked */
@@ -91,6 +98,7 @@ static const struct scenario {
 	{"twins", 40, twins},
 	{"dark", 20, dark},
 	{"big", 10, big},
+	{"rates", OF_THE_SEED, rates},
 };
 enum { SCENARIOS = sizeof(scenarios) / sizeof(*scenarios) };
 
@@ -156,7 +164,9 @@ void shape_choose(struct world *world, enum mode mode, const char *name)
 	plain(world, shape);
 	shape->mode = world_chance(world, 200) ? MODE_SAFETY : MODE_LIVENESS;
 	for (size_t i = 0; i < SCENARIOS; i++)
-		chosen[i] = world_chance(world, scenarios[i].per_mille);
+		chosen[i] = scenarios[i].per_mille == OF_THE_SEED
+				    ? world->seed % 8 == 0
+				    : world_chance(world, scenarios[i].per_mille);
 	for (size_t i = 0; i < SCENARIOS; i++)
 		if (chosen[i])
 			scenarios[i].apply(world, shape);
@@ -171,7 +181,7 @@ void shape_choose(struct world *world, enum mode mode, const char *name)
 	shape->slow |= shape->disk_slow;
 	/* A link found silent, then a cosignature over every hop, each of which may wait for five
 	 * minutes; on slow lines all of it once more. */
-	shape->end_ms = (30 + 6 * shape->nodes) * MINUTE * (shape->slow ? 2 : 1);
+	shape->end_ms = (30 + 6 * shape->nodes) * MINUTE * (shape->slow || shape->rates ? 2 : 1);
 }
 
 bool shape_dials(const struct world *world, size_t from, size_t to)
@@ -197,12 +207,13 @@ void shape_tell(const struct world *world)
 	const struct shape *s = &world->shape;
 
 	world_say(world,
-		"%zu nodes in %s, %llu bytes a ms, %llu to %llu ms%s%s%s%s%s%s%s%s%s%s%s%s%s",
+		"%zu nodes in %s, %llu bytes a ms, %llu to %llu ms%s%s%s%s%s%s%s%s%s%s%s%s%s%s",
 		s->nodes, topologies[s->topology], (unsigned long long)s->bytes_per_ms,
 		(unsigned long long)s->latency_min_ms,
 		(unsigned long long)(s->latency_min_ms + s->latency_more_ms),
 		s->mode == MODE_SAFETY ? "; faults to the end" : "",
-		s->corrupts ? "; bits change" : "", s->half_open ? "; connections half open" : "",
+		s->rates ? "; some set a rate" : "", s->corrupts ? "; bits change" : "",
+		s->half_open ? "; connections half open" : "",
 		s->disk_slow ? "; disks are slow" : "", s->disk_errors ? "; disks fail" : "",
 		s->clocks ? "; clocks jump" : "", s->restores ? "; old disks are put back" : "",
 		s->twin ? "; a twin" : "", s->dark ? "; sixty dark days" : "",

@@ -38,6 +38,7 @@ struct shape {
 
 	uint64_t latency_min_ms, latency_more_ms, bytes_per_ms;
 	bool slow;        /* a long queue may take its minute */
+	bool rates;       /* some operators have set one, far below what the links carry */
 	bool small_reads; /* the store gives few entries at a time */
 	bool corrupts;    /* bits change on the way */
 	bool half_open;   /* one direction of a connection is lost */
