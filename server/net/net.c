@@ -35,8 +35,8 @@ enum {
 	REST_MS = 5 * 1000,         /* without a byte: its buffers are not needed */
 	ARRIVING_MS = 1000,
 	BACKLOG = 128,
-	WRITES_MAX = 16384,  /* under way on one connection */
-	UNSENT = 128 * 1024, /* bytes in the kernel, not on the wire: what comes later is behind */
+	WRITES_MAX = 16384, /* under way on one connection */
+	UNSENT = 32 * 1024, /* bytes in the kernel, not on the wire: what comes later is behind */
 };
 
 enum conn_state {
