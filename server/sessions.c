@@ -61,11 +61,59 @@ void session_measure(struct runtime *rt, struct session_data *session)
 		meter_note(&session->meter->meter, &s);
 }
 
+/* Is the peer with this certificate, whose chain is good, a member? (DESIGN 7) */
+static enum err is_member(
+	const struct runtime *rt, const struct certificate_info *peer, struct errctx *ctx)
+{
+	const struct member *member =
+		directory_find(engine_directory(rt->engine), bytes_str(peer->name));
+
+	if (member == NULL)
+		return err_set(ctx, ERR_UNTRUSTED, "'%s' is not in the directory", peer->name);
+	if (!member->active)
+		return err_set(
+			ctx, ERR_UNTRUSTED, "'%s' is not active in the directory", peer->name);
+	if (!hash_equal(&member->tls_spki, &peer->spki_sha256))
+		return err_set(ctx, ERR_UNTRUSTED,
+			"the key of the certificate is not the one the directory lists for '%s'",
+			peer->name);
+	return OK;
+}
+
+static void member_up(struct runtime *rt, struct session_data *session)
+{
+	const char *name = conn_peer(session->conn)->name;
+	struct peer_state *peer = peer_state(rt, name);
+
+	if (peer != NULL)
+		peer->error[0] = '\0';
+	session->meter = meter_get(rt, name);
+	if (session->meter != NULL) {
+		struct meter_sample s = sample(rt, session);
+
+		/* Of two at a time the newer one is measured. */
+		session->meter->session = session->id.value;
+		meter_begin(&session->meter->meter, &s);
+	}
+}
+
+/* It gets the directory, and is judged again when it comes the next time. */
+static void guest_up(struct runtime *rt, struct conn *conn, const char *reason)
+{
+	struct peer_state *peer = peer_state(rt, conn_peer(conn)->name);
+
+	if (log_gate(&rt->refused_gate, uv_now(&rt->loop)))
+		log_line(LOG_WARNING, "a guest from %s: %s", conn_address(conn), reason);
+	if (peer != NULL && conn_outgoing(conn))
+		snprintf(peer->error, sizeof(peer->error), "%.150s: directory only", reason);
+}
+
 static void net_up(void *arg, struct conn *conn)
 {
 	struct runtime *rt = arg;
 	struct session_data *session;
 	struct event event = {.type = EVENT_CONNECTED};
+	struct errctx ctx = {""};
 
 	if (strcmp(conn_alpn(conn), TLS_ALPN_JOIN) == 0) {
 		if (conn_outgoing(conn)) /* we never asked to join anybody */
@@ -85,18 +133,11 @@ static void net_up(void *arg, struct conn *conn)
 	session->next = rt->sessions;
 	rt->sessions = session;
 	conn_set_data(conn, session);
-	struct peer_state *peer = peer_state(rt, conn_peer(conn)->name);
-
-	if (peer != NULL)
-		peer->error[0] = '\0';
-	session->meter = meter_get(rt, conn_peer(conn)->name);
-	if (session->meter != NULL) {
-		struct meter_sample s = sample(rt, session);
-
-		/* Of two at a time the newer one is measured. */
-		session->meter->session = session->id.value;
-		meter_begin(&session->meter->meter, &s);
-	}
+	event.guest = is_member(rt, conn_peer(conn), &ctx) != OK;
+	if (event.guest)
+		guest_up(rt, conn, ctx.text);
+	else
+		member_up(rt, session);
 	event.session = session->id;
 	event.peer = conn_peer(conn)->name;
 	event.outgoing = conn_outgoing(conn);
@@ -189,29 +230,21 @@ static void net_failed(void *arg, const char *name, const char *address, const c
 	runtime_step(rt, &(struct event){.type = EVENT_DIAL_FAILED, .peer = peer->name});
 }
 
-/* Is the peer with this certificate, whose chain is good, a member? (DESIGN 7) */
+/* Who comes with a certificate of this network may speak; whether as a member, or as a guest that
+ * gets the directory and nothing else, is_member says, now and again when the session is up. */
 enum err session_judge(
 	void *arg, const struct certificate_info *peer, bool expired, struct errctx *ctx)
 {
 	struct runtime *rt = arg;
-	const struct member *member;
 	char name[2 * LIMIT_NODE_NAME];
 
-	text_escape(bytes_str(peer->name), name, sizeof(name));
-	if (strcmp(peer->network, rt->genesis.network) != 0)
+	if (strcmp(peer->network, rt->genesis.network) != 0 ||
+		!node_name_valid(bytes_str(peer->name)))
 		return err_set(ctx, ERR_UNTRUSTED, "a certificate that names no node of '%s'",
 			rt->genesis.network);
-	member = directory_find(engine_directory(rt->engine), bytes_str(peer->name));
-	if (member == NULL)
-		return err_set(ctx, ERR_UNTRUSTED, "'%s' is not in the directory", name);
-	if (!member->active)
-		return err_set(ctx, ERR_UNTRUSTED, "'%s' is not active in the directory", name);
-	if (!hash_equal(&member->tls_spki, &peer->spki_sha256))
-		return err_set(ctx, ERR_UNTRUSTED,
-			"the key of the certificate is not the one the directory lists for '%s'",
-			name);
 	if (expired && log_gate(&rt->notice_gate, uv_now(&rt->loop)))
-		log_line(LOG_WARNING, "the certificate of '%s' is outside its dates", name);
+		log_line(LOG_WARNING, "the certificate of '%s' is outside its dates",
+			text_escape(bytes_str(peer->name), name, sizeof(name)));
 	return OK;
 }
 

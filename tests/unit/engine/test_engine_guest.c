@@ -1,0 +1,259 @@
+/* Peers that the directory does not list (yet): they get the directory, and nothing else. */
+#include "tests/unit/engine/harness.h"
+
+#include <stdio.h>
+
+#define BATCH SAUTI__FRAME__BODY_BATCH
+#define FETCH SAUTI__FRAME__BODY_FETCH
+#define HAVE  SAUTI__FRAME__BODY_HAVE
+#define HELLO SAUTI__FRAME__BODY_HELLO
+
+static struct session_id connect_guest(struct rig *rig, const char *name, bool outgoing)
+{
+	struct session_id session = {++rig->next_session};
+
+	rig_step(rig, &(struct event){.type = EVENT_CONNECTED,
+			      .session = session,
+			      .peer = name,
+			      .outgoing = outgoing,
+			      .guest = true});
+	return session;
+}
+
+static struct session_id guest(struct rig *rig, enum who who, bool outgoing)
+{
+	struct session_id session = connect_guest(rig, rig->actor[who].name, outgoing);
+
+	assert_false(rig_closed(rig, session));
+	assert_non_null(rig_sent(rig, session, HELLO, 0));
+	rig_hello(rig, session, who);
+	assert_false(rig_closed(rig, session));
+	assert_false(rig_connected(rig, who));
+	return session;
+}
+
+/* Only the directory is announced, served and asked for; the rest of what is said is not heard. */
+static void only_the_directory(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA), dora;
+	struct engine_log log;
+	struct chain annas, doras;
+	Sauti__Frame *frame;
+
+	rig_chain(rig, ANNA, &annas, 5);
+	rig_chain(rig, DORA, &doras, 5);
+	rig_fetch_all(rig, anna, &annas, 5);
+	dora = connect_guest(rig, "dora", false);
+	frame = rig_sent(rig, dora, HAVE, 0);
+	assert_non_null(frame);
+	assert_int_equal(frame->have->n_logs, 1);
+	assert_string_equal(frame->have->logs[0]->origin, rig->directory.origin.text);
+	rig_hello(rig, dora, DORA);
+	rig_hear_fetch(rig, dora, &annas.origin, 1, 0, 8);
+	assert_int_equal(rig->read_count, 0);
+	rig_hear_fetch(rig, dora, &rig->directory.origin, 2, 0, 8);
+	assert_int_equal(rig->read_count, 1);
+	rig_read(rig, &rig->directory, 64);
+	assert_non_null(rig_sent(rig, dora, BATCH, 0));
+	rig_hear_have(rig, dora, &doras, 5);
+	assert_false(rig_log(rig, &doras.origin, &log));
+	rig_hear_have(rig, dora, &annas, 5);
+	assert_null(rig_sent(rig, dora, FETCH, 0));
+	rig_hear_held(rig, dora, DORA, &annas, 5);
+	assert_false(rig_closed(rig, dora));
+	/* Nor is it told later what grew. */
+	chain_grow(&annas, 1);
+	rig_hear_batch(rig, anna, &annas, (struct batch_opts){1, 5, 1, 6, true});
+	rig_written(rig, OK);
+	assert_null(rig_sent(rig, dora, BATCH, 0));
+	rig_tick(rig, engine_timing_default.have_delay);
+	assert_null(rig_sent(rig, dora, HAVE, 0));
+	chain_release(&annas);
+	chain_release(&doras);
+}
+
+/* This node was dark: dora, whom it does not know, brings the directory in which she stands. */
+static void the_directory_comes_from_a_guest(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id dora = guest(rig, DORA, true);
+	struct buf entry;
+	uint64_t count;
+	Sauti__Frame *frame;
+
+	rig_admitted_entry(rig, DORA, &entry);
+	chain_add(&rig->directory, buf_bytes(&entry));
+	buf_release(&entry);
+	count = rig->directory.count;
+	rig_hear_have(rig, dora, &rig->directory, count);
+	frame = rig_sent(rig, dora, FETCH, 0);
+	assert_non_null(frame);
+	rig_hear_batch(rig, dora, &rig->directory,
+		(struct batch_opts){frame->fetch->stream, count - 1, 1, count, true});
+	assert_false(rig_closed(rig, dora));
+	rig_written(rig, OK);
+	assert_non_null(directory_find(engine_directory(rig->engine), bytes_str("dora")));
+	/* It ends, so that the next is judged by what is known now. */
+	assert_true(rig_closed(rig, dora));
+	rig_disconnect(rig, dora);
+	rig_session(rig, DORA);
+}
+
+/* A bad batch is a guest's fault as anybody's. */
+static void a_guest_that_lies(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id dora = guest(rig, DORA, false);
+	struct chain forged = {0};
+	struct buf entry;
+	Sauti__Frame *frame;
+
+	chain_init(&forged, &rig->directory.origin, rig->actor[DORA].log);
+	for (size_t i = 0; i < rig->directory.count; i++)
+		chain_add(&forged, rig->directory.entry[i]);
+	rig_admitted_entry(rig, DORA, &entry);
+	chain_add(&forged, buf_bytes(&entry));
+	rig_hear_have(rig, dora, &forged, forged.count);
+	assert_true(rig_closed(rig, dora));
+	frame = rig_sent(rig, dora, FETCH, 0);
+	assert_null(frame);
+	buf_release(&entry);
+	chain_release(&forged);
+}
+
+/* A minute at most; five seconds once both have the same. */
+static void its_time_is_short(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id dora = guest(rig, DORA, false);
+
+	for (int i = 0; i < 5; i++) {
+		rig_tick(rig, 11 * 1000);
+		assert_false(rig_closed(rig, dora));
+	}
+	assert_true(engine_deadline(rig->engine) <= rig->now_ms + 5 * 1000);
+	rig_tick(rig, 5 * 1000);
+	assert_true(rig_closed(rig, dora));
+	rig_disconnect(rig, dora);
+	dora = guest(rig, DORA, false);
+	rig_hear_have(rig, dora, &rig->directory, rig->directory.count);
+	rig_tick(rig, 4999);
+	assert_false(rig_closed(rig, dora));
+	rig_tick(rig, 1);
+	assert_true(rig_closed(rig, dora));
+}
+
+/* Under a member's name, with another key: it takes nobody's place. */
+static void a_guest_takes_nobodys_place(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id cleo = rig_session(rig, CLEO), other;
+
+	other = guest(rig, ANNA, false);
+	/* cleo's session lives through a guest of her name, and gets what is for her. */
+	struct session_id false_cleo = connect_guest(rig, "cleo", false);
+
+	assert_false(rig_closed(rig, cleo));
+	rig_hello(rig, false_cleo, CLEO);
+	assert_true(rig_connected(rig, CLEO));
+	/* anna is dialled all the same, and her session is another. */
+	rig_step(rig, &(struct event){.type = EVENT_PEER, .peer = "anna"});
+	rig_tick(rig, 1);
+	assert_int_equal(rig_count(rig, EFFECT_DIAL), 1);
+	rig_session(rig, ANNA);
+	assert_false(rig_closed(rig, other));
+	rig_disconnect(rig, other);
+	assert_true(rig_connected(rig, ANNA));
+}
+
+/* One to a name, and so many in all. */
+static void guests_are_capped(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id list[LIMIT_GUESTS + 1], again;
+	char name[16];
+
+	for (int i = 0; i <= LIMIT_GUESTS; i++) {
+		snprintf(name, sizeof(name), "guest-%d", i);
+		list[i] = connect_guest(rig, name, false);
+		assert_int_equal(rig_closed(rig, list[i]), i == LIMIT_GUESTS);
+	}
+	again = connect_guest(rig, "guest-0", false);
+	assert_true(rig_closed(rig, list[0]));
+	assert_false(rig_closed(rig, again));
+	rig_session(rig, CLEO); /* members have their own room */
+}
+
+static void hear_of_ben(struct rig *rig, struct session_id anna, struct bytes entry)
+{
+	uint64_t count;
+	Sauti__Frame *frame;
+
+	chain_add(&rig->directory, entry);
+	count = rig->directory.count;
+	rig_hear_have(rig, anna, &rig->directory, count);
+	frame = rig_sent(rig, anna, FETCH, 0);
+	rig_hear_batch(rig, anna, &rig->directory,
+		(struct batch_opts){
+			frame == NULL ? 1 : frame->fetch->stream, count - 1, 1, count, true});
+	rig_written(rig, OK);
+}
+
+/* What the directory says of this node without its doing is an alarm; its records go on. */
+static void records_about_this_node(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA);
+	struct revocation revocation = {.name = "ben", .reason = "mistaken", .log_count = 0};
+	struct member mine = rig->actor[BEN].member;
+	struct buf entry, body;
+	struct chain own;
+	struct engine_log log;
+
+	rig_own_log(rig, &own, 3);
+	/* An admission under its name, with keys of another. */
+	rig->actor[BEN].member = rig->actor[DORA].member;
+	strcpy(rig->actor[BEN].member.name, "ben");
+	rig_admitted_entry(rig, BEN, &entry);
+	rig->actor[BEN].member = mine;
+	hear_of_ben(rig, anna, buf_bytes(&entry));
+	assert_true(rig_noticed(rig, NOTICE_ALARM, "that it did not make"));
+	buf_release(&entry);
+	rig_signed(rig, OK);
+	/* Its own revocation. */
+	buf_init(&entry, LIMIT_ENTRY_SIZE);
+	buf_init(&body, LIMIT_ENTRY_SIZE);
+	assert_int_equal(node_revoked_body(&body, NETWORK, &revocation), OK);
+	assert_int_equal(record_write(&entry, SAUTI__RECORD_TYPE__RECORD_NODE_REVOKED,
+				 buf_bytes(&body), rig->actor[ANNA].node),
+		OK);
+	hear_of_ben(rig, anna, buf_bytes(&entry));
+	assert_true(rig_noticed(rig, NOTICE_ALARM, "has revoked this node"));
+	assert_false(rig_closed(rig, anna));
+	chain_grow(&own, 1);
+	rig_append(rig, &own, 3, 1);
+	assert_int_equal(rig->sign_count, 2);
+	assert_true(rig_log(rig, &own.origin, &log));
+	assert_int_equal(log.checkpoint_size, 3);
+	buf_release(&entry);
+	buf_release(&body);
+	chain_release(&own);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(only_the_directory, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(
+			the_directory_comes_from_a_guest, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(a_guest_that_lies, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(its_time_is_short, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_guest_takes_nobodys_place, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(guests_are_capped, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(records_about_this_node, rig_setup, rig_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
