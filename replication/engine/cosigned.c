@@ -629,6 +629,8 @@ static void tell_mine(struct engine *engine, struct elog *log, const struct cosi
 
 	if (log->provider != NULL && log->provider->state == SESSION_ACTIVE)
 		send_held(engine, log, log->provider, c);
+	else
+		fetch_acknowledge(engine, log); /* to a guest nothing is vouched for */
 	if (author != NULL && author != log->provider)
 		send_held(engine, log, author, c);
 }

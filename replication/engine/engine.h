@@ -93,7 +93,8 @@ enum event_type {
 	EVENT_START,
 	EVENT_TICK,         /* time has passed: see engine_deadline */
 	EVENT_DIAL_FAILED,  /* peer */
-	EVENT_CONNECTED,    /* session, peer, outgoing: authenticated and judged by the runtime */
+	EVENT_CONNECTED,    /* session, peer, outgoing: authenticated and judged by the runtime;
+			     * guest: the directory does not list this key (yet) */
 	EVENT_DISCONNECTED, /* session; all its effects are void from here on */
 	EVENT_FRAME,        /* session, frame: one message, without its length */
 	EVENT_ARRIVING,     /* session: of a message that has not all arrived, some more */
@@ -131,7 +132,7 @@ struct event {
 	struct session_id session;
 	const char *peer;
 	const struct rate_link *link;
-	bool outgoing;
+	bool outgoing, guest;
 	struct bytes frame;
 	size_t size;
 	const struct origin *origin;

@@ -230,7 +230,7 @@ static void tell(struct engine *engine, struct session *session, const struct ev
 
 void evidence_pump(struct engine *engine, struct session *session)
 {
-	if (session->state != SESSION_ACTIVE || session->told_evidence == engine->evidence_count ||
+	if (!session_talks(session) || session->told_evidence == engine->evidence_count ||
 		!may_judge(engine, session))
 		return;
 	while (session->told_evidence < engine->evidence_count && session->queued < AHEAD)

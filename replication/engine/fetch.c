@@ -86,7 +86,7 @@ void fetch_stop(struct engine *engine, struct elog *log, bool tell)
 {
 	if (log->provider == NULL)
 		return;
-	if (tell && log->provider->state == SESSION_ACTIVE)
+	if (tell && session_talks(log->provider))
 		send_fetch(engine, log, log->head.size, 0);
 	log->provider = NULL;
 	/* The pin stays for what is held behind the checkpoint. */
@@ -139,7 +139,7 @@ static int rank(struct engine *engine, struct elog *log, const struct session *s
 	const struct suspect *suspect;
 	const struct peer_log *pl;
 
-	if (session->state != SESSION_ACTIVE || log->position >= session->log_count)
+	if (!session_talks(session) || log->position >= session->log_count)
 		return 0;
 	pl = &session->logs[log->position];
 	suspect = suspect_of(log, session->peer);

@@ -128,8 +128,9 @@ static void announce(struct engine *engine, struct session *session)
 			session->cosigned_rest = all;
 			break;
 		}
-		if (!log->has_checkpoint || (pl->told_size >= log->checkpoint.size &&
-						    !sends_cosigned(engine, session, log, pl, all)))
+		if (!log->has_checkpoint || !guest_may_have(session, log) ||
+			(pl->told_size >= log->checkpoint.size &&
+				!sends_cosigned(engine, session, log, pl, all)))
 			continue;
 		size_t added = fill_state(engine, &arena, session, log, pl, &have);
 
@@ -171,13 +172,14 @@ void have_all(struct engine *engine, struct session *session)
 
 static bool hear_state(struct engine *engine, struct session *session, const Sauti__LogState *state)
 {
-	struct elog *log = log_heard(engine, session, bytes_str(state->origin));
+	struct elog *log = session->guest ? log_find(engine, bytes_str(state->origin))
+					  : log_heard(engine, session, bytes_str(state->origin));
 	struct peer_log *pl = log == NULL ? NULL : session_log(engine, session, log);
 	struct checkpoint shown;
 	struct errctx ctx = {""};
 	enum err err;
 
-	if (pl == NULL)
+	if (pl == NULL || !guest_may_have(session, log))
 		return true; /* not of this network, or over a quota: not ours to keep */
 	err = checkpoint_peek(codec_bytes(state->checkpoint), &shown, &ctx);
 	if (err == OK && strcmp(shown.origin.text, branch_notes_origin(engine, log)) != 0)
@@ -221,8 +223,10 @@ static bool hear_state(struct engine *engine, struct session *session, const Sau
 		log->cut == CUT_NONE ? shown.size : cut_shown(log, &shown));
 	if (log->key_known && log->cut == CUT_NONE)
 		evidence_shown(engine, session, log, pl, codec_bytes(state->checkpoint), &shown);
-	if (log->directory)
+	if (log->directory) {
 		members_heard(engine, session, first);
+		guest_heard(engine, session);
+	}
 	for (size_t i = 0; i < state->n_cosigned; i++) {
 		if (cosigned_heard(engine, session, log, state->cosigned[i], false))
 			continue;

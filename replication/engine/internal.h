@@ -23,6 +23,7 @@
  *   import.c   bundles
  *   root.c     whether a checkpoint is one of the history that is held
  *   cut.c      logs of a revoked node: up to where they count
+ *   guest.c    peers that the directory does not list; what it says of this node itself
  *   mail.c     mail that is held: the table, its caps, what is durable of it
  *   custody.c  .. and how it gets on: who is handed what, and the answers
  */
@@ -321,7 +322,15 @@ struct session {
 	char peer[LIMIT_NODE_NAME + 1];
 	bool outgoing;
 	/* SESSION_IMPORT: a bundle, in no list; what is sent to it goes nowhere. */
-	enum { SESSION_HELLO, SESSION_ACTIVE, SESSION_CLOSING, SESSION_IMPORT } state;
+	enum {
+		SESSION_HELLO,
+		SESSION_ACTIVE,
+		SESSION_GUEST, /* after its Hello too: guest.c */
+		SESSION_CLOSING,
+		SESSION_IMPORT
+	} state;
+	bool guest;
+	uint64_t guest_until_ms;
 	uint64_t since_ms, heard_ms, pinged_ms;
 	uint64_t batch_ms;    /* the last good batch, of any log */
 	uint64_t arriving_ms; /* something of an unfinished message */
@@ -550,6 +559,25 @@ bool cut_wants(const struct elog *log); /* of a revoked node's: there is somethi
 uint64_t cut_shown(const struct elog *log, const struct checkpoint *shown);
 bool cut_takes(const struct elog *log, const struct checkpoint *target);
 void cut_tick(struct engine *engine);
+
+/* After its Hello, a guest or not. */
+static inline bool session_talks(const struct session *session)
+{
+	return session->state == SESSION_ACTIVE || session->state == SESSION_GUEST;
+}
+
+/* guest.c */
+bool guest_begin(struct engine *engine, struct session *session); /* false: no room, it closes */
+bool guest_may_say(const struct session *session, Sauti__Frame__BodyCase kind);
+/* Is this log one that the session may speak of? */
+bool guest_may_have(const struct session *session, const struct elog *log);
+/* It has shown how much of the directory it has; or we have more of it. */
+void guest_heard(struct engine *engine, struct session *session);
+void guest_members_changed(struct engine *engine);
+void guest_check(struct engine *engine, struct session *session);
+/* A record of the directory that was just folded: is it about this node? */
+void guest_self(struct engine *engine, struct bytes entry, uint64_t odd_before);
+bool guest_self_revoked(const struct engine *engine);
 
 /* session.c */
 struct session *session_find(const struct engine *engine, struct session_id id);

@@ -567,8 +567,11 @@ static void directory_grew(struct engine *engine, const struct store_write *writ
 	struct errctx ctx = {""};
 
 	for (size_t i = 0; i < write->entries->count; i++) {
+		uint64_t odd = directory_odd(engine->directory, NULL);
 		enum err err = directory_apply(engine->directory, write->entries->entry[i]);
 
+		if (err == OK)
+			guest_self(engine, write->entries->entry[i], odd);
 		if (err == ERR_NOMEM)
 			engine->nomem = true;
 		else if (err != OK)
@@ -588,10 +591,11 @@ void log_members_changed(struct engine *engine)
 		const struct member *member = directory_find(engine->directory, bytes_str(s->peer));
 
 		next = s->next;
-		if (s->state != SESSION_CLOSING && (member == NULL || !member->active))
+		if (s->state != SESSION_CLOSING && !s->guest && (member == NULL || !member->active))
 			session_close(engine, s, NOTICE_WARNING,
 				"the directory does not list it as active");
 	}
+	guest_members_changed(engine);
 	for (size_t i = 0; i < engine->log_count; i++)
 		fetch_choose(engine, engine->logs[i]);
 }

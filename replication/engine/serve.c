@@ -10,7 +10,7 @@
 static bool may_send(
 	const struct session *session, const struct elog *log, const struct peer_log *pl)
 {
-	return session->state == SESSION_ACTIVE && pl->serving && !pl->reading &&
+	return session_talks(session) && pl->serving && !pl->reading &&
 	       (pl->up_to == 0 || pl->next < pl->up_to) && pl->sent < pl->window &&
 	       log->has_checkpoint && pl->next < log->checkpoint.size && !evidence_unsure(log, pl);
 }
@@ -127,9 +127,8 @@ void serve_session(struct engine *engine, struct session *session)
 {
 	struct elog *log;
 
-	while (session->state == SESSION_ACTIVE && session->reads < SESSION_READS &&
-		!engine->nomem && queue_wants_batch(engine, session) &&
-		(log = next_stream(engine, session)) != NULL)
+	while (session_talks(session) && session->reads < SESSION_READS && !engine->nomem &&
+		queue_wants_batch(engine, session) && (log = next_stream(engine, session)) != NULL)
 		read_batch(engine, session, log);
 }
 
@@ -146,7 +145,7 @@ void serve_fetch(struct engine *engine, struct session *session, const Sauti__Fe
 	struct elog *log = log_find(engine, bytes_str(fetch->origin));
 	struct peer_log *pl = log == NULL ? NULL : session_log(engine, session, log);
 
-	if (pl == NULL)
+	if (pl == NULL || !guest_may_have(session, log))
 		return; /* we do not have it (any more): the peer's timeout finds another */
 	if (fetch->from > LIMIT_LOG_SIZE) {
 		session_close(engine, session, NOTICE_WARNING, "a Fetch from %llu on",
@@ -207,7 +206,7 @@ static void batch_done(
 	struct engine *engine, struct session *session, struct elog *log, const struct event *event)
 {
 	struct peer_log *pl = &session->logs[log->position];
-	bool wanted = session->state == SESSION_ACTIVE && pl->serving && !pl->stale;
+	bool wanted = session_talks(session) && pl->serving && !pl->stale;
 
 	pl->reading = pl->stale = false;
 	if (wanted && event->error == OK) {

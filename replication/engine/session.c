@@ -208,7 +208,7 @@ static bool dialled_by_lower(const struct engine *engine, const struct session *
 static bool settle_duplicate(struct engine *engine, struct session *fresh)
 {
 	for (struct session *old = engine->sessions; old != NULL; old = old->next) {
-		if (old == fresh || old->state == SESSION_CLOSING ||
+		if (old == fresh || old->state == SESSION_CLOSING || old->guest ||
 			strcmp(old->peer, fresh->peer) != 0)
 			continue;
 		if (old->outgoing != fresh->outgoing && dialled_by_lower(engine, old)) {
@@ -223,7 +223,9 @@ static bool settle_duplicate(struct engine *engine, struct session *fresh)
 void session_connected(struct engine *engine, const struct event *event)
 {
 	struct session *session = mem_zalloc(sizeof(*session)), **end = &engine->sessions;
-	struct peer *peer = peer_get(engine, event->peer);
+	/* Who dials us under a name that the directory does not know by this key is not that peer.
+	 */
+	struct peer *peer = event->guest && !event->outgoing ? NULL : peer_get(engine, event->peer);
 
 	if (session == NULL) {
 		engine->nomem = true;
@@ -232,6 +234,7 @@ void session_connected(struct engine *engine, const struct event *event)
 	session->id = event->session;
 	snprintf(session->peer, sizeof(session->peer), "%s", event->peer);
 	session->outgoing = event->outgoing;
+	session->guest = event->guest;
 	session->since_ms = session->heard_ms = engine->now_ms;
 	session->peer_position = peer == NULL ? SIZE_MAX : (size_t)(peer - engine->peers);
 	session->asked = RATE_UNLIMITED;
@@ -244,7 +247,8 @@ void session_connected(struct engine *engine, const struct event *event)
 		peer->dialling = false;
 	const struct member *member = directory_find(engine->directory, bytes_str(session->peer));
 
-	if (member == NULL || !member->active || strcmp(session->peer, engine->node) == 0) {
+	if ((!session->guest && (member == NULL || !member->active)) ||
+		strcmp(session->peer, engine->node) == 0) {
 		session_close(engine, session, NOTICE_WARNING, "not an active member");
 		return;
 	}
@@ -252,11 +256,17 @@ void session_connected(struct engine *engine, const struct event *event)
 		session_close(engine, session, NOTICE_INFO, "these hours are closed");
 		return;
 	}
-	if (!settle_duplicate(engine, session))
+	if (session->guest ? !guest_begin(engine, session) : !settle_duplicate(engine, session))
 		return;
 	say_hello(engine, session);
 	say_ping(engine, session);
 	have_all(engine, session);
+}
+
+/* What is known of the peer it is a session with; NULL for a guest that came by itself. */
+static struct peer *peer_of(struct engine *engine, const struct session *session)
+{
+	return session->guest && !session->outgoing ? NULL : peer_get(engine, session->peer);
 }
 
 void session_disconnected(struct engine *engine, struct session_id id)
@@ -270,7 +280,7 @@ void session_disconnected(struct engine *engine, struct session_id id)
 	if (session == NULL)
 		return;
 	*at = session->next;
-	struct peer *peer = peer_get(engine, session->peer);
+	struct peer *peer = peer_of(engine, session);
 
 	if (session->state == SESSION_ACTIVE)
 		effect_notice(engine, NOTICE_INFO, "session with '%s' ended", session->peer);
@@ -285,7 +295,7 @@ void session_disconnected(struct engine *engine, struct session_id id)
 
 static void hear_hello(struct engine *engine, struct session *session, const Sauti__Hello *hello)
 {
-	struct peer *peer = peer_get(engine, session->peer);
+	struct peer *peer = peer_of(engine, session);
 	char shown[64];
 
 	if (session->state != SESSION_HELLO)
@@ -308,12 +318,17 @@ static void hear_hello(struct engine *engine, struct session *session, const Sau
 	else if (hello->max_frame < LIMIT_FRAME_SIZE)
 		session_close(engine, session, NOTICE_WARNING, "it takes frames of %u bytes only",
 			hello->max_frame);
-	else {
+	else if (session->guest) {
+		session->state = SESSION_GUEST;
+		evidence_pump(engine, session);
+	} else {
 		session->state = SESSION_ACTIVE;
 		lag_session(engine, session);
 		session->metered = (hello->features & HELLO_METERED) != 0;
 		if (peer != NULL) {
-			peer->backoff_ms = engine->opts.timing.dial_min;
+			/* Peers end the sessions of a revoked node, one after the other. */
+			if (!guest_self_revoked(engine))
+				peer->backoff_ms = engine->opts.timing.dial_min;
 			peer->seen = true;
 		}
 		effect_notice(engine, NOTICE_INFO, "session with '%s' is up", session->peer);
@@ -365,6 +380,8 @@ static void dispatch(struct engine *engine, struct session *session, Sauti__Fram
 		session_close(engine, session, NOTICE_WARNING, "something before its Hello");
 		return;
 	}
+	if (!guest_may_say(session, frame->body_case))
+		return;
 	switch (frame->body_case) {
 	case SAUTI__FRAME__BODY_HELLO:
 		hear_hello(engine, session, frame->hello);
@@ -475,6 +492,8 @@ static void session_check(struct engine *engine, struct session *session)
 			session->queued + session->handed);
 	} else if (session->state == SESSION_HELLO && silent >= timing->hello_timeout) {
 		session_close(engine, session, NOTICE_WARNING, "no Hello");
+	} else if (session->guest && session->state != SESSION_CLOSING) {
+		guest_check(engine, session);
 	} else if (session->state == SESSION_ACTIVE && silent >= idle_close(engine, session)) {
 		session_close(engine, session, NOTICE_WARNING, "silent for %llu s",
 			(unsigned long long)(silent / 1000));
@@ -488,7 +507,8 @@ static void session_check(struct engine *engine, struct session *session)
 static bool has_session(const struct engine *engine, const char *peer)
 {
 	for (struct session *s = engine->sessions; s != NULL; s = s->next)
-		if (s->state != SESSION_CLOSING && strcmp(s->peer, peer) == 0)
+		if (s->state != SESSION_CLOSING && (s->outgoing || !s->guest) &&
+			strcmp(s->peer, peer) == 0)
 			return true;
 	return false;
 }
@@ -532,6 +552,8 @@ static uint64_t session_due(const struct engine *engine, const struct session *s
 	switch (session->state) {
 	case SESSION_HELLO:
 		return session->heard_ms + timing->hello_timeout;
+	case SESSION_GUEST:
+		return session->guest_until_ms;
 	case SESSION_ACTIVE:
 		return session->heard_ms + (session->pinged_ms == 0 ? idle_ping(engine, session)
 								    : idle_close(engine, session));
