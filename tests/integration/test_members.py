@@ -145,7 +145,7 @@ class Revoke(Case):
         caf.stop()
         self.hq.start()
         answer = self.hq.json("node", "revoke", "caf", "--reason", "hacked", "--yes")
-        self.assertEqual(answer["logs"], [{"origin": origin, "size": listed}])
+        self.assertEqual(answer["logs"], [{"origin": origin, "size": listed, "known": listed}])
         cod.start(unlock=False)
         self.revoked(cod, "caf")
         self.holds(cod, origin, listed)
