@@ -403,7 +403,7 @@ void evidence_check(
 		return;
 	effect->read = (struct store_read){
 		.kind = READ_PROOF,
-		.origin = log->origin,
+		.origin = *branch_stored(engine, log),
 		.first = shown.size,
 		.target = log->checkpoint.size,
 		.ticket = ++engine->next_ticket,

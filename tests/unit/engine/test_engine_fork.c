@@ -777,6 +777,21 @@ static void test_branches(void **state)
 	frame = rig_sent(rig, cleo, BATCH, 0);
 	assert_non_null(frame);
 	assert_string_equal(frame->batch->origin, name[0].text);
+	/* Asked about the branch, the log it is the beginning of is read too. */
+	CLEANUP(buf_release) struct buf end = {0};
+	Sauti__Prove prove = SAUTI__PROVE__INIT;
+	Sauti__Frame asked = SAUTI__FRAME__INIT;
+
+	chain_note(&fork.left, 9, &end);
+	prove.origin = name[0].text;
+	prove.checkpoint = codec_binary(buf_bytes(&end));
+	asked.body_case = PROVE;
+	asked.prove = &prove;
+	rig_hear(rig, cleo, &asked);
+	assert_int_equal(rig->read_count, 1);
+	assert_string_equal(rig->reads[0].origin.text, fork.left.origin.text);
+	rig_read(rig, &fork.left, 0);
+	assert_non_null(rig_sent(rig, cleo, PROVED, 0));
 	/* The other is fetched from who shows it; shown with another end it is left alone. */
 	hear_branch(rig, cleo, &fork.right, &name[1], 12);
 	assert_null(rig_sent(rig, cleo, FETCH, 0));
