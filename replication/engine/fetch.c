@@ -112,6 +112,9 @@ static bool may_fetch(const struct engine *engine, const struct elog *log)
 		return false;
 	if (log->directory)
 		return true;
+	/* Whether it is held already is asked first. */
+	if (log->branch && (!log->settled || log->alias))
+		return false;
 	if (log->cut != CUT_NONE)
 		return cut_wants(log);
 	member = directory_find(engine->directory, bytes_str(log->node));

@@ -833,6 +833,33 @@ static void test_branches(void **state)
 	fork_release(&fork);
 }
 
+/* As long as it is not known whether it is held already, nothing of it is asked for. */
+static void test_a_branch_is_looked_for_here_first(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA), cleo = rig_session(rig, CLEO);
+	struct origin name[2];
+	struct engine_log log;
+	struct buf message;
+	struct fork fork;
+
+	fork_init(rig, &fork, 4, 12);
+	names_of(&fork, 7, 11, name);
+	rig_fetch_all(rig, anna, &fork.left, 9);
+	evidence_of(&fork, 7, 11, true, &message);
+	hear_evidence(rig, cleo, buf_bytes(&message));
+	assert_int_equal(rig->read_count, 1);
+	hear_branch(rig, cleo, &fork.left, &name[0], 7);
+	assert_null(rig_sent(rig, cleo, FETCH, 0));
+	rig_read(rig, &fork.left, 1);
+	assert_true(rig_log(rig, &name[0], &log));
+	assert_true(log.alias);
+	hear_branch(rig, cleo, &fork.left, &name[0], 7);
+	assert_null(rig_sent(rig, cleo, FETCH, 0));
+	buf_release(&message);
+	fork_release(&fork);
+}
+
 /* Its one target is the checkpoint that evidence names, whatever else the log's key has signed. */
 static void test_a_branch_ends(void **state)
 {
@@ -1114,6 +1141,7 @@ int main(void)
 		T(asked_about_another_key),
 		T(a_key_of_nobodys),
 		T(branches),
+		T(a_branch_is_looked_for_here_first),
 		T(a_branch_ends),
 		T(ones_own),
 		T(ones_own_beyond_then_proven),
