@@ -35,6 +35,12 @@ struct story {
 	bool waiting; /* a frame of the bundle is under way */
 	bool own, revoked;
 	struct buf letter[LETTERS];
+	/* What the last evidence named. */
+	struct chain *fork[2];
+	uint64_t fork_size[2];
+	struct origin branch; /* that was last asked for, of whom */
+	uint32_t branch_stream;
+	struct session_id branch_session;
 };
 
 static uint64_t draw(struct story *s, uint64_t below)
@@ -202,19 +208,32 @@ static void hear(struct story *s, struct session_id session, Sauti__Frame *frame
 	rig_hear(s->rig, session, frame);
 }
 
+static void branch_asked(struct story *s, struct session_id session, const Sauti__Fetch *fetch)
+{
+	if (fetch->window == 0)
+		return;
+	snprintf(s->branch.text, sizeof(s->branch.text), "%s", fetch->origin);
+	s->branch_stream = fetch->stream;
+	s->branch_session = session;
+}
+
 /* After each step: streams that were asked for, and whether the bundle's frame was answered. */
 static void look(struct story *s)
 {
 	Sauti__Frame *frame;
 
 	for (size_t i = 0; i < SESSIONS; i++)
-		for (size_t n = 0; (frame = rig_sent(s->rig, s->session[i],
-					    SAUTI__FRAME__BODY_FETCH, n)) != NULL;
-			n++)
+		for (size_t n = 0;
+			s->session[i].value != 0 && (frame = rig_sent(s->rig, s->session[i],
+							     SAUTI__FRAME__BODY_FETCH, n)) != NULL;
+			n++) {
+			if (strchr(frame->fetch->origin, '~') != NULL)
+				branch_asked(s, s->session[i], frame->fetch);
 			for (size_t c = 0; c < CHAINS; c++)
 				if (strcmp(s->chain[c].origin.text, frame->fetch->origin) == 0 &&
 					frame->fetch->window > 0)
 					s->stream[c] = frame->fetch->stream;
+		}
 	if (rig_count(s->rig, EFFECT_IMPORTED) > 0)
 		s->waiting = false;
 	for (size_t i = 0; i < SESSIONS; i++)
@@ -384,6 +403,10 @@ static void say_evidence(struct story *s)
 					 &arena, &frame.evidence, NULL),
 			OK);
 		frame.body_case = SAUTI__FRAME__BODY_EVIDENCE;
+		s->fork[0] = left;
+		s->fork[1] = right;
+		s->fork_size[0] = m;
+		s->fork_size[1] = n;
 		if (draw(s, 20) == 0)
 			frame.evidence->opened.len--;
 		s->waiting |= is_import(s, session);
@@ -393,6 +416,58 @@ static void say_evidence(struct story *s)
 	buf_release(&a);
 	buf_release(&b);
 	buf_release(&made);
+}
+
+/* Of a branch: shown, asked for, brought. */
+static void say_branch(struct story *s)
+{
+	size_t at = draw(s, 2);
+	bool asked = false;
+	struct chain named;
+	struct checkpoint end;
+	Sauti__LogState state = SAUTI__LOG_STATE__INIT, *list[1] = {&state};
+	Sauti__Have have = SAUTI__HAVE__INIT;
+	Sauti__Batch batch = SAUTI__BATCH__INIT;
+	Sauti__Frame frame = SAUTI__FRAME__INIT;
+	ProtobufCBinaryData entries[SIZE + 8];
+	struct engine_log log;
+	struct origin name;
+	struct buf note;
+
+	if (s->fork[at] == NULL)
+		return;
+	named = *s->fork[at];
+	end = (struct checkpoint){.origin = named.origin, .size = s->fork_size[at]};
+	chain_root(&named, end.size, &end.root);
+	branch_name(&end, &name);
+	asked = strcmp(name.text, s->branch.text) == 0;
+	chain_note(&named, end.size, &note);
+	if (draw(s, 3) == 0) {
+		rig_hear_fetch(s->rig, somebody(s), &name, 1 + (uint32_t)draw(s, 3),
+			draw(s, end.size), (uint32_t)draw(s, 4));
+	} else if (!asked || draw(s, 4) == 0) {
+		state.origin = name.text;
+		state.size = end.size;
+		state.checkpoint = codec_binary(buf_bytes(&note));
+		have.n_logs = 1;
+		have.logs = list;
+		frame.body_case = SAUTI__FRAME__BODY_HAVE;
+		frame.have = &have;
+		hear(s, somebody(s), &frame);
+	} else {
+		batch.origin = name.text;
+		batch.stream = s->branch_stream;
+		batch.first = rig_log(s->rig, &name, &log) && log.size < end.size ? log.size : 0;
+		batch.n_entries = (size_t)(end.size - batch.first);
+		for (size_t i = 0; i < batch.n_entries; i++)
+			entries[i] = codec_binary(named.entry[batch.first + i]);
+		batch.entries = entries;
+		batch.checkpoint = codec_binary(buf_bytes(&note));
+		frame.body_case = SAUTI__FRAME__BODY_BATCH;
+		frame.batch = &batch;
+		hear(s, s->branch_session, &frame);
+	}
+	buf_release(&note);
 }
 
 static void say_held(struct story *s)
@@ -447,7 +522,12 @@ static void reconnect(struct story *s)
 		rig_disconnect(s->rig, gone);
 		look(s);
 	}
-	s->session[at] = rig_connect(s->rig, s->who[at], draw(s, 2) == 0);
+	s->session[at].value = ++s->rig->next_session;
+	rig_step(s->rig, &(struct event){.type = EVENT_CONNECTED,
+				 .session = s->session[at],
+				 .peer = s->rig->actor[s->who[at]].name,
+				 .outgoing = draw(s, 2) == 0,
+				 .guest = draw(s, 6) == 0});
 	look(s);
 	if (s->session[at].value != 0)
 		rig_hello(s->rig, s->session[at], s->who[at]);
@@ -598,6 +678,8 @@ static void step(struct story *s)
 	case 9:
 		if (draw(s, 8) == 0)
 			say_evidence(s);
+		else
+			say_branch(s);
 		break;
 	case 10:
 		say_held(s);
