@@ -119,6 +119,8 @@
 #define LIMIT_INVITES           256
 #define LIMIT_DIRECTORY_RECORDS 65536
 #define LIMIT_REASON            500  /* of a revocation, or the text of a dispute; bytes */
+#define LIMIT_DISPUTES          4    /* kept of one node; the first ones */
+#define LIMIT_DISPUTE_SIZE      2048 /* of one, as a record */
 #define LIMIT_POLICY_MIRRORS    64   /* named in a policy; so its quorum is not larger either */
 #define LIMIT_POLICY_FLOOR      1000 /* that a policy may raise a statistics floor to */
 

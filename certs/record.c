@@ -106,6 +106,8 @@ const char *record_purpose(Sauti__RecordType type)
 		return PURPOSE_NODE_REVOKED;
 	case SAUTI__RECORD_TYPE__RECORD_POLICY_CHANGED:
 		return PURPOSE_POLICY_CHANGED;
+	case SAUTI__RECORD_TYPE__RECORD_DISPUTE:
+		return PURPOSE_DISPUTE;
 	case SAUTI__RECORD_TYPE__RECORD_PREKEY:
 		return PURPOSE_PREKEY;
 	default:

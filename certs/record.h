@@ -21,6 +21,7 @@
 #define PURPOSE_NODE_ADMITTED   "node-admitted"
 #define PURPOSE_NODE_REVOKED    "node-revoked"
 #define PURPOSE_POLICY_CHANGED  "policy-changed"
+#define PURPOSE_DISPUTE         "dispute"
 #define PURPOSE_PREKEY          "prekey"
 
 /* The words of a network that no node may be called: "directory" stands in the directory's origin

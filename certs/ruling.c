@@ -131,6 +131,53 @@ enum err node_revoked_read(struct bytes body, struct arena *arena, const char *n
 	return OK;
 }
 
+/* ---- Disputed ---- */
+
+static bool disputed_ok(const struct disputed *disputed)
+{
+	return node_name_valid(bytes_str(disputed->name)) && !node_name_reserved(disputed->name) &&
+	       reason_valid(disputed->text) && disputed->index < LIMIT_DIRECTORY_RECORDS;
+}
+
+enum err disputed_body(struct buf *out, const char *network, const struct disputed *disputed)
+{
+	Sauti__Disputed message = SAUTI__DISPUTED__INIT;
+
+	if (!network_name_valid(bytes_str(network)) || !disputed_ok(disputed))
+		return ERR_INVALID;
+	message.network = (char *)network;
+	message.name = (char *)disputed->name;
+	message.index = disputed->index;
+	message.text = (char *)disputed->text;
+	message.made_at = disputed->made_at;
+	codec_pack(out, &message);
+	return out->err;
+}
+
+enum err disputed_read(struct bytes body, struct arena *arena, const char *network,
+	struct disputed *ret, struct errctx *ctx)
+{
+	struct disputed disputed = {0};
+	Sauti__Disputed *message;
+	enum err err;
+
+	err = CODEC_UNPACK(disputed, body, &scan_limits_default, arena, &message, ctx);
+	if (err != OK)
+		return err == ERR_LIMIT ? ERR_MALFORMED : err;
+	if (strcmp(message->network, network) != 0)
+		return err_set(ctx, ERR_UNTRUSTED, "Disputed: of another network");
+	if (strlen(message->name) > LIMIT_NODE_NAME || strlen(message->text) > LIMIT_REASON)
+		return err_set(ctx, ERR_MALFORMED, "Disputed: name or text too long");
+	strcpy(disputed.name, message->name);
+	strcpy(disputed.text, message->text);
+	disputed.index = message->index;
+	disputed.made_at = message->made_at;
+	if (!disputed_ok(&disputed))
+		return err_set(ctx, ERR_MALFORMED, "Disputed: name, text or index is none");
+	*ret = disputed;
+	return OK;
+}
+
 /* ---- PolicyChanged ---- */
 
 void policy_init(struct policy *policy)

@@ -1,8 +1,8 @@
 /*
- * ruling: the records by which headquarters lays down who counts: NodeRevoked and PolicyChanged
- * (DESIGN 7). Form only, both ways; whether one takes effect is the directory's to say. As in
- * record.h: readers are strict in what a record may say and lenient about fields they do not know;
- * what is parsed lives in the caller's arena; pure.
+ * ruling: the records by which headquarters lays down who counts: NodeRevoked and PolicyChanged;
+ * and Disputed, by which a node denies one (DESIGN 7). Form only, both ways; whether one takes
+ * effect is the directory's to say. As in record.h: readers are strict in what a record may say and
+ * lenient about fields they do not know; what is parsed lives in the caller's arena; pure.
  */
 #ifndef CERTS_RULING_H
 #define CERTS_RULING_H
@@ -39,6 +39,18 @@ enum err node_revoked_body(
  * the arena. */
 enum err node_revoked_read(struct bytes body, struct arena *arena, const char *network,
 	struct revocation *ret, struct errctx *ctx) MUST_USE;
+
+/* A node's word against a record about it: signed by its `node` key, in no log. */
+struct disputed {
+	char name[LIMIT_NODE_NAME + 1];
+	char text[LIMIT_REASON + 1];
+	uint64_t index, made_at;
+};
+/* ERR_INVALID for what disputed_read would not take. */
+enum err disputed_body(
+	struct buf *out, const char *network, const struct disputed *disputed) MUST_USE;
+enum err disputed_read(struct bytes body, struct arena *arena, const char *network,
+	struct disputed *ret, struct errctx *ctx) MUST_USE;
 
 /* The built-in floors, and what holds while no policy says more. */
 enum { POLICY_QUORUM_MIN = 1, POLICY_HIDE_MIN = 4, POLICY_SPLIT_MIN = 5 };

@@ -1,4 +1,4 @@
-/* sauti node revoke | policy */
+/* sauti node revoke | dispute | policy */
 #include "cli/members.h"
 
 #include <stdio.h>
@@ -96,6 +96,41 @@ enum err members_revoke(struct cli *cli, const struct cli_args *args, struct err
 const struct cli_option members_revoke_options[] = {
 	{"reason", "TEXT", "why; every node shows it", false},
 	{"yes", NULL, "do not ask", false},
+	{0},
+};
+
+/* ---- dispute ---- */
+
+enum err members_dispute(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__NodeDisputeRequest dispute = SAUTI__NODE_DISPUTE_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+	const char *record = args_option(args, "record");
+
+	dispute.text = (char *)args_at(args, 0);
+	if (!reason_valid(dispute.text))
+		return cli_usage(
+			cli, ctx, "the text is one line of at most %d bytes", LIMIT_REASON);
+	dispute.has_index = record != NULL;
+	if (record != NULL &&
+		decimal_parse(bytes_str(record), LIMIT_DIRECTORY_RECORDS - 1, &dispute.index) != OK)
+		return cli_usage(cli, ctx, "--record is a number from 0 on");
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_NODE_DISPUTE;
+	request.node_dispute = &dispute;
+	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
+	if (cli->json) {
+		output_json(answer);
+		return OK;
+	}
+	printf("disputed: record %llu of the directory. Every node that hears of it shows it, for "
+	       "ever\n",
+		(unsigned long long)output_number(answer, "index"));
+	return OK;
+}
+
+const struct cli_option members_dispute_options[] = {
+	{"record", "N", "of the directory (default: this node's revocation)", false},
 	{0},
 };
 

@@ -1,4 +1,4 @@
-/* sauti node invite | list | show; members.c has revoke and policy */
+/* sauti node invite | list | show; members.c has revoke, dispute and policy */
 #include <stdio.h>
 
 #include "base/text.h"
@@ -116,10 +116,21 @@ static const char *first_address(const json_t *node)
 	return json_is_string(first) ? json_string_value(first) : "";
 }
 
+/* How many it has made; "-": none. */
+static const char *disputes_text(const json_t *node, struct output_buffer *buffer)
+{
+	size_t count = json_array_size(json_object_get(node, "disputes"));
+
+	if (count == 0)
+		return "-";
+	snprintf(buffer->text, sizeof(buffer->text), "%zu", count);
+	return buffer->text;
+}
+
 static enum err run_list(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
-	static const char *const heads[] = {
-		"NODE", "ROLE", "COUNTRY", "ACTIVE", "ADMITTED", "FINGERPRINT", "ADDRESS"};
+	static const char *const heads[] = {"NODE", "ROLE", "COUNTRY", "ACTIVE", "ADMITTED",
+		"DISPUTES", "FINGERPRINT", "ADDRESS"};
 	CLEANUP(daemon_json_release) json_t *nodes = NULL;
 	struct output_table table;
 	json_t *node;
@@ -132,15 +143,15 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 		output_json(nodes);
 		return OK;
 	}
-	output_table_init(&table, heads, 7);
+	output_table_init(&table, heads, 8);
 	json_array_foreach(nodes, i, node)
 	{
-		struct output_buffer b[6];
+		struct output_buffer b[7];
 		const char *cells[] = {output_member(node, "name", &b[0]),
 			output_member(node, "role", &b[1]), output_member(node, "country", &b[2]),
 			output_member(node, "active", &b[3]),
-			output_member(node, "admitted_index", &b[4]),
-			output_member(node, "fingerprint", &b[5]), first_address(node)};
+			output_member(node, "admitted_index", &b[4]), disputes_text(node, &b[5]),
+			output_member(node, "fingerprint", &b[6]), first_address(node)};
 
 		output_table_add(&table, cells);
 	}
@@ -202,6 +213,11 @@ const struct cli_command node_commands[] = {
 		"of its logs counts what headquarters holds now. It cannot be taken back: a node\n"
 		"that was revoked by mistake joins again under a new name.",
 		1, 1, members_revoke_options, members_revoke},
+	{"node", "dispute", "TEXT", "say that a record about this node is wrong",
+		"At the node that the record is about, unlocked. The text is public: every node "
+		"that\n"
+		"hears of it keeps it and shows it, for ever.",
+		1, 1, members_dispute_options, members_dispute},
 	{"node", "policy", "", "how many mirrors, and which, make an entry safe",
 		"Shows what holds. With options, at headquarters and unlocked, changes it; what "
 		"is\n"

@@ -291,6 +291,23 @@ static enum err load_evidence(struct runtime *rt, struct errctx *ctx)
 	return OK;
 }
 
+static enum err load_dispute(void *arg, struct bytes record)
+{
+	runtime_step(arg, &(struct event){.type = EVENT_DISPUTE_LOADED, .entry = record});
+	return OK;
+}
+
+/* Behind the directory, whose keys vouch for them. */
+static enum err load_disputes(struct runtime *rt, struct errctx *ctx)
+{
+	size_t damaged = 0;
+
+	TRY(store_disputes(rt->store, load_dispute, rt, &damaged, ctx));
+	if (damaged > 0)
+		log_line(LOG_ALARM, "%zu stored disputes are damaged; see sautid --fsck", damaged);
+	return OK;
+}
+
 static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 {
 	const struct member *self = directory_find(rt->genesis.directory, bytes_str(rt->node));
@@ -322,6 +339,7 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 	}
 	mem_free(heads);
 	TRY(load_directory(rt, ctx));
+	TRY(load_disputes(rt, ctx));
 	return load_damage(rt, ctx);
 }
 

@@ -40,6 +40,24 @@ void runtime_append(
 	runtime_step(rt, &event);
 }
 
+void runtime_dispute(struct runtime *rt, struct bytes record, append_done done, void *arg)
+{
+	struct append_waiting *waiting = mem_zalloc(sizeof(*waiting));
+	struct event event = {.type = EVENT_DISPUTE, .entry = record};
+
+	if (waiting == NULL) {
+		done(arg, ERR_NOMEM, 0);
+		return;
+	}
+	assert(!rt->stepping); /* the record is borrowed */
+	waiting->ticket = event.ticket = ++rt->next_ticket;
+	waiting->done = done;
+	waiting->arg = arg;
+	waiting->next = rt->appends;
+	rt->appends = waiting;
+	runtime_step(rt, &event);
+}
+
 bool runtime_may_append(const struct runtime *rt, struct sealed_batch batch)
 {
 	return rt->failed_wave != batch.wave;

@@ -119,6 +119,8 @@ void runtime_step(struct runtime *rt, struct event *event);
 /* Hands entries (one reference) to the engine. done is called later, exactly once. */
 void runtime_append(struct runtime *rt, const char *origin, struct entries *entries,
 	append_done done, void *arg);
+/* Hands a dispute of this node's to the engine; borrows it. done is called later, exactly once. */
+void runtime_dispute(struct runtime *rt, struct bytes record, append_done done, void *arg);
 /* The node is unlocked: keys are taken (NULL: it was before). done(OK) once its log is open; when
  * that failed, the next call tries again. */
 void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done done, void *arg);

@@ -79,6 +79,7 @@ void engine_free(struct engine *engine)
 	mem_free(engine->quotas);
 	evidence_release(engine);
 	mail_release(engine);
+	dispute_release(engine);
 	directory_free(engine->directory);
 	arena_release(&engine->arena);
 	mem_free(engine);
@@ -101,6 +102,7 @@ static void tick(struct engine *engine)
 	fetch_tick(engine);
 	have_tick(engine);
 	cosigned_tick(engine);
+	dispute_tick(engine);
 	import_tick(engine);
 	cut_tick(engine);
 	evidence_tick(engine);
@@ -158,6 +160,12 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 	switch (event->type) {
 	case EVENT_LOG_LOADED:
 		loaded(engine, log_load(engine, event->head));
+		break;
+	case EVENT_DISPUTE_LOADED:
+		dispute_loaded(engine, event->entry);
+		break;
+	case EVENT_DISPUTE:
+		dispute_made(engine, event);
 		break;
 	case EVENT_EVIDENCE_LOADED:
 		loaded(engine, evidence_load(engine, event->entry));
@@ -272,6 +280,8 @@ uint64_t engine_deadline(const struct engine *engine)
 	other = have_deadline(engine);
 	due = other < due ? other : due;
 	other = cosigned_deadline(engine);
+	due = other < due ? other : due;
+	other = dispute_deadline(engine);
 	due = other < due ? other : due;
 	other = import_deadline(engine);
 	due = other < due ? other : due;
@@ -389,6 +399,14 @@ bool engine_peer_holds(
 	if (s == NULL || log >= s->log_count || s->logs[log].have_size == 0)
 		return false;
 	*ret_size = s->logs[log].have_size;
+	return true;
+}
+
+bool engine_dispute_at(const struct engine *engine, size_t position, struct engine_dispute *ret)
+{
+	if (position >= engine->dispute_count)
+		return false;
+	ret->is = &engine->disputes[position].is;
 	return true;
 }
 

@@ -85,6 +85,8 @@ void engine_free(struct engine *engine);
 enum event_type {
 	EVENT_LOG_LOADED,       /* head: before EVENT_START, once per log in the store */
 	EVENT_EVIDENCE_LOADED,  /* entry: a stored evidence, before EVENT_LOG_LOADED */
+	EVENT_DISPUTE_LOADED,   /* entry: a stored one, behind EVENT_DIRECTORY_LOADED */
+	EVENT_DISPUTE,          /* entry, ticket: made here -> EFFECT_APPENDED, durable */
 	EVENT_DIRECTORY_LOADED, /* entry: before EVENT_START, the directory's, in order from index 0
 				 */
 	EVENT_DAMAGED,          /* origin, mark: an entry to be fetched again */
@@ -290,6 +292,12 @@ struct engine_quorum {
 void engine_quorum_at(const struct engine *engine, size_t position, struct engine_quorum *ret);
 /* How many mirrors that count hold the entry at this index. */
 unsigned engine_holders_at(const struct engine *engine, size_t position, uint64_t index);
+
+/* What nodes say against records about them; only what is durable. False past the end. */
+struct engine_dispute {
+	const struct disputed *is;
+};
+bool engine_dispute_at(const struct engine *engine, size_t position, struct engine_dispute *ret);
 
 /* Somebody has been connected for that long, and nobody connected shows more of any log than is
  * held. */

@@ -3,7 +3,7 @@
  * does not list. One of the two has not heard everything: a node that was dark while keys or
  * members changed, or one that was revoked meanwhile. The directory verifies by itself, whoever
  * shows it; so both sides may say Hello, exchange the directory and what else proves itself
- * (evidence), and nothing else is listened to. Once both hold as much of it, or after a
+ * (evidence, disputes), and nothing else is listened to. Once both hold as much of it, or after a
  * minute, the session ends, and the next one is judged by what is known then.
  *
  * A stolen certificate of a revoked node gets the directory: it had it before, and joining gives it
@@ -46,6 +46,7 @@ bool guest_may_say(const struct session *session, Sauti__Frame__BodyCase kind)
 	case SAUTI__FRAME__BODY_FETCH:
 	case SAUTI__FRAME__BODY_BATCH:
 	case SAUTI__FRAME__BODY_EVIDENCE:
+	case SAUTI__FRAME__BODY_DISPUTE:
 	case SAUTI__FRAME__BODY_PING:
 	case SAUTI__FRAME__BODY_PONG:
 	case SAUTI__FRAME__BODY_BYE:

@@ -23,6 +23,7 @@
  *   import.c   bundles
  *   root.c     whether a checkpoint is one of the history that is held
  *   cut.c      logs of a revoked node: up to where they count
+ *   dispute.c  what nodes say against records about them
  *   guest.c    peers that the directory does not list; what it says of this node itself
  *   mail.c     mail that is held: the table, its caps, what is durable of it
  *   custody.c  .. and how it gets on: who is handed what, and the answers
@@ -356,8 +357,9 @@ struct session {
 				      * may have ignored some */
 	struct peer_log *logs;       /* by position of the log */
 	size_t log_count;
-	size_t sponsored;      /* scratch of log.c */
-	size_t told_evidence;  /* how many of the engine's it was sent */
+	size_t sponsored;     /* scratch of log.c */
+	size_t told_evidence; /* how many of the engine's it was sent */
+	size_t told_disputes;
 	uint64_t asked_due_ms; /* of its logs, the first; 0: none */
 	struct mail_flight flights[LIMIT_MAIL_FLIGHTS];
 	unsigned flight_count;
@@ -422,6 +424,15 @@ struct evidence_item {
 	uint64_t save_due_ms; /* the write failed; 0: it is stored, or on its way */
 };
 
+struct dispute {
+	struct hash id; /* of the signed body */
+	struct disputed is;
+	struct buf entry;
+	bool stored;
+	uint64_t ticket; /* of its maker, who waits; 0: nobody */
+	uint64_t save_due_ms;
+};
+
 struct engine {
 	char network[LIMIT_NETWORK_NAME + 1];
 	char node[LIMIT_NODE_NAME + 1];
@@ -446,6 +457,8 @@ struct engine {
 	uint64_t recheck_ms;            /* no log is read again before */
 	struct evidence_item *evidence; /* grows only */
 	size_t evidence_count;
+	struct dispute *disputes; /* grows only */
+	size_t dispute_count;
 	uint64_t next_ticket;
 	struct mail_table mail;
 	uint32_t next_stream;
@@ -565,6 +578,16 @@ static inline bool session_talks(const struct session *session)
 {
 	return session->state == SESSION_ACTIVE || session->state == SESSION_GUEST;
 }
+
+/* dispute.c */
+void dispute_loaded(struct engine *engine, struct bytes entry);
+void dispute_made(struct engine *engine, const struct event *event);
+void dispute_heard(struct engine *engine, struct session *session, const Sauti__Dispute *message);
+void dispute_pump(struct engine *engine, struct session *session);
+void dispute_written(struct engine *engine, const struct store_write *write);
+void dispute_tick(struct engine *engine);
+uint64_t dispute_deadline(const struct engine *engine);
+void dispute_release(struct engine *engine);
 
 /* guest.c */
 bool guest_begin(struct engine *engine, struct session *session); /* false: no room, it closes */

@@ -678,6 +678,8 @@ void log_written(struct engine *engine, struct store_write *write)
 	assert(log != NULL);
 	if (write->evidence.size > 0) {
 		evidence_written(engine, write);
+	} else if (write->dispute.size > 0) {
+		dispute_written(engine, write);
 	} else if (write->heal) {
 		refetch_written(engine, log, write);
 		import_written(engine, log, write);

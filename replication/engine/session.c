@@ -321,6 +321,7 @@ static void hear_hello(struct engine *engine, struct session *session, const Sau
 	else if (session->guest) {
 		session->state = SESSION_GUEST;
 		evidence_pump(engine, session);
+		dispute_pump(engine, session);
 	} else {
 		session->state = SESSION_ACTIVE;
 		lag_session(engine, session);
@@ -333,6 +334,7 @@ static void hear_hello(struct engine *engine, struct session *session, const Sau
 		}
 		effect_notice(engine, NOTICE_INFO, "session with '%s' is up", session->peer);
 		evidence_pump(engine, session);
+		dispute_pump(engine, session);
 		custody_pump(engine, session);
 	}
 }
@@ -412,6 +414,9 @@ static void dispatch(struct engine *engine, struct session *session, Sauti__Fram
 		break;
 	case SAUTI__FRAME__BODY_PROVED:
 		evidence_proved(engine, session, frame->proved);
+		break;
+	case SAUTI__FRAME__BODY_DISPUTE:
+		dispute_heard(engine, session, frame->dispute);
 		break;
 	case SAUTI__FRAME__BODY_BYE:
 		hear_bye(engine, session, frame->bye);

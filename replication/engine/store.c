@@ -13,6 +13,7 @@ struct store_write *store_write_new(const struct origin *origin)
 	buf_init(&write->cosignature, LIMIT_NOTE_SIZE);
 	buf_init(&write->pin, LIMIT_NOTE_SIZE);
 	buf_init(&write->evidence, LIMIT_EVIDENCE_SIZE);
+	buf_init(&write->dispute, LIMIT_DISPUTE_SIZE);
 	return write;
 }
 
@@ -25,6 +26,7 @@ void store_write_free(struct store_write *write)
 	buf_release(&write->cosignature);
 	buf_release(&write->pin);
 	buf_release(&write->evidence);
+	buf_release(&write->dispute);
 	mem_free(write);
 }
 

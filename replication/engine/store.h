@@ -33,6 +33,9 @@ struct store_write {
 	 * One that is there already is left as it is. owned */
 	struct buf evidence;
 	struct hash evidence_id;
+	/* A dispute, and its id: as evidence. owned */
+	struct buf dispute;
+	struct hash dispute_id;
 	uint64_t ticket;          /* the asker's, given back */
 	enum err result;          /* set by the store */
 	struct store_write *next; /* the store's and its caller's queues */

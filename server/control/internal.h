@@ -62,6 +62,9 @@ void begin_invite(struct control_request *request, const Sauti__NodeInviteReques
 /* members.c: what headquarters lays down */
 void begin_node_revoke(struct control_request *request, const Sauti__NodeRevokeRequest *message);
 void begin_node_policy(struct control_request *request, const Sauti__NodePolicyRequest *message);
+void begin_node_dispute(struct control_request *request, const Sauti__NodeDisputeRequest *message);
+json_t *disputes_json(const struct runtime *rt, const char *node); /* of that node */
+void members_disputes(const struct runtime *rt, json_t *alarms);
 /* What status says of this node's own standing; "" when there is nothing to say. */
 void members_alarm(const struct runtime *rt, char *out, size_t size);
 

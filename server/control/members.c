@@ -278,3 +278,98 @@ void begin_node_policy(struct control_request *request, const Sauti__NodePolicyR
 	if (err != OK)
 		control_fail(request, err, 0, err_message(&ctx, err));
 }
+
+/* ---- dispute ---- */
+
+json_t *disputes_json(const struct runtime *rt, const char *node)
+{
+	json_t *list = json_array();
+	struct engine_dispute d;
+
+	for (size_t i = 0; engine_dispute_at(rt->engine, i, &d); i++)
+		if (strcmp(d.is->name, node) == 0)
+			json_array_append_new(list,
+				json_pack("{s:I,s:s,s:I}", "index", (json_int_t)d.is->index, "text",
+					d.is->text, "made_at", (json_int_t)d.is->made_at));
+	return list;
+}
+
+void members_disputes(const struct runtime *rt, json_t *alarms)
+{
+	struct engine_dispute d;
+
+	for (size_t i = 0; engine_dispute_at(rt->engine, i, &d); i++)
+		json_array_append_new(
+			alarms, json_sprintf("'%s' disputes directory record %llu about it: %s",
+					d.is->name, (unsigned long long)d.is->index, d.is->text));
+}
+
+static enum err dispute_fill(const struct runtime *rt, const Sauti__NodeDisputeRequest *message,
+	struct disputed *disputed, struct errctx *ctx)
+{
+	const struct revocation *revocation =
+		directory_revocation(engine_directory(rt->engine), bytes_str(rt->node));
+
+	if (rt->keys == NULL)
+		return err_set(ctx, ERR_LOCKED, "the node must be unlocked to sign");
+	if (!reason_valid(message->text))
+		return err_set(
+			ctx, ERR_INVALID, "the text is a line of 1 to %d bytes", LIMIT_REASON);
+	if (!message->has_index && revocation == NULL)
+		return err_set(ctx, ERR_INVALID,
+			"this node is not revoked: which record about it is wrong?");
+	disputed->index = message->has_index ? message->index : revocation->index;
+	if (disputed->index >= directory_size(engine_directory(rt->engine)))
+		return err_set(ctx, ERR_NOTFOUND, "the directory has no such record");
+	disputed->made_at = runtime_wall_s();
+	snprintf(disputed->name, sizeof(disputed->name), "%s", rt->node);
+	snprintf(disputed->text, sizeof(disputed->text), "%s", message->text);
+	return OK;
+}
+
+struct disputing {
+	struct control_request *request;
+	uint64_t index;
+};
+
+static void disputing_done(void *arg, enum err error, uint64_t index)
+{
+	struct disputing *d = arg;
+
+	(void)index; /* of no log */
+	if (error == ERR_LIMIT)
+		control_fail(
+			d->request, error, 0, "as many disputes as are kept of one node are made");
+	else if (error != OK)
+		control_fail(d->request, error, 0, "the dispute could not be recorded");
+	else
+		answer_json(d->request, json_pack("{s:I}", "index", (json_int_t)d->index), true);
+	mem_free(d);
+}
+
+void begin_node_dispute(struct control_request *request, const Sauti__NodeDisputeRequest *message)
+{
+	struct runtime *rt = control_runtime(request);
+	CLEANUP(buf_release) struct buf body;
+	CLEANUP(buf_release) struct buf record;
+	struct disputed disputed = {0};
+	struct errctx ctx = {""};
+	struct disputing *d = NULL;
+	enum err err = dispute_fill(rt, message, &disputed, &ctx);
+
+	buf_init(&body, LIMIT_ENTRY_SIZE);
+	buf_init(&record, LIMIT_ENTRY_SIZE);
+	if (err == OK)
+		err = disputed_body(&body, rt->genesis.network, &disputed);
+	if (err == OK)
+		err = record_write(&record, SAUTI__RECORD_TYPE__RECORD_DISPUTE, buf_bytes(&body),
+			rt->keys->node);
+	if (err == OK && (d = mem_zalloc(sizeof(*d))) == NULL)
+		err = ERR_NOMEM;
+	if (err != OK) {
+		control_fail(request, err, 0, err_message(&ctx, err));
+		return;
+	}
+	*d = (struct disputing){request, disputed.index};
+	runtime_dispute(rt, buf_bytes(&record), disputing_done, d);
+}

@@ -97,17 +97,18 @@ static json_t *member_json(const struct runtime *rt, const struct member *m)
 	hex_encode(hash_bytes(&digest), hex);
 	snprintf(shown_hex, sizeof(shown_hex), "%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s", hex,
 		hex + 4, hex + 8, hex + 12, hex + 16, hex + 20, hex + 24, hex + 28);
-	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:o,s:I,s:I,s:o,s:o,s:b,s:o,s:o,s:o,s:o}", "name",
-		m->name, "role", role_name(m->role), "country", json_text_or_null(m->country),
-		"active", m->active, "fingerprint", shown_hex, "node_key", node_key_json(m),
-		"admitted_index", (json_int_t)m->admitted_index, "admitted_at",
-		(json_int_t)m->made_at, "mirror_key", vkey_json(rt, m, true), "witness_key",
-		vkey_json(rt, m, false), "counts_for_quorum",
+	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:o,s:I,s:I,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:o}",
+		"name", m->name, "role", role_name(m->role), "country",
+		json_text_or_null(m->country), "active", m->active, "fingerprint", shown_hex,
+		"node_key", node_key_json(m), "admitted_index", (json_int_t)m->admitted_index,
+		"admitted_at", (json_int_t)m->made_at, "mirror_key", vkey_json(rt, m, true),
+		"witness_key", vkey_json(rt, m, false), "counts_for_quorum",
 		directory_counts(engine_directory(rt->engine), m->name), "revoked",
 		revocation_json(
 			directory_revocation(engine_directory(rt->engine), bytes_str(m->name))),
 		"addresses", addresses_json(rt, m->name), "addresses_told_at",
-		learned_at_json(rt, m->name), "prekey", prekey_json(rt, m->name));
+		learned_at_json(rt, m->name), "prekey", prekey_json(rt, m->name), "disputes",
+		disputes_json(rt, m->name));
 }
 
 void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message)

@@ -237,6 +237,7 @@ static void begin_status(struct control_request *request)
 	members_alarm(rt, revoked, sizeof(revoked));
 	if (revoked[0] != '\0')
 		json_array_append_new(alarms, json_string(revoked));
+	members_disputes(rt, alarms);
 	while (directory_at(directory, members) != NULL)
 		members++;
 	answer_json(request,
@@ -297,6 +298,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_REVOKE:
 		begin_node_revoke(request, message->node_revoke);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_NODE_DISPUTE:
+		begin_node_dispute(request, message->node_dispute);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_POLICY:
 		begin_node_policy(request, message->node_policy);

@@ -174,7 +174,7 @@ static bool tables_open(struct fsck *f)
 			continue;
 		}
 		/* An older store of this format has never had them. */
-		if (slot == DB_EVIDENCE || slot == DB_PINS)
+		if (slot == DB_EVIDENCE || slot == DB_PINS || slot == DB_DISPUTES)
 			continue;
 		whole = false;
 		tell(f, true, "store: the table '%s' is missing", store_tables[slot]);
@@ -353,10 +353,10 @@ static void losses_judge(struct fsck *f, struct txn *txn, const char *const *tab
 
 static enum err tables_judge(struct fsck *f)
 {
-	static const unsigned checked[] = {
-		DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES, DB_EVIDENCE, DB_PINS};
+	static const unsigned checked[] = {DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES,
+		DB_EVIDENCE, DB_PINS, DB_DISPUTES};
 	static const unsigned losses[] = {
-		DB_META, DB_LOGS, DB_HEADS, DB_INVITES, DB_DAMAGE, DB_EVIDENCE};
+		DB_META, DB_LOGS, DB_HEADS, DB_INVITES, DB_DAMAGE, DB_EVIDENCE, DB_DISPUTES};
 	static const unsigned of_logs[] = {
 		DB_HEADS, DB_ENTRIES, DB_TILES, DB_COSIGNATURES, DB_LOCATORS, DB_DAMAGE, DB_PINS};
 	struct txn txn;
@@ -537,7 +537,7 @@ static enum err check(struct fsck *f)
 static enum err repair_once(struct fsck *f, bool *ret_changed)
 {
 	static const unsigned checked[] = {DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES,
-		DB_DAMAGE, DB_EVIDENCE, DB_PINS};
+		DB_DAMAGE, DB_EVIDENCE, DB_PINS, DB_DISPUTES};
 	size_t changed = 0, renamed = 0;
 	struct txn txn;
 	enum err err;
@@ -611,6 +611,8 @@ static bool row_fits(size_t table, struct bytes key, struct bytes value)
 		return key.size == 12 && value.size <= 8 + HASH_SIZE + CHECK_SIZE;
 	case DB_EVIDENCE:
 		return key.size == HASH_SIZE && value.size <= LIMIT_EVIDENCE_SIZE + CHECK_SIZE;
+	case DB_DISPUTES:
+		return key.size == HASH_SIZE && value.size <= LIMIT_DISPUTE_SIZE + CHECK_SIZE;
 	case DB_PINS:
 		return key.size == 4 && value.size <= LIMIT_NOTE_SIZE + CHECK_SIZE;
 	default:

@@ -25,6 +25,7 @@ enum {
 	DB_DAMAGE,
 	DB_EVIDENCE,
 	DB_PINS,
+	DB_DISPUTES,
 	DB_COUNT
 };
 _Static_assert((int)DB_COUNT <= (int)ENV_DATABASES, "every database needs a slot");
@@ -108,6 +109,11 @@ enum err store_tiles_read(void *arg, struct tile_id id, unsigned width, struct b
 enum err store_evidence_check(
 	struct txn *txn, const struct store_write *write, struct errctx *ctx) MUST_USE;
 void store_evidence_put(struct txn *txn, const struct store_write *write);
+
+/* disputes.c: the same. ERR_LIMIT: as many are held as all members may have made. */
+enum err store_dispute_check(
+	struct txn *txn, const struct store_write *write, struct errctx *ctx) MUST_USE;
+void store_dispute_put(struct txn *txn, const struct store_write *write);
 
 /* *ret_found says whether it is a sealed entry with a locator of 16 bytes; anything else, malformed
  * too, has none. Clears the arena. ERR_NOMEM. */

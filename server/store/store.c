@@ -28,6 +28,7 @@ const char *const store_tables[DB_COUNT] = {
 	[DB_DAMAGE] = "damage",
 	[DB_EVIDENCE] = "evidence",
 	[DB_PINS] = "pins",
+	[DB_DISPUTES] = "disputes",
 };
 
 /* Opening. */

@@ -13,6 +13,7 @@
  *                 {log u32be, level u8, run u64be, item} -> items of a run (runs.h)
  *   invites       name -> Invite (headquarters)
  *   evidence      id -> Evidence (replication/log/evidence.h); never deleted
+ *   disputes      SHA-256 of the body -> the signed record; never deleted
  *   pins          log u32be -> the signed note that entries behind the checkpoint were proven
  * against damage        {log u32be, index u64be} -> count, expected leaf hash: entries to be
  * fetched again
@@ -139,6 +140,11 @@ struct store_evidence {
 enum err store_evidence_list(struct store *store, struct store_evidence **ret, size_t *ret_count,
 	size_t *ret_damaged, struct errctx *ctx) MUST_USE;
 void store_evidence_free(struct store_evidence *list, size_t count);
+
+/* Disputes, in the order of ids, each given to `each` inside one read transaction; its first error
+ * ends it. A damaged row is left out and counted. */
+enum err store_disputes(struct store *store, enum err (*each)(void *arg, struct bytes record),
+	void *arg, size_t *ret_damaged, struct errctx *ctx) MUST_USE;
 
 /* Invites. ERR_NOTFOUND; the value is appended to out. put is its own synced transaction and does
  * not count as a commit: call it from a worker thread, not from the loop. An empty value deletes.

@@ -420,15 +420,20 @@ static size_t group_put(struct writer *writer, struct txn *txn, struct list *gro
 
 		if (write->evidence.size > 0)
 			write->result = store_evidence_check(txn, write, &said);
+		else if (write->dispute.size > 0)
+			write->result = store_dispute_check(txn, write, &said);
 		else if (write->heal)
 			write->result = heal_put(txn, write, &said);
 		else
 			write->result = write_check(txn, write, &row, &new, &said);
-		if (write->result == OK && !write->heal && write->evidence.size == 0)
+		if (write->result == OK && !write->heal && write->evidence.size == 0 &&
+			write->dispute.size == 0)
 			write->result = room_check(writer->opts.store, write, room, &said);
 		if (write->result == OK) {
 			if (write->evidence.size > 0)
 				store_evidence_put(txn, write);
+			else if (write->dispute.size > 0)
+				store_dispute_put(txn, write);
 			else if (!write->heal)
 				write_put(writer, txn, &row, new, write);
 			good++;

@@ -206,6 +206,40 @@ class Guests(Case):
         self.assertTrue([a for a in caf.json("status")["alarms"] if "revoked" in a])
 
 
+class Disputes(Case):
+    """sauti node dispute"""
+
+    def test_a_dispute_is_seen_everywhere(self):
+        """Of a node that was revoked and dark meanwhile; at locked nodes, at late ones, after restarts."""
+        caf, cod = self.office("caf", "CAF"), self.office("cod", "COD")
+        self.network.settle()
+        done = caf.sauti("node", "dispute", "x", check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("not revoked", done.stderr)
+        caf.stop()
+        cod.json("lock")
+        index = self.hq.json("node", "revoke", "caf", "--reason", "hacked", "--yes")["index"]
+        caf.start()
+        wait_for("caf to learn it", lambda: not caf.json("node", "show", "caf")["active"])
+        text = "we were never hacked: ask Bangui"
+        self.assertIn(f"record {index}", caf.sauti("node", "dispute", text).stdout)
+        late = self.office("ssd", "SSD")
+        for node in (caf, self.hq, cod, late):
+            seen = wait_for(f"{node.name} to see it", lambda: node.json("node", "show", "caf")["disputes"])
+            self.assertEqual((seen[0]["index"], seen[0]["text"]), (index, text))
+            self.assertTrue([a for a in node.json("status")["alarms"] if text in a])
+            self.assertIn("DISPUTES", node.sauti("node", "list").stdout)
+        cod.stop()
+        cod.start(unlock=False)
+        self.assertEqual(cod.json("node", "show", "caf")["disputes"][0]["text"], text)
+        done = caf.sauti("node", "dispute", "a\nb", check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        for i in range(3):
+            caf.json("node", "dispute", f"once more {i}", "--record", str(index))
+        done = caf.sauti("node", "dispute", "a fifth", check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+
+
 class Policy(Case):
     """sauti node policy, and what it makes of entries"""
 

@@ -105,6 +105,8 @@ static enum err check(struct disk *disk, const struct store_write *write)
 
 	if (write->evidence.size > 0)
 		return write->evidence.err;
+	if (write->dispute.size > 0)
+		return write->dispute.err;
 	TRY(log_name_parse(bytes_str(write->origin.text), NULL, NULL, NULL));
 	if (log == NULL && disk->log_count == DISK_LOGS_MAX)
 		return ERR_LIMIT;

@@ -440,6 +440,51 @@ static void a_policy_breaks_a_rule(void **state)
 	directory_free(directory);
 }
 
+static void disputes_have_a_form(void **state)
+{
+	struct disputed d = {.name = "haiti", .text = "no", .index = 5, .made_at = 9}, read;
+	Sauti__Disputed m = SAUTI__DISPUTED__INIT;
+	struct arena arena;
+	struct buf body;
+	struct {
+		const char *network, *name, *text;
+		uint64_t index;
+		enum err err;
+	} odd[] = {
+		{"other.example", "haiti", "no", 5, ERR_UNTRUSTED},
+		{NETWORK, "", "no", 5, ERR_MALFORMED},
+		{NETWORK, "directory", "no", 5, ERR_MALFORMED},
+		{NETWORK, "a-name-of-more-than-thirty-one-characters", "no", 5, ERR_MALFORMED},
+		{NETWORK, "haiti", "", 5, ERR_MALFORMED},
+		{NETWORK, "haiti", "\x1b[1m", 5, ERR_MALFORMED},
+		{NETWORK, "haiti", "no", LIMIT_DIRECTORY_RECORDS, ERR_MALFORMED},
+		{NETWORK, "haiti", "no", LIMIT_DIRECTORY_RECORDS - 1, OK},
+	};
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	buf_init(&body, LIMIT_ENTRY_SIZE);
+	assert_int_equal(disputed_body(&body, NETWORK, &d), OK);
+	assert_int_equal(disputed_read(buf_bytes(&body), &arena, NETWORK, &read, NULL), OK);
+	assert_string_equal(read.name, "haiti");
+	assert_string_equal(read.text, "no");
+	assert_int_equal(read.index, 5);
+	assert_int_equal(read.made_at, 9);
+	d.text[0] = '\n';
+	assert_int_equal(disputed_body(&body, NETWORK, &d), ERR_INVALID);
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		m.network = (char *)odd[i].network;
+		m.name = (char *)odd[i].name;
+		m.text = (char *)odd[i].text;
+		m.index = odd[i].index;
+		buf_clear(&body);
+		codec_pack(&body, &m);
+		assert_int_equal(
+			disputed_read(buf_bytes(&body), &arena, NETWORK, &read, NULL), odd[i].err);
+	}
+	buf_release(&body);
+	arena_release(&arena);
+}
+
 static void nothing_before_headquarters(void **state)
 {
 	struct log_opened opened = directory_opened();
@@ -520,6 +565,7 @@ int main(void)
 		cmocka_unit_test(writers_refuse_what_readers_would),
 		cmocka_unit_test(a_policy_folds),
 		cmocka_unit_test(a_policy_breaks_a_rule),
+		cmocka_unit_test(disputes_have_a_form),
 		cmocka_unit_test(nothing_before_headquarters),
 		cmocka_unit_test(out_of_memory),
 	};

@@ -241,6 +241,150 @@ static void records_about_this_node(void **state)
 	chain_release(&own);
 }
 
+/* ---- disputes ---- */
+
+#define DISPUTE SAUTI__FRAME__BODY_DISPUTE
+
+static void dispute_entry(
+	struct rig *rig, enum who signer, const char *name, const char *text, struct buf *ret)
+{
+	struct disputed disputed = {.index = 4, .made_at = 7};
+	struct buf body;
+
+	snprintf(disputed.name, sizeof(disputed.name), "%s", name);
+	snprintf(disputed.text, sizeof(disputed.text), "%s", text);
+	buf_init(&body, LIMIT_ENTRY_SIZE);
+	buf_init(ret, LIMIT_ENTRY_SIZE);
+	assert_int_equal(disputed_body(&body, NETWORK, &disputed), OK);
+	assert_int_equal(record_write(ret, SAUTI__RECORD_TYPE__RECORD_DISPUTE, buf_bytes(&body),
+				 rig->actor[signer].node),
+		OK);
+	buf_release(&body);
+}
+
+static void hear_dispute(struct rig *rig, struct session_id session, struct bytes entry)
+{
+	Sauti__Dispute message = SAUTI__DISPUTE__INIT;
+	Sauti__Frame frame = SAUTI__FRAME__INIT;
+
+	message.entry = codec_binary(entry);
+	frame.body_case = DISPUTE;
+	frame.dispute = &message;
+	rig_hear(rig, session, &frame);
+}
+
+static size_t dispute_count(const struct rig *rig)
+{
+	struct engine_dispute d;
+	size_t count = 0;
+
+	while (engine_dispute_at(rig->engine, count, &d))
+		count++;
+	return count;
+}
+
+/* From anybody, a guest too; told to everybody once it is durable, and to who comes later. */
+static void a_dispute_spreads(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA), dora = guest(rig, DORA, false), cleo;
+	struct engine_dispute d;
+	struct buf entry;
+
+	dispute_entry(rig, CLEO, "cleo", "we were never hacked", &entry);
+	hear_dispute(rig, dora, buf_bytes(&entry));
+	assert_false(rig_closed(rig, dora));
+	assert_true(rig_noticed(rig, NOTICE_WARNING, "we were never hacked"));
+	assert_int_equal(rig->write_count, 1);
+	assert_null(rig_sent(rig, anna, DISPUTE, 0));
+	/* The disk refuses it once. */
+	rig_written(rig, ERR_FULL);
+	assert_null(rig_sent(rig, anna, DISPUTE, 0));
+	rig_tick(rig, engine_timing_default.retry_delay);
+	assert_int_equal(rig->write_count, 1);
+	rig_written(rig, OK);
+	assert_non_null(rig_sent(rig, anna, DISPUTE, 0));
+	assert_true(bytes_equal(
+		codec_bytes(rig_sent(rig, anna, DISPUTE, 0)->dispute->entry), buf_bytes(&entry)));
+	hear_dispute(rig, anna, buf_bytes(&entry)); /* known */
+	assert_int_equal(rig->write_count, 0);
+	cleo = rig_connect(rig, CLEO, false);
+	rig_hello(rig, cleo, CLEO);
+	assert_non_null(rig_sent(rig, cleo, DISPUTE, 0));
+	assert_true(engine_dispute_at(rig->engine, 0, &d));
+	assert_string_equal(d.is->name, "cleo");
+	assert_int_equal(d.is->index, 4);
+	assert_int_equal(dispute_count(rig), 1);
+	/* After a restart it is there and is told. */
+	rig_restart(rig);
+	rig_load_directory(rig);
+	rig_step(rig, &(struct event){.type = EVENT_DISPUTE_LOADED, .entry = buf_bytes(&entry)});
+	rig_start(rig);
+	assert_int_equal(dispute_count(rig), 1);
+	anna = rig_connect(rig, ANNA, false);
+	rig_hello(rig, anna, ANNA);
+	assert_non_null(rig_sent(rig, anna, DISPUTE, 0));
+	buf_release(&entry);
+}
+
+static void disputes_are_verified_and_capped(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA);
+	struct buf entry;
+	char text[16];
+
+	/* Of a node that is not known: nobody's fault. */
+	dispute_entry(rig, DORA, "dora", "x", &entry);
+	hear_dispute(rig, anna, buf_bytes(&entry));
+	assert_false(rig_closed(rig, anna));
+	buf_release(&entry);
+	for (int i = 0; i <= LIMIT_DISPUTES; i++) {
+		snprintf(text, sizeof(text), "number %d", i);
+		dispute_entry(rig, CLEO, "cleo", text, &entry);
+		hear_dispute(rig, anna, buf_bytes(&entry));
+		assert_false(rig_closed(rig, anna));
+		assert_int_equal(rig->write_count, i < LIMIT_DISPUTES);
+		if (rig->write_count > 0)
+			rig_written(rig, OK);
+		buf_release(&entry);
+	}
+	assert_int_equal(dispute_count(rig), LIMIT_DISPUTES);
+	/* In another's name: a lie of who says it. */
+	dispute_entry(rig, CLEO, "anna", "x", &entry);
+	hear_dispute(rig, anna, buf_bytes(&entry));
+	assert_true(rig_closed(rig, anna));
+	buf_release(&entry);
+	anna = rig_session(rig, ANNA);
+	hear_dispute(rig, anna, bytes_str("garbage"));
+	assert_true(rig_closed(rig, anna));
+	assert_int_equal(dispute_count(rig), LIMIT_DISPUTES);
+}
+
+/* One's own: answered once it is durable. */
+static void an_own_dispute(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_session(rig, ANNA);
+	struct effect *done;
+	struct buf entry;
+
+	dispute_entry(rig, BEN, "ben", "not so", &entry);
+	rig_step(rig,
+		&(struct event){.type = EVENT_DISPUTE, .entry = buf_bytes(&entry), .ticket = 99});
+	assert_null(rig_effect(rig, EFFECT_APPENDED, 0));
+	rig_written(rig, OK);
+	done = rig_effect(rig, EFFECT_APPENDED, 0);
+	assert_non_null(done);
+	assert_int_equal(done->ticket, 99);
+	assert_int_equal(done->error, OK);
+	assert_non_null(rig_sent(rig, anna, DISPUTE, 0));
+	rig_step(rig,
+		&(struct event){.type = EVENT_DISPUTE, .entry = buf_bytes(&entry), .ticket = 100});
+	assert_int_equal(rig_effect(rig, EFFECT_APPENDED, 0)->error, ERR_EXISTS);
+	buf_release(&entry);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +397,10 @@ int main(void)
 			a_guest_takes_nobodys_place, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(guests_are_capped, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(records_about_this_node, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(a_dispute_spreads, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(
+			disputes_are_verified_and_capped, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(an_own_dispute, rig_setup, rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
