@@ -85,6 +85,7 @@ static void member_up(struct runtime *rt, struct session_data *session)
 	const char *name = conn_peer(session->conn)->name;
 	struct peer_state *peer = peer_state(rt, name);
 
+	conn_vouch(session->conn);
 	if (peer != NULL)
 		peer->error[0] = '\0';
 	session->meter = meter_get(rt, name);

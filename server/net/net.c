@@ -363,6 +363,11 @@ void conn_close(struct conn *conn, const char *reason)
 
 /* Reading. */
 
+void conn_vouch(struct conn *conn)
+{
+	hosts_add(&conn->net->known, &conn->host);
+}
+
 static void conn_up(struct conn *conn)
 {
 	struct net *net = conn->net;
@@ -378,12 +383,10 @@ static void conn_up(struct conn *conn)
 	}
 	/* Who showed no certificate (to join) stays a stranger, and has a deadline for everything.
 	 */
-	if (conn->has_peer) {
+	if (conn->has_peer)
 		conn_proven(conn);
-		hosts_add(&net->known, &conn->host);
-	} else {
+	else
 		uv_timer_start(&conn->timer, on_deadline, STRANGER_MS, 0);
-	}
 	conn->announced = true;
 	conn->state = CONN_UP;
 	net->opts.events.up(net->opts.arg, conn);

@@ -66,6 +66,9 @@ void conn_send(struct conn *conn, struct bytes frame);
 /* Sends what is queued, says close_notify, closes; `down` follows with this reason. */
 void conn_close(struct conn *conn, const char *reason);
 
+/* It is a member's: its address is known from now on. */
+void conn_vouch(struct conn *conn);
+
 /* Fixed after up. */
 const struct certificate_info *conn_peer(const struct conn *conn); /* NULL: none (join) */
 const char *conn_alpn(const struct conn *conn);
