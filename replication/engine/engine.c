@@ -384,11 +384,22 @@ unsigned engine_holders_at(const struct engine *engine, size_t position, uint64_
 	return cosigned_holders(engine, engine->logs[position], index);
 }
 
+/* A log of which nothing is proven, and the peer that names it was asked and did not give it: it
+ * may have invented it. */
+static bool is_claimed(const struct elog *log, const char *peer)
+{
+	for (size_t i = 0; !log->key_known && log->suspected && i < SUSPECTS_MAX; i++)
+		if (log->suspects[i].failures > 0 && strcmp(log->suspects[i].peer, peer) == 0)
+			return true;
+	return false;
+}
+
 /* More of it is shown than is held, and could be had. */
-static bool is_missing(const struct elog *log, const struct peer_log *pl)
+static bool is_missing(
+	const struct elog *log, const struct peer_log *pl, const struct session *session)
 {
 	return pl->have_size > log->checkpoint.size && !log->frozen &&
-	       (log->cut == CUT_NONE || cut_wants(log));
+	       !is_claimed(log, session->peer) && (log->cut == CUT_NONE || cut_wants(log));
 }
 
 bool engine_peer_holds(
@@ -419,7 +430,7 @@ bool engine_caught_up(const struct engine *engine, uint64_t connected_ms)
 			continue;
 		somebody |= engine->now_ms - s->since_ms >= connected_ms;
 		for (size_t i = 0; i < s->log_count; i++)
-			if (is_missing(engine->logs[i], &s->logs[i]))
+			if (is_missing(engine->logs[i], &s->logs[i], s))
 				return false;
 	}
 	return somebody;

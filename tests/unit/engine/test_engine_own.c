@@ -603,6 +603,28 @@ static void test_caught_up_but_for_a_fork(void **state)
 	chain_release(&chain);
 }
 
+/* Nor does a log that somebody names and does not give when asked. */
+static void test_caught_up_but_for_a_claim(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id s;
+	struct chain chain;
+
+	rig_chain(rig, CLEO, &chain, 6);
+	rig->opts.cosigning_paused = true;
+	rig_restart(rig);
+	rig_load_directory(rig);
+	rig_start(rig);
+	s = rig_session(rig, ANNA);
+	rig_hear_have(rig, s, &chain, 6);
+	assert_false(engine_caught_up(rig->engine, 0));
+	rig_tick(rig, engine_timing_default.fetch_timeout);
+	assert_true(rig_noticed(rig, NOTICE_INFO, "sends nothing") ||
+		    rig_noticed(rig, NOTICE_WARNING, "sends nothing"));
+	assert_true(engine_caught_up(rig->engine, 0));
+	chain_release(&chain);
+}
+
 /* A store that is behind in others' logs cosigns nothing until it is told that it is not. */
 static void test_cosigning_paused(void **state)
 {
@@ -1001,6 +1023,7 @@ int main(void)
 		TEST(test_own_entries_fetched_back),
 		TEST(test_older_epoch_is_a_log_like_any_other),
 		TEST(test_caught_up_but_for_a_fork),
+		TEST(test_caught_up_but_for_a_claim),
 		TEST(test_cosigning_paused),
 		TEST(test_cosigning_goes_on),
 		TEST(test_own_checkpoint_that_differs),
