@@ -312,11 +312,12 @@ static void waiting_remove(struct elog *log, size_t at)
 		(log->waiting_count - at) * sizeof(*log->waiting));
 }
 
-/* The last of this cosigner gives way when there are two. */
+/* Of two of this cosigner the one over more gives way to one over still more: the other is reached
+ * first, and old ones that are passed on late push nothing out. */
 static struct cosigned *waiting_place(
 	struct engine *engine, struct elog *log, const struct claimed *claimed)
 {
-	struct cosigned *list, *last = NULL;
+	struct cosigned *list, *most = NULL;
 	unsigned count = 0;
 
 	for (size_t i = 0; i < log->waiting_count; i++) {
@@ -326,11 +327,11 @@ static struct cosigned *waiting_place(
 			continue;
 		if (w->size == claimed->is.size && hash_equal(&w->root, &claimed->is.root))
 			return newer(engine, w->size, w->time_s, &claimed->is) ? w : NULL;
-		last = w;
+		most = most == NULL || w->size > most->size ? w : most;
 		count++;
 	}
 	if (count == WAITING_EACH)
-		return last;
+		return claimed->is.size > most->size ? most : NULL;
 	if (log->waiting_count == WAITING_EACH * LIMIT_COSIGNATURES)
 		return NULL;
 	list = mem_resize(log->waiting, (log->waiting_count + 1) * sizeof(*list));
@@ -339,10 +340,11 @@ static struct cosigned *waiting_place(
 		return NULL;
 	}
 	log->waiting = list;
-	last = &list[log->waiting_count++];
-	*last = (struct cosigned){0};
-	buf_init(&last->line, LIMIT_NOTE_SIZE);
-	return last;
+	struct cosigned *w = &list[log->waiting_count++];
+
+	*w = (struct cosigned){0};
+	buf_init(&w->line, LIMIT_NOTE_SIZE);
+	return w;
 }
 
 static void wait_for(struct engine *engine, struct elog *log, const struct claimed *claimed)

@@ -217,6 +217,8 @@ static void two_of_each_wait(void **state)
 	rig_fetch_all(rig, c, &cleo, 4);
 	for (uint64_t size = 10; size <= 40; size += 10)
 		hear(rig, anna, &cleo, &cleo, (struct said){ANNA, .size = size, .shown = 4});
+	/* Passed on late by somebody who has no newer one. */
+	hear(rig, anna, &cleo, &cleo, (struct said){ANNA, .size = 20, .shown = 4});
 	rig_hear_batch(rig, c, &cleo, (struct batch_opts){1, 4, 6, 10, true});
 	rig_written(rig, OK);
 	assert_int_equal(kept(rig, &cleo, ANNA, false).size, 10);
