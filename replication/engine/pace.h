@@ -12,6 +12,9 @@
  * waits, and what is urgent waits for little more than one batch. While the rate is not known,
  * PACE_START_FLIGHT bytes may be on their way: enough for 512 kbit/s over 600 ms.
  *
+ * Acknowledged is what is durable: a receiver whose commits take seconds makes its link look slow,
+ * and is given little at a time.
+ *
  * Clocks: times are of one monotonic clock; one that goes backwards counts as one that stands.
  */
 #ifndef REPLICATION_ENGINE_PACE_H
