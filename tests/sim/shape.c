@@ -180,10 +180,12 @@ void shape_choose(struct world *world, enum mode mode, const char *name)
 	speed(world, shape);
 	shape->slow |= shape->disk_slow;
 	/* A link found silent, then a cosignature over every hop, each of which may wait for five
-	 * minutes; on slow lines all of it once more. A disk that takes seconds for a commit sets the
-	 * pace of its links (pace.h): a batch is acknowledged when it is durable. */
+	 * minutes; on slow lines all of it once more. A disk that takes seconds for a commit sets
+	 * the pace of its links (pace.h): a batch is acknowledged when it is durable. */
 	shape->end_ms = (30 + 6 * shape->nodes) * MINUTE *
-			(shape->disk_slow ? 6 : shape->slow || shape->rates ? 2 : 1);
+			(shape->disk_slow                     ? 6
+				: shape->slow || shape->rates ? 2
+							      : 1);
 }
 
 bool shape_dials(const struct world *world, size_t from, size_t to)
