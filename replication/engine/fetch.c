@@ -15,18 +15,19 @@
 
 enum { FAULT_MS = 10 * 60 * 1000, DOUBLINGS = 6, STALL_FACTOR = 8 };
 
-/* Who failed as provider of this log is asked again, but later each time. */
-static struct suspect *suspect_of(struct elog *log, const char *peer)
+/* Who failed as provider of this log is asked again, but later each time. A guest only has a
+ * member's name: nothing is remembered of it, nor is what is remembered of the member its own. */
+static struct suspect *suspect_of(struct elog *log, const struct session *session)
 {
-	for (size_t i = 0; log->suspected && i < SUSPECTS_MAX; i++)
-		if (strcmp(log->suspects[i].peer, peer) == 0)
+	for (size_t i = 0; log->suspected && !session->guest && i < SUSPECTS_MAX; i++)
+		if (strcmp(log->suspects[i].peer, session->peer) == 0)
 			return &log->suspects[i];
 	return NULL;
 }
 
-static struct suspect *suspect_make(struct elog *log, const char *peer)
+static struct suspect *suspect_make(struct elog *log, const struct session *session)
 {
-	struct suspect *found = suspect_of(log, peer), *first = &log->suspects[0];
+	struct suspect *found = suspect_of(log, session), *first = &log->suspects[0];
 
 	if (found != NULL)
 		return found;
@@ -34,7 +35,7 @@ static struct suspect *suspect_make(struct elog *log, const char *peer)
 		if (log->suspects[i].last_until_ms < first->last_until_ms)
 			first = &log->suspects[i];
 	*first = (struct suspect){0};
-	memcpy(first->peer, peer, strlen(peer));
+	memcpy(first->peer, session->peer, strlen(session->peer));
 	log->suspected = true;
 	return first;
 }
@@ -48,20 +49,28 @@ static uint64_t suspect_delay(struct suspect *suspect, uint64_t ms)
 }
 
 /* It sent something wrong. */
-static void suspect_wrong(struct engine *engine, struct elog *log, const char *peer)
+static void suspect_wrong(
+	const struct engine *engine, struct elog *log, const struct session *session)
 {
-	struct suspect *suspect = suspect_make(log, peer);
+	struct suspect *suspect;
 
+	if (session->guest)
+		return;
+	suspect = suspect_make(log, session);
 	suspect->never_until_ms = engine->now_ms + suspect_delay(suspect, FAULT_MS);
 	suspect->last_until_ms = suspect->never_until_ms;
 }
 
 /* It had something and sent nothing: it may be slow, and it may be the only one there is. */
-static void suspect_silent(struct engine *engine, struct elog *log, const char *peer)
+static void suspect_silent(
+	const struct engine *engine, struct elog *log, const struct session *session)
 {
-	struct suspect *suspect = suspect_make(log, peer);
 	uint32_t timeout = engine->opts.timing.fetch_timeout;
+	struct suspect *suspect;
 
+	if (session->guest)
+		return;
+	suspect = suspect_make(log, session);
 	suspect->never_until_ms = engine->now_ms + timeout;
 	suspect->last_until_ms = engine->now_ms + suspect_delay(suspect, timeout);
 }
@@ -145,7 +154,7 @@ static int rank(struct engine *engine, struct elog *log, const struct session *s
 	if (!session_talks(session) || log->position >= session->log_count)
 		return 0;
 	pl = &session->logs[log->position];
-	suspect = suspect_of(log, session->peer);
+	suspect = suspect_of(log, session);
 	if (pl->have_size == 0 || (suspect != NULL && suspect->never_until_ms > engine->now_ms))
 		return 0;
 	if (!bound_may_catch_up(
@@ -153,6 +162,8 @@ static int rank(struct engine *engine, struct elog *log, const struct session *s
 		return 0;
 	if (suspect != NULL && suspect->last_until_ms > engine->now_ms)
 		return 1;
+	if (session->guest) /* after every member that has news, before those that have none */
+		return has_news(log, pl) ? 5 : 2;
 	return 2 + 4 * has_news(log, pl) + 2 * is_author(engine, log, session);
 }
 
@@ -342,7 +353,7 @@ static void keep_note(
 /* The provider kept its word to the end: it is as good as any. */
 static void reached(struct elog *log)
 {
-	struct suspect *suspect = suspect_of(log, log->provider->peer);
+	struct suspect *suspect = suspect_of(log, log->provider);
 
 	if (suspect != NULL)
 		*suspect = (struct suspect){0};
@@ -398,6 +409,16 @@ static void claim_take(
 	quota_took(engine, log, claim->entries->size);
 }
 
+/* Another is asked. A guest of no use leaves: it would be asked again at once. */
+static void give_up(struct engine *engine, struct elog *log, struct session *session)
+{
+	fetch_stop(engine, log, true);
+	if (session->guest)
+		session_close(engine, session, NOTICE_INFO, "nothing of '%s' comes from it",
+			log->origin.text);
+	fetch_choose(engine, log);
+}
+
 void fetch_batch(struct engine *engine, struct session *session, const Sauti__Batch *batch)
 {
 	struct elog *log = log_find(engine, bytes_str(batch->origin));
@@ -426,27 +447,25 @@ void fetch_batch(struct engine *engine, struct session *session, const Sauti__Ba
 		engine->nomem = true;
 	} else if (err != OK && claim.cut) {
 		/* It has not heard of the revocation: no fault, but of no use for now. */
-		suspect_silent(engine, log, session->peer);
-		fetch_stop(engine, log, true);
-		fetch_choose(engine, log);
+		suspect_silent(engine, log, session);
+		give_up(engine, log, session);
 	} else if (err != OK && claim.not_opened) {
 		effect_notice(engine, NOTICE_WARNING,
 			"log '%s' is not accepted as '%s' gives it: %.100s", log->origin.text,
 			session->peer, err_message(&ctx, err));
-		suspect_wrong(engine, log, session->peer);
-		fetch_stop(engine, log, true);
-		fetch_choose(engine, log);
-	} else if (err == ERR_PROOF && log->head.size == log->stream_from &&
+		suspect_wrong(engine, log, session);
+		give_up(engine, log, session);
+	} else if (err == ERR_PROOF && !session->guest && log->head.size == log->stream_from &&
 		   evidence_ask(engine, session, log)) {
 		/* Once it has given us something that fits, what does not is a lie. */
-		suspect_wrong(engine, log, session->peer);
-		fetch_stop(engine, log, true);
-		fetch_choose(engine, log);
-	} else if (err == ERR_PROOF && !recheck_blames(engine, log, session->peer)) {
-		suspect_silent(engine, log, session->peer);
+		suspect_wrong(engine, log, session);
+		give_up(engine, log, session);
+	} else if (err == ERR_PROOF && !session->guest &&
+		   !recheck_blames(engine, log, session->peer)) {
+		suspect_silent(engine, log, session);
 		fetch_stop(engine, log, true);
 	} else if (err != OK) {
-		suspect_wrong(engine, log, session->peer);
+		suspect_wrong(engine, log, session);
 		session_close(engine, session, NOTICE_WARNING, "bad Batch of '%s': %.100s",
 			log->origin.text, err_message(&ctx, err));
 	}
@@ -575,8 +594,8 @@ static void fetch_check(struct engine *engine, struct elog *log)
 		fetch_due(engine, log) <= engine->now_ms) {
 		effect_notice(engine, NOTICE_INFO, "log '%s': '%s' sends nothing, asking another",
 			log->origin.text, log->provider->peer);
-		suspect_silent(engine, log, log->provider->peer);
-		fetch_stop(engine, log, true);
+		suspect_silent(engine, log, log->provider);
+		give_up(engine, log, log->provider);
 	}
 	if (log->provider == NULL || log->suspected)
 		fetch_choose(engine, log);

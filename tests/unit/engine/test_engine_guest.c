@@ -122,6 +122,60 @@ static void a_guest_that_lies(void **state)
 	chain_release(&forged);
 }
 
+static uint32_t asked_of(struct rig *rig, struct session_id session)
+{
+	Sauti__Frame *frame = rig_sent(rig, session, FETCH, 0);
+
+	assert_non_null(frame);
+	assert_string_equal(frame->fetch->origin, rig->directory.origin.text);
+	return frame->fetch->stream;
+}
+
+/* Under anna's name, with a key that is not hers any more: what it does is not held against her. */
+static void a_guest_is_not_the_member(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id false_anna = guest(rig, ANNA, false), anna;
+	uint64_t held = rig->directory.count;
+	struct buf entry;
+	uint32_t stream;
+
+	rig_admitted_entry(rig, DORA, &entry);
+	chain_add(&rig->directory, buf_bytes(&entry));
+	buf_release(&entry);
+	/* It sends what was not asked for. */
+	rig_hear_have(rig, false_anna, &rig->directory, held + 1);
+	stream = asked_of(rig, false_anna);
+	rig_hear_batch(rig, false_anna, &rig->directory,
+		(struct batch_opts){stream, held - 1, 1, held + 1, true});
+	assert_true(rig_closed(rig, false_anna));
+	rig_disconnect(rig, false_anna);
+	/* It sends nothing: it leaves. */
+	false_anna = guest(rig, ANNA, false);
+	rig_hear_have(rig, false_anna, &rig->directory, held + 1);
+	asked_of(rig, false_anna);
+	rig_tick(rig, engine_timing_default.fetch_timeout);
+	assert_true(rig_closed(rig, false_anna));
+	rig_disconnect(rig, false_anna);
+	/* anna is asked at once, before a guest, and a guest before who has nothing new. */
+	false_anna = guest(rig, ANNA, false);
+	rig_hear_have(rig, rig_session(rig, CLEO), &rig->directory, held);
+	rig_hear_have(rig, false_anna, &rig->directory, held + 1);
+	asked_of(rig, false_anna);
+	rig_disconnect(rig, false_anna);
+	anna = rig_session(rig, ANNA);
+	false_anna = connect_guest(rig, "anna", false);
+	rig_hello(rig, false_anna, ANNA);
+	rig_hear_have(rig, anna, &rig->directory, held + 1);
+	stream = asked_of(rig, anna);
+	rig_hear_have(rig, false_anna, &rig->directory, held + 1);
+	assert_null(rig_sent(rig, false_anna, FETCH, 0));
+	rig_hear_batch(
+		rig, anna, &rig->directory, (struct batch_opts){stream, held, 1, held + 1, true});
+	rig_written(rig, OK);
+	assert_non_null(directory_find(engine_directory(rig->engine), bytes_str("dora")));
+}
+
 /* A minute at most; five seconds once both have the same. */
 static void its_time_is_short(void **state)
 {
@@ -392,6 +446,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			the_directory_comes_from_a_guest, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_guest_that_lies, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(a_guest_is_not_the_member, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(its_time_is_short, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_guest_takes_nobodys_place, rig_setup, rig_teardown),
