@@ -20,8 +20,9 @@
 #define LIMIT_NODE_NAME    31
 #define LIMIT_EPOCH_TEXT   27 /* u32 counter, '-', 16 hex digits */
 #define LIMIT_ORIGIN       (LIMIT_NETWORK_NAME + 1 + LIMIT_NODE_NAME + 1 + LIMIT_EPOCH_TEXT)
-#define LIMIT_LOG_NAME     (LIMIT_ORIGIN + 1 + 8) /* of a branch: origin, '~', 8 hex digits */
-#define LIMIT_ADDRESS      255                    /* host:port */
+#define LIMIT_BRANCH_HEX   32 /* an author picks both histories: no two may have one name */
+#define LIMIT_LOG_NAME     (LIMIT_ORIGIN + 1 + LIMIT_BRANCH_HEX) /* a branch: origin, '~', hex */
+#define LIMIT_ADDRESS      255                                   /* host:port */
 
 /* Replication. */
 #define LIMIT_FRAME_SIZE        (1024 * 1024)

@@ -35,11 +35,11 @@ struct mail_waiting {
 struct known_prekey {
 	char node[LIMIT_NODE_NAME + 1];
 	struct prekey prekey;
-	char origin[LIMIT_ORIGIN + 1];
+	char origin[LIMIT_LOG_NAME + 1];
 };
 
 struct scanned {
-	char origin[LIMIT_ORIGIN + 1];
+	char origin[LIMIT_LOG_NAME + 1];
 	uint64_t size; /* entries looked at */
 	bool unsaved;
 };

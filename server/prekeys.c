@@ -122,9 +122,9 @@ static struct scanned *scanned_get(struct mail *mail, const char *origin)
 
 enum err prekeys_load_scanned(struct runtime *rt, struct bytes name, struct bytes value)
 {
-	char origin[LIMIT_ORIGIN + 1];
+	char origin[LIMIT_LOG_NAME + 1];
 
-	if (name.size > LIMIT_ORIGIN || value.size != 8)
+	if (name.size > LIMIT_LOG_NAME || value.size != 8)
 		return OK;
 	snprintf(origin, sizeof(origin), "%.*s", BYTES_FMT(name));
 	scanned_get(rt->mail, origin)->size = get_u64be(value.data);

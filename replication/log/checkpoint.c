@@ -48,20 +48,18 @@ enum err origin_parse(struct bytes text, struct origin *ret, struct origin_parts
 	return OK;
 }
 
-enum { BRANCH_HEX = 8 };
-
 void branch_name(const struct checkpoint *end, struct origin *ret)
 {
 	uint8_t size[8];
 	struct bytes parts[] = {
 		bytes_str("sauti/1 branch"), BYTES_ARRAY(size), hash_bytes(&end->root)};
-	char hex[BRANCH_HEX + 1];
+	char hex[LIMIT_BRANCH_HEX + 1];
 	struct origin made = {0};
 	struct hash hash;
 
 	put_u64be(size, end->size);
 	sha256_parts(parts, sizeof(parts) / sizeof(parts[0]), &hash);
-	hex_encode(bytes_make(hash.b, BRANCH_HEX / 2), hex);
+	hex_encode(bytes_make(hash.b, LIMIT_BRANCH_HEX / 2), hex);
 	snprintf(made.text, sizeof(made.text), "%.*s~%s", LIMIT_ORIGIN, end->origin.text, hex);
 	*ret = made;
 }
@@ -74,9 +72,9 @@ enum err log_name_parse(struct bytes text, struct origin *ret_name, struct origi
 
 	if (mark != NULL) {
 		origin.size = (size_t)(mark - text.data);
-		if (text.size - origin.size != 1 + BRANCH_HEX)
+		if (text.size - origin.size != 1 + LIMIT_BRANCH_HEX)
 			return ERR_MALFORMED;
-		for (size_t i = 1; i <= BRANCH_HEX; i++)
+		for (size_t i = 1; i <= LIMIT_BRANCH_HEX; i++)
 			if (!(mark[i] >= '0' && mark[i] <= '9') &&
 				!(mark[i] >= 'a' && mark[i] <= 'f'))
 				return ERR_MALFORMED;

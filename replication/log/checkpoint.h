@@ -31,7 +31,7 @@ struct checkpoint {
 	struct hash root;
 };
 
-/* The name under which a branch of a forked log is held: its origin, '~', and the first 8 hex
+/* The name under which a branch of a forked log is held: its origin, '~', and the first 32 hex
  * digits of SHA-256("sauti/1 branch" || u64be size || root) of the checkpoint that it ends with. */
 void branch_name(const struct checkpoint *end, struct origin *ret);
 /* The name of a log, an origin or a branch's; parts are the origin's. *ret_origin is what its notes

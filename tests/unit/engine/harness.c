@@ -128,7 +128,7 @@ void chain_add_opened(struct chain *chain, const struct signer *node)
 
 void chain_grow(struct chain *chain, size_t count)
 {
-	char text[LIMIT_ORIGIN + 32];
+	char text[LIMIT_LOG_NAME + 32];
 
 	for (size_t i = 0; i < count; i++) {
 		snprintf(text, sizeof(text), "%s entry %zu", chain->origin.text, chain->count);

@@ -218,7 +218,7 @@ static void test_branch(void **state)
 	/* Under another log's name its checkpoint is none. */
 	write = tlog_write(&log, 1);
 	snprintf(write->origin.text, sizeof(write->origin.text), "%s",
-		NETWORK "/kenya/1-0123456789abcdef~01234567");
+		NETWORK "/kenya/1-0123456789abcdef~0123456789abcdef0123456789abcdef");
 	write->first = 0;
 	assert_int_equal(bench_write(bench, write), ERR_INVALID);
 	/* Nor is what only looks like a name. */
