@@ -446,6 +446,13 @@ static void print_inspected_log(const json_t *log)
 	json_t *mirror;
 	size_t i;
 
+	/* Named in the manifest, and nothing of it came: the file is cut, as is said above. */
+	if (entries == 0 && output_number(log, "checkpoint") == 0) {
+		printf("  BAD  ");
+		output_text(stdout, output_member(log, "origin", &b), false);
+		puts("  nothing of it can be read");
+		return;
+	}
 	printf("  %s  ", output_number(log, "problem_count") > 0 ? "BAD" : "ok ");
 	output_text(stdout, output_member(log, "origin", &b), false);
 	if (entries == 0)
@@ -517,7 +524,7 @@ static const struct cli_option export_options[] = {
 	{"to", "FILE", "the file to write, or what its parts' names begin with", false},
 	{"for", "NODE", "leave out what NODE is known to hold", false},
 	{"max-size", "SIZE", "of one file, as 10M: then there are parts (default 1 GiB)", false},
-	{"log", "LOG", "only this log, and the directory; may be repeated", true},
+	{"log", "LOG", "only this log, and the directory", true},
 	{0},
 };
 

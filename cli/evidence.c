@@ -85,10 +85,15 @@ static enum err list_held(struct cli *cli, const struct cli_args *args, struct e
 	if (cli->json)
 		output_json(list);
 	json_array_foreach(list, i, item) if (!cli->json) print_evidence(item);
-	if (json_array_size(list) == 0)
+	if (json_array_size(list) == 0) {
+		cli_note(cli, "no evidence of a fork is held%s",
+			file == NULL ? "" : ": nothing was written");
 		return OK;
-	if (file != NULL)
+	}
+	if (file != NULL) {
 		TRY(export_all(list, file, ctx));
+		cli_note(cli, "written to '%s'", file);
+	}
 	return err_set(ctx, ERR_FORK, "%zu evidences of forks are held", json_array_size(list));
 }
 

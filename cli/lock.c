@@ -13,6 +13,9 @@ static void print_unlocked(const json_t *answer)
 	printf("unlocked: %llu cases, %llu events\n",
 		(unsigned long long)output_number(answer, "cases"),
 		(unsigned long long)output_number(answer, "events"));
+	if (output_number(answer, "unread") > 0)
+		printf("%llu entries of this node's logs cannot be read: see 'sauti status'\n",
+			(unsigned long long)output_number(answer, "unread"));
 	if (output_member(answer, "previous_log", &buffer)[0] != '\0') {
 		printf("a new log was opened: ");
 		output_text(stdout, output_member(answer, "log", &buffer), false);

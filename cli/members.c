@@ -190,6 +190,10 @@ static void print_policy(const json_t *policy)
 	printf("%-15s%llu\n", "split offices",
 		(unsigned long long)output_number(policy, "split_offices"));
 	printf("%-15s%s\n", "changed", output_time(policy, "changed_at", &when));
+	if (output_number(policy, "reach") < output_number(policy, "quorum"))
+		printf("NOTE: only %llu active mirrors can hold an entry of another node: nothing "
+		       "will be in the quorum\n",
+			(unsigned long long)output_number(policy, "reach"));
 }
 
 enum err members_policy(struct cli *cli, const struct cli_args *args, struct errctx *ctx)

@@ -161,6 +161,19 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 	return err;
 }
 
+static void print_list(const json_t *list)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		fputs(i == 0 ? "" : ", ", stdout);
+		output_text(stdout, json_is_string(item) ? json_string_value(item) : "?", false);
+	}
+	puts(json_array_size(list) == 0 ? "-" : "");
+}
+
 /* Names of times end in _at. */
 static void print_member(const json_t *node, const char *name)
 {
@@ -170,6 +183,10 @@ static void print_member(const json_t *node, const char *name)
 
 	output_text(stdout, name, false);
 	printf("%*s", (int)(size < 18 ? 18 - size : 1), "");
+	if (json_is_array(json_object_get(node, name))) {
+		print_list(json_object_get(node, name));
+		return;
+	}
 	output_text(stdout,
 		time ? output_time(node, name, &buffer) : output_member(node, name, &buffer),
 		false);

@@ -122,10 +122,13 @@ static enum err print_peers(const json_t *peers)
 	output_table_init(&table, heads, 5);
 	json_array_foreach(peers, i, peer)
 	{
-		struct output_buffer b[5];
+		struct output_buffer b[6];
+		bool urgent = strcmp(output_member(peer, "hours", &b[5]), "urgent") == 0;
 		const json_t *lacks = json_object_get(peer, "lacks");
 		const char *cells[] = {output_member(peer, "name", &b[0]),
-			output_member(peer, "connected", &b[1]),
+			urgent && output_true(peer, "connected")
+				? "urgent only"
+				: output_member(peer, "connected", &b[1]),
 			lag_text(lacks, "entries", "bytes", "hours", &b[4]),
 			output_member(peer, "address", &b[2]),
 			output_member(peer, "last_error", &b[3])};
@@ -153,6 +156,7 @@ static enum err print_traffic(const json_t *peers)
 	static const char *const heads[] = {"TRAFFIC", "IN", "OUT", "PER RECONNECT", "PER EVENT",
 		"PER IDLE DAY", "BYTES/S", "RTT", "TCP"};
 	struct output_table table;
+	bool any = false;
 	size_t i;
 	json_t *peer;
 	enum err err;
@@ -176,11 +180,15 @@ static enum err print_traffic(const json_t *peers)
 			cells[7] = b[7].text;
 			cells[8] = output_member(session, "congestion", &b[8]);
 		}
-		if (json_is_object(traffic))
+		if (json_is_object(traffic)) {
 			output_table_add(&table, cells);
+			any = true;
+		}
 	}
-	putchar('\n');
-	output_table_print(&table, stdout);
+	if (any) {
+		putchar('\n');
+		output_table_print(&table, stdout);
+	}
 	err = table.err;
 	output_table_release(&table);
 	return err;

@@ -196,6 +196,11 @@ static enum err set_advertise(
 			return err_set(ctx, ERR_INVALID, "an address of %zu characters", size);
 		memcpy(list[count], at, size);
 		TRY(config_address(list[count], false, &address, ctx));
+		if (strncmp(list[count], "0.0.0.0:", 8) == 0 ||
+			strncmp(list[count], "[::]:", 5) == 0)
+			return err_set(ctx, ERR_INVALID,
+				"'%s' is every address of this machine: say where others dial it",
+				list[count]);
 		count++;
 		at += size;
 		at += strspn(at, " ");

@@ -249,8 +249,10 @@ static void cosigned_take(struct bundle_check_log *log, const Sauti__Cosigned *i
 	if (log->cosigned == LIMIT_NOTE_SIGNATURES ||
 		note_line_parse(codec_bytes(item->line), &line, NULL) != OK)
 		return;
-	/* "<network>/mirror/<node>" */
+	/* "<network>/mirror/<node>"; a witness, "<network>/witness/<node>", holds nothing. */
 	name = line.name;
+	if (memmem(name.data, name.size, "/witness/", 9) != NULL)
+		return;
 	for (size_t i = 0; i < line.name.size; i++)
 		if (line.name.data[i] == '/')
 			name = bytes_make(line.name.data + i + 1, line.name.size - i - 1);

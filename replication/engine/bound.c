@@ -63,11 +63,21 @@ bool bound_says_metered(const struct engine *engine, const struct session *sessi
 	return link_of(engine, session)->metered;
 }
 
-bool bound_closed(const struct engine *engine, const struct peer *peer)
+static uint64_t hours_with(const struct engine *engine, const struct peer *peer)
 {
 	const struct rate_link *link = peer->link == NULL ? &engine->link : peer->link;
 
-	return rate_hours_at(&link->hours, engine->wall_s) == RATE_CLOSED;
+	return rate_hours_at(&link->hours, engine->wall_s);
+}
+
+bool bound_closed(const struct engine *engine, const struct peer *peer)
+{
+	return hours_with(engine, peer) == RATE_CLOSED;
+}
+
+bool bound_urgent(const struct engine *engine, const struct peer *peer)
+{
+	return hours_with(engine, peer) == RATE_URGENT;
 }
 
 static uint64_t set_up(const struct engine *engine, const struct session *session)

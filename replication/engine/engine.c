@@ -480,6 +480,8 @@ void engine_peer_at(const struct engine *engine, size_t position, struct engine_
 		.rtt_ms = session == NULL ? 0 : session->pace.rtt_ms,
 		.session = session == NULL ? (struct session_id){0} : session->id,
 		.metered = session != NULL && bound_metered(engine, session),
+		.closed = bound_closed(engine, peer),
+		.urgent = bound_urgent(engine, peer),
 	};
 	snprintf(ret->name, sizeof(ret->name), "%s", peer->name);
 }

@@ -339,9 +339,10 @@ struct engine_peer {
 	bool connected; /* Hello was exchanged */
 	bool dialled;   /* it has an address */
 	uint64_t since_ms, next_dial_ms;
-	uint64_t rate;   /* measured, of what is sent to it, bytes a second; 0: not known */
-	uint32_t rtt_ms; /* of the session; 0: not known */
-	bool metered;    /* one side says that the link is */
+	uint64_t rate;       /* measured, of what is sent to it, bytes a second; 0: not known */
+	uint32_t rtt_ms;     /* of the session; 0: not known */
+	bool metered;        /* one side says that the link is */
+	bool closed, urgent; /* what the schedule here says of this hour */
 	struct session_id session; /* 0: none */
 };
 /* Evidence of forks; the message is valid until the next step. */

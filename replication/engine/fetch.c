@@ -478,7 +478,7 @@ static enum err import_allowed(
 	if (log->own)
 		return err_set(ctx, ERR_FORK, "more of this node's own log than it has signed");
 	if (log->frozen)
-		return err_set(ctx, ERR_FORK, "the log is frozen");
+		return err_set(ctx, ERR_FORK, "it has two histories: nothing new of it is taken");
 	if (!log->key_known && log->head.size > 0)
 		return err_set(ctx, ERR_CORRUPT, "its first entry is damaged here");
 	if (engine->now_ms < log->retry_ms)

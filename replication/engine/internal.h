@@ -635,6 +635,7 @@ void bound_set(struct engine *engine, const char *peer, const struct rate_link *
 bool bound_metered(const struct engine *engine, const struct session *session);
 bool bound_says_metered(const struct engine *engine, const struct session *session);
 bool bound_closed(const struct engine *engine, const struct peer *peer);
+bool bound_urgent(const struct engine *engine, const struct peer *peer);
 /* Bytes a second that may be sent: set here, or asked for. */
 uint64_t bound_up(const struct engine *engine, const struct session *session);
 /* At this hour, so much of that log? */

@@ -97,7 +97,8 @@ static void import_finish(struct bundle_import *i)
 		err_set(&ctx, err, "%s", err_message(&i->first_ctx, err));
 	else if (i->damaged > 0)
 		err = err_set(&ctx, ERR_CORRUPT,
-			"%zu of %zu files are not what was written; what is proven was taken",
+			"something in %zu of %zu files is damaged or was refused; what is proven "
+			"was taken",
 			i->damaged, i->count);
 	else if (i->gaps > 0)
 		err = err_set(&ctx, ERR_NOTFOUND,
@@ -156,8 +157,8 @@ static json_t *gap_json(const struct bundle_import *i, const struct log_report *
 	if (i->problem_count > 0)
 		snprintf(text, sizeof(text), "what was damaged lies between");
 	else if (m != NULL && m->part > 1)
-		snprintf(text, sizeof(text), "import part %s%u of this bundle first",
-			m->part > 2 ? "1 to " : "", m->part - 1);
+		snprintf(text, sizeof(text), "import %s%u of this bundle first",
+			m->part > 2 ? "parts 1 to " : "part ", m->part - 1);
 	else
 		snprintf(text, sizeof(text),
 			"a bundle from %llu on is needed: one without --for begins at 0",

@@ -86,7 +86,7 @@ static void fail_append(struct control_request *request, enum err error, const c
 
 struct unlocked {
 	struct control_request *request;
-	uint64_t cases, events;
+	uint64_t cases, events, unread;
 	char previous[LIMIT_ORIGIN + 1]; /* a new log was opened in its place; "" */
 };
 
@@ -94,10 +94,10 @@ static json_t *unlocked_json(const struct unlocked *unlocked)
 {
 	const struct runtime *rt = control_runtime(unlocked->request);
 
-	return json_pack("{s:b,s:I,s:I,s:s,s:o,s:b,s:o}", "locked", 0, "cases",
-		(json_int_t)unlocked->cases, "events", (json_int_t)unlocked->events, "log",
-		rt->keys == NULL ? "" : rt->keys->log_origin, "previous_log",
-		json_text_or_null(unlocked->previous), "recording",
+	return json_pack("{s:b,s:I,s:I,s:I,s:s,s:o,s:b,s:o}", "locked", 0, "cases",
+		(json_int_t)unlocked->cases, "events", (json_int_t)unlocked->events, "unread",
+		(json_int_t)unlocked->unread, "log", rt->keys == NULL ? "" : rt->keys->log_origin,
+		"previous_log", json_text_or_null(unlocked->previous), "recording",
 		guard_state_writable(&rt->guard_state), "message",
 		json_text_or_null(rt->guard_state.why));
 }
@@ -147,13 +147,18 @@ static void done_unlock(struct control_request *request, struct vault_request *d
 		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
 		return;
 	}
-	*unlocked = (struct unlocked){request, done->cases, done->events, ""};
+	*unlocked = (struct unlocked){request, done->cases, done->events, done->unread, ""};
 	if (keys != NULL)
 		memcpy(unlocked->previous, keys->previous_origin, sizeof(unlocked->previous));
 	/* The keystore's log is not the one that the guard knows: it is to be opened. */
 	if (keys != NULL && rt->keys == NULL && (done->renew || unlocked->previous[0] != '\0'))
 		rt->guard_state.verdict = GUARD_OTHER;
 	done->keys = NULL;
+	rt->unread = done->unread;
+	if (rt->unread > 0)
+		log_line(LOG_ALARM,
+			"%llu entries of this node's logs cannot be read: no key here opens them",
+			(unsigned long long)rt->unread);
 	runtime_unlocked(rt, keys, on_unlocked, unlocked);
 }
 

@@ -49,11 +49,23 @@ static json_t *evidence_json(const struct runtime *rt, size_t log, const struct 
 		checkpoint_json(&evidence->larger), "message", base64_json(message));
 }
 
+static bool log_held(const struct runtime *rt, const char *origin)
+{
+	for (size_t i = 0; i < engine_log_count(rt->engine); i++)
+		if (strcmp(engine_log_origin(rt->engine, i)->text, origin) == 0)
+			return true;
+	return false;
+}
+
 void begin_log_evidence(struct control_request *request, const Sauti__LogEvidenceRequest *message)
 {
 	const struct runtime *rt = control_runtime(request);
 	struct arena arena;
 
+	if (message->origin[0] != '\0' && !log_held(rt, message->origin)) {
+		control_fail(request, ERR_NOTFOUND, 0, "no log of that origin is held here");
+		return;
+	}
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	for (size_t i = 0; i < engine_evidence_count(rt->engine); i++) {
 		struct evidence evidence;

@@ -209,7 +209,18 @@ void begin_node_revoke(struct control_request *request, const Sauti__NodeRevokeR
 
 /* ---- policy ---- */
 
-static json_t *policy_json(const struct policy *policy)
+/* How many can hold an entry of an office for the quorum: its author does not count. */
+static size_t policy_reach(const struct runtime *rt, const struct policy *policy)
+{
+	const struct member *member;
+	size_t count = 0;
+
+	for (size_t i = 0; (member = directory_at(engine_directory(rt->engine), i)) != NULL; i++)
+		count += member->active && policy_names(policy, member->name);
+	return policy->mirror_count == 0 && count > 0 ? count - 1 : count;
+}
+
+static json_t *policy_json(const struct runtime *rt, const struct policy *policy)
 {
 	json_t *mirrors = json_array();
 
@@ -219,9 +230,10 @@ static json_t *policy_json(const struct policy *policy)
 		json_decref(mirrors);
 		mirrors = json_null(); /* every active member */
 	}
-	return json_pack("{s:I,s:o,s:I,s:I,s:I}", "quorum", (json_int_t)policy->quorum, "mirrors",
-		mirrors, "hide_below", (json_int_t)policy->hide_below, "split_offices",
-		(json_int_t)policy->split_offices, "changed_at", (json_int_t)policy->changed_at);
+	return json_pack("{s:I,s:o,s:I,s:I,s:I,s:I}", "quorum", (json_int_t)policy->quorum,
+		"mirrors", mirrors, "reach", (json_int_t)policy_reach(rt, policy), "hide_below",
+		(json_int_t)policy->hide_below, "split_offices", (json_int_t)policy->split_offices,
+		"changed_at", (json_int_t)policy->changed_at);
 }
 
 static enum err policy_change(const struct runtime *rt, const Sauti__NodePolicyRequest *message,
@@ -266,7 +278,7 @@ void begin_node_policy(struct control_request *request, const Sauti__NodePolicyR
 
 	buf_init(&body, LIMIT_ENTRY_SIZE);
 	if (!message->change) {
-		answer_json(request, policy_json(&policy), true);
+		answer_json(request, policy_json(rt, &policy), true);
 		return;
 	}
 	err = policy_change(rt, message, &policy, &ctx);
@@ -274,7 +286,7 @@ void begin_node_policy(struct control_request *request, const Sauti__NodePolicyR
 		err = policy_changed_body(&body, rt->genesis.network, &policy);
 	if (err == OK)
 		err = rule(request, SAUTI__RECORD_TYPE__RECORD_POLICY_CHANGED, buf_bytes(&body),
-			policy_json(&policy));
+			policy_json(rt, &policy));
 	if (err != OK)
 		control_fail(request, err, 0, err_message(&ctx, err));
 }

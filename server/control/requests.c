@@ -136,6 +136,20 @@ static json_t *lacks_json(const struct runtime *rt, size_t position)
 		(json_int_t)bytes, "hours", hours_since(since_s), "logs", list);
 }
 
+/* Why there is no session; "": there is, or nothing is known to be the matter. */
+static const char *peer_trouble(const struct runtime *rt, const struct engine_peer *peer)
+{
+	if (peer->connected)
+		return "";
+	return peer->closed ? "closed at this hour: 'schedule' in sauti.conf"
+			    : runtime_peer_error(rt, peer->name);
+}
+
+static const char *hours_name(const struct engine_peer *peer)
+{
+	return peer->closed ? "closed" : peer->urgent ? "urgent" : "open";
+}
+
 static json_t *peers_json(struct runtime *rt)
 {
 	for (struct session_data *s = rt->sessions; s != NULL; s = s->next)
@@ -155,12 +169,10 @@ static json_t *peers_json(struct runtime *rt)
 		const struct peer_meter *meter = peer_meter(rt, peer.name);
 
 		json_array_append_new(list,
-			json_pack("{s:s,s:b,s:o,s:o,s:I,s:o,s:o,s:o}", "name", peer.name,
-				"connected", peer.connected, "address", json_text_or_null(address),
-				"last_error",
-				json_text_or_null(
-					peer.connected ? "" : runtime_peer_error(rt, peer.name)),
-				"session_s",
+			json_pack("{s:s,s:b,s:s,s:o,s:o,s:I,s:o,s:o,s:o}", "name", peer.name,
+				"connected", peer.connected, "hours", hours_name(&peer), "address",
+				json_text_or_null(address), "last_error",
+				json_text_or_null(peer_trouble(rt, &peer)), "session_s",
 				(json_int_t)(peer.connected
 						     ? (uv_now(&rt->loop) - peer.since_ms) / 1000
 						     : 0),
@@ -232,6 +244,12 @@ static void begin_status(struct control_request *request)
 				     "or a bundle; they are not given out",
 				(unsigned long long)rt->damaged_left));
 	alarm_logs(rt, alarms);
+	if (rt->unread > 0)
+		json_array_append_new(alarms,
+			json_sprintf("%llu entries of this node's logs cannot be read, and are "
+				     "missing from its cases: no key here opens them. Is there a "
+				     "newer copy of keyring/ anywhere?",
+				(unsigned long long)rt->unread));
 	if (rt->alarm[0] != '\0')
 		json_array_append_new(alarms, json_string(rt->alarm));
 	members_alarm(rt, revoked, sizeof(revoked));

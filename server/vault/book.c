@@ -192,7 +192,7 @@ static enum err kept_find(
 
 /* How many entries two histories of one log share. They part once, so that the first size at which
  * their roots differ is found by halving. */
-static enum err common_find(struct book *book, const struct book_log *a, const struct book_log *b,
+enum err book_common(struct book *book, const struct book_log *a, const struct book_log *b,
 	uint64_t *ret, struct errctx *ctx)
 {
 	struct store *store = book->opts.store;
@@ -233,7 +233,7 @@ static enum err branches_find(struct book *book, struct errctx *ctx)
 
 			if (i == k || !hash_equal(&log->hash, &other->hash))
 				continue;
-			err = common_find(book, log, other, &common, ctx);
+			err = book_common(book, log, other, &common, ctx);
 			if (err == ERR_NOTFOUND)
 				continue;
 			TRY(err);
@@ -254,6 +254,7 @@ static enum err probe_log(struct book *book, uint16_t log, struct errctx *ctx)
 		book->logs[log].kept = head.size;
 	else if (err == OK && log != BOOK_OWN_LOG)
 		err = kept_find(book, &head, &book->logs[log].kept, ctx);
+	book->logs[log].size = err == OK ? head.size : 0;
 	log_head_release(&head);
 	if (err == ERR_NOTFOUND) {
 		*ctx = (struct errctx){""};
@@ -304,7 +305,8 @@ static enum err rebuild(struct book *book, struct errctx *ctx)
 			return err_wrap(ctx, err, "look for the entries of log '%s'",
 				book->logs[log].origin.text);
 	}
-	return branches_find(book, ctx);
+	TRY(branches_find(book, ctx));
+	return book_count_unread(book, ctx);
 }
 
 static void scratch_init(struct buf *buf, size_t max)

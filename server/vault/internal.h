@@ -34,6 +34,7 @@ struct book_log {
 	struct origin origin; /* its name: of a branch not what it was sealed for */
 	struct hash hash;     /* O */
 	uint64_t kept;        /* of an older one: so many entries are known to stand at a mirror */
+	uint64_t size;        /* before its entries were looked for */
 };
 enum { BOOK_OWN_LOG = 0, BOOK_LOGS_MAX = 3 * LIMIT_EPOCHS_PER_NODE /* and two branches of each */ };
 
@@ -52,6 +53,7 @@ struct book {
 	struct secret keyring_key;
 	struct book_log logs[BOOK_LOGS_MAX]; /* BOOK_OWN_LOG is the one that is written */
 	uint16_t log_count;
+	uint64_t unread; /* unread.c */
 	struct pool pool;
 	/* Scratch memory, reserved whole: growing would leave plaintext behind. */
 	struct buf entry, part, json;
@@ -71,6 +73,11 @@ void book_part_wipe(struct book *book);
 /* An error of book_read, or of what looks at the part, that says the entry is at fault, not the
  * machine. */
 bool book_unreadable(enum err err);
+/* How many entries two histories of one log share. ERR_NOTFOUND: one of them is not here. */
+enum err book_common(struct book *book, const struct book_log *a, const struct book_log *b,
+	uint64_t *ret, struct errctx *ctx) MUST_USE;
+/* Sealed entries of this node that are here and that no key of it opens, into book->unread. */
+enum err book_count_unread(struct book *book, struct errctx *ctx) MUST_USE;
 
 /* Numbers by what they are about: SHA-256(seed || tag || name), so that chosen ids cannot make it
  * slow and one table serves for all. */

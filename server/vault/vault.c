@@ -219,6 +219,7 @@ static enum err unlock(struct vault *vault, struct vault_request *request)
 		return err;
 	request->cases = book_cases(vault->book);
 	request->events = casebook_event_count(vault->book->cases);
+	request->unread = vault->book->unread;
 	return OK;
 }
 

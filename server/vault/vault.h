@@ -117,6 +117,7 @@ struct vault_request {
 	struct entries *entries; /* one reference, the receiver's */
 	uint64_t added, known;   /* events */
 	uint64_t cases, events;
+	uint64_t unread; /* of UNLOCK: own entries that no key opens */
 	struct vault_doc *docs;
 	/* Of SEAL: the log the entries are sealed for. Of SHOW: where the case's newest entry
 	 * stands, at `index`; "": nowhere yet. */

@@ -176,6 +176,9 @@ class Rollback(Forked):
         file = Path(self.place.name) / "evidence"
         done = self.hq.sauti("log", "evidence", "--export", file, check=False)
         self.assertEqual(done.returncode, 4)
+        self.assertIn("written to", done.stderr)
+        done_none = self.hq.sauti("log", "evidence", "no.such/log", check=False)
+        self.assertEqual(done_none.returncode, 1, done_none)
         self.assertIn("FORK", done.stdout)
         vkey = self.evidence(self.hq)[1][0]["vkey"]
         node_key = [n for n in self.hq.json("node", "list") if n["name"] == "haiti"][0]["node_key"]

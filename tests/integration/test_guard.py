@@ -157,6 +157,41 @@ class Starts(Guarded):
         self.assertIn(self.guard(self.office)["verdict"], ("same", "rolled-back"))
         self.record(1)
 
+    def test_keyring_put_back_too(self):
+        """Entries whose keys went with the old data come back, and are not passed over in silence."""
+        kept = self.record(2)
+        self.net.settle()
+        self.assertEqual(self.office.unlock()["unread"], 0)
+        self.office.stop()
+        old = self.snapshot(self.office, "old")
+        keyring = Path(self.place.name) / "snapshot-keyring"
+        shutil.copytree(self.office.dir / "keyring", keyring)
+        self.office.start()
+        lost = self.record(3)  # its opening, three contacts, three notes
+        self.net.settle()
+        self.office.stop()
+        newest = self.office.dir / "keyring.newest"
+        (self.office.dir / "keyring").rename(newest)
+        shutil.copytree(keyring, self.office.dir / "keyring")
+        self.put_back(self.office, old)
+        self.office.start(unlock=False)
+        wait_for("the own entries", lambda: self.guard(self.office)["writable"])
+        self.assertEqual(self.office.unlock()["unread"], 7)
+        self.shows(self.office, *kept)
+        self.assertEqual(self.office.sauti("case", "show", lost[0], check=False).returncode, 1)
+        alarms = self.office.json("status")["alarms"]
+        self.assertTrue([a for a in alarms if "7 entries" in a and "cannot be read" in a], alarms)
+        # Nothing was recorded meanwhile: the newest keyring has all keys.
+        self.office.stop()
+        shutil.rmtree(self.office.dir / "keyring")
+        newest.rename(self.office.dir / "keyring")
+        self.office.start(unlock=False)
+        self.assertEqual(self.office.unlock()["unread"], 0)
+        for code, notes in (kept, lost):
+            self.shows(self.office, code, notes)
+        alarms = self.office.json("status")["alarms"]
+        self.assertFalse([a for a in alarms if "cannot be read" in a], alarms)
+
     def test_new_epoch_by_the_officer(self):
         first = self.record(3)
         self.net.settle()

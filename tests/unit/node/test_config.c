@@ -143,6 +143,8 @@ static void test_bad(void **state)
 		{"[listen]\naddress = [127.0.0.1]:80\n", "no numeric address"},
 		{"[node]\nadvertise = hq.example:7483\n", "sauti.conf:2: advertise: "},
 		{"[node]\nadvertise = 192.0.2.1:0\n", "sauti.conf:2: advertise: "},
+		{"[node]\nadvertise = 0.0.0.0:7483\n", "every address of this machine"},
+		{"[node]\nadvertise = 192.0.2.1:1, [::]:7483\n", "every address of this machine"},
 		{"[node]\nadvertise = 192.0.2.1:1,,192.0.2.2:1\n", "sauti.conf:2: advertise: "},
 		{"[node]\nadvertise = 192.0.2.1:1 192.0.2.2:1\n", "separated by commas"},
 		{"[listen]\nalpn = a,,b\n", "sauti.conf:2: alpn: a protocol name has 1 to 63"},
