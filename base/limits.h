@@ -69,9 +69,11 @@
 #define LIMIT_MAIL_FLIGHTS       8           /* handed to one peer and not answered */
 #define LIMIT_MAIL_FLIGHT_BYTES  (64 * 1024) /* .. in bytes, but one item at least */
 #define LIMIT_MAIL_INBOX         1000        /* notices received and kept */
-#define LIMIT_MAIL_TEXT          4096        /* of an operator's notice */
-#define LIMIT_MAIL_ADDRESSES     8           /* of one node */
-#define LIMIT_PREKEYS            8           /* private halves that a node keeps */
+#define LIMIT_MAIL_INBOX_SENDER  100         /* .. of one sender */
+#define LIMIT_MAIL_COPY_DAY      (UINT64_C(1) << 30) /* bytes copied a day to be rid of bodies */
+#define LIMIT_MAIL_TEXT          4096                /* of an operator's notice */
+#define LIMIT_MAIL_ADDRESSES     8                   /* of one node */
+#define LIMIT_PREKEYS            8                   /* private halves that a node keeps */
 
 /* Messages. */
 #define LIMIT_MESSAGE_DEPTH   8

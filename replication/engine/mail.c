@@ -409,6 +409,7 @@ static void write_end(struct engine *engine, struct mail_entry *entry, struct by
 	if (write == NULL)
 		return;
 	write->drop = true;
+	write->erasure = entry->class == MAIL_ERASURE;
 	buf_put(&write->inbox, inbox);
 	state_pack(entry, true, &write->state);
 	entry->dirty = false;
@@ -434,6 +435,7 @@ static void forget(struct engine *engine, struct mail_entry *entry)
 	if (write == NULL)
 		return;
 	write->forget = write->drop = true;
+	write->erasure = entry->class == MAIL_ERASURE;
 	table_remove(engine, entry);
 }
 

@@ -14,6 +14,7 @@ struct mail_write {
 	struct hash item;
 	bool forget;             /* the state goes too */
 	bool drop;               /* the body goes */
+	bool erasure;            /* of an item of that class: it goes before others */
 	struct buf body;         /* packed Mail; empty: unchanged. owned */
 	struct buf state;        /* packed MailState; empty: unchanged. owned */
 	struct buf inbox;        /* packed MailInbox; empty: unchanged. owned */

@@ -5,6 +5,11 @@
  * Compaction: `data.compact` is written by LMDB without free pages, synced, renamed over data.mdb;
  * the directory is synced; the environment is opened anew. The mark `dropped` in `meta` comes with
  * a deletion, in its transaction, and goes after the copy: a start that finds it makes one.
+ *
+ * A copy costs as much as the store is large, and what makes one due is in the hand of any two
+ * members that write to each other: they must not wear out the flash. Past LIMIT_MAIL_COPY_DAY
+ * bytes in a day a copy waits until the last is COPY_WAIT_MS old; as many bytes more are for
+ * erasures, and what is deleted by hand never waits.
  */
 #include "server/store/mail.h"
 
@@ -13,6 +18,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,8 +33,13 @@ enum {
 	COMPACT_MS = 2000,
 	RETRY_MS = 60 * 1000,
 	COMPACT_FACTOR = 10, /* it takes a tenth of the time at most */
+	COPY_WAIT_MS = 6 * 60 * 60 * 1000,
+	DAY_MS = 24 * 60 * 60 * 1000,
 };
 #define MAP_SIZE ((size_t)(sizeof(size_t) > 4 ? UINT64_C(16) << 30 : UINT64_C(1) << 28))
+
+/* Why something goes; the number is how many budgets of a day it may use up. */
+enum drop { DROP_NONE, DROP_ENDED, DROP_ERASURE, DROP_BY_HAND };
 
 static const char dropped_key[] = "dropped";
 static const char copy_name[] = "data.compact";
@@ -46,6 +57,10 @@ struct mail_store {
 	bool stopping;
 	bool dropped; /* a copy is due */
 	uint64_t compact_at_ms;
+
+	/* The thread's own. */
+	uint64_t rest_until_ms; /* after a copy */
+	uint64_t copied_ms, day_begin_ms, day_bytes;
 };
 
 struct mail_task *mail_task_new(enum mail_task_type type)
@@ -126,11 +141,14 @@ static enum err copy_out(struct mail_store *store, struct errctx *ctx)
 	int directory = env_directory(store->env);
 	int fd = openat(
 		directory, copy_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
 	enum err err;
 
 	if (fd < 0)
 		return err_set(ctx, ERR_IO, "make %s: %s", copy_name, strerror(errno));
 	err = env_copy(store->env, fd, ctx);
+	if (fstat(fd, &st) == 0)
+		store->day_bytes += (uint64_t)st.st_size;
 	if (err == OK && fsync(fd) != 0)
 		err = err_set(ctx, ERR_IO, "sync %s: %s", copy_name, strerror(errno));
 	close(fd);
@@ -177,6 +195,8 @@ enum err mail_store_open(
 	store->opts = *opts;
 	if (store->opts.compact_ms == 0)
 		store->opts.compact_ms = COMPACT_MS;
+	if (store->opts.copy_day == 0)
+		store->opts.copy_day = LIMIT_MAIL_COPY_DAY;
 	store->queue_end = &store->queue;
 	store->done_end = &store->done;
 	pthread_mutex_init(&store->mutex, NULL);
@@ -314,10 +334,13 @@ static bool reads(const struct mail_task *task)
 	return task->type == MAIL_TASK_BODY || task->type == MAIL_TASK_INBOX;
 }
 
-static bool drops(const struct mail_task *task)
+static enum drop drops(const struct mail_task *task)
 {
-	return task->type == MAIL_TASK_UNBOX ||
-	       (task->type == MAIL_TASK_WRITE && task->write->drop);
+	if (task->type == MAIL_TASK_UNBOX)
+		return DROP_BY_HAND;
+	if (task->type != MAIL_TASK_WRITE || !task->write->drop)
+		return DROP_NONE;
+	return task->write->erasure ? DROP_ERASURE : DROP_ENDED;
 }
 
 static void task_do(struct txn *txn, struct mail_task *task)
@@ -407,24 +430,42 @@ static void wait_for_work(struct mail_store *store)
 	pthread_cond_timedwait(&store->changed, &store->mutex, &until);
 }
 
+/* When the copy without it is due. */
+static uint64_t compact_due(struct mail_store *store, enum drop why)
+{
+	uint64_t now = now_ms(), due = now + store->opts.compact_ms;
+
+	if (now - store->day_begin_ms >= DAY_MS) {
+		store->day_begin_ms = now;
+		store->day_bytes = 0;
+	}
+	if (due < store->rest_until_ms)
+		due = store->rest_until_ms;
+	if (why != DROP_BY_HAND && store->day_bytes >= (unsigned)why * store->opts.copy_day &&
+		due < store->copied_ms + COPY_WAIT_MS)
+		due = store->copied_ms + COPY_WAIT_MS;
+	return due;
+}
+
 static void group_run(struct mail_store *store, struct mail_task *group)
 {
 	struct mail_task *last = group;
 	enum err err = group_do(store, group);
-	bool dropped = false;
+	enum drop why = DROP_NONE;
+	uint64_t due;
 
 	for (struct mail_task *task = group; task != NULL; task = task->next) {
-		dropped |= err == OK && drops(task);
+		if (err == OK && drops(task) > why)
+			why = drops(task);
 		last = task;
 	}
+	due = compact_due(store, why);
 	pthread_mutex_lock(&store->mutex);
 	*store->done_end = group;
 	store->done_end = &last->next;
-	if (dropped && !store->dropped) {
-		store->dropped = true;
-		if (store->compact_at_ms < now_ms() + store->opts.compact_ms)
-			store->compact_at_ms = now_ms() + store->opts.compact_ms;
-	}
+	if (why != DROP_NONE && (!store->dropped || due < store->compact_at_ms))
+		store->compact_at_ms = due;
+	store->dropped |= why != DROP_NONE;
 	pthread_mutex_unlock(&store->mutex);
 	store->opts.wake(store->opts.wake_arg);
 }
@@ -439,8 +480,10 @@ static void compact_run(struct mail_store *store)
 		err = compact(store, &ctx);
 	end = now_ms();
 	pthread_mutex_lock(&store->mutex);
+	store->copied_ms = end;
+	store->rest_until_ms = end + (err != OK ? RETRY_MS : COMPACT_FACTOR * (end - begin));
 	store->dropped = err != OK;
-	store->compact_at_ms = end + (err != OK ? RETRY_MS : COMPACT_FACTOR * (end - begin));
+	store->compact_at_ms = store->rest_until_ms;
 	pthread_mutex_unlock(&store->mutex);
 }
 

@@ -57,6 +57,7 @@ struct mail_store;
 struct mail_store_opts {
 	const char *path;
 	uint32_t compact_ms; /* after a deletion, for others to come; 0: 2 s */
+	uint64_t copy_day;   /* 0: LIMIT_MAIL_COPY_DAY */
 	void (*wake)(void *arg);
 	void *wake_arg;
 };

@@ -25,6 +25,7 @@ struct place {
 	char path[64];
 	struct mail_store *store;
 	sem_t woken;
+	uint64_t copy_day;
 };
 
 static void wake(void *arg)
@@ -34,8 +35,11 @@ static void wake(void *arg)
 
 static void open_store(struct place *place)
 {
-	struct mail_store_opts opts = {
-		.path = place->path, .compact_ms = 1, .wake = wake, .wake_arg = place};
+	struct mail_store_opts opts = {.path = place->path,
+		.compact_ms = 1,
+		.copy_day = place->copy_day,
+		.wake = wake,
+		.wake_arg = place};
 	struct errctx ctx = {""};
 
 	if (mail_store_open(&opts, &place->store, &ctx) != OK)
@@ -135,13 +139,19 @@ static void put(struct place *place, unsigned number)
 	assert_int_equal(finish(run(place, put_of(number))), OK);
 }
 
-static void drop(struct place *place, unsigned number)
+static void drop_of(struct place *place, unsigned number, bool erasure)
 {
 	struct mail_task *task = write_of(number);
 
 	task->write->drop = true;
+	task->write->erasure = erasure;
 	buf_printf(&task->write->state, "ended %u", number);
 	assert_int_equal(finish(run(place, task)), OK);
+}
+
+static void drop(struct place *place, unsigned number)
+{
+	drop_of(place, number, false);
 }
 
 static enum err body(struct place *place, unsigned number)
@@ -248,6 +258,52 @@ static void a_dropped_body_is_gone_from_the_disk(void **state)
 	put(place, 100); /* the file that was moved into place is the one that is written */
 	assert_int_equal(rows_of(place, MAIL_STATES, &damaged).count, 21);
 	assert_int_equal(body(place, 100), OK);
+}
+
+static void waits(struct place *place, const char *text)
+{
+	usleep(100 * 1000);
+	assert_true(mail_store_compacting(place->store));
+	assert_true(on_disk(place, text));
+}
+
+/* Past what may be copied in a day only what is erased is copied for at once, past twice as much
+ * only what is deleted by hand. The budget here is three quarters of a copy. */
+static void copies_have_a_budget(void **state)
+{
+	struct place *place = *state;
+	struct mail_task *task;
+	char path[100];
+	struct stat st;
+
+	for (unsigned i = 0; i < 100; i++)
+		put(place, i);
+	close_store(place);
+	snprintf(path, sizeof(path), "%s/data.mdb", place->path);
+	assert_int_equal(stat(path, &st), 0);
+	place->copy_day = (uint64_t)st.st_size * 3 / 4;
+	open_store(place);
+	drop(place, 1);
+	until_compact(place);
+	assert_false(on_disk(place, "body 1 of the store"));
+	drop(place, 2);
+	waits(place, "body 2 of the store");
+	drop_of(place, 3, true);
+	until_compact(place);
+	assert_false(on_disk(place, "body 2 of the store"));
+	assert_false(on_disk(place, "body 3 of the store"));
+	drop_of(place, 4, true);
+	waits(place, "body 4 of the store");
+	task = mail_task_new(MAIL_TASK_UNBOX);
+	task->item = item_of(1);
+	assert_int_equal(finish(run(place, task)), OK);
+	until_compact(place);
+	assert_false(on_disk(place, "body 4 of the store"));
+	/* A stop does not wait either. */
+	drop(place, 5);
+	waits(place, "body 5 of the store");
+	close_store(place);
+	assert_false(on_disk(place, "body 5 of the store"));
 }
 
 static void a_start_finishes_what_a_crash_left(void **state)
@@ -405,6 +461,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_put_is_there_after_a_restart),
 		TEST(a_dropped_body_is_gone_from_the_disk),
+		TEST(copies_have_a_budget),
 		TEST(a_start_finishes_what_a_crash_left),
 		TEST(inbox_and_notes),
 		TEST(a_full_disk),
