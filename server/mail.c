@@ -241,8 +241,14 @@ static void sealed_mail(struct runtime *rt, const struct mail_item *item, struct
 	struct mail *mail = rt->mail;
 	struct vault_request *ask;
 
-	if (rt->keys == NULL || mail->inbox_count + mail->inbox_coming >= LIMIT_MAIL_INBOX) {
-		not_now(rt, &item->item, rt->keys == NULL ? ERR_LOCKED : ERR_FULL);
+	if (rt->keys == NULL) {
+		not_now(rt, &item->item, ERR_LOCKED);
+		return;
+	}
+	/* What belongs to an erasure is no notice: no inbox keeps it waiting. */
+	if (item->class != MAIL_ERASURE &&
+		!inbox_takes(mail->inbox, mail->inbox_count, mail->inbox_coming, item->sender)) {
+		not_now(rt, &item->item, ERR_FULL);
 		return;
 	}
 	ask = vault_request_new(VAULT_MAIL_OPEN, NULL);

@@ -4,6 +4,7 @@
  * is sealed. Beside that, what travels as mail or is needed to seal it:
  *
  *   mail.c        the store's tasks, processing, submissions, the inbox
+ *   inbox.c       who may put how much into the inbox
  *   addresses.c   where other nodes said they can be dialled, and telling them where this one can
  *   prekeys.c     the newest prekey of each node, out of the proven logs; publishing the own one
  *
@@ -13,15 +14,9 @@
 #ifndef SERVER_MAIL_H
 #define SERVER_MAIL_H
 
+#include "server/inbox.h"
 #include "server/runtime.h"
 #include "server/store/mail.h"
-
-struct inbox_row {
-	struct hash item;
-	uint8_t id[MAIL_ID_SIZE];
-	char sender[LIMIT_NODE_NAME + 1];
-	uint64_t made_at, received_at;
-};
 
 /* Called once the item is durable here, or was refused. */
 typedef void (*mail_submitted)(void *arg, enum err error);

@@ -156,7 +156,8 @@ static const char *state_of(const struct engine_mail *mail)
 	static const char *const ends[] = {"delivered", "not opened", "not understood"};
 
 	if (mail->ended)
-		return ends[mail->outcome > MAIL_UNKNOWN_KIND ? 0 : mail->outcome];
+		return mail->outcome < sizeof(ends) / sizeof(ends[0]) ? ends[mail->outcome]
+								      : "answered";
 	return mail->custodian[0] == '\0' ? "waiting" : "custody";
 }
 

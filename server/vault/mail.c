@@ -123,7 +123,9 @@ static enum err inbox_pack(const struct book *book, const struct mail_item *item
 static enum err open_content(const struct book *book, const struct mail_item *item,
 	const struct mail_content *content, struct vault_request *request)
 {
-	if (content->kind != MAIL_NOTICE || content->body.size > LIMIT_MAIL_TEXT) {
+	/* A notice is ordinary: as an erasure it would get past the inbox's room. */
+	if (content->kind != MAIL_NOTICE || item->class != MAIL_ORDINARY ||
+		content->body.size > LIMIT_MAIL_TEXT) {
 		request->outcome = MAIL_UNKNOWN_KIND;
 		return OK;
 	}

@@ -472,14 +472,15 @@ static void test_prekey(void **state)
 }
 
 /* A packed Mail to this node, sealed to a prekey. */
-static void letter_put(
-	struct buf *out, const struct prekey *prekey, const char *text, struct hash *ret_item)
+static void letter_put(struct buf *out, const struct prekey *prekey, enum mail_class class,
+	const char *text, struct hash *ret_item)
 {
 	uint8_t seed[ED25519_SEED_SIZE] = {5}, ephemeral[X25519_KEY_SIZE] = {0x60};
 	struct mail_draft draft = {
 		.network = NETWORK,
 		.sender = "hq",
 		.recipient = NODE,
+		.class = class,
 		.kind = MAIL_NOTICE,
 		.content = bytes_str(text),
 		.prekey = prekey,
@@ -517,7 +518,7 @@ static void test_mail(void **state)
 	struct buf letter;
 
 	buf_init(&letter, LIMIT_MAIL_ITEM);
-	letter_put(&letter, &prekey, "come on Thursday", &item);
+	letter_put(&letter, &prekey, MAIL_ORDINARY, "come on Thursday", &item);
 	opened = ask(f, mail_request(VAULT_MAIL_OPEN, &item, &letter));
 	assert_ok(opened->result);
 	assert_int_equal(opened->outcome, MAIL_PROCESSED);
@@ -536,10 +537,18 @@ static void test_mail(void **state)
 	/* Sealed to a key that is not here any more, or was never. */
 	other.number = 7;
 	buf_clear(&letter);
-	letter_put(&letter, &other, "text", &item);
+	letter_put(&letter, &other, MAIL_ORDINARY, "text", &item);
 	opened = ask(f, mail_request(VAULT_MAIL_OPEN, &item, &letter));
 	assert_ok(opened->result);
 	assert_int_equal(opened->outcome, MAIL_UNOPENABLE);
+	assert_int_equal(opened->mail.size, 0);
+	vault_request_free(opened);
+	/* An erasure waits for no room in the inbox, and so puts nothing there. */
+	buf_clear(&letter);
+	letter_put(&letter, &prekey, MAIL_ERASURE, "text", &item);
+	opened = ask(f, mail_request(VAULT_MAIL_OPEN, &item, &letter));
+	assert_ok(opened->result);
+	assert_int_equal(opened->outcome, MAIL_UNKNOWN_KIND);
 	assert_int_equal(opened->mail.size, 0);
 	vault_request_free(opened);
 	lock(f);
