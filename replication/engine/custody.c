@@ -19,6 +19,8 @@
  * bringer's fault, whose session ends; a signature that is not its sender's is refused, since the
  * sender's key may have changed since the bringer looked.
  */
+#include <stdlib.h>
+
 #include "proto/mail.pb-c.h"
 #include "replication/engine/internal.h"
 
@@ -210,40 +212,94 @@ static bool may_carry(struct engine *engine, struct mail_entry *entry, const cha
 
 enum { RANK_HELD, RANK_ANY, RANK_HQ, RANK_SOURCE, RANK_RECIPIENT };
 
+static int by_node(const void *a, const void *b)
+{
+	return strcmp((*(struct elog *const *)a)->node, (*(struct elog *const *)b)->node);
+}
+
+/* What is asked for each item and each session is looked up once. Logs only ever come. */
+static void look_up(struct engine *engine)
+{
+	struct mail_table *table = &engine->mail;
+	struct elog **list;
+
+	for (struct session *s = engine->sessions; s != NULL; s = s->next)
+		s->mail_hq = s->state == SESSION_ACTIVE && is_hq(engine, s->peer);
+	if (table->by_node_count == engine->log_count)
+		return;
+	list = mem_resize(table->by_node, engine->log_count * sizeof(*list));
+	if (list == NULL) {
+		engine->nomem = true;
+		return;
+	}
+	table->by_node = list;
+	table->by_node_count = engine->log_count;
+	memcpy(list, engine->logs, engine->log_count * sizeof(*list));
+	qsort(list, engine->log_count, sizeof(*list), by_node);
+}
+
+/* The first log that is not of a node before that one. */
+static size_t first_of(const struct mail_table *table, const char *node)
+{
+	size_t low = 0, high = table->by_node_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(table->by_node[middle]->node, node) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /* The newest of what the recipient recorded came from there: so there is a way back. */
 static bool is_source(const struct engine *engine, const char *recipient, const char *peer)
 {
-	for (size_t i = 0; i < engine->log_count; i++)
-		if (strcmp(engine->logs[i]->source, peer) == 0 &&
-			strcmp(engine->logs[i]->node, recipient) == 0)
+	const struct mail_table *table = &engine->mail;
+
+	for (size_t i = first_of(table, recipient);
+		i < table->by_node_count && strcmp(table->by_node[i]->node, recipient) == 0; i++)
+		if (strcmp(table->by_node[i]->source, peer) == 0)
 			return true;
 	return false;
 }
 
 /* How good a way a peer is. One that had custody once is tried again when there is no other. */
-static int rank(const struct engine *engine, struct mail_entry *entry, const char *peer)
+static int rank(
+	const struct engine *engine, struct mail_entry *entry, const struct session *session)
 {
-	const struct mail_hand *hand = hand_find(entry, peer);
+	const struct mail_hand *hand;
 
-	if (strcmp(peer, entry->recipient) == 0)
+	if (strcmp(session->peer, entry->recipient) == 0)
 		return RANK_RECIPIENT;
+	hand = hand_find(entry, session->peer);
 	if (hand != NULL && hand->holds)
 		return RANK_HELD;
-	if (is_source(engine, entry->recipient, peer))
+	if (is_source(engine, entry->recipient, session->peer))
 		return RANK_SOURCE;
-	return is_hq(engine, peer) ? RANK_HQ : RANK_ANY;
+	return session->mail_hq ? RANK_HQ : RANK_ANY;
 }
 
+static bool better_among(struct engine *engine, struct mail_entry *entry,
+	const struct session *than, int own, bool hq)
+{
+	for (const struct session *s = engine->sessions; s != NULL; s = s->next)
+		if (s != than && s->mail_hq == hq && s->state == SESSION_ACTIVE &&
+			rank(engine, entry, s) > own && may_carry(engine, entry, s->peer))
+			return true;
+	return false;
+}
+
+/* Headquarters first: mostly it is the answer, and the others need not be looked at. */
 static bool better_connected(
 	struct engine *engine, struct mail_entry *entry, const struct session *than)
 {
-	int own = rank(engine, entry, than->peer);
+	int own = rank(engine, entry, than);
 
-	for (const struct session *s = engine->sessions; s != NULL; s = s->next)
-		if (s->state == SESSION_ACTIVE && rank(engine, entry, s->peer) > own &&
-			may_carry(engine, entry, s->peer))
-			return true;
-	return false;
+	return better_among(engine, entry, than, own, true) ||
+	       better_among(engine, entry, than, own, false);
 }
 
 /* The recipient may come to this relay by itself. */
@@ -265,16 +321,21 @@ static bool expects(const struct engine *engine, const struct mail_entry *entry)
 
 static bool wants_item(struct engine *engine, struct session *session, struct mail_entry *entry)
 {
+	bool to_recipient;
+
 	if (entry->state != MAIL_HELD || entry->flight != 0 || is_self(engine, entry->recipient) ||
 		!may_carry(engine, entry, session->peer))
 		return false;
+	to_recipient = strcmp(session->peer, entry->recipient) == 0;
+	if (!to_recipient && paused(engine, entry))
+		return false;
 	if (!active_member(engine, entry->recipient) || !active_member(engine, entry->sender))
 		return false;
-	if (strcmp(session->peer, entry->recipient) == 0)
+	if (to_recipient)
 		return true;
-	if (paused(engine, entry) || better_connected(engine, entry, session))
+	if (better_connected(engine, entry, session))
 		return false;
-	return rank(engine, entry, session->peer) >= RANK_HQ || !expects(engine, entry);
+	return rank(engine, entry, session) >= RANK_HQ || !expects(engine, entry);
 }
 
 static bool wants_end(struct engine *engine, struct session *session, struct mail_entry *entry)
@@ -342,8 +403,10 @@ void custody_pump(struct engine *engine, struct session *session)
 {
 	const struct mail_table *table = &engine->mail;
 
-	if (!engine->started || session->state != SESSION_ACTIVE ||
-		!offer_erasures(engine, session))
+	if (!engine->started || session->state != SESSION_ACTIVE)
+		return;
+	look_up(engine);
+	if (!offer_erasures(engine, session))
 		return;
 	do {
 		if (session->mail_again && session->mail_next >= table->count) {
@@ -360,6 +423,7 @@ void custody_pump(struct engine *engine, struct session *session)
 
 void custody_offer(struct engine *engine, struct mail_entry *entry)
 {
+	look_up(engine);
 	for (struct session *s = engine->sessions; s != NULL; s = s->next)
 		if (s->state == SESSION_ACTIVE && !offer(engine, s, entry))
 			s->mail_again = true;

@@ -77,6 +77,7 @@ struct cosigned {
 	uint64_t size, time_s;
 	struct hash root;
 	struct buf line;
+	struct session_id from; /* of one that waits: who brought it */
 	bool unsaved;
 };
 /* One by itself. */
@@ -208,6 +209,7 @@ struct peer_log {
 	uint64_t have_size;                      /* the checkpoint size the peer last showed */
 	uint64_t told_size;                      /* .. and that it was last shown */
 	uint64_t knows[LIMIT_COSIGNATURES / 64]; /* by place in log->cosigned */
+	bool other_said; /* it brought a cosignature over another history: said once */
 
 	/* Serving this peer. One read at a time; stale: it is for a stream that was voided. */
 	bool serving, reading, stale, send_note;
@@ -313,6 +315,8 @@ struct mail_table {
 	uint64_t refused, next_ticket;
 	uint64_t started_ms, swept_ms;
 	size_t deliver_next;
+	struct elog **by_node; /* all logs, by the name of their node */
+	size_t by_node_count;
 	bool open;
 	bool quiet; /* the last sweep found nothing that is not over */
 	bool purge; /* the next one drops what is of a revoked node */
@@ -367,6 +371,7 @@ struct session {
 	size_t mail_next;  /* of the table: everything before was looked at */
 	bool mail_again;   /* .. but is to be looked at again */
 	bool mail_refused; /* said once */
+	bool mail_hq;      /* it is headquarters: custody.c */
 	struct session *next;
 };
 

@@ -220,6 +220,7 @@ void mail_release(struct engine *engine)
 	mem_free(table->entries);
 	mem_free(table->index);
 	mem_free(table->pairs);
+	mem_free(table->by_node);
 	*table = (struct mail_table){.count = 0};
 }
 
