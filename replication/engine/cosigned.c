@@ -347,7 +347,8 @@ static struct cosigned *waiting_place(
 	return w;
 }
 
-static void wait_for(struct engine *engine, struct elog *log, const struct claimed *claimed)
+static void wait_for(struct engine *engine, const struct session *session, struct elog *log,
+	const struct claimed *claimed)
 {
 	struct cosigned *w = waiting_place(engine, log, claimed);
 
@@ -357,16 +358,23 @@ static void wait_for(struct engine *engine, struct elog *log, const struct claim
 	w->size = claimed->is.size;
 	w->root = claimed->is.root;
 	w->time_s = claimed->is.time_s;
+	w->from = session->id;
 	buf_clear(&w->line);
 	buf_put(&w->line, claimed->is.line);
 	engine->nomem |= w->line.err != OK;
 }
 
-static void another_history(
-	struct engine *engine, const struct elog *log, const char *cosigner, uint64_t size)
+/* Said once for a session and a log: a member can sign any number of them. */
+static void another_history(struct engine *engine, struct session *session, const struct elog *log,
+	const char *cosigner, uint64_t size)
 {
+	struct peer_log *pl = session == NULL ? NULL : session_log(engine, session, log);
 	const char *slash = strchr(cosigner, '/');
 
+	if (pl != NULL && pl->other_said)
+		return;
+	if (pl != NULL)
+		pl->other_said = true;
 	effect_notice(engine, NOTICE_WARNING,
 		"cosigned by '%s': %llu entries of '%s', another history than the one held here",
 		slash == NULL ? cosigner : slash + 1, (unsigned long long)size, log->origin.text);
@@ -381,7 +389,7 @@ static bool settle(struct engine *engine, struct elog *log, size_t at, enum root
 	if (answer == ROOT_OURS)
 		(void)take(engine, log, w->cosigner, &item);
 	else if (answer == ROOT_OTHER)
-		another_history(engine, log, w->cosigner, w->size);
+		another_history(engine, session_find(engine, w->from), log, w->cosigner, w->size);
 	else
 		return false;
 	waiting_remove(log, at);
@@ -448,14 +456,14 @@ bool cosigned_heard(struct engine *engine, struct session *session, struct elog 
 			now_knows(pl, (size_t)(c - log->cosigned));
 		break;
 	case ROOT_OTHER:
-		another_history(engine, log, claimed.cosigner, item->size);
+		another_history(engine, session, log, claimed.cosigner, item->size);
 		break;
 	case ROOT_UNKNOWN:
-		wait_for(engine, log, &claimed);
+		wait_for(engine, session, log, &claimed);
 		root_ask(engine, log, item->size);
 		break;
 	case ROOT_AHEAD:
-		wait_for(engine, log, &claimed);
+		wait_for(engine, session, log, &claimed);
 		break;
 	}
 	return true;

@@ -198,8 +198,16 @@ static void over_a_checkpoint_of_long_ago(void **state)
 	assert_int_equal(kept(rig, &cleo, CLEO, false).size, 0);
 	assert_int_equal(rig->read_count, 0);
 	/* At the end of what is held nothing needs to be read. */
+	assert_false(rig_closed(rig, anna));
+	/* It is said once in a session. */
+	hear(rig, anna, &cleo, &other, (struct said){CLEO, .size = 10, .shown = 10});
+	assert_false(rig_noticed(rig, NOTICE_WARNING, "another history"));
+	rig_disconnect(rig, anna);
+	anna = rig_session(rig, ANNA);
 	hear(rig, anna, &cleo, &other, (struct said){CLEO, .size = 10, .shown = 10});
 	assert_true(rig_noticed(rig, NOTICE_WARNING, "another history"));
+	hear(rig, anna, &cleo, &other, (struct said){CLEO, .size = 9, .shown = 10});
+	assert_false(rig_noticed(rig, NOTICE_WARNING, "another history"));
 	hear(rig, anna, &cleo, &cleo, (struct said){CLEO, .size = 10, .shown = 10});
 	assert_int_equal(kept(rig, &cleo, CLEO, false).size, 10);
 	chain_release(&cleo);
