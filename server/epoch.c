@@ -23,7 +23,8 @@ const char *guard_state_todo(const struct guard_state *state)
 		"node confirms nothing to them.";
 	static const char behind[] =
 		"The node shows cases and records nothing until the missing entries are back: it "
-		"fetches them from the nodes that hold them. If older data was put back by "
+		"fetches them from the nodes that hold them, or takes them from a bundle that was "
+		"made there without --for. If older data was put back by "
 		"mistake: stop the node, put the newer data back, start it. If nobody has the "
 		"newer data: "
 		"'sauti lock', then 'sauti unlock --new-epoch' opens a new log.";

@@ -123,7 +123,7 @@ bool engine_peer_lag(
 	if (log >= peer->lag_count || strcmp(l->node, peer->name) == 0)
 		return false;
 	*ret = (struct engine_lag){.held = peer->lag[log].have, .since_s = peer->lag[log].since_s};
-	if (l->checkpoint.size > ret->held)
+	if (l->checkpoint.size > ret->held && !l->proven) /* of two histories nothing is taken */
 		ret->entries = l->checkpoint.size - ret->held;
 	ret->bytes = ret->entries * lag_entry_bytes(engine, l);
 	return true;

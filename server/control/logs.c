@@ -53,6 +53,8 @@ static json_t *log_json(const struct runtime *rt, size_t position)
 	struct engine_log log;
 
 	engine_log_at(rt->engine, position, &log);
+	if (log.evidence > 0)
+		log.known = log.size; /* of two histories nothing more is ever taken */
 	json_t *json = json_pack("{s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:b,s:b,s:b,s:I,s:b,s:I}", "origin",
 		log.origin.text, "size", (json_int_t)log.size, "checkpoint_size",
 		(json_int_t)log.checkpoint_size, "root",

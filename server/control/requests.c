@@ -225,6 +225,25 @@ static void alarm_logs(const struct runtime *rt, json_t *alarms)
 	}
 }
 
+/* What was told last is told already: of a log with two histories, or that this node is revoked. */
+static bool alarm_told(const struct runtime *rt, bool revoked)
+{
+	if (revoked && strncmp(rt->alarm, "headquarters has revoked", 24) == 0)
+		return true;
+	if (strstr(rt->alarm, "it takes nothing new") == NULL)
+		return false;
+	for (size_t i = 0; i < engine_log_count(rt->engine); i++) {
+		struct engine_log log;
+		char start[sizeof(log.origin.text) + 16];
+
+		engine_log_at(rt->engine, i, &log);
+		snprintf(start, sizeof(start), "log '%s'", log.origin.text);
+		if (log.evidence > 0 && strncmp(rt->alarm, start, strlen(start)) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void begin_status(struct control_request *request)
 {
 	struct runtime *rt = control_runtime(request);
@@ -250,9 +269,9 @@ static void begin_status(struct control_request *request)
 				     "missing from its cases: no key here opens them. Is there a "
 				     "newer copy of keyring/ anywhere?",
 				(unsigned long long)rt->unread));
-	if (rt->alarm[0] != '\0')
-		json_array_append_new(alarms, json_string(rt->alarm));
 	members_alarm(rt, revoked, sizeof(revoked));
+	if (rt->alarm[0] != '\0' && !alarm_told(rt, revoked[0] != '\0'))
+		json_array_append_new(alarms, json_string(rt->alarm));
 	if (revoked[0] != '\0')
 		json_array_append_new(alarms, json_string(revoked));
 	members_disputes(rt, alarms);

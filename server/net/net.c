@@ -70,6 +70,7 @@ struct conn {
 	uint64_t arriving_ms;        /* told of last */
 	char expected[LIMIT_NODE_NAME + 1];
 	char address[64];
+	char proxy[64]; /* "": none */
 	char reason[256];
 	struct tls *tls;
 	struct frame_reader reader;
@@ -216,13 +217,17 @@ static void count_partial(struct conn *conn, size_t size)
 static void conn_end(struct conn *conn, const char *reason)
 {
 	struct net *net = conn->net;
+	bool at_proxy = conn->proxy[0] != '\0' &&
+			(conn->state == CONN_CONNECTING || conn->state == CONN_TUNNELLING);
 
 	if (conn->state == CONN_CLOSING)
 		return;
 	conn_proven(conn);
 	count_partial(conn, 0);
 	conn->state = CONN_CLOSING;
-	if (conn->reason[0] == '\0')
+	if (conn->reason[0] == '\0' && at_proxy)
+		snprintf(conn->reason, sizeof(conn->reason), "proxy %s: %s", conn->proxy, reason);
+	else if (conn->reason[0] == '\0')
 		snprintf(conn->reason, sizeof(conn->reason), "%s", reason);
 	uv_close((uv_handle_t *)&conn->tcp, on_conn_closed);
 	uv_close((uv_handle_t *)&conn->timer, on_conn_closed);
@@ -703,6 +708,8 @@ enum err net_dial(struct net *net, const struct net_target *target, struct errct
 		return ERR_NOMEM;
 	snprintf(conn->expected, sizeof(conn->expected), "%s", target->peer);
 	snprintf(conn->address, sizeof(conn->address), "%s", target->address);
+	if (proxied)
+		snprintf(conn->proxy, sizeof(conn->proxy), "%s", target->proxy);
 	if (proxied)
 		proxy_request(&conn->request, target->address, target->credentials);
 	host_of(&sa, &conn->host);

@@ -112,6 +112,12 @@ class Forked(unittest.TestCase):
             self.assertEqual({e["origin"] for e in list_}, {old})
             status = node.json("status")
             self.assertTrue(any("two histories" in a for a in status["alarms"]), status["alarms"])
+            # Once, whatever was told last; and nobody waits for what it will never take.
+            self.assertEqual(len([a for a in status["alarms"] if f"log '{old}'" in a]), 1, status["alarms"])
+            self.assertEqual([log["behind"] for log in status["logs"] if log["origin"] == old], [0])
+            for peer in status["peers"]:
+                lacks = (peer["lacks"] or {}).get("logs", [])
+                self.assertNotIn(old, [log["origin"] for log in lacks])
             self.assertEqual(node.sauti("log", "verify", check=False).returncode, 4)
         # The office locks itself, and says what to do.
         wait_for("the office to lock", lambda: self.office.json("status")["locked"])
