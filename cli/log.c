@@ -338,8 +338,9 @@ const struct cli_command log_commands[] = {
 	{"log", "show", "LOG", "a log's newest checkpoint with its signatures",
 		"LOG is an origin, as 'sauti log list' prints it.", 1, 1, show_options, run_show},
 	{"log", "verify", "[LOG]", "hash every entry again and check all signatures",
-		"Without LOG, every log. Exit code 4 when one does not verify.", 0, 1, NULL,
-		run_verify},
+		"Without LOG, every log. Exit code 4 when one does not verify, or has two\n"
+		"histories.",
+		0, 1, NULL, run_verify},
 	{"log", "export", "DIR [LOG...]", "write logs as static files (C2SP tlog-tiles)",
 		"Into DIR/LOG/, one directory per log; without LOG, every log. DIR is new, empty, "
 		"or\n"
