@@ -77,6 +77,9 @@ static void export_close(struct bundle_export *e)
 
 static void export_fail(struct bundle_export *e, enum err err, const char *message)
 {
+	/* Before the answer: whoever is told finds nothing left behind. */
+	bundle_write_free(e->write);
+	e->write = NULL;
 	control_fail(e->request, err, 0, message);
 	export_close(e);
 }

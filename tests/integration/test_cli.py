@@ -29,7 +29,7 @@ COMMANDS = [
     ["case", "open"], ["case", "add"], ["case", "show"], ["case", "list"], ["case", "import"],
     ["log", "list"], ["log", "show"], ["log", "verify"], ["log", "export"], ["backup"], ["restore"],
     ["bundle", "export"], ["bundle", "import"], ["bundle", "inspect"],
-    ["node", "revoke"], ["node", "policy"], ["log", "evidence"],
+    ["node", "revoke"], ["node", "dispute"], ["node", "policy"], ["log", "evidence"],
     ["mail", "send"], ["mail", "list"], ["mail", "show"], ["mail", "delete"],
 ]
 

@@ -77,17 +77,24 @@ static void note_sent(
 	durable_here(world, node, &checkpoint, how);
 }
 
-/* A fork of the hostile node's log, shown to somebody who holds the other branch. */
+/* A fork of the hostile node's log, shown to somebody who holds the other branch. A bit may have
+ * changed on the way: then it is nobody's checkpoint. */
 static void fork_heard(struct world *world, const struct node *node, const Sauti__Have *have)
 {
+	const struct keys *keys = &world->hostile->keys;
+	struct note_key key;
+
+	if (log_note_key(&keys->origin, signer_public(keys->log), &key) != OK)
+		return;
 	for (size_t i = 0; i < have->n_logs; i++) {
 		struct checkpoint shown;
 		struct engine_log held;
+		struct bytes text;
 		size_t position;
 
-		if (strcmp(have->logs[i]->origin, world->hostile->keys.origin.text) == 0 &&
-			checkpoint_peek(codec_bytes(have->logs[i]->checkpoint), &shown, NULL) ==
-				OK &&
+		if (strcmp(have->logs[i]->origin, keys->origin.text) == 0 &&
+			checkpoint_open(codec_bytes(have->logs[i]->checkpoint), &key, &shown, &text,
+				NULL) == OK &&
 			engine_log_find(
 				node->engine, bytes_str(have->logs[i]->origin), &held, &position) &&
 			held.checkpoint_size == shown.size && !hash_equal(&held.root, &shown.root))

@@ -242,7 +242,7 @@ def parse_opened(entry):
 
 
 def members_of(entries):
-    """A directory's members: name -> (node key, mirror key), each record signed as it must be."""
+    """A directory's members: name -> (node, mirror, witness key), each record signed as it must be."""
     members, hq = {}, None
     for index, entry in enumerate(entries):
         record = parse_record(entry)
@@ -254,7 +254,7 @@ def members_of(entries):
                 check_record(fields[6], record)
             except Bad as bad:
                 raise Bad(bad.what, index=index) from None
-            members.setdefault(fields[2].decode(), (fields[6], fields[7]))
+            members.setdefault(fields[2].decode(), (fields[6], fields[7], fields[8]))
     need(hq and hq[0] in members and members[hq[0]][0] == hq[1], "no headquarters in it")
     check_record(hq[1], hq[2])
     check_record(hq[1], parse_record(entries[0]))
@@ -417,16 +417,16 @@ class Log:
                 key.check(blob, self.text)
                 own += 1
                 continue
-            match = re.fullmatch(rf"{re.escape(network)}/mirror/({NODE_NAME})", name)
-            mirror = keys.get(name)
-            if mirror is None and match and members is not None and match[1] in members:
-                mirror = Key(name, COSIGNATURE, members[match[1]][1])
-            if mirror is None:
+            match = re.fullmatch(rf"{re.escape(network)}/(mirror|witness)/({NODE_NAME})", name)
+            cosigner = keys.get(name)
+            if cosigner is None and match and members is not None and match[2] in members:
+                cosigner = Key(name, COSIGNATURE, members[match[2]][1 if match[1] == "mirror" else 2])
+            if cosigner is None:
                 need(members is None, f"cosignature of {name}, whom the directory does not list")
                 unknown += 1
                 continue
-            need(key_id == mirror.id, f"cosignature of {name} with another key id")
-            mirror.check(blob, self.text)
+            need(key_id == cosigner.id, f"cosignature of {name} with another key id")
+            cosigner.check(blob, self.text)
             checked += 1
         need(own == 1, f"{own} signatures of the log's own key")
         return checked, unknown
