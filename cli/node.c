@@ -161,6 +161,40 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 	return err;
 }
 
+enum { SHOW_WIDTH = 18 };
+
+/* Names of times end in _at. */
+static void print_cell(const json_t *object, const char *name)
+{
+	struct output_buffer buffer;
+	size_t size = strlen(name);
+	bool time = size > 3 && strcmp(name + size - 3, "_at") == 0;
+
+	output_text(stdout,
+		time ? output_time(object, name, &buffer) : output_member(object, name, &buffer),
+		false);
+}
+
+/* What is not a list itself, as "name: value, name: value". */
+static void print_pairs(json_t *object)
+{
+	const char *name, *between = "";
+	json_t *value;
+
+	json_object_foreach(object, name, value)
+	{
+		if (json_is_array(value))
+			continue;
+		fputs(between, stdout);
+		output_text(stdout, name, false);
+		fputs(": ", stdout);
+		print_cell(object, name);
+		between = ", ";
+	}
+	putchar('\n');
+}
+
+/* Texts in one line, objects in one each. */
 static void print_list(const json_t *list)
 {
 	json_t *item;
@@ -168,29 +202,45 @@ static void print_list(const json_t *list)
 
 	json_array_foreach(list, i, item)
 	{
+		if (!json_is_string(item)) {
+			printf("%*s", i == 0 ? 0 : SHOW_WIDTH, "");
+			print_pairs(item);
+			continue;
+		}
 		fputs(i == 0 ? "" : ", ", stdout);
-		output_text(stdout, json_is_string(item) ? json_string_value(item) : "?", false);
+		output_text(stdout, json_string_value(item), false);
 	}
-	puts(json_array_size(list) == 0 ? "-" : "");
+	if (i == 0)
+		puts("-");
+	else if (json_is_string(json_array_get(list, 0)))
+		putchar('\n');
 }
 
-/* Names of times end in _at. */
 static void print_member(const json_t *node, const char *name)
 {
-	struct output_buffer buffer;
+	json_t *value = json_object_get(node, name), *inner;
+	const char *key;
 	size_t size = strlen(name);
-	bool time = size > 3 && strcmp(name + size - 3, "_at") == 0;
 
 	output_text(stdout, name, false);
-	printf("%*s", (int)(size < 18 ? 18 - size : 1), "");
-	if (json_is_array(json_object_get(node, name))) {
-		print_list(json_object_get(node, name));
-		return;
+	printf("%*s", (int)(size < SHOW_WIDTH ? SHOW_WIDTH - size : 1), "");
+	if (json_is_object(value)) {
+		print_pairs(value);
+		json_object_foreach(value, key, inner)
+		{
+			if (!json_is_array(inner) || json_array_size(inner) == 0)
+				continue;
+			printf("%*s", SHOW_WIDTH, "");
+			print_list(inner);
+		}
+	} else if (json_is_array(value)) {
+		print_list(value);
+	} else if (json_is_null(value)) {
+		puts("-");
+	} else {
+		print_cell(node, name);
+		putchar('\n');
 	}
-	output_text(stdout,
-		time ? output_time(node, name, &buffer) : output_member(node, name, &buffer),
-		false);
-	putchar('\n');
 }
 
 static enum err run_show(struct cli *cli, const struct cli_args *args, struct errctx *ctx)

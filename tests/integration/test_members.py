@@ -96,6 +96,10 @@ class Revoke(Case):
             self.assertEqual((log["size"], log["counts"], log["behind"]), (size, size, 0))
             self.assertTrue(log["revoked"])
             self.assertFalse(node.json("node", "show", "caf")["active"])
+            shown = node.sauti("node", "show", "caf").stdout
+            self.assertIn(" reason: ", shown)
+            self.assertIn(" origin: ", shown)
+            self.assertNotIn("{", shown)
 
     def test_refusals(self):
         """Who may, whom, and when."""
@@ -292,8 +296,9 @@ class Policy(Case):
         """Shown everywhere, changed at headquarters alone, never below a floor."""
         caf = self.office("caf", "CAF")
         built_in = self.hq.json("node", "policy")
-        self.assertEqual(built_in, {"quorum": 1, "mirrors": None, "hide_below": 4, "split_offices": 5,
-                                    "changed_at": 0})
+        self.assertEqual(built_in, {"quorum": 1, "mirrors": None, "reach": 1, "hide_below": 4,
+                                    "split_offices": 5, "changed_at": 0})
+        self.assertNotIn("NOTE", self.hq.sauti("node", "policy").stdout)
         changed = self.hq.json("node", "policy", "--quorum", "2", "--mirrors", "hq,caf", "--hide", "9")
         self.assertEqual((changed["quorum"], changed["mirrors"], changed["hide_below"],
                           changed["split_offices"]), (2, ["hq", "caf"], 9, 5))
@@ -313,6 +318,9 @@ class Policy(Case):
                 self.assertEqual(done.returncode, status, done.stderr)
         changed = self.hq.json("node", "policy", "--mirrors", "all", "--quorum", "1")
         self.assertEqual((changed["quorum"], changed["mirrors"], changed["hide_below"]), (1, None, 9))
+        # Two nodes, and a log's own author does not count: that is said.
+        self.assertEqual(self.hq.json("node", "policy", "--quorum", "2")["reach"], 1)
+        self.assertIn("nothing will be in the quorum", self.hq.sauti("node", "policy").stdout)
 
 
 if __name__ == "__main__":
