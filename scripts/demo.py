@@ -90,6 +90,11 @@ The network is running. Try:
   sauti --dir {root}/hq log list
   sauti --dir {root}/hq log verify              # re-hashes everything, checks every signature
   sauti --dir {root}/caf case open              # a new case; then case add CODE --type CONTACT
+  echo lorem | sauti --dir {root}/caf mail send --to cod      # a notice that only cod reads
+  sauti --dir {root}/cod mail list
+  sauti --dir {root}/hq node policy --quorum 2  # held by the quorum: two mirrors from now on
+  sauti --dir {root}/caf bundle export --to {root}/stick --for cod    # what cod lacks, on a stick
+  sauti bundle inspect {root}/stick
   sauti --dir {root}/caf lock                   # replicates on, reads nothing
   sauti --dir {root}/caf unlock --passphrase-file {network.passphrase}
 
