@@ -81,7 +81,7 @@ static struct evidence_item *keep(struct engine *engine, const struct elog *log,
 	engine->evidence = list;
 	struct evidence_item *item = &list[engine->evidence_count++];
 
-	*item = (struct evidence_item){.id = *id, .log = log->position};
+	*item = (struct evidence_item){.id = *id, .log = log->position, .stored = !engine->started};
 	buf_init(&item->message, LIMIT_EVIDENCE_SIZE);
 	evidence_write(evidence, &item->message);
 	engine->nomem |= item->message.err != OK;
@@ -115,14 +115,34 @@ static void take(struct engine *engine, struct elog *log, const struct evidence 
 		evidence_pump(engine, s);
 }
 
+static void is_stored(struct engine *engine, struct evidence_item *item)
+{
+	item->stored = true;
+	for (size_t i = 0; i < engine->log_count; i++)
+		if (engine->logs[i]->branch && engine->logs[i]->base == item->log)
+			fetch_choose(engine, engine->logs[i]);
+}
+
 void evidence_written(struct engine *engine, const struct store_write *write)
 {
-	if (write->result == OK || write->result == ERR_LIMIT)
-		return;
+	for (size_t i = 0; i < engine->evidence_count; i++) {
+		struct evidence_item *item = &engine->evidence[i];
+
+		if (!hash_equal(&item->id, &write->evidence_id))
+			continue;
+		if (write->result == OK)
+			is_stored(engine, item);
+		else if (write->result != ERR_LIMIT) /* the store has enough of it */
+			item->save_due_ms = engine->now_ms + engine->opts.timing.retry_delay;
+	}
+}
+
+bool evidence_stored(const struct engine *engine, const struct elog *log)
+{
 	for (size_t i = 0; i < engine->evidence_count; i++)
-		if (hash_equal(&engine->evidence[i].id, &write->evidence_id))
-			engine->evidence[i].save_due_ms =
-				engine->now_ms + engine->opts.timing.retry_delay;
+		if (engine->evidence[i].stored && engine->evidence[i].log == log->position)
+			return true;
+	return false;
 }
 
 void evidence_tick(struct engine *engine)

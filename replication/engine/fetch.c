@@ -121,8 +121,10 @@ static bool may_fetch(const struct engine *engine, const struct elog *log)
 		return false;
 	if (log->directory)
 		return true;
-	/* Whether it is held already is asked first. */
-	if (log->branch && (!log->settled || log->alias))
+	/* Whether it is held already is asked first; and nothing of it is stored before the
+	 * evidence that says what it is: after a restart nobody would know. */
+	if (log->branch &&
+		(!log->settled || log->alias || !evidence_stored(engine, engine->logs[log->base])))
 		return false;
 	if (log->cut != CUT_NONE)
 		return cut_wants(log);

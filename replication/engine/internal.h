@@ -426,6 +426,7 @@ struct evidence_item {
 	struct hash id;
 	size_t log;
 	struct buf message;
+	bool stored;
 	uint64_t save_due_ms; /* the write failed; 0: it is stored, or on its way */
 };
 
@@ -798,6 +799,8 @@ void evidence_ask_key(struct engine *engine, struct session *session, const stru
 /* Sends what the session was not told. */
 void evidence_pump(struct engine *engine, struct session *session);
 void evidence_written(struct engine *engine, const struct store_write *write);
+/* Some of this log is durable here: what hangs on it may be stored, too. */
+bool evidence_stored(const struct engine *engine, const struct elog *log);
 void evidence_tick(struct engine *engine);
 size_t evidence_count(const struct engine *engine, size_t log);
 uint64_t evidence_deadline(const struct engine *engine);

@@ -898,6 +898,31 @@ static void test_a_branch_ends(void **state)
 	fork_release(&fork);
 }
 
+/* Nothing of it is stored before the evidence is: after a restart nobody would know what it is. */
+static void test_a_branch_waits_for_its_evidence(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id cleo = rig_session(rig, CLEO);
+	struct origin name[2];
+	struct buf message;
+	struct fork fork;
+
+	fork_init(rig, &fork, 4, 12);
+	names_of(&fork, 9, 11, name);
+	evidence_of(&fork, 9, 11, true, &message);
+	hear_evidence(rig, cleo, buf_bytes(&message));
+	hear_branch(rig, cleo, &fork.right, &name[1], 11);
+	assert_null(rig_sent(rig, cleo, FETCH, 0));
+	rig_written(rig, ERR_IO);
+	assert_null(rig_sent(rig, cleo, FETCH, 0));
+	rig_tick(rig, engine_timing_default.retry_delay);
+	assert_null(rig_sent(rig, cleo, FETCH, 0));
+	rig_written(rig, OK);
+	assert_non_null(rig_sent(rig, cleo, FETCH, 0));
+	buf_release(&message);
+	fork_release(&fork);
+}
+
 /* ---- two keys ---- */
 
 /* Anna's log under another key, which she gave it too. */
@@ -1143,6 +1168,7 @@ int main(void)
 		T(branches),
 		T(a_branch_is_looked_for_here_first),
 		T(a_branch_ends),
+		T(a_branch_waits_for_its_evidence),
 		T(ones_own),
 		T(ones_own_beyond_then_proven),
 		T(large_log_opened),
