@@ -6,6 +6,7 @@ can be reached, headquarters' 443; nothing reaches an office, no route leads fro
 and there is no name service. Needs root and iproute2; what the kernel lacks is said and skipped.
 """
 
+import atexit
 import json
 import os
 import shutil
@@ -33,12 +34,24 @@ def ip(*args, check=True):
     return done
 
 
+def netns_is_mounted():
+    with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+        return any(line.split()[4] == "/run/netns" for line in mounts)
+
+
+def leave_as_found(mounted):
+    """`ip netns` mounts a directory for its names; it goes again when it was not there before, and is empty."""
+    if not mounted and netns_is_mounted() and not os.listdir("/run/netns"):
+        subprocess.run(["umount", "/run/netns"], check=False)
+
+
 def why_not():
     """What is missing; None: nothing."""
     if os.geteuid() != 0:
         return "network namespaces are made by root: run it as root"
     if shutil.which("ip") is None or shutil.which("tc") is None:
         return "no ip or no tc (apt install iproute2)"
+    atexit.register(leave_as_found, netns_is_mounted())
     name = f"sauti-try-{os.getpid()}"
     made = ip("netns", "add", name, check=False)
     if made.returncode != 0:
