@@ -329,6 +329,13 @@ void queue_acknowledged(
 			}
 }
 
+/* The peer was not told of this checkpoint after all. */
+static void untold(struct engine *engine, struct session *session, struct peer_log *pl)
+{
+	pl->told_size = 0;
+	have_due(engine, session);
+}
+
 void queue_void(struct engine *engine, struct session *session, const struct elog *log)
 {
 	struct peer_log *pl = &session->logs[log->position];
@@ -338,6 +345,9 @@ void queue_void(struct engine *engine, struct session *session, const struct elo
 			at = &(*at)->next;
 			continue;
 		}
+		/* Who ended the stream looks at nothing of it that is still to come. */
+		if ((*at)->note)
+			untold(engine, session, pl);
 		pace_dropped(&session->pace, &(*at)->item);
 		item_free(list_take(&session->flight, at));
 	}
@@ -349,11 +359,8 @@ void queue_void(struct engine *engine, struct session *session, const struct elo
 			}
 			struct outgoing *item = list_take(&session->queue[c], at);
 
-			/* The peer was not told of this checkpoint after all. */
-			if (item->note) {
-				pl->told_size = 0;
-				have_due(engine, session);
-			}
+			if (item->note)
+				untold(engine, session, pl);
 			forget(session, item);
 			item_free(item);
 		}

@@ -155,9 +155,14 @@ void streams_have_heard(struct world *world, struct session_id session, const Sa
 		note_shown(world, session, have->logs[i]->checkpoint);
 }
 
+/* Of a stream that was ended nothing is looked at; its checkpoint is shown again. */
 void streams_batch_heard(struct world *world, struct session_id session, const Sauti__Batch *batch)
 {
-	note_shown(world, session, batch->checkpoint);
+	const struct truth *truth = truth_find(world, batch->origin);
+	struct stream *stream = truth == NULL ? NULL : links_stream(world, session, truth->number);
+
+	if (stream != NULL && stream->asked && stream->asked_number == batch->stream)
+		note_shown(world, session, batch->checkpoint);
 }
 
 /* ---- the asking end ---- */

@@ -1112,6 +1112,27 @@ static void test_a_new_stream_voids_the_old(void **state)
 	chain_release(&own);
 }
 
+/* The batch that brought it was under way, and is void where it arrives. */
+static void test_a_checkpoint_of_an_ended_stream_is_shown_again(void **state)
+{
+	struct rig *rig = *state;
+	struct chain own;
+	struct session_id s = serving(rig, &own, 10, 4);
+	Sauti__Frame *frame;
+
+	rig_read(rig, &own, 10);
+	frame = rig_sent(rig, s, BATCH, 0);
+	assert_non_null(frame);
+	assert_true(frame->batch->checkpoint.len > 0);
+	rig_hear_fetch(rig, s, &own.origin, 1, 0, 0);
+	rig_tick(rig, engine_timing_default.have_delay);
+	frame = rig_sent(rig, s, HAVE, 0);
+	assert_non_null(frame);
+	assert_string_equal(frame->have->logs[0]->origin, own.origin.text);
+	assert_int_equal(frame->have->logs[0]->size, 10);
+	chain_release(&own);
+}
+
 static void test_fetches_of_nothing(void **state)
 {
 	struct rig *rig = *state;
@@ -1569,6 +1590,7 @@ int main(void)
 		TEST(test_the_target_is_kept),
 		TEST(test_never_more_than_the_window),
 		TEST(test_a_new_stream_voids_the_old),
+		TEST(test_a_checkpoint_of_an_ended_stream_is_shown_again),
 		TEST(test_fetches_of_nothing),
 		TEST(test_live_entries_are_pushed),
 		TEST(test_relaying),
