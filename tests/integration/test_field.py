@@ -247,10 +247,7 @@ class Field(unittest.TestCase):
         haiti.start()
         self.network.settle()
         before = link.count()["accepted"]
-        try:
-            link.half_open()
-        except Failed as e:
-            self.skipTest(f"no socket filter here: {e}")
+        link.half_open()
         self.record(haiti, 1)
         wait_for("another connection", lambda: link.count()["accepted"] > before)
         self.network.settle()
