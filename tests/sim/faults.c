@@ -186,7 +186,7 @@ void faults_stop(struct world *world)
 	memset(world->cut, 0, sizeof(world->cut));
 	for (size_t i = 0; i < world->node_count; i++)
 		if (!world->nodes[i].fault.misreports)
-			world->nodes[i].fault = (struct disk_fault){OK};
+			world->nodes[i].fault = (struct disk_fault){.error = OK};
 	part_twins(world);
 	/* A connection on which bytes were changed or swallowed may hang: no honest node would be
 	 * on it, and who was hostile is honest from now on, or mute for ever. */

@@ -354,7 +354,7 @@ static void misreport(struct world *world, struct node *node, struct store_write
 {
 	world_say(world, "%s: its guard cannot follow a commit", node->name);
 	world->counts.disk_errors++;
-	node->fault = (struct disk_fault){OK};
+	node->fault = (struct disk_fault){.error = OK};
 	node->disk.broken = true;
 	for (; list != NULL; list = list->next)
 		list->result = ERR_IO;

@@ -598,7 +598,7 @@ static void test_a_pin_outlives_its_provider(void **state)
 {
 	struct rig *rig = *state;
 	struct session_id anna = rig_session(rig, ANNA), cleo;
-	CLEANUP(buf_release) struct buf pin = {0}, note = {0};
+	CLEANUP(buf_release) struct buf pin = {0};
 	struct fork fork;
 	Sauti__Frame *fetch, *prove;
 	struct log_head head = {0};
