@@ -15,7 +15,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
-#include "cases/seal.h"
+#include "cases/seal/seal.h"
 #include "lib.h"
 #include "rig.h"
 

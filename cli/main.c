@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/crypto.h"
-#include "cases/json_memory.h"
+#include "cases/event/json_memory.h"
 #include "cli/args.h"
 
 #define DIR_DEFAULT "/var/lib/sauti"

@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "cases/event.h"
+#include "cases/event/event.h"
 
 enum { JSON_DEPTH_MAX = 32, COLUMN_GAP = 2 };
 

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "cases/json_memory.h"
+#include "cases/event/json_memory.h"
 #include "server/backup/offline.h"
 #include "server/fsck/command.h"
 #include "server/internal.h"

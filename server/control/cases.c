@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "cases/json_memory.h"
+#include "cases/event/json_memory.h"
 #include "proto/codec.h"
 #include "server/control/internal.h"
 #include "server/internal.h"

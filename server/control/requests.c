@@ -2,7 +2,7 @@
  * Which request is whose, the status of the node, and JSON answers.
  */
 #include "base/text.h"
-#include "cases/json_memory.h"
+#include "cases/event/json_memory.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
 

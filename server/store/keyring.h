@@ -1,7 +1,8 @@
 /*
  * keyring: the small LMDB environment of wrapped case keys, `keyring/`: kid (16 bytes) -> wrapped
- * KeyringRecord (cases/keyring.h makes and opens the value). Used by one thread. Values never stand
- * in clear on the disk. Errors as store.h. The directory is locked (flock) as long as it is open.
+ * KeyringRecord (cases/seal/keyring.h makes and opens the value). Used by one thread. Values never
+ * stand in clear on the disk. Errors as store.h. The directory is locked (flock) as long as it is
+ * open.
  */
 #ifndef SERVER_STORE_KEYRING_H
 #define SERVER_STORE_KEYRING_H

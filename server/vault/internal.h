@@ -13,8 +13,8 @@
 
 #include <stdatomic.h>
 
-#include "cases/casebook.h"
-#include "cases/seal.h"
+#include "cases/book/casebook.h"
+#include "cases/seal/seal.h"
 #include "server/store/keyring.h"
 #include "server/vault/vault.h"
 

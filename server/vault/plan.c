@@ -8,7 +8,7 @@
  */
 #include "base/alloc.h"
 #include "base/text.h"
-#include "cases/case_code.h"
+#include "cases/event/case_code.h"
 #include "server/vault/internal.h"
 
 enum { TAG_EVENT = 'E', TAG_CASE = 'C', TAG_CODE = 'N' };

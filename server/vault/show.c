@@ -7,7 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "cases/timeline.h"
+#include "cases/fold/timeline.h"
 #include "server/vault/internal.h"
 
 /* Moves what was written into book->json to a document of its own size behind *last. */

@@ -10,7 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "cases/seal.h"
+#include "cases/seal/seal.h"
 #include "certs/record.h"
 #include "server/export/export.h"
 #include "server/store/writer.h"

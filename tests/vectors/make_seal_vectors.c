@@ -9,7 +9,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
-#include "cases/seal.h"
+#include "cases/seal/seal.h"
 #include "tests/unit/cases/seal_raw.h"
 
 static const char origin[] = "ovra.example/haiti/1-00112233445566aa";

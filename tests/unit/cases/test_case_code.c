@@ -1,6 +1,6 @@
 #include "cases_test.h"
 
-#include "cases/case_code.h"
+#include "cases/event/case_code.h"
 
 static const char alphabet[] = "23456789CDFHJKMNPQRTVWX";
 

@@ -1,6 +1,6 @@
 #include "cases_test.h"
 
-#include "cases/keyring.h"
+#include "cases/seal/keyring.h"
 #include "proto/codec.h"
 #include "proto/stored.pb-c.h"
 

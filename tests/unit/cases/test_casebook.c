@@ -1,6 +1,6 @@
 #include "cases_test.h"
 
-#include "cases/casebook.h"
+#include "cases/book/casebook.h"
 
 enum { OWN_LOG = 1, OTHER_LOG = 2 };
 

@@ -1,7 +1,7 @@
 #include "cases_test.h"
 
 #include "base/text.h"
-#include "cases/event.h"
+#include "cases/event/event.h"
 #include "proto/codec.h"
 #include "proto/part.pb-c.h"
 

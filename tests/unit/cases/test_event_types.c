@@ -1,6 +1,6 @@
 #include "cases_test.h"
 
-#include "cases/event_types.h"
+#include "cases/event/event_types.h"
 
 static void groups_are_fixed(void **state)
 {

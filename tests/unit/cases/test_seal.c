@@ -4,7 +4,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
-#include "cases/seal.h"
+#include "cases/seal/seal.h"
 #include "seal_raw.h"
 
 static struct sealer *sealer;

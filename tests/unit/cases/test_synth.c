@@ -1,7 +1,7 @@
 /* scripts/synth: deterministic, and every line is an event that can be split and put together. */
 #include "cases_test.h"
 
-#include "cases/casebook.h"
+#include "cases/book/casebook.h"
 
 static struct casebook *book;
 

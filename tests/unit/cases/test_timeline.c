@@ -1,6 +1,6 @@
 #include "cases_test.h"
 
-#include "cases/timeline.h"
+#include "cases/fold/timeline.h"
 
 #define REF "\"case_ref\":\"00112233445566778899aabbccddeeff\""
 

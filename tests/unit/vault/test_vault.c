@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "cases/event.h"
-#include "cases/seal.h"
+#include "cases/event/event.h"
+#include "cases/seal/seal.h"
 #include "server/vault/vault.h"
 
 #define PASSPHRASE "seven herons over the lagoon"

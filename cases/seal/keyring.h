@@ -12,8 +12,8 @@
 #define CASES_KEYRING_H
 
 #include "base/limits.h"
-#include "cases/event.h"
-#include "cases/seal.h"
+#include "cases/event/event.h"
+#include "cases/seal/seal.h"
 
 struct keyring_entry {
 	struct case_ref case_ref;

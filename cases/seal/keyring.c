@@ -1,4 +1,4 @@
-#include "cases/keyring.h"
+#include "cases/seal/keyring.h"
 
 #include <assert.h>
 

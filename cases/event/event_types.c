@@ -1,4 +1,4 @@
-#include "cases/event_types.h"
+#include "cases/event/event_types.h"
 
 static const struct event_type types[] = {
 #define X(symbol, num, group, how)                                                                 \

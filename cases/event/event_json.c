@@ -6,7 +6,7 @@
  * its token buffer and then writes behind it: a program gives it an allocator that stops the
  * program when memory runs out (json_set_alloc_funcs), and that wipes what is freed.
  */
-#include "cases/event_json.h"
+#include "cases/event/event_json.h"
 
 #include <stdio.h>
 

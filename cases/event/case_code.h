@@ -21,7 +21,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-#include "cases/event.h"
+#include "cases/event/event.h"
 
 enum { CASE_CODE_SIZE = 10, CASE_CODE_RANDOM_SIZE = 4 };
 

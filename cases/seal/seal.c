@@ -6,7 +6,7 @@
  * exact, another locator, another commitment, a wrong tag, a header that does not fit, padding that
  * is not zero, an unknown compression, too much decompressed.
  */
-#include "cases/seal.h"
+#include "cases/seal/seal.h"
 
 #include <assert.h>
 #include <zstd.h>

@@ -18,9 +18,9 @@
 #ifndef CASES_CASEBOOK_H
 #define CASES_CASEBOOK_H
 
-#include "cases/event.h"
-#include "cases/keyring.h"
-#include "cases/seal.h"
+#include "cases/event/event.h"
+#include "cases/seal/keyring.h"
+#include "cases/seal/seal.h"
 
 /* One entry under a key; i is its number under K in that log. Public for reading only. */
 struct casebook_entry {

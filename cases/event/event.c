@@ -1,12 +1,12 @@
 /* struct event, and the checks of its values. */
-#include "cases/event.h"
+#include "cases/event/event.h"
 
 #include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/secret.h"
 #include "base/text.h"
-#include "cases/event_json.h"
+#include "cases/event/event_json.h"
 
 void event_string_free(char *text)
 {

@@ -1,4 +1,4 @@
-#include "cases/timeline.h"
+#include "cases/fold/timeline.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -13,7 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "cases/event_json.h"
+#include "cases/event/event_json.h"
 #include "proto/codec.h"
 #include "proto/part.pb-c.h"
 

@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "cases/event.h"
+#include "cases/event/event.h"
 
 enum { EVENT_JSON_DEPTH = LIMIT_MESSAGE_DEPTH };
 

@@ -11,7 +11,7 @@
 #ifndef CASES_TIMELINE_H
 #define CASES_TIMELINE_H
 
-#include "cases/event.h"
+#include "cases/event/event.h"
 
 struct timeline;
 

@@ -18,8 +18,8 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/limits.h"
-#include "cases/event_types.h"
-#include "cases/group.h"
+#include "cases/event/event_types.h"
+#include "cases/event/group.h"
 
 enum {
 	EVENT_ID_SIZE = 16,

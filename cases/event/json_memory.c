@@ -1,4 +1,4 @@
-#include "cases/json_memory.h"
+#include "cases/event/json_memory.h"
 
 #include <jansson.h>
 #include <stdlib.h>

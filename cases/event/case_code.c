@@ -1,6 +1,6 @@
-#include "cases/case_code.h"
+#include "cases/event/case_code.h"
 
-#include "cases/event_json.h"
+#include "cases/event/event_json.h"
 
 static const char alphabet[] = "23456789CDFHJKMNPQRTVWX";
 enum { ALPHABET = sizeof alphabet - 1 };

@@ -3,14 +3,14 @@
  * key that refer to events by number. Chains of the tables are record numbers plus one, 0 ends
  * them: no pointers, four bytes instead of eight.
  */
-#include "cases/casebook.h"
+#include "cases/book/casebook.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/secret.h"
-#include "cases/case_code.h"
+#include "cases/event/case_code.h"
 
 enum { EVENTS_PER_CHUNK = 1024, KEYS_PER_CASE = 256, ENTRIES_MIN = 2 };
 

@@ -14,7 +14,7 @@
 #define CASES_EVENT_TYPES_H
 
 #include "base/bytes.h"
-#include "cases/group.h"
+#include "cases/event/group.h"
 
 #define EVENT_TYPES(X)                                                                             \
 	X(CASE_OPENED, 1, CORE, FIXED)                                                             \

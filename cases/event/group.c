@@ -1,4 +1,4 @@
-#include "cases/group.h"
+#include "cases/event/group.h"
 
 static const char *const names[GROUP_LAST + 1] = {[GROUP_NONE] = "",
 #define X(symbol, number, name) [number] = name,
