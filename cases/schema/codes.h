@@ -48,7 +48,8 @@ const struct code *answer_at(size_t n, unsigned *ret_bit);
 /* 0 when the text is none of the four. */
 unsigned answer_find(struct bytes text);
 
-/* ISO 3166-1 alpha-3, with the codes it leaves to its users (AAA-AAZ, QMA-QZZ, XAA-XZZ, ZZA-ZZZ). */
+/* ISO 3166-1 alpha-3, with the codes it leaves to its users (AAA-AAZ, QMA-QZZ, XAA-XZZ, ZZA-ZZZ).
+ */
 bool country_known(struct bytes code);
 /* ISO 4217, active codes. */
 bool currency_known(struct bytes code);

@@ -19,6 +19,7 @@
 enum field_kind {
 	FIELD_CODE,      /* one code of `list`, or one of `answers` */
 	FIELD_CODES,     /* list of codes, none twice */
+	FIELD_ANSWERS,   /* list of Y, N or 98, in the order of the questions */
 	FIELD_DATE,      /* YYYY-MM-DD, YYYY-MM or YYYY, from 1900 */
 	FIELD_DAY,       /* YYYY-MM-DD */
 	FIELD_YEAR,      /* YYYY */
@@ -45,7 +46,7 @@ enum field_kind {
 	FIELD_WINDOWS,   /* list of hours of the day, "08:00-12:00" */
 	FIELD_CASE_CODE, /* 1 to 32 letters, digits and hyphens */
 	FIELD_FIELD,     /* the name of a field */
-	FIELD_VALUE,     /* any JSON but null: of a correction, checked against the field it corrects */
+	FIELD_VALUE, /* any JSON but null: of a correction, checked against the field it corrects */
 };
 
 enum {
@@ -69,10 +70,10 @@ struct schema_field {
 };
 
 struct schema_type {
-	const struct event_type *event; /* name, main group, rule, number */
-	const char *alias;              /* as typed: "contact", "consent", "referral" */
-	const char *title;              /* "Contact with the victim" */
-	const char *help;               /* one or two sentences; "" when the title says it */
+	uint32_t number;   /* event_type_get has its name, main group and rule */
+	const char *alias; /* as typed: "contact", "consent", "referral" */
+	const char *title; /* "Contact with the victim" */
+	const char *help;  /* one or two sentences; "" when the title says it */
 	const struct schema_field *fields;
 	size_t field_count;
 };
@@ -98,11 +99,12 @@ enum err schema_check(const struct event *event, struct errctx *ctx) MUST_USE;
 enum err schema_check_value(
 	const struct schema_field *field, const char *json, struct errctx *ctx) MUST_USE;
 
-/* A value as people and tables write it into compact JSON: codes by code_guess, lists with commas or
- * semicolons, texts as they are. Free with event_string_free. Checked as above. */
+/* A value as people and tables write it into compact JSON: codes by code_guess, lists with commas
+ * or semicolons, texts as they are. Free with event_string_free. Checked as above. */
 enum err schema_value(const struct schema_field *field, struct bytes text, char **ret_json,
 	struct errctx *ctx) MUST_USE;
-/* The other way, for people: codes by their texts, lists with ", ". Appends; json may be anything. */
+/* The other way, for people: codes by their texts, lists with ", ". Appends; json may be anything.
+ */
 void schema_show(const struct schema_field *field, const char *json, struct buf *out);
 
 /* What a field takes, in words: "one of IN_PERSON, PHONE, ..". Appends. */
@@ -112,8 +114,7 @@ const char *schema_kind_name(enum field_kind kind);
 
 /* The whole table for programs and for documents. Sticky error in buf. */
 void schema_write_help(const struct schema_type *type, struct buf *out);
-void schema_write_json_schema(struct buf *out);     /* draft 2020-12, of one JSON line */
-void schema_write_markdown_types(struct buf *out);  /* docs/EVENTS, types */
-void schema_write_markdown_codes(struct buf *out);  /* docs/EVENTS, code lists */
+void schema_write_json_schema(struct buf *out); /* draft 2020-12, of one JSON line */
+void schema_write_markdown(struct buf *out);    /* docs/EVENT_TYPES.md, the whole file */
 
 #endif
