@@ -1,7 +1,7 @@
 /*
- * case_state: what a case is now, folded out of its events: who leads it, which consents live, which
- * referrals, claims, concerns, complaints, allegations and transfers stand where, what is due. No
- * free text, no name of a victim: ids, codes, dates, officers, event ids.
+ * case_state: what a case is now, folded out of its events: who leads it, which consents live,
+ * which referrals, claims, concerns, complaints, allegations and transfers stand where, what is
+ * due. No free text, no name of a victim: ids, codes, dates, officers, event ids.
  *
  * Applying is total: an event of another node, or of a later version, that breaks a rule is folded
  * as far as it can be and counted as irregular; what the own node records is checked before
@@ -37,25 +37,25 @@ enum case_stage {
 	STAGE_CLOSED,
 };
 const char *case_stage_name(enum case_stage stage); /* "assessment" */
-enum case_stage case_stage_find(struct bytes name);  /* STAGE_NONE for none of them */
+enum case_stage case_stage_find(struct bytes name); /* STAGE_NONE for none of them */
 
 /* What lists show of a case on a day. Views point into the state. "" where there is nothing. */
 struct case_summary {
 	enum case_stage stage;
-	bool contact_only;    /* no live consent to CASE_MGMT: core and contact alone */
-	bool legal_hold;      /* on that day */
-	bool complaint;       /* a case of a complaint */
-	const char *lead;     /* officer: assigned, or who opened it */
-	const char *risk;     /* HIGH, MEDIUM, LOW */
+	bool contact_only; /* no live consent to CASE_MGMT: core and contact alone */
+	bool legal_hold;   /* on that day */
+	bool complaint;    /* a case of a complaint */
+	const char *lead;  /* officer: assigned, or who opened it */
+	const char *risk;  /* HIGH, MEDIUM, LOW */
 	const char *opened_on, *last_event_on;
 	const char *last_contact_on; /* reached */
 	const char *next_contact_on; /* as agreed last; "" when closed */
 	const char *next_review_on;
-	size_t backups;            /* officers that stand in */
-	size_t open_referrals;     /* not ended, declined or expired */
-	size_t unanswered;         /* of them: no answer yet */
-	const char *reply_due_on;  /* the earliest of the unanswered */
-	size_t open_claims;        /* of paternity */
+	size_t backups;           /* officers that stand in */
+	size_t open_referrals;    /* not ended, declined or expired */
+	size_t unanswered;        /* of them: no answer yet */
+	const char *reply_due_on; /* the earliest of the unanswered */
+	size_t open_claims;       /* of paternity */
 	size_t open_concerns, imminent_concerns;
 	size_t live_consents;
 	const char *consent_ends_on;      /* the earliest end of a live one */
@@ -80,14 +80,14 @@ size_t case_state_heads(const struct case_state *state, struct event_id ret[EVEN
 /* For forms and messages: the n-th consent, referral.. of the case; false past the end. */
 struct consent_view {
 	const char *id, *purpose;
-	struct event_id event; /* of CONSENT_RECORDED: consent_ref */
+	struct event_id event;                               /* of CONSENT_RECORDED: consent_ref */
 	const char *valid_from, *valid_until, *withdrawn_on; /* "" */
-	group_set groups; /* 0: none named */
-	bool live;        /* on that day */
+	group_set groups;                                    /* 0: none named */
+	bool live;                                           /* on that day */
 };
-bool case_state_consent(const struct case_state *state, size_t n, const char *today,
-	struct consent_view *ret);
-struct item_view { /* referral, claim, concern, allegation, complaint, transfer */
+bool case_state_consent(
+	const struct case_state *state, size_t n, const char *today, struct consent_view *ret);
+struct item_view {               /* referral, claim, concern, allegation, complaint, transfer */
 	const char *id, *status; /* status: the code it stands at */
 	const char *what;        /* service, kind or "" */
 	bool open;

@@ -7,8 +7,8 @@
  *	case_state_apply	.. and it is part of it		cases/fold/state.h
  *
  * Refusals are ERR_CONSENT (a consent is missing: which purpose, for whom, which groups, since when
- * it is lacking, and what to do) or ERR_INVALID (an illegal move: where the thing stands, and what is
- * possible from there). Messages name ids, codes and dates, never free text.
+ * it is lacking, and what to do) or ERR_INVALID (an illegal move: where the thing stands, and what
+ *is possible from there). Messages name ids, codes and dates, never free text.
  *
  * Pure: today and the officer are handed in.
  */
@@ -22,7 +22,8 @@ struct rules_context {
 	const char *node;  /* this node's name */
 };
 
-/* Fills in members that are absent: parents (the heads of the case), ids with a preset of the schema
+/* Fills in members that are absent: parents (the heads of the case), ids with a preset of the
+ * schema
  * ("R-2"), consent_refs out of consent_ref, the one open referral, claim.. where there is exactly
  * one, service_code of answers and ends out of their referral, valid_from. ERR_INVALID when it
  * cannot be known which; ERR_LIMIT, ERR_NOMEM. */
