@@ -1,0 +1,35 @@
+/*
+ * case: the commands on cases, one file each (case_open.c, case_add.c ..), and what they share
+ * (case_event.c). What a command says of a case goes over the control socket alone.
+ */
+#ifndef CLI_CASE_H
+#define CLI_CASE_H
+
+#include <jansson.h>
+
+#include "cases/event/event.h"
+#include "cli/import.h"
+
+enum { CASE_REF_TEXT = 2 * CASE_REF_SIZE };
+
+/* The case and its events as one document, events in the member `events`. A new reference. */
+enum err case_ask(
+	const struct cli *cli, const char *name, json_t **ret, struct errctx *ctx) MUST_USE;
+/* The case_ref of a case by its code, or by itself. */
+enum err case_find_ref(const struct cli *cli, const char *name, char ret[CASE_REF_TEXT + 1],
+	struct errctx *ctx) MUST_USE;
+
+/* --office, --on, --officer and --field into the event. */
+enum err case_event_fields(
+	struct cli *cli, const struct cli_args *args, json_t *event, struct errctx *ctx) MUST_USE;
+/* Records one event. */
+enum err case_event_append(const struct cli *cli, const json_t *event, struct import_counts *ret,
+	struct errctx *ctx) MUST_USE;
+/* Says what was recorded. */
+enum err case_report_counts(const struct cli *cli, const struct import_counts *counts) MUST_USE;
+
+/* The commands. */
+typedef enum err case_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx);
+case_run case_open_run, case_add_run, case_import_run, case_show_run, case_list_run;
+
+#endif

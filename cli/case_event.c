@@ -1,0 +1,141 @@
+/* What the commands on cases share: asking for a case, building an event, recording it. */
+#include "cli/case.h"
+
+#include <stdio.h>
+
+#include "base/secret.h"
+#include "cases/event/json_memory.h"
+#include "cli/daemon.h"
+#include "cli/output.h"
+
+/* The node answers with the case and then with each event, so that no answer outgrows a frame; here
+ * they become one document whose member `events` is the list. */
+enum err case_ask(const struct cli *cli, const char *name, json_t **ret, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__CaseShowRequest show = SAUTI__CASE_SHOW_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *events = NULL;
+	json_t *kase;
+
+	show.case_ = (char *)name;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_SHOW;
+	request.case_show = &show;
+	TRY(daemon_list(cli, &request, &events, ctx));
+	kase = json_incref(json_array_get(events, 0));
+	if (kase == NULL)
+		return err_set(ctx, ERR_MALFORMED, "the node's answer is empty");
+	json_array_remove(events, 0);
+	if (json_object_set(kase, "events", events) != 0) {
+		json_decref(kase);
+		return err_set(ctx, ERR_MALFORMED, "the node's answer is not a case");
+	}
+	*ret = kase;
+	return OK;
+}
+
+/* CASE is a code or 32 hex digits; the daemon knows which case that is. */
+enum err case_find_ref(
+	const struct cli *cli, const char *name, char ret[CASE_REF_TEXT + 1], struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *found = NULL;
+	struct output_buffer buffer;
+	struct case_ref ref;
+
+	TRY(case_ask(cli, name, &found, ctx));
+	if (case_ref_parse(bytes_str(output_member(found, "case_ref", &buffer)), &ref) != OK)
+		return err_set(ctx, ERR_MALFORMED, "the daemon gave no case_ref for the case");
+	case_ref_text(&ref, ret);
+	return OK;
+}
+
+/* ---- building an event ---- */
+
+static enum err bad_field(struct cli *cli, struct errctx *ctx)
+{
+	/* What was given may be of a case: it is not repeated. */
+	return cli_usage(cli, ctx, "--field is name=text, or name:=JSON for what is not text");
+}
+
+static enum err add_field(struct cli *cli, json_t *event, const char *text, struct errctx *ctx)
+{
+	const char *equals = strchr(text, '=');
+	char name[EVENT_FIELD_NAME_MAX + 1];
+	json_t *value = NULL;
+	json_error_t error;
+	size_t size;
+	bool json;
+
+	if (equals == NULL || equals == text)
+		return bad_field(cli, ctx);
+	json = equals[-1] == ':';
+	size = (size_t)(equals - text) - json;
+	if (size == 0 || size >= sizeof(name))
+		return bad_field(cli, ctx);
+	memcpy(name, text, size);
+	name[size] = '\0';
+	value = json ? json_loads(equals + 1, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error)
+		     : json_string(equals + 1);
+	if (value == NULL)
+		return cli_usage(cli, ctx, "--field %s: %s", name,
+			json ? "what stands behind := is no JSON" : "not UTF-8");
+	if (json_object_get(event, name) != NULL) {
+		json_decref(value);
+		return cli_usage(cli, ctx, "--field %s: it is set already", name);
+	}
+	return json_object_set_new(event, name, value) == 0 ? OK : ERR_NOMEM;
+}
+
+enum err case_event_fields(
+	struct cli *cli, const struct cli_args *args, json_t *event, struct errctx *ctx)
+{
+	static const char *const common[][2] = {
+		{"office", "office"},
+		{"on", "occurred_on"},
+		{"officer", "recorded_by"},
+	};
+
+	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
+		const char *text = args_option(args, common[i][0]);
+
+		if (text != NULL &&
+			json_object_set_new(event, common[i][1], json_string(text)) != 0)
+			return cli_usage(cli, ctx, "--%s is not UTF-8", common[i][0]);
+	}
+	for (size_t i = 0;; i++) {
+		const char *text = args_option_at(args, "field", i);
+
+		if (text == NULL)
+			return OK;
+		TRY(add_field(cli, event, text, ctx));
+	}
+}
+
+enum err case_event_append(
+	const struct cli *cli, const json_t *event, struct import_counts *ret, struct errctx *ctx)
+{
+	char *text = json_dumps(event, JSON_COMPACT);
+	enum err err;
+
+	if (text == NULL)
+		return ERR_NOMEM;
+	err = import_line(cli, bytes_str(text), ret, ctx);
+	wipe(text, strlen(text));
+	json_text_free(text);
+	return err;
+}
+
+enum err case_report_counts(const struct cli *cli, const struct import_counts *counts)
+{
+	json_t *json = json_pack("{s:I, s:I, s:I}", "events", (json_int_t)counts->events, "added",
+		(json_int_t)counts->added, "known", (json_int_t)counts->known);
+
+	if (json == NULL)
+		return ERR_NOMEM;
+	if (cli->json)
+		output_json(json);
+	else
+		printf("events added: %llu, already there: %llu\n",
+			(unsigned long long)counts->added, (unsigned long long)counts->known);
+	json_decref(json);
+	return OK;
+}
