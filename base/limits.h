@@ -89,6 +89,9 @@
 #define LIMIT_EVENT_FIELDS   64
 #define LIMIT_CASES          200000
 #define LIMIT_CASE_EVENTS    10000
+#define LIMIT_DRAFT          (64 * 1024) /* answers of one event that is not recorded yet */
+#define LIMIT_DRAFTS         200         /* .. kept by a node */
+#define LIMIT_DRAFTS_OFFICER 32          /* .. of one officer */
 
 /* Exports. */
 #define LIMIT_EXPORT_UNSYNCED (32 * 1024 * 1024) /* written and not synced: then it is */

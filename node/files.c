@@ -75,6 +75,7 @@ enum err files_paths(const char *directory, struct node_paths *ret, struct errct
 		{"store", paths.store},
 		{"keyring", paths.keyring},
 		{"mail", paths.mail},
+		{"drafts", paths.drafts},
 		{"run/control.sock", paths.socket},
 	};
 

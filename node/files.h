@@ -31,6 +31,7 @@ struct node_paths {
 	char store[PATH_MAX];    /* store/ */
 	char keyring[PATH_MAX];  /* keyring/ */
 	char mail[PATH_MAX];     /* mail/ */
+	char drafts[PATH_MAX];   /* drafts/ */
 	char socket[PATH_MAX];   /* run/control.sock */
 	char guard[PATH_MAX];    /* directory of the guard, of the configuration; "" otherwise */
 };

@@ -385,6 +385,7 @@ static enum err start_threads(struct runtime *rt, struct errctx *ctx)
 		.guard = rt->guard,
 		.keystore = rt->paths.keystore,
 		.keyring = rt->paths.keyring,
+		.drafts = rt->paths.drafts,
 		.network = rt->genesis.network,
 		.node = rt->node,
 		.country = country_of(rt),

@@ -21,6 +21,12 @@ void begin_lock(struct control_request *request);
 void begin_append(struct control_request *request, const Sauti__CaseAppendRequest *message);
 void begin_show(struct control_request *request, enum vault_type type, const char *name);
 
+/* drafts.c */
+void begin_draft_put(struct control_request *request, const Sauti__DraftPutRequest *message);
+void begin_draft_list(struct control_request *request);
+void begin_draft_show(struct control_request *request, uint32_t number);
+void begin_draft_remove(struct control_request *request, uint32_t number);
+
 /* logs.c; export.c */
 void begin_log_list(struct control_request *request);
 void begin_log_show(struct control_request *request, const Sauti__LogShowRequest *message);

@@ -363,6 +363,18 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 	case SAUTI__CONTROL_REQUEST__BODY_BUNDLE_IMPORT:
 		begin_bundle_import(request, message->bundle_import);
 		break;
+	case SAUTI__CONTROL_REQUEST__BODY_DRAFT_PUT:
+		begin_draft_put(request, message->draft_put);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_DRAFT_LIST:
+		begin_draft_list(request);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_DRAFT_SHOW:
+		begin_draft_show(request, message->draft_show->number);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_DRAFT_REMOVE:
+		begin_draft_remove(request, message->draft_remove->number);
+		break;
 	default:
 		control_fail(request, ERR_UNSUPPORTED, 0, "this node does not know that request");
 		break;

@@ -6,6 +6,7 @@
  *   batch.c   checked parts -> new keys, reserved numbers, sealed entries; and their end
  *   show.c    opened events -> documents
  *   epoch.c   a new log in place of one that is never signed again
+ *   drafts.c  events that are not recorded yet (drafts.h)
  *   mail.c    the prekeys, and what is sealed to them
  */
 #ifndef SERVER_VAULT_INTERNAL_H

@@ -22,6 +22,7 @@
 
 #include "base/alloc.h"
 #include "node/files.h"
+#include "server/vault/drafts.h"
 #include "server/vault/internal.h"
 
 struct list {
@@ -30,7 +31,7 @@ struct list {
 
 struct vault {
 	struct vault_opts opts; /* strings are ours */
-	char *strings[5];
+	char *strings[6];
 	pthread_t thread;
 	bool joined;
 
@@ -357,6 +358,24 @@ static enum err end_batch(struct vault *vault, struct vault_request *request)
 	return OK;
 }
 
+/* --- drafts --- */
+
+static enum err draft(const struct vault *vault, struct vault_request *request)
+{
+	struct drafts drafts = {vault->opts.drafts, secret_bytes(&vault->book->keyring_key)};
+
+	switch (request->type) {
+	case VAULT_DRAFT_PUT:
+		return drafts_put(&drafts, request);
+	case VAULT_DRAFT_SHOW:
+		return drafts_show(&drafts, request);
+	case VAULT_DRAFT_REMOVE:
+		return drafts_remove(&drafts, request);
+	default:
+		return drafts_list(&drafts, request);
+	}
+}
+
 /* --- the thread --- */
 
 static enum err answer(struct vault *vault, struct vault_request *request)
@@ -376,6 +395,10 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_LIST:
 	case VAULT_MAIL_OPEN:
 	case VAULT_MAIL_SHOW:
+	case VAULT_DRAFT_PUT:
+	case VAULT_DRAFT_LIST:
+	case VAULT_DRAFT_SHOW:
+	case VAULT_DRAFT_REMOVE:
 		break;
 	}
 	if (vault->book == NULL)
@@ -386,7 +409,8 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 		       ? mailbox_open(&vault->mailbox, vault->book, request)
 	       : request->type == VAULT_MAIL_SHOW ? mailbox_show(vault->book, request)
 	       : request->type == VAULT_SHOW      ? show_case(vault->book, request)
-						  : show_list(vault->book, request);
+	       : request->type == VAULT_LIST      ? show_list(vault->book, request)
+						  : draft(vault, request);
 }
 
 static void finish(struct vault_request *request, enum err result)
@@ -495,8 +519,8 @@ static void *vault_main(void *arg)
 
 static enum err opts_copy(struct vault *vault, const struct vault_opts *opts)
 {
-	const char **strings[] = {&vault->opts.keystore, &vault->opts.keyring, &vault->opts.network,
-		&vault->opts.node, &vault->opts.country};
+	const char **strings[] = {&vault->opts.keystore, &vault->opts.keyring, &vault->opts.drafts,
+		&vault->opts.network, &vault->opts.node, &vault->opts.country};
 
 	vault->opts = *opts;
 	for (size_t i = 0; i < sizeof(strings) / sizeof(*strings); i++) {

@@ -48,6 +48,7 @@ struct vault_opts {
 	struct guard *guard;  /* borrowed; NULL: none, no epoch is ever renewed */
 	const char *keystore; /* path of the file, read at unlock; copied */
 	const char *keyring;  /* path of the environment; copied */
+	const char *drafts;   /* path of the directory; copied */
 	const char *network, *node,
 		*country; /* copied; country is the office of new events, "" ok */
 	bool compression;
@@ -71,6 +72,10 @@ enum vault_type {
 	VAULT_MAIL_SHOW, /* mail: a packed MailInbox, item -> mail: its text */
 	VAULT_LIST, /* -> docs: one {"case_ref","code","opened_on","last_on","events"} per case;
 		     * cases, events */
+	VAULT_DRAFT_PUT, /* index, name, draft_type, lines -> docs; drafts.h, as all of these */
+	VAULT_DRAFT_LIST,
+	VAULT_DRAFT_SHOW,
+	VAULT_DRAFT_REMOVE,
 };
 
 /* What the loop needs while the node is unlocked; owned by whoever holds it. */
@@ -102,6 +107,7 @@ struct vault_request {
 	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
 	char officer[65];       /* recorded_by where it is absent */
 	char name[LIMIT_NODE_NAME + 100]; /* of a case: code or reference */
+	char draft_type[49];
 	struct hash item;
 	struct buf mail; /* in and out; wiped by whoever frees the request */
 	uint32_t outcome;

@@ -44,7 +44,7 @@ struct fixture {
 	struct vault *vault;
 	int woken;
 	struct vault_request *done; /* collected, not asked for yet */
-	char keystore[300], keyring[300];
+	char keystore[300], keyring[300], drafts[300];
 };
 
 /* --- the loop's part --- */
@@ -316,6 +316,7 @@ static void vault_begin_guarded(struct fixture *f, const char *country, struct g
 		.guard = guard,
 		.keystore = f->keystore,
 		.keyring = f->keyring,
+		.drafts = f->drafts,
 		.network = NETWORK,
 		.node = NODE,
 		.country = country,
@@ -370,6 +371,7 @@ static int setup(void **state)
 	assert_true(f->woken >= 0);
 	snprintf(f->keystore, sizeof(f->keystore), "%s/keystore", f->bench->place.directory);
 	snprintf(f->keyring, sizeof(f->keyring), "%s/keyring", f->bench->place.directory);
+	snprintf(f->drafts, sizeof(f->drafts), "%s/drafts", f->bench->place.directory);
 	keystore_write(f, f->log.origin.text);
 	vault_begin(f, "HTI");
 	*state = f;
