@@ -2,6 +2,7 @@
 #include "cases_test.h"
 
 #include "cases/book/casebook.h"
+#include "cases/schema/schema.h"
 
 static struct casebook *book;
 
@@ -122,7 +123,8 @@ static void every_line_is_an_event(void **state)
 		struct errctx ctx = {""};
 
 		if (event_parse(bytes_str(line), &event, &ctx) != OK ||
-			event_check_complete(&event, &ctx) != OK)
+			event_check_complete(&event, &ctx) != OK ||
+			schema_check(&event, &ctx) != OK)
 			fail_msg("line %zu: %s", lines + 1, ctx.text);
 		assert_memory_equal(event.recorded_by, "ZZ-", 3);
 		complaints += event.type == EVENT_COMPLAINT_RECEIVED;
@@ -136,7 +138,7 @@ static void every_line_is_an_event(void **state)
 		event_release(&event);
 	}
 	assert_int_equal(pclose(pipe), 0);
-	assert_in_range(lines, 3400, 3800);
+	assert_in_range(lines, 3500, 4200);
 	assert_int_equal(casebook_event_count(book), lines);
 	assert_int_equal(casebook_case_count(book), 200 + complaints);
 	for (size_t i = 0; i < casebook_case_count(book); i++)
@@ -146,11 +148,34 @@ static void every_line_is_an_event(void **state)
 	casebook_free(book);
 }
 
+/* .. that stands in a case. */
+static void every_type_occurs(void **state)
+{
+	static char line[LIMIT_EVENT_JSON];
+	FILE *pipe = synth("", "--seed 1 --size country");
+	bool seen[EVENT_TYPE_LAST + 1] = {false};
+
+	while (fgets(line, sizeof line, pipe) != NULL) {
+		struct event event;
+		struct errctx ctx = {""};
+
+		if (event_parse(bytes_str(line), &event, &ctx) != OK ||
+			schema_check(&event, &ctx) != OK)
+			fail_msg("%s", ctx.text);
+		seen[event.type] = true;
+		event_release(&event);
+	}
+	assert_int_equal(pclose(pipe), 0);
+	for (uint32_t n = 1; n <= EVENT_TYPE_LAST; n++)
+		assert_int_equal(seen[n], event_type_get(n)->rule != EVENT_RULE_LEDGER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_seed_same_bytes),
 		cmocka_unit_test(every_line_is_an_event),
+		cmocka_unit_test(every_type_occurs),
 	};
 
 	return cmocka_run_group_tests(tests, setup_crypto, teardown_crypto);
