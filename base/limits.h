@@ -92,6 +92,11 @@
 #define LIMIT_DRAFT          (64 * 1024) /* answers of one event that is not recorded yet */
 #define LIMIT_DRAFTS         200         /* .. kept by a node */
 #define LIMIT_DRAFTS_OFFICER 32          /* .. of one officer */
+#define LIMIT_CASE_FOREIGN   10000       /* .. and of all other nodes together in one case */
+
+/* Keys of other nodes. */
+#define LIMIT_FOREIGN_AUTHORS LIMIT_PEERS
+#define LIMIT_FOREIGN_LOGS    8192 /* logs of theirs in which entries were found */
 
 /* Exports. */
 #define LIMIT_EXPORT_UNSYNCED (32 * 1024 * 1024) /* written and not synced: then it is */

@@ -20,11 +20,12 @@ struct stored_event {
 	uint32_t next; /* in the chain, or of the free list */
 	group_set groups;
 	uint8_t type;
-	uint8_t main : 7, committed : 1;
+	uint8_t main : 4, foreign : 1, committed : 1;
 };
 _Static_assert(sizeof(struct stored_event) == 28, "no holes: 128 bytes an event is a promise");
 _Static_assert(sizeof(struct casebook_entry) == 16, "as above");
 _Static_assert(EVENT_TYPE_LAST <= UINT8_MAX, "struct stored_event.type");
+_Static_assert(GROUP_LAST <= 0xf, "struct stored_event.main");
 
 struct table {
 	uint32_t *heads;
@@ -32,7 +33,8 @@ struct table {
 };
 
 struct casebook {
-	struct casebook_options options;
+	struct casebook_options options; /* node: see below */
+	char node[LIMIT_NODE_NAME + 1];
 	struct casebook_case **cases;
 	uint32_t case_count, case_capacity;
 	struct table by_ref, by_code;
@@ -120,15 +122,25 @@ static void event_unlink(struct casebook *book, uint32_t number)
 	*at = event->next;
 }
 
-/* Number plus one; 0 when unknown. */
-static uint32_t event_lookup(const struct casebook *book, const struct event_id *id)
+static bool event_is(const struct stored_event *event, const struct event_id *id,
+	const struct casebook_case *foreign_in)
+{
+	return memcmp(event->id.b, id->b, EVENT_ID_SIZE) == 0 &&
+	       event->foreign == (foreign_in != NULL) &&
+	       (foreign_in == NULL || event->kase == foreign_in->number);
+}
+
+/* Number plus one; 0 when unknown. foreign_in: of other nodes, in that case; NULL: of this node, in
+ * any. An author of another case, or another author, has no say in either. */
+static uint32_t event_lookup(const struct casebook *book, const struct event_id *id,
+	const struct casebook_case *foreign_in)
 {
 	uint32_t at;
 
 	if (book->by_id.size == 0)
 		return 0;
 	at = *table_head(&book->by_id, hash_id(book, id->b));
-	while (at != 0 && memcmp(event_at(book, at - 1)->id.b, id->b, EVENT_ID_SIZE) != 0)
+	while (at != 0 && !event_is(event_at(book, at - 1), id, foreign_in))
 		at = event_at(book, at - 1)->next;
 	return at;
 }
@@ -163,12 +175,14 @@ static enum err events_reserve_table(struct casebook *book)
 
 /* The chunk comes last: once there, it is used at once, so that none is lost to a failure. */
 static enum err event_new(struct casebook *book, const struct part_info *part,
-	struct casebook_case *kase, uint32_t *ret_number)
+	const struct casebook_key *key, uint32_t *ret_number)
 {
+	struct casebook_case *kase = key->owner;
 	struct stored_event *event;
 	uint32_t number;
 
-	if (kase->event_all >= LIMIT_CASE_EVENTS)
+	if (key->foreign ? kase->foreign_all >= LIMIT_CASE_FOREIGN
+			 : kase->event_all >= LIMIT_CASE_EVENTS)
 		return ERR_LIMIT;
 	TRY(events_reserve_table(book));
 	TRY(events_reserve_chunk(book));
@@ -183,10 +197,14 @@ static enum err event_new(struct casebook *book, const struct part_info *part,
 		.id = part->event_id,
 		.kase = kase->number,
 		.type = part->type <= UINT8_MAX ? (uint8_t)part->type : 0,
+		.foreign = key->foreign,
 	};
 	event_link(book, number);
 	book->event_count++;
-	kase->event_all++;
+	if (key->foreign)
+		kase->foreign_all++;
+	else
+		kase->event_all++;
 	*ret_number = number;
 	return OK;
 }
@@ -195,6 +213,7 @@ static void event_drop(struct casebook *book, uint32_t number)
 {
 	struct stored_event *event = event_at(book, number);
 
+	assert(!event->foreign); /* these are never reserved */
 	event_unlink(book, number);
 	book->cases[event->kase]->event_all--;
 	book->event_count--;
@@ -211,6 +230,9 @@ enum err casebook_new(const struct casebook_options *options, struct casebook **
 	if (book == NULL)
 		return ERR_NOMEM;
 	book->options = *options;
+	if (options->node != NULL)
+		strncpy(book->node, options->node, LIMIT_NODE_NAME);
+	book->options.node = NULL;
 	*ret = book;
 	return OK;
 }
@@ -267,13 +289,18 @@ static void case_link_ref(struct casebook *book, struct casebook_case *kase)
 	*head = kase->number + 1;
 }
 
-/* At the end of the chain: of two cases with one code the first added is found. Cases get their
- * codes out of order, so the chain is kept by number. */
+/* Of two cases with one code this node's is found, then the first added. */
+static bool code_before(const struct casebook_case *a, const struct casebook_case *b)
+{
+	return a->opened_foreign != b->opened_foreign ? b->opened_foreign : a->number < b->number;
+}
+
+/* Cases get their codes out of order: the chain is kept in that of code_before. */
 static void case_link_code(struct casebook *book, struct casebook_case *kase)
 {
 	uint32_t *at = table_head(&book->by_code, hash_code(book, kase->code));
 
-	while (*at != 0 && *at - 1 < kase->number)
+	while (*at != 0 && code_before(book->cases[*at - 1], kase))
 		at = &book->cases[*at - 1]->next_by_code;
 	kase->next_by_code = *at;
 	*at = kase->number + 1;
@@ -361,6 +388,7 @@ enum err casebook_add_key(
 	key->group = entry->group;
 	key->generation = entry->generation;
 	memcpy(key->author, entry->author, sizeof key->author);
+	key->foreign = book->node[0] != 0 && strcmp(key->author, book->node) != 0;
 	key->next = kase->keys;
 	kase->keys = key;
 	if (ret_key != NULL)
@@ -417,21 +445,51 @@ struct casebook_key *casebook_find_key(
 	return found;
 }
 
+static void event_info(
+	const struct casebook *book, uint32_t number, struct casebook_event_info *ret)
+{
+	const struct stored_event *event = event_at(book, number);
+
+	*ret = (struct casebook_event_info){
+		.target = {event->type, (enum group)event->main, event->groups},
+		.kase = book->cases[event->kase],
+		.committed = event->committed,
+	};
+}
+
 bool casebook_find_event(
 	const struct casebook *book, const struct event_id *id, struct casebook_event_info *ret)
 {
-	uint32_t at = event_lookup(book, id);
-	const struct stored_event *event;
+	uint32_t at = event_lookup(book, id, NULL);
+
+	if (at != 0 && ret != NULL)
+		event_info(book, at - 1, ret);
+	return at != 0;
+}
+
+static bool key_has(const struct casebook_key *key, uint32_t event)
+{
+	for (uint32_t n = 0; n < key->entry_count; n++)
+		if (key->entries[n].event == event)
+			return true;
+	return false;
+}
+
+bool casebook_find_foreign(const struct casebook *book, const struct casebook_case *kase,
+	const struct event_id *id, struct casebook_event_info *ret)
+{
+	uint32_t at = event_lookup(book, id, kase);
+	const char *author = NULL;
 
 	if (at == 0)
 		return false;
-	event = event_at(book, at - 1);
-	if (ret != NULL)
-		*ret = (struct casebook_event_info){
-			.target = {event->type, (enum group)event->main, event->groups},
-			.kase = book->cases[event->kase],
-			.committed = event->committed,
-		};
+	event_info(book, at - 1, ret);
+	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
+		if (!key->foreign || !key_has(key, at - 1))
+			continue;
+		ret->contested |= author != NULL && strcmp(author, key->author) != 0;
+		author = key->author;
+	}
 	return true;
 }
 
@@ -491,17 +549,18 @@ static enum err check_part(const struct casebook_key *key, const struct part_inf
 static enum err event_get(struct casebook *book, struct casebook_key *key,
 	const struct part_info *part, uint32_t *ret_number)
 {
-	uint32_t at = event_lookup(book, &part->event_id), number = at - 1;
+	uint32_t at = event_lookup(book, &part->event_id, key->foreign ? key->owner : NULL);
 	struct stored_event *event;
+	uint32_t number = at - 1;
 
 	if (at == 0)
-		TRY(event_new(book, part, key->owner, &number));
+		TRY(event_new(book, part, key, &number));
 	event = event_at(book, number);
 	if (event->kase != key->owner->number)
 		return ERR_INVALID;
 	event->groups |= GROUP_BIT(part->group);
 	if (part->main && event->main == GROUP_NONE) {
-		event->main = part->group & 0x7f;
+		event->main = part->group & 0xf;
 		event->type = part->type <= UINT8_MAX ? (uint8_t)part->type : 0;
 	}
 	*ret_number = number;
@@ -526,12 +585,13 @@ static void date_seen(struct casebook_case *kase, const char *date)
 }
 
 /* CASE_OPENED gives the code; the first one counts. */
-static void case_opened(
-	struct casebook *book, struct casebook_case *kase, const struct part_info *part)
+static void case_opened(struct casebook *book, struct casebook_case *kase,
+	const struct part_info *part, bool foreign)
 {
 	if (case_code_normal(bytes_str(part->case_code), kase->code) != OK)
 		return;
 	memcpy(kase->opened_on, part->occurred_on, sizeof kase->opened_on);
+	kase->opened_foreign = foreign;
 	case_link_code(book, kase);
 }
 
@@ -571,7 +631,7 @@ enum err casebook_note(struct casebook *book, struct casebook_key *key,
 	event_committed(book, event);
 	date_seen(key->owner, part->occurred_on);
 	if (opens(key->owner, part))
-		case_opened(book, key->owner, part);
+		case_opened(book, key->owner, part, key->foreign);
 	if (at->log == book->options.own_log && at->i >= key->next_i)
 		key->next_i = at->i + 1;
 	return OK;
@@ -581,14 +641,14 @@ static enum err check_new(
 	const struct casebook *book, const struct casebook_key *key, const struct part_info *part)
 {
 	const struct casebook_case *other;
-	uint32_t at = event_lookup(book, &part->event_id);
+	uint32_t at = event_lookup(book, &part->event_id, NULL);
 
 	if (at != 0 && (event_at(book, at - 1)->groups & GROUP_BIT(part->group)) != 0)
 		return ERR_EXISTS;
 	if (!opens(key->owner, part))
 		return OK;
 	other = casebook_find_code(book, bytes_str(part->case_code));
-	return other != NULL && other != key->owner ? ERR_EXISTS : OK;
+	return other != NULL && other != key->owner && !other->opened_foreign ? ERR_EXISTS : OK;
 }
 
 static void key_reserved(struct casebook *book, struct casebook_key *key)
@@ -608,6 +668,7 @@ static enum err entry_reserve(struct casebook *book, struct casebook_key *key,
 	struct casebook_at at = {.i = key->next_i, .log = book->options.own_log};
 	uint32_t event = 0;
 
+	assert(!key->foreign);
 	if (at.i >= UINT32_MAX)
 		return ERR_LIMIT;
 	TRY(entries_reserve(book, key));
@@ -628,7 +689,7 @@ enum err casebook_reserve(struct casebook *book, struct casebook_key *key,
 	TRY(check_new(book, key, part));
 	TRY(entry_reserve(book, key, part, ret_i, ret_ticket));
 	if (opens(key->owner, part)) {
-		case_opened(book, key->owner, part);
+		case_opened(book, key->owner, part, false);
 		key->owner->opened_reserved = key->owner->code[0] != 0;
 	}
 	return OK;
@@ -648,7 +709,7 @@ bool casebook_in_own_log(
 enum err casebook_reserve_again(struct casebook *book, struct casebook_key *key,
 	const struct part_info *part, uint64_t *ret_i, struct casebook_ticket *ret_ticket)
 {
-	uint32_t at = event_lookup(book, &part->event_id);
+	uint32_t at = event_lookup(book, &part->event_id, NULL);
 
 	TRY(check_part(key, part));
 	if (at == 0 || (event_at(book, at - 1)->groups & GROUP_BIT(part->group)) == 0)

@@ -6,6 +6,10 @@
  * Memory: at most 128 bytes an event (test_casebook measures it), besides some 500 bytes a case and
  * 250 a key. Caps: LIMIT_CASES, LIMIT_CASE_EVENTS. Everything is wiped on release.
  *
+ * A key of another node (options.node) brings that node's events into the case. What it says of an
+ * id counts for that side alone: an event of this node is found, counted and given numbers as if
+ * nobody else had ever used its id, code or case.
+ *
  * Two ways to add an entry:
  * - casebook_note: an entry found in a log, opened (at unlock, or from a peer).
  * - casebook_reserve, then casebook_commit once durable: an entry this node is about to write. The
@@ -38,6 +42,7 @@ struct casebook_key {
 	enum group group;
 	uint32_t generation;
 	char author[LIMIT_NODE_NAME + 1];
+	bool foreign;    /* the author is another node: nothing is reserved under it */
 	uint64_t next_i; /* in the book's own log */
 	/* In the order noted. Those from entry_committed on are reserved: they stand nowhere yet.
 	 */
@@ -54,9 +59,10 @@ struct casebook_case {
 	char last_occurred_on[11];    /* the greatest seen; "" when there is none */
 	uint32_t event_count;         /* committed events */
 	uint32_t number;              /* 0-based, in the order added */
+	bool opened_foreign;          /* the code is another node's: it takes none of this one's */
 	struct casebook_key *keys;    /* newest first */
 	/* Private. */
-	uint32_t event_all, next_by_ref, next_by_code;
+	uint32_t event_all, foreign_all, next_by_ref, next_by_code;
 	bool opened_reserved;
 };
 
@@ -65,6 +71,7 @@ struct casebook;
 struct casebook_options {
 	uint64_t seed;    /* random: hash tables cannot be made slow by chosen ids */
 	uint16_t own_log; /* the caller's number of the log this node writes */
+	const char *node; /* this node's name, copied; NULL: every key is its own */
 };
 
 enum err casebook_new(const struct casebook_options *options, struct casebook **ret) MUST_USE;
@@ -77,7 +84,7 @@ enum err casebook_add_key(struct casebook *book, const struct keyring_entry *ent
 	struct casebook_key **ret_key) MUST_USE;
 
 /* NULL when there is none. find accepts a case code (either case) or 32 hex digits. Of two cases
- * with one code the one added first is found. */
+ * with one code the one that this node opened is found, else the one added first. */
 struct casebook_case *casebook_find(const struct casebook *book, struct bytes code_or_ref);
 struct casebook_case *casebook_find_ref(const struct casebook *book, const struct case_ref *ref);
 struct casebook_case *casebook_find_code(const struct casebook *book, struct bytes code);
@@ -85,15 +92,19 @@ struct casebook_case *casebook_find_code(const struct casebook *book, struct byt
 struct casebook_key *casebook_find_key(
 	const struct casebook_case *kase, enum group group, struct bytes author);
 
-/* The event, reserved or committed; false when it is not known. For idempotence and as target of a
- * CORRECTION. main is GROUP_NONE while only other parts were seen. ret may be NULL. */
+/* The event of this node, reserved or committed; false when it is not known. For idempotence and as
+ * target of a CORRECTION. main is GROUP_NONE while only other parts were seen. ret may be NULL. */
 struct casebook_event_info {
 	struct event_target target;
 	const struct casebook_case *kase;
 	bool committed;
+	bool contested; /* of a foreign one: several nodes wrote entries of it */
 };
 bool casebook_find_event(
 	const struct casebook *book, const struct event_id *id, struct casebook_event_info *ret);
+/* The same among the events of other nodes in one case. Looks through the entries of the case. */
+bool casebook_find_foreign(const struct casebook *book, const struct casebook_case *kase,
+	const struct event_id *id, struct casebook_event_info *ret);
 
 /* Where an entry stands. */
 struct casebook_at {
@@ -107,8 +118,9 @@ const struct event_id *casebook_entry_event(
 	const struct casebook *book, const struct casebook_entry *entry);
 
 /* Notes a durable entry. Twice the same (log, i) under one key: OK, noted once, the first wins.
- * ERR_INVALID when the part is of another case or group than the key, or its event is known in
- * another case; ERR_LIMIT; ERR_NOMEM; ERR_BUSY while anything is reserved under this key. */
+ * ERR_INVALID when the part is of another case or group than the key, or it is this node's and its
+ * event is known in another case; ERR_LIMIT, for the events of all other nodes in a case past
+ * LIMIT_CASE_FOREIGN; ERR_NOMEM; ERR_BUSY while anything is reserved under this key. */
 enum err casebook_note(struct casebook *book, struct casebook_key *key,
 	const struct casebook_at *at, const struct part_info *part) MUST_USE;
 

@@ -10,17 +10,28 @@ enum { PARTS_MAX = 10 * LIMIT_CASE_EVENTS };
 
 struct kept_part {
 	struct event_id event_id;
+	const char *author; /* of the table: one pointer a name */
 	uint8_t group;
 	bool main;
 	uint8_t *data; /* owned */
 	size_t size;
 };
 
+struct folded {
+	struct event event;
+	const char *author;
+	const struct bytes *views; /* while folding: its parts */
+	size_t view_count;
+	bool contested;
+};
+
 struct timeline {
 	struct case_ref case_ref;
+	char authors[TIMELINE_AUTHORS_MAX][LIMIT_NODE_NAME + 1];
+	size_t author_count;
 	struct kept_part *parts;
 	size_t part_count, part_capacity;
-	struct event *events;
+	struct folded *events;
 	size_t event_count, left_out;
 	bool finished;
 };
@@ -31,6 +42,7 @@ enum err timeline_new(struct timeline **ret)
 
 	if (timeline == NULL)
 		return ERR_NOMEM;
+	timeline->author_count = 1; /* "": nobody takes this node's place */
 	*ret = timeline;
 	return OK;
 }
@@ -44,7 +56,7 @@ void timeline_free(struct timeline *timeline)
 		mem_free(timeline->parts[i].data);
 	}
 	for (size_t i = 0; i < timeline->event_count; i++)
-		event_release(&timeline->events[i]);
+		event_release(&timeline->events[i].event);
 	mem_free(timeline->parts);
 	mem_free(timeline->events);
 	mem_free(timeline);
@@ -65,7 +77,34 @@ static enum err parts_reserve(struct timeline *timeline)
 	return OK;
 }
 
+static enum err author_get(
+	struct timeline *timeline, const char *name, const char **ret, struct errctx *ctx)
+{
+	char *room;
+
+	for (size_t i = 0; i < timeline->author_count; i++)
+		if (strcmp(timeline->authors[i], name) == 0) {
+			*ret = timeline->authors[i];
+			return OK;
+		}
+	if (timeline->author_count == TIMELINE_AUTHORS_MAX)
+		return err_set(
+			ctx, ERR_LIMIT, "more than %d authors of a case", TIMELINE_AUTHORS_MAX);
+	if (strlen(name) > LIMIT_NODE_NAME)
+		return ERR_INVALID;
+	room = timeline->authors[timeline->author_count++];
+	memcpy(room, name, strlen(name) + 1);
+	*ret = room;
+	return OK;
+}
+
 enum err timeline_add(struct timeline *timeline, struct bytes part, struct errctx *ctx)
+{
+	return timeline_add_of(timeline, NULL, part, ctx);
+}
+
+enum err timeline_add_of(
+	struct timeline *timeline, const char *author, struct bytes part, struct errctx *ctx)
 {
 	struct part_info info;
 	uint8_t *copy;
@@ -77,6 +116,7 @@ enum err timeline_add(struct timeline *timeline, struct bytes part, struct errct
 		return err_set(ctx, ERR_INVALID, "part of another case");
 	if (timeline->part_count >= PARTS_MAX)
 		return err_set(ctx, ERR_LIMIT, "more than %d parts in a case", PARTS_MAX);
+	TRY(author_get(timeline, author == NULL ? "" : author, &author, ctx));
 	TRY(parts_reserve(timeline));
 	copy = mem_dup(part.data, part.size);
 	if (copy == NULL)
@@ -84,6 +124,7 @@ enum err timeline_add(struct timeline *timeline, struct bytes part, struct errct
 	timeline->case_ref = info.case_ref;
 	timeline->parts[timeline->part_count++] = (struct kept_part){
 		.event_id = info.event_id,
+		.author = author,
 		.group = (uint8_t)info.group,
 		.main = info.main,
 		.data = copy,
@@ -98,6 +139,8 @@ static int part_compare(const void *a, const void *b)
 	int c = memcmp(x->event_id.b, y->event_id.b, EVENT_ID_SIZE);
 
 	if (c == 0)
+		c = strcmp(x->author, y->author);
+	if (c == 0)
 		c = x->group - y->group;
 	if (c == 0)
 		c = x->main - y->main;
@@ -107,7 +150,7 @@ static int part_compare(const void *a, const void *b)
 
 static bool same_event(const struct kept_part *a, const struct kept_part *b)
 {
-	return memcmp(a->event_id.b, b->event_id.b, EVENT_ID_SIZE) == 0;
+	return memcmp(a->event_id.b, b->event_id.b, EVENT_ID_SIZE) == 0 && a->author == b->author;
 }
 
 /* The day an event is sorted under. */
@@ -123,7 +166,8 @@ static void day_of(const struct event *event, char ret[21])
 
 static int event_compare(const void *a, const void *b)
 {
-	const struct event *x = a, *y = b;
+	const struct folded *folded_x = a, *folded_y = b;
+	const struct event *x = &folded_x->event, *y = &folded_y->event;
 	char day_x[21], day_y[21];
 	int c;
 
@@ -132,7 +176,41 @@ static int event_compare(const void *a, const void *b)
 	c = strcmp(day_x, day_y);
 	if (c == 0)
 		c = (x->recorded_at > y->recorded_at) - (x->recorded_at < y->recorded_at);
-	return c != 0 ? c : memcmp(x->id.b, y->id.b, EVENT_ID_SIZE);
+	if (c == 0)
+		c = memcmp(x->id.b, y->id.b, EVENT_ID_SIZE);
+	return c != 0 ? c : strcmp(folded_x->author, folded_y->author);
+}
+
+/* Do both say the same? */
+static bool same_content(const struct folded *a, const struct folded *b)
+{
+	if (a->view_count != b->view_count)
+		return false;
+	for (size_t i = 0; i < a->view_count; i++)
+		if (!bytes_equal(a->views[i], b->views[i]))
+			return false;
+	return true;
+}
+
+/* The newest event, against those of the same id before it: of other authors. What only repeats one
+ * of them goes. */
+static void settle_newest(struct timeline *timeline)
+{
+	struct folded *newest = &timeline->events[timeline->event_count - 1], *other = newest;
+	bool same = false;
+
+	while (!same && other > timeline->events &&
+		memcmp(other[-1].event.id.b, newest->event.id.b, EVENT_ID_SIZE) == 0) {
+		other--;
+		same = same_content(other, newest);
+	}
+	if (same) {
+		event_release(&newest->event);
+		timeline->event_count--;
+	} else if (other != newest) {
+		for (; other <= newest; other++)
+			other->contested = true;
+	}
 }
 
 /* The parts of one event, count of them from `first`, already in order. Of each group only the
@@ -141,6 +219,7 @@ static int event_compare(const void *a, const void *b)
 static enum err fold_event(
 	struct timeline *timeline, size_t first, size_t count, struct bytes *views)
 {
+	struct folded *folded;
 	size_t distinct = 0;
 	enum err err;
 
@@ -150,10 +229,16 @@ static enum err fold_event(
 		if (i == first || part->group != part[-1].group || part->main != part[-1].main)
 			views[distinct++] = bytes_make(part->data, part->size);
 	}
-	err = event_merge(views, distinct, &timeline->events[timeline->event_count], NULL);
-	if (err == OK)
+	folded = &timeline->events[timeline->event_count];
+	*folded = (struct folded){
+		.author = timeline->parts[first].author, .views = views, .view_count = distinct};
+	err = event_merge(views, distinct, &folded->event, NULL);
+	if (err == OK) {
 		timeline->event_count++;
-	else if (err != ERR_NOMEM)
+		settle_newest(timeline);
+		return OK;
+	}
+	if (err != ERR_NOMEM)
 		timeline->left_out++;
 	return err == ERR_NOMEM ? err : OK;
 }
@@ -165,7 +250,7 @@ static enum err fold(struct timeline *timeline, struct bytes *views)
 		while (next < timeline->part_count &&
 			same_event(&timeline->parts[first], &timeline->parts[next]))
 			next++;
-		TRY(fold_event(timeline, first, next - first, views));
+		TRY(fold_event(timeline, first, next - first, views + first));
 	}
 	return OK;
 }
@@ -203,7 +288,19 @@ size_t timeline_count(const struct timeline *timeline)
 const struct event *timeline_event(const struct timeline *timeline, size_t i)
 {
 	assert(timeline->finished && i < timeline->event_count);
-	return &timeline->events[i];
+	return &timeline->events[i].event;
+}
+
+const char *timeline_author(const struct timeline *timeline, size_t i)
+{
+	assert(timeline->finished && i < timeline->event_count);
+	return timeline->events[i].author;
+}
+
+bool timeline_contested(const struct timeline *timeline, size_t i)
+{
+	assert(timeline->finished && i < timeline->event_count);
+	return timeline->events[i].contested;
 }
 
 size_t timeline_left_out(const struct timeline *timeline)
@@ -218,7 +315,7 @@ void timeline_json(const struct timeline *timeline, struct buf *buf)
 	for (size_t i = 0; i < timeline->event_count; i++) {
 		if (i > 0)
 			buf_put_u8(buf, ',');
-		event_write(&timeline->events[i], buf);
+		event_write(&timeline->events[i].event, buf);
 	}
 	buf_put_u8(buf, ']');
 }

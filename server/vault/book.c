@@ -3,7 +3,8 @@
  *
  * Rebuilding: every record of the keyring is unwrapped into the casebook. Then, for each key of
  * this node and each of its logs, the locators of i = 0, 1, .. are looked up, until
- * LIMIT_LOCATOR_GAP in a row are missing. The first entry found there that opens counts.
+ * LIMIT_LOCATOR_GAP in a row are missing. The first entry found there that opens counts. Keys of
+ * other nodes follow (foreign.h): what they say comes behind all that is this node's own.
  *
  * An own entry that carries a locator and does not open (a damaged disk) still takes its number:
  * sealing there again would repeat a position.
@@ -12,7 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "server/vault/internal.h"
+#include "server/vault/foreign.h"
 
 enum { CANDIDATES_MAX = 8 }; /* entries with one locator that are looked at */
 
@@ -67,6 +68,7 @@ static bool key_is_own(const struct book *book, const char *author)
 static enum err load_key(void *arg, const struct keyring_item *item, struct errctx *ctx)
 {
 	struct keyring_entry entry = {0};
+	struct casebook_key *key = NULL;
 	struct book *book = arg;
 	struct seal_kid kid;
 	char hex[2 * SEAL_KID_SIZE + 1];
@@ -79,7 +81,9 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 	if (err == OK && key_is_own(book, entry.author))
 		err = log_add(book, entry.origin, ctx);
 	if (err == OK)
-		err = casebook_add_key(book->cases, &entry, NULL);
+		err = casebook_add_key(book->cases, &entry, &key);
+	if (err == OK && key->foreign)
+		err = foreign_add_key(book, &entry, key, ctx);
 	keyring_entry_release(&entry);
 	if (err == OK)
 		return OK;
@@ -87,10 +91,15 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 	return err_wrap(ctx, err, "case key %s", hex);
 }
 
+const struct book_log *book_log_at(const struct book *book, uint16_t number)
+{
+	return number < BOOK_LOGS_MAX ? &book->logs[number] : foreign_log(book->foreign, number);
+}
+
 enum err book_read(struct book *book, const struct casebook_key *key, const struct casebook_at *at,
 	struct errctx *ctx)
 {
-	const struct book_log *log = &book->logs[at->log];
+	const struct book_log *log = book_log_at(book, at->log);
 	struct seal_position position = {log->hash, at->i};
 
 	buf_clear(&book->entry);
@@ -306,6 +315,7 @@ static enum err rebuild(struct book *book, struct errctx *ctx)
 				book->logs[log].origin.text);
 	}
 	TRY(branches_find(book, ctx));
+	TRY(foreign_refresh(book, ctx)); /* this node's own came first */
 	return book_count_unread(book, ctx);
 }
 
@@ -317,7 +327,7 @@ static void scratch_init(struct buf *buf, size_t max)
 
 static enum err book_fill(struct book *book, struct errctx *ctx)
 {
-	struct casebook_options options = {.own_log = BOOK_OWN_LOG};
+	struct casebook_options options = {.own_log = BOOK_OWN_LOG, .node = book->opts.node};
 
 	scratch_init(&book->entry, LIMIT_ENTRY_SIZE);
 	scratch_init(&book->part, LIMIT_PART_SIZE);
@@ -327,6 +337,7 @@ static enum err book_fill(struct book *book, struct errctx *ctx)
 	TRY(book->json.err);
 	TRY(random_bytes((uint8_t *)&options.seed, sizeof(options.seed)));
 	TRY(casebook_new(&options, &book->cases));
+	TRY(foreign_new(&book->foreign));
 	TRY(sealer_new(&book->sealer));
 	return rebuild(book, ctx);
 }
@@ -359,6 +370,7 @@ void book_close(struct book *book)
 {
 	if (book == NULL)
 		return;
+	foreign_free(book->foreign);
 	casebook_free(book->cases);
 	sealer_free(book->sealer);
 	secret_release(&book->keyring_key);

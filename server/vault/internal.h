@@ -2,6 +2,7 @@
  * What the files of the vault share. All of it belongs to the vault's thread; nothing is locked.
  *
  *   book.c    what is held while unlocked, and its rebuilding out of keyring and logs
+ *   foreign.c keys of other nodes, and what their logs hold under them
  *   plan.c    lines -> checked parts; changes nothing
  *   batch.c   checked parts -> new keys, reserved numbers, sealed entries; and their end
  *   show.c    opened events -> documents
@@ -47,6 +48,8 @@ struct book_opts {
 	const atomic_bool *stop; /* polled: ERR_CANCELED */
 };
 
+struct foreign;
+
 struct book {
 	struct book_opts opts;
 	struct casebook *cases;
@@ -54,7 +57,8 @@ struct book {
 	struct secret keyring_key;
 	struct book_log logs[BOOK_LOGS_MAX]; /* BOOK_OWN_LOG is the one that is written */
 	uint16_t log_count;
-	uint64_t unread; /* unread.c */
+	struct foreign *foreign; /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
+	uint64_t unread;         /* unread.c */
 	struct pool pool;
 	/* Scratch memory, reserved whole: growing would leave plaintext behind. */
 	struct buf entry, part, json;
@@ -66,6 +70,8 @@ enum err book_open(const struct book_opts *opts, struct node_keys *keys, struct 
 void book_close(struct book *book);           /* wipes; NULL is fine */
 uint64_t book_cases(const struct book *book); /* with at least one durable event */
 
+/* The log that an entry of the casebook stands in, this node's or another's. */
+const struct book_log *book_log_at(const struct book *book, uint16_t number);
 /* Opens the i-th entry of a key, at `index` of a log, into book->part; the caller wipes it with
  * book_part_wipe. Errors of store_entry and seal_open. */
 enum err book_read(struct book *book, const struct casebook_key *key, const struct casebook_at *at,

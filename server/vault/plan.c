@@ -230,7 +230,8 @@ static bool code_taken(const struct planner *p, const struct event *event, const
 {
 	const struct casebook_case *kase = casebook_find_code(p->book->cases, bytes_str(normal));
 
-	return (kase != NULL && memcmp(kase->ref.b, event->case_ref.b, CASE_REF_SIZE) != 0) ||
+	return (kase != NULL && !kase->opened_foreign &&
+		       memcmp(kase->ref.b, event->case_ref.b, CASE_REF_SIZE) != 0) ||
 	       plan_map_find(&p->plan->map, TAG_CODE, bytes_str(normal), NULL);
 }
 
@@ -320,6 +321,7 @@ static enum err find_target(const struct planner *p, const struct event *event,
 	static const struct event_target stand_in = {
 		EVENT_CASE_OPENED, GROUP_CORE, GROUP_BIT(GROUP_CORE)};
 	const struct case_ref *ref = &event->case_ref;
+	const struct casebook_case *kase = casebook_find_ref(p->book->cases, &event->case_ref);
 	struct casebook_event_info info;
 	struct event_id id;
 	uint32_t number;
@@ -338,6 +340,12 @@ static enum err find_target(const struct planner *p, const struct event *event,
 	} else if (plan_map_find(&p->plan->map, TAG_EVENT, BYTES_ARRAY(id.b), &number)) {
 		*ret = p->plan->items[number].target;
 		ref = &p->plan->items[number].ref;
+	} else if (kase != NULL && casebook_find_foreign(p->book->cases, kase, &id, &info)) {
+		/* Which of them is meant decides the group, and so who may read it. */
+		if (info.contested)
+			return err_set(p->ctx, ERR_INVALID,
+				"corrects: several nodes wrote an event of that id");
+		*ret = info.target;
 	} else if (p->request->dry_run) {
 		*ret = stand_in;
 	} else {

@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/fold/timeline.h"
-#include "server/vault/internal.h"
+#include "server/vault/foreign.h"
 
 /* Moves what was written into book->json to a document of its own size behind *last. */
 static enum err add_doc(struct book *book, struct vault_doc ***last)
@@ -56,7 +56,8 @@ static enum err read_entry(struct book *book, const struct casebook_key *key,
 
 	err = book_read(book, key, &at, ctx);
 	if (err == OK)
-		err = timeline_add(timeline, buf_bytes(&book->part), ctx);
+		err = timeline_add_of(
+			timeline, key->foreign ? key->author : NULL, buf_bytes(&book->part), ctx);
 	book_part_wipe(book);
 	return err;
 }
@@ -77,17 +78,36 @@ static enum err read_case(struct book *book, const struct casebook_case *kase,
 	return timeline_finish(timeline);
 }
 
+/* Of an event out of another node's log: whose, and whether what it says is said otherwise too. A
+ * node's name needs no escaping. */
+static void put_author(struct buf *json, const struct timeline *timeline, size_t i)
+{
+	const char *author = timeline_author(timeline, i);
+	bool contested = timeline_contested(timeline, i);
+
+	if ((author[0] == '\0' && !contested) || json->err != OK || json->size == 0)
+		return;
+	json->size--; /* the last brace */
+	if (author[0] != '\0')
+		buf_printf(json, ",\"from_node\":\"%s\"", author);
+	buf_put_str(json, contested ? ",\"contested\":true}" : "}");
+}
+
 static enum err write_case(struct book *book, const struct casebook_case *kase,
 	const struct timeline *timeline, uint64_t unread, struct vault_request *request)
 {
 	struct vault_doc **last = &request->docs;
 	size_t count = timeline_count(timeline);
+	struct foreign_faults faults;
 
+	foreign_faults(book, kase, &faults);
 	put_case(&book->json, kase, count);
-	buf_printf(&book->json, ",\"left_out\":%" PRIu64 "}", unread + timeline_left_out(timeline));
+	buf_printf(&book->json, ",\"left_out\":%" PRIu64 "}",
+		unread + timeline_left_out(timeline) + faults.refused + faults.missing);
 	TRY(add_doc(book, &last));
 	for (size_t i = 0; i < count; i++) {
 		event_write(timeline_event(timeline, i), &book->json);
+		put_author(&book->json, timeline, i);
 		TRY(add_doc(book, &last));
 	}
 	request->cases = 1;
@@ -114,7 +134,7 @@ static void newest_entry(
 	if (newest == NULL)
 		return;
 	snprintf(request->log_origin, sizeof(request->log_origin), "%s",
-		book->logs[newest->log].origin.text);
+		book_log_at(book, newest->log)->origin.text);
 	request->index = casebook_entry_index(newest);
 }
 

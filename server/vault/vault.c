@@ -23,6 +23,7 @@
 #include "base/alloc.h"
 #include "node/files.h"
 #include "server/vault/drafts.h"
+#include "server/vault/foreign.h"
 #include "server/vault/internal.h"
 
 struct list {
@@ -403,6 +404,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	}
 	if (vault->book == NULL)
 		return ERR_LOCKED;
+	TRY(foreign_refresh(vault->book, &request->ctx));
 	return request->type == VAULT_SEAL     ? seal(vault, request)
 	       : request->type == VAULT_RESEAL ? reseal(vault, request)
 	       : request->type == VAULT_MAIL_OPEN

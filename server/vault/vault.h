@@ -127,7 +127,7 @@ struct vault_request {
 	struct vault_doc *docs;
 	/* Of SEAL: the log the entries are sealed for. Of SHOW: where the case's newest entry
 	 * stands, at `index`; "": nowhere yet. */
-	char log_origin[LIMIT_ORIGIN + 1];
+	char log_origin[LIMIT_LOG_NAME + 1];
 	struct vault_request *next;
 	bool held; /* the vault's own */
 };
