@@ -135,6 +135,13 @@
 #define LIMIT_POLICY_MIRRORS    64   /* named in a policy; so its quorum is not larger either */
 #define LIMIT_POLICY_FLOOR      1000 /* that a policy may raise a statistics floor to */
 
+/* Locking. */
+#define LIMIT_SWAPS        32 /* areas of swap that are looked at; the kernel has fewer */
+#define LIMIT_SWAP_DEPTH   16 /* devices that lie on one another */
+#define LIMIT_SWAP_DEVICES 64 /* .. and beside one another */
+#define LIMIT_IDLE_MIN     10 /* seconds without a request until a node locks itself */
+#define LIMIT_IDLE         (24 * 3600)
+
 /* Backups. */
 #define LIMIT_BACKUP_MANIFEST (1024 * 1024)         /* LIMIT_LOGS lines fit */
 #define LIMIT_BACKUP_STORE    ((UINT64_C(1) << 44)) /* bytes of the store's file in one */

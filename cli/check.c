@@ -10,6 +10,7 @@
 #include "cli/daemon.h"
 #include "cli/output.h"
 #include "node/genesis.h"
+#include "node/swap.h"
 
 struct check {
 	const struct node_config *config;
@@ -136,13 +137,35 @@ static enum err check_files(struct check *check, struct errctx *ctx)
 	return check_certificates(check, ctx);
 }
 
+/* Nothing here is wrong with the configuration; an unlock on this machine would say it, too. */
+static json_t *warn(const struct cli *cli, const struct node_config *config)
+{
+	static const char allowed[] =
+		"[lock] unencrypted_swap = allow: this node unlocks even if what is read here may "
+		"be written to a disk in clear";
+	json_t *list = json_array();
+	struct swap_report swap;
+
+	swap_check(&swap_roots_system, &swap);
+	if (config->swap_allowed)
+		json_array_append_new(list, json_string(allowed));
+	for (size_t i = 0; i < swap.count; i++)
+		json_array_append_new(list,
+			json_sprintf("%s%s", swap.findings[i],
+				config->swap_allowed ? "" : ": the node will refuse to unlock"));
+	for (size_t i = 0; i < json_array_size(list) && !cli->json; i++)
+		cli_note(cli, "warning: %s", json_string_value(json_array_get(list, i)));
+	return list;
+}
+
 static enum err report(const struct cli *cli, const struct check *check, bool node)
 {
 	const struct node_config *config = check->config;
-	json_t *json = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "ok", 1, "file",
+	json_t *json = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "ok", 1, "file",
 		config->file, "node", config->name, "directory", config->directory, "listen",
 		config->listen[0] == '\0' ? "none" : config->listen, "socket", config->socket,
-		"peers", (int)config->peer_count, "node_files", node);
+		"peers", (int)config->peer_count, "node_files", node, "warnings",
+		warn(cli, config));
 
 	if (json == NULL)
 		return ERR_NOMEM;

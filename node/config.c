@@ -307,6 +307,44 @@ static enum err set_size(
 	return OK;
 }
 
+static const struct {
+	const char *name;
+	unsigned seconds;
+} idle_units[] = {{"h", 3600}, {"min", 60}, {"m", 60}, {"s", 1}};
+
+/* "15 min": a whole number and its unit, perhaps a space between; "0": never. */
+static enum err set_idle(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	size_t digits = strspn(value, "0123456789");
+	const char *unit = value + digits + strspn(value + digits, " ");
+	uint64_t number, seconds = strcmp(value, "0") == 0 ? 0 : UINT64_MAX;
+
+	for (size_t i = 0; i < sizeof(idle_units) / sizeof(idle_units[0]); i++) {
+		if (strcmp(unit, idle_units[i].name) == 0 &&
+			decimal_parse(bytes_make(value, digits), UINT32_MAX, &number) == OK)
+			seconds = number * idle_units[i].seconds;
+	}
+	if (seconds > key->max || (seconds < key->min && strcmp(value, "0") != 0))
+		return err_set(ctx, ERR_INVALID,
+			"found \"%.40s\"; allowed: a whole number with s, min or h, from %llu s "
+			"to %llu h; or 0 for never",
+			value, (unsigned long long)key->min, (unsigned long long)key->max / 3600);
+	*(uint32_t *)field(object, key) = (uint32_t)seconds;
+	return OK;
+}
+
+static enum err set_swap(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	bool allow = strcmp(value, "allow") == 0;
+
+	if (!allow && strcmp(value, "refuse") != 0)
+		return err_set(ctx, ERR_INVALID, "found \"%.40s\"; allowed: refuse, allow", value);
+	*(bool *)field(object, key) = allow;
+	return OK;
+}
+
 static enum err open_peer(
 	void *arg, const char *argument, unsigned line, void **ret_object, struct errctx *ctx)
 {
@@ -351,6 +389,10 @@ static const struct ini_key store_keys[] = {
 	{"reserve", set_size, AT(reserve), 0, LIMIT_MAP_SIZE},
 	{"daily_quota", set_size, AT(daily_bytes), 0, LIMIT_MAP_SIZE},
 };
+static const struct ini_key lock_keys[] = {
+	{"idle", set_idle, AT(idle_s), LIMIT_IDLE_MIN, LIMIT_IDLE},
+	{"unencrypted_swap", set_swap, AT(swap_allowed), 0, 0},
+};
 static const struct ini_key peer_keys[] = {
 	{"address", set_dial, offsetof(struct config_peer, address), 0, 0},
 	{"proxy", set_peer_proxy, offsetof(struct config_peer, proxy), 0, 0},
@@ -385,6 +427,7 @@ static const struct ini_section sections[] = {
 	{"control", NULL, NULL, KEYS(control_keys)},
 	{"seal", NULL, NULL, KEYS(seal_keys)},
 	{"store", NULL, NULL, KEYS(store_keys)},
+	{"lock", NULL, NULL, KEYS(lock_keys)},
 	{"network", NULL, NULL, KEYS(network_keys)},
 	{"bandwidth", NULL, NULL, KEYS(bandwidth_keys)},
 	{"peer", "NAME", open_peer, KEYS(peer_keys)},
@@ -412,6 +455,7 @@ enum err config_init(struct node_config *config, const char *file, struct errctx
 	config->compression = true;
 	config->reserve = CONFIG_RESERVE_DEFAULT;
 	config->daily_bytes = CONFIG_DAILY_DEFAULT;
+	config->idle_s = CONFIG_IDLE_DEFAULT_S;
 	strcpy(config->listen, CONFIG_LISTEN_DEFAULT);
 	strcpy(config->alpn[0], ALPN_DEFAULT);
 	return OK;
@@ -627,6 +671,18 @@ static void write_store(const struct node_config *config, struct buf *out)
 		write_size("daily_quota", config->daily_bytes, out);
 }
 
+static void write_lock(const struct node_config *config, struct buf *out)
+{
+	if (config->idle_s == CONFIG_IDLE_DEFAULT_S && !config->swap_allowed)
+		return;
+	buf_put_str(out, "\n[lock]\n");
+	if (config->idle_s != CONFIG_IDLE_DEFAULT_S)
+		buf_printf(
+			out, config->idle_s == 0 ? "idle = %u\n" : "idle = %us\n", config->idle_s);
+	if (config->swap_allowed)
+		buf_put_str(out, "unencrypted_swap = allow\n");
+}
+
 static void write_paths(const struct node_config *config, struct buf *out)
 {
 	char parent[PATH_MAX], socket[PATH_MAX];
@@ -722,6 +778,7 @@ void config_write(const struct node_config *config, struct buf *out)
 	if (!config->compression)
 		buf_put_str(out, "\n[seal]\ncompression = off\n");
 	write_store(config, out);
+	write_lock(config, out);
 	write_network(config, out);
 	for (size_t i = 0; i < config->peer_count; i++) {
 		buf_printf(out, "\n[peer %s]\n", config->peers[i].name);

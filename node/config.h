@@ -13,6 +13,7 @@
 
 #define CONFIG_LISTEN_DEFAULT "0.0.0.0:7483"
 enum { CONFIG_ALPN_SIZE = 64, CONFIG_ALPN_MAX = 8 };
+enum { CONFIG_IDLE_DEFAULT_S = 30 * 60 };
 #define CONFIG_RESERVE_DEFAULT (UINT64_C(64) << 20)
 #define CONFIG_DAILY_DEFAULT   (UINT64_C(4) << 30)
 
@@ -70,6 +71,8 @@ struct node_config {
 	uint64_t map_size;    /* of the store, bytes; 0: its own default */
 	uint64_t reserve;     /* bytes that replicas leave to this node's own work */
 	uint64_t daily_bytes; /* of one author's entries; 0: no cap */
+	uint32_t idle_s;      /* without a request, then the node locks itself; 0: never */
+	bool swap_allowed;    /* unlocks although memory may reach a disk in clear */
 };
 
 /* Defaults for a file at that path; name stays "". ERR_LIMIT for paths too long. Release after. */

@@ -27,6 +27,8 @@ static void test_defaults(void **state)
 	assert_int_equal(config.map_size, 0);
 	assert_int_equal(config.reserve, CONFIG_RESERVE_DEFAULT);
 	assert_int_equal(config.daily_bytes, CONFIG_DAILY_DEFAULT);
+	assert_int_equal(config.idle_s, 1800);
+	assert_false(config.swap_allowed);
 	assert_int_equal(config.peer_count, 0);
 	assert_int_equal(config.timing.dial_max, 0);
 	assert_ok(config_paths(&config, &paths, &ctx));
@@ -48,6 +50,7 @@ static const char everything[] =
 	"[control]\nsocket = s.sock\n"
 	"[seal]\ncompression = off\n"
 	"[store]\nmap_size = 1MiB\nreserve = 1536KiB\ndaily_quota = 3MiB\n"
+	"[lock]\nidle = 90 min\nunencrypted_swap = allow\n"
 	"[peer hq]\naddress = 192.0.2.1:7483\n"
 	"[peer auditor]\n"
 	"[replication]\ndial_retry_min = 50ms\ndial_retry_max = 5m\nhave_delay = 20ms\n"
@@ -73,6 +76,8 @@ static void check_everything(const struct node_config *config)
 	assert_int_equal(config->map_size, 1 << 20);
 	assert_int_equal(config->reserve, 1536 << 10);
 	assert_int_equal(config->daily_bytes, 3 << 20);
+	assert_int_equal(config->idle_s, 5400);
+	assert_true(config->swap_allowed);
 	assert_int_equal(config->peer_count, 2);
 	assert_string_equal(config->peers[0].name, "hq");
 	assert_string_equal(config->peers[0].address, "192.0.2.1:7483");
@@ -119,6 +124,35 @@ static void test_round_trip(void **state)
 	buf_release(&text);
 }
 
+static void test_idle(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned seconds;
+	} cases[] = {{"0", 0}, {"10s", 10}, {"15 min", 900}, {"15m", 900}, {"24h", 86400},
+		{"86400 s", 86400}, {"1  h", 3600}};
+	struct node_config config;
+	struct errctx ctx;
+	char text[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct buf written;
+
+		snprintf(text, sizeof(text), "[node]\nname = hq\n[lock]\nidle = %s\n",
+			cases[i].text);
+		assert_ok(parse(text, &config, &ctx));
+		assert_int_equal(config.idle_s, cases[i].seconds);
+		buf_init(&written, LIMIT_CONFIG_SIZE);
+		config_write(&config, &written);
+		config_release(&config);
+		assert_ok(parse(buf_cstr(&written), &config, &ctx));
+		assert_int_equal(config.idle_s, cases[i].seconds);
+		config_release(&config);
+		buf_release(&written);
+	}
+}
+
 static void test_bad(void **state)
 {
 	static const struct {
@@ -131,6 +165,16 @@ static void test_bad(void **state)
 		{"[node]\nnetwork = example\n", "sauti.conf:2: network: no network name"},
 		{"[node]\nname = hq\n\n[peer hq]\n", "sauti.conf:4: [peer hq]: 'hq' is this node"},
 		{"[peer hq]\n[node]\nname = hq\n", "[peer hq] is this node itself"},
+		{"[lock]\nidle = 9 s\n", "sauti.conf:2: idle: found \"9 s\"; allowed: a whole"},
+		{"[lock]\nidle = 25h\n", "from 10 s to 24 h; or 0 for never"},
+		{"[lock]\nidle = 86401s\n", "sauti.conf:2: idle: found"},
+		{"[lock]\nidle = 00\n", "sauti.conf:2: idle: found"},
+		{"[lock]\nidle = 0s\n", "sauti.conf:2: idle: found"},
+		{"[lock]\nidle = 15\n", "sauti.conf:2: idle: found"},
+		{"[lock]\nidle = 15 min.\n", "sauti.conf:2: idle: found"},
+		{"[lock]\nidle = 99999999999999999999h\n", "sauti.conf:2: idle: found"},
+		{"[lock]\nunencrypted_swap = yes\n",
+			"unencrypted_swap: found \"yes\"; allowed: refuse, allow"},
 		{"[peer HQ]\n", "sauti.conf:1: [peer HQ]: \"HQ\" is no node name"},
 		{"[peer a]\n[peer a]\n", "sauti.conf:2: section [peer a] is there twice"},
 		{"[peer a]\naddress = hq.example:1\n", "sauti.conf:2: address: no numeric address"},
@@ -289,6 +333,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_socket_length),
