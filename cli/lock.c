@@ -1,4 +1,4 @@
-/* sauti unlock, sauti lock */
+/* sauti unlock, sauti lock, sauti panic */
 #include <stdio.h>
 
 #include "cli/daemon.h"
@@ -54,21 +54,39 @@ static enum err run_unlock(struct cli *cli, const struct cli_args *args, struct 
 	return OK;
 }
 
+static enum err call(
+	struct cli *cli, const Sauti__ControlRequest *request, const char *text, struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+
+	TRY(daemon_call(cli, request, &answer, NULL, ctx));
+	if (cli->json)
+		output_json(answer);
+	else
+		puts(text);
+	return OK;
+}
+
 static enum err run_lock(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
 	Sauti__LockRequest lock = SAUTI__LOCK_REQUEST__INIT;
-	CLEANUP(daemon_json_release) json_t *answer = NULL;
 
 	(void)args;
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LOCK;
 	request.lock = &lock;
-	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
-	if (cli->json)
-		output_json(answer);
-	else
-		printf("locked\n");
-	return OK;
+	return call(cli, &request, "locked", ctx);
+}
+
+static enum err run_panic(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__PanicRequest panic = SAUTI__PANIC_REQUEST__INIT;
+
+	(void)args;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_PANIC;
+	request.panic = &panic;
+	return call(cli, &request, "locked; every other connection is closed", ctx);
 }
 
 static const struct cli_option unlock_options[] = {
@@ -84,7 +102,17 @@ const struct cli_command lock_commands[] = {
 		"--new-epoch is for a log that cannot be continued because newer data of it is\n"
 		"lost or was written elsewhere: 'sauti status' says when.",
 		0, 0, unlock_options, run_unlock},
-	{"lock", NULL, "", "forget the node's keys until the next unlock", NULL, 0, 0, NULL,
-		run_lock},
+	{"lock", NULL, "", "forget the node's keys until the next unlock",
+		"What is under way ends with an error; what was acknowledged is safe. The node "
+		"locks\n"
+		"itself when nobody asks anything for as long as [lock] idle in sauti.conf says.",
+		0, 0, NULL, run_lock},
+	{"panic", NULL, "", "lock at once, and close every connection",
+		"Needs no session. Answers under way are dropped, nothing of a case or a key stays "
+		"in\n"
+		"memory. Afterwards 'sauti unlock' works as usual. The signal SIGUSR1 to sautid "
+		"does\n"
+		"the same, for lids, power supplies and tokens: see docs/OPERATIONS, Locking.",
+		0, 0, NULL, run_panic},
 	{0},
 };

@@ -248,25 +248,70 @@ static void print_mail(const json_t *mail)
 	}
 }
 
+/* Why the node was locked last, in words; "" for what is not known. */
+static const char *why_text(const json_t *last)
+{
+	static const struct {
+		const char *why, *text;
+	} texts[] = {{"asked", "as asked"}, {"idle", "nobody asked anything"}, {"panic", "panic"},
+		{"swap", "swap that is not encrypted"}, {"log", "its log changed"}};
+	struct output_buffer buffer;
+	const char *why = output_member(last, "why", &buffer);
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		if (strcmp(texts[i].why, why) == 0)
+			return texts[i].text;
+	return "";
+}
+
+static void print_keys(const json_t *status)
+{
+	const json_t *lock = json_object_get(status, "lock");
+	const json_t *last = json_object_get(lock, "last");
+	unsigned long long idle = output_number(lock, "idle_s");
+	struct output_buffer buffer;
+
+	if (!output_true(status, "locked")) {
+		printf("%-12sunlocked", "keys");
+		if (idle > 0) {
+			printf("; locks itself after ");
+			print_duration(idle);
+			printf(" without a request");
+		}
+		putchar('\n');
+	} else {
+		printf("%-12slocked\n", "keys");
+	}
+	if (json_is_object(last))
+		printf("%-12s%s, %s\n", "last locked", output_time(last, "at", &buffer),
+			why_text(last));
+}
+
+static void print_lines(const char *label, const json_t *lines)
+{
+	json_t *line;
+	size_t i;
+
+	json_array_foreach(lines, i, line)
+	{
+		printf("%s: ", label);
+		output_text(stdout, json_is_string(line) ? json_string_value(line) : "?", false);
+		putchar('\n');
+	}
+}
+
 static enum err print_status(const json_t *status)
 {
 	const json_t *logs = json_object_get(status, "logs");
 	const json_t *peers = json_object_get(status, "peers");
-	const json_t *alarms = json_object_get(status, "alarms");
-	size_t i;
-	json_t *alarm;
 
-	json_array_foreach(alarms, i, alarm)
-	{
-		printf("ALARM: ");
-		output_text(stdout, json_is_string(alarm) ? json_string_value(alarm) : "?", false);
-		putchar('\n');
-	}
+	print_lines("ALARM", json_object_get(status, "alarms"));
+	print_lines("WARNING", json_object_get(json_object_get(status, "lock"), "warnings"));
 	print_guard(json_object_get(status, "guard"));
 	print_line("node", status, "node");
 	print_line("network", status, "network");
 	print_line("role", status, "role");
-	printf("%-12s%s\n", "keys", output_true(status, "locked") ? "locked" : "unlocked");
+	print_keys(status);
 	printf("%-12s%llu members, %llu records\n", "directory",
 		(unsigned long long)output_number(status, "members"),
 		(unsigned long long)output_number(status, "directory_size"));

@@ -17,6 +17,8 @@ from network import Failed, Network, wait_for  # noqa: E402  pylint: disable=wro
 
 SEED = 7
 OFFICES = {"caf": "CAF", "cod": "COD"}
+# A demo has no real case: it runs on machines whose swap is as it is.
+SWAP = "\n[lock]\nunencrypted_swap = allow\n"
 
 
 def say(text=""):
@@ -28,16 +30,18 @@ def start(root, build, compression="on"):
     """Headquarters and two offices, joined and unlocked."""
     network = Network(root, build)
     hq = network.init()
-    hq.configure(f"\n[seal]\ncompression = {compression}\n")
+    hq.configure(SWAP + f"\n[seal]\ncompression = {compression}\n")
     hq.start()
     say(f"  hq      headquarters, 127.0.0.1:{hq.port}")
     for name, country in OFFICES.items():
-        more = f"\n[seal]\ncompression = {compression}\n"
+        more = SWAP + f"\n[seal]\ncompression = {compression}\n"
         if name == "cod":  # the offices reach each other, too
             more += f"\n[peer caf]\naddress = 127.0.0.1:{network.nodes['caf'].port}\n"
         node = network.join(name, country, config=more)
         node.start()
         say(f"  {name}     office, 127.0.0.1:{node.port}, invited, joined, unlocked")
+    say("  These nodes unlock even where swap is not encrypted ([lock] unencrypted_swap = allow in")
+    say("  their sauti.conf), which real ones refuse; 'sauti status' shows that as a WARNING.")
     return network
 
 

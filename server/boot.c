@@ -11,6 +11,7 @@
 #include "server/control/control.h"
 #include "server/crash.h"
 #include "server/internal.h"
+#include "server/locking.h"
 #include "server/log.h"
 #include "server/mail.h"
 
@@ -411,6 +412,7 @@ static enum err start_surfaces(struct runtime *rt, struct errctx *ctx)
 		.arg = rt,
 	};
 
+	TRY(locking_start(rt, ctx));
 	TRY(net_new(&opts, &rt->net));
 	if (rt->config.listen[0] != '\0')
 		TRY(net_listen(rt->net, rt->config.listen, &rt->port, ctx));

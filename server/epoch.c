@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "server/internal.h"
+#include "server/locking.h"
 #include "server/log.h"
 
 /* Nobody shows more of any log for so long: nothing is missing that could be had. */
@@ -70,16 +71,10 @@ const char *guard_state_todo(const struct guard_state *state)
  * at the next unlock. One that is under way fails (turn). */
 static void own_log_turned(struct runtime *rt)
 {
-	struct vault_request *ask;
-
 	rt->guard_state.turn++;
 	if (rt->keys == NULL)
 		return;
-	ask = vault_request_new(VAULT_LOCK, NULL);
-	if (ask == NULL)
-		runtime_out_of_memory();
-	runtime_locked(rt);
-	vault_submit(rt->vault, ask);
+	runtime_lock(rt, LOCK_LOG, NULL);
 	log_line(LOG_WARNING, "locked: unlock again to record");
 }
 

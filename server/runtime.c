@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "server/control/control.h"
 #include "server/internal.h"
+#include "server/locking.h"
 #include "server/log.h"
 #include "server/mail.h"
 
@@ -246,6 +247,7 @@ static void on_vault(uv_async_t *async)
 		struct vault_request *next = request->next;
 
 		request->next = NULL;
+		vault_overtake(rt->vault, request);
 		control_vault_done(rt->control, request);
 		request = next;
 	}
@@ -336,6 +338,7 @@ static void surfaces_closed(struct runtime *rt)
 	close_handle((uv_handle_t *)&rt->tidy);
 	close_handle((uv_handle_t *)&rt->sigint);
 	close_handle((uv_handle_t *)&rt->sigterm);
+	locking_close(rt);
 }
 
 static void on_net_closed(void *arg)
@@ -409,6 +412,7 @@ void runtime_free(struct runtime *rt)
 		mem_free(rt->appends);
 		rt->appends = next;
 	}
+	locking_free(rt);
 	mail_free(rt);
 	control_server_free(rt->control);
 	net_free(rt->net);

@@ -21,6 +21,7 @@
 struct bundle_export;
 struct bundle_import;
 struct control_server;
+struct locking;
 struct mail;
 struct runtime;
 
@@ -77,6 +78,7 @@ struct runtime {
 	struct net *net;
 	struct control_server *control;
 	struct mail *mail; /* server/mail.h */
+	struct locking *locking;
 	uv_async_t writer_async, vault_async;
 	uv_timer_t tick, tidy;
 	uv_signal_t sigint, sigterm;

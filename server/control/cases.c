@@ -6,6 +6,7 @@
 #include "proto/codec.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
+#include "server/locking.h"
 #include "server/log.h"
 #include "server/mail.h"
 
@@ -61,7 +62,7 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 		control_fail(request, err, 0, err_text(err));
 		return;
 	}
-	vault_submit(control_runtime(request)->vault, ask);
+	locking_unlock(control_runtime(request), ask);
 }
 
 /* The condition was taken before the write came back: it knows the cause. */
@@ -164,12 +165,12 @@ static void done_unlock(struct control_request *request, struct vault_request *d
 
 void begin_lock(struct control_request *request)
 {
-	struct vault_request *ask = ask_vault(request, VAULT_LOCK);
+	runtime_lock(control_runtime(request), LOCK_ASKED, request);
+}
 
-	if (ask == NULL)
-		return;
-	runtime_locked(control_runtime(request));
-	vault_submit(control_runtime(request)->vault, ask);
+void begin_panic(struct control_request *request)
+{
+	runtime_lock(control_runtime(request), LOCK_PANIC, request);
 }
 
 /* The reason why nothing can be recorded at all is told before anything is read. */
@@ -332,6 +333,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		mail_vault_done(control_server_runtime(server), done);
 	} else if (request == NULL && done->type == VAULT_RESEAL) {
 		runtime_resealed(control_server_runtime(server), done);
+	} else if (done->type == VAULT_LOCK && request == NULL) {
+		locking_done(control_server_runtime(server));
 	} else if (request == NULL) {
 		if (done->result != OK)
 			log_line(LOG_ALARM, "vault: %s", err_message(&done->ctx, done->result));
@@ -347,8 +350,7 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 	} else if (done->type == VAULT_MAIL_SHOW) {
 		done_mail_show(request, done);
 	} else if (done->type == VAULT_LOCK) {
-		/* An unlock that was under way when the lock came has ended before it. */
-		runtime_locked(control_runtime(request));
+		locking_done(control_runtime(request));
 		answer_json(request, json_pack("{s:b}", "locked", 1), true);
 	} else {
 		done_docs(request, done);

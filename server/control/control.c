@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "proto/codec.h"
 #include "proto/frame.h"
+#include "server/locking.h"
 #include "server/log.h"
 
 enum { READ_SIZE = 64 * 1024, BACKLOG = 32, QUEUE_HIGH = 16 * 1024 * 1024 };
@@ -26,6 +27,7 @@ struct client {
 struct control_request {
 	struct runtime *rt;
 	struct client *client; /* NULL: gone */
+	bool use;
 };
 
 struct control_server {
@@ -148,6 +150,8 @@ static void finish(struct control_request *request, const Sauti__ControlResponse
 {
 	struct client *client = request->client;
 
+	if (request->use)
+		locking_use_end(request->rt);
 	mem_free(request);
 	if (client == NULL)
 		return;
@@ -179,6 +183,14 @@ void control_fail(
 	finish(request, &response);
 }
 
+static void begin_unpacked(struct control_request *request, const Sauti__ControlRequest *message)
+{
+	request->use = control_counts_as_use(message);
+	if (request->use)
+		locking_use_begin(request->rt);
+	control_begin(request, message);
+}
+
 static void begin(struct client *client, struct bytes message)
 {
 	struct control_request *request = mem_zalloc(sizeof(*request));
@@ -190,7 +202,7 @@ static void begin(struct client *client, struct bytes message)
 		client_close(client);
 		return;
 	}
-	*request = (struct control_request){client->server->rt, client};
+	*request = (struct control_request){client->server->rt, client, false};
 	client->request = request;
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	enum err err = CODEC_UNPACK(
@@ -199,7 +211,7 @@ static void begin(struct client *client, struct bytes message)
 	if (err != OK)
 		control_fail(request, err, 0, err_message(&ctx, err));
 	else
-		control_begin(request, unpacked);
+		begin_unpacked(request, unpacked);
 	/* A request may hold a passphrase or a plaintext: nothing of it stays behind. */
 	for (struct bytes rest = message; rest.size > 0; rest.size = 0)
 		wipe((void *)(uintptr_t)rest.data, rest.size);
@@ -360,6 +372,20 @@ enum err control_server_new(
 	snprintf(server->path, sizeof(server->path), "%s", path);
 	*ret = server; /* closed and freed by the runtime, also when listening fails */
 	return listen_at(server, ctx);
+}
+
+void control_server_shed(
+	struct control_server *server, const struct control_request *keep, bool all)
+{
+	const struct client *asker = keep == NULL ? NULL : keep->client;
+
+	if (server == NULL)
+		return;
+	for (struct client *client = server->clients; client != NULL; client = client->next)
+		if (client->writes > 0 ||
+			(client != asker &&
+				(all || client->reader.buf.size > client->reader.start)))
+			client_close(client);
 }
 
 static void on_server_closed(uv_handle_t *handle)

@@ -32,6 +32,15 @@ void control_fail(
 /* requests.c: begins one; what it borrows is gone when it returns. */
 void control_begin(struct control_request *request, const Sauti__ControlRequest *message);
 
+/* Does it keep the node from locking itself for idleness? */
+bool control_counts_as_use(const Sauti__ControlRequest *message);
+
+/* The node is being locked: closes the connections that a plaintext may be on its way over, half a
+ * request or an answer that is not taken; or all. Not that of `keep` (NULL: none), unless it has
+ * not taken its answers. */
+void control_server_shed(
+	struct control_server *server, const struct control_request *keep, bool all);
+
 /* The vault has finished a request of control's. drop: at the end, nobody is left to be told. */
 void control_vault_done(struct control_server *server, struct vault_request *done);
 /* A task of the mail store that a client waits for (task->arg). */

@@ -18,6 +18,7 @@ json_t *json_hash(const struct hash *hash); /* base64 */
 /* cases.c: unlocking, recording and showing, all of it the vault's work */
 void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message);
 void begin_lock(struct control_request *request);
+void begin_panic(struct control_request *request);
 void begin_append(struct control_request *request, const Sauti__CaseAppendRequest *message);
 void begin_show(struct control_request *request, enum vault_type type, const char *name);
 

@@ -5,6 +5,7 @@
 #include "cases/event/json_memory.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
+#include "server/locking.h"
 
 static void dump(json_t *json, struct buf *out)
 {
@@ -269,6 +270,7 @@ static void begin_status(struct control_request *request)
 				     "missing from its cases: no key here opens them. Is there a "
 				     "newer copy of keyring/ anywhere?",
 				(unsigned long long)rt->unread));
+	locking_alarms(rt, alarms);
 	members_alarm(rt, revoked, sizeof(revoked));
 	if (rt->alarm[0] != '\0' && !alarm_told(rt, revoked[0] != '\0'))
 		json_array_append_new(alarms, json_string(rt->alarm));
@@ -278,7 +280,7 @@ static void begin_status(struct control_request *request)
 	while (directory_at(directory, members) != NULL)
 		members++;
 	answer_json(request,
-		json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:s,s:i,s:i,s:o}",
+		json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:s,s:i,s:i,s:o,s:o}",
 			"node", rt->node, "network", rt->genesis.network, "role",
 			role_name(self == NULL ? ROLE_UNKNOWN : self->role), "locked",
 			rt->keys == NULL, "directory_size", (json_int_t)directory_size(directory),
@@ -287,8 +289,29 @@ static void begin_status(struct control_request *request)
 			store_json(&rt->condition), "uptime_s",
 			(json_int_t)((uv_now(&rt->loop) - rt->started_ms) / 1000), "version",
 			SAUTI_VERSION, "format", FORMAT_VERSION, "port", (int)rt->port, "mail",
-			mail_status_json(rt)),
+			mail_status_json(rt), "lock", locking_json(rt)),
 		true);
+}
+
+/* What programs ask by themselves, and what locks, keeps no node unlocked. */
+bool control_counts_as_use(const Sauti__ControlRequest *message)
+{
+	switch (message->body_case) {
+	case SAUTI__CONTROL_REQUEST__BODY_STATUS:
+	case SAUTI__CONTROL_REQUEST__BODY_LOCK:
+	case SAUTI__CONTROL_REQUEST__BODY_PANIC:
+	case SAUTI__CONTROL_REQUEST__BODY_LOG_LIST:
+	case SAUTI__CONTROL_REQUEST__BODY_LOG_SHOW:
+	case SAUTI__CONTROL_REQUEST__BODY_LOG_VERIFY:
+	case SAUTI__CONTROL_REQUEST__BODY_LOG_EXPORT:
+	case SAUTI__CONTROL_REQUEST__BODY_LOG_EVIDENCE:
+	case SAUTI__CONTROL_REQUEST__BODY_NODE_LIST:
+	case SAUTI__CONTROL_REQUEST__BODY_MAIL_LIST:
+	case SAUTI__CONTROL_REQUEST__BODY_BACKUP:
+		return false;
+	default:
+		return true;
+	}
 }
 
 void control_begin(struct control_request *request, const Sauti__ControlRequest *message)
@@ -299,6 +322,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_LOCK:
 		begin_lock(request);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_PANIC:
+		begin_panic(request);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_STATUS:
 		begin_status(request);

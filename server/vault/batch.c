@@ -162,6 +162,7 @@ static enum err seal_part(
 	enum err err;
 
 	assert(key != NULL);
+	TRY(book_go_on(book));
 	TRY(pool_draw(&book->pool, random, sizeof(random)));
 	err = (again ? casebook_reserve_again : casebook_reserve)(
 		book->cases, key, &part->info, &position.index, &s->tickets[s->reserved]);

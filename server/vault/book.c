@@ -74,8 +74,7 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 	char hex[2 * SEAL_KID_SIZE + 1];
 	enum err err;
 
-	if (atomic_load(book->opts.stop))
-		return ERR_CANCELED;
+	TRY(book_go_on(book));
 	memcpy(kid.b, item->kid, sizeof(kid.b));
 	err = keyring_unwrap(secret_bytes(&book->keyring_key), &kid, item->value, &entry);
 	if (err == OK && key_is_own(book, entry.author))
@@ -102,6 +101,7 @@ enum err book_read(struct book *book, const struct casebook_key *key, const stru
 	const struct book_log *log = book_log_at(book, at->log);
 	struct seal_position position = {log->hash, at->i};
 
+	TRY(book_go_on(book));
 	buf_clear(&book->entry);
 	buf_clear(&book->part);
 	TRY(store_entry(book->opts.store, &log->origin, at->index, &book->entry, ctx));
@@ -169,8 +169,7 @@ static enum err probe_key(
 	struct casebook_at at = {.log = log};
 	bool found = false;
 
-	if (atomic_load(book->opts.stop))
-		return ERR_CANCELED;
+	TRY(book_go_on(book));
 	for (unsigned gap = 0; gap < LIMIT_LOCATOR_GAP; at.i++) {
 		TRY(probe_at(book, key, &at, &found, ctx));
 		gap = found ? 0 : gap + 1;

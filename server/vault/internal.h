@@ -45,7 +45,7 @@ struct book_opts {
 	struct keyring *keyring;              /* borrowed */
 	const char *network, *node, *country; /* borrowed */
 	bool compression;
-	const atomic_bool *stop; /* polled: ERR_CANCELED */
+	const atomic_bool *stop; /* polled between items: ERR_CANCELED */
 };
 
 struct foreign;
@@ -69,6 +69,12 @@ enum err book_open(const struct book_opts *opts, struct node_keys *keys, struct 
 	struct errctx *ctx) MUST_USE;
 void book_close(struct book *book);           /* wipes; NULL is fine */
 uint64_t book_cases(const struct book *book); /* with at least one durable event */
+/* ERR_CANCELED when what is under way is to be given up: asked between any two items of long work.
+ */
+static inline enum err book_go_on(const struct book *book)
+{
+	return atomic_load(book->opts.stop) ? ERR_CANCELED : OK;
+}
 
 /* The log that an entry of the casebook stands in, this node's or another's. */
 const struct book_log *book_log_at(const struct book *book, uint16_t number);

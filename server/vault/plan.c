@@ -467,6 +467,7 @@ static enum err plan_lines(struct planner *p, struct bytes rest)
 		struct bytes line = bytes_make(rest.data, size);
 		size_t taken = end != NULL ? size + 1 : size;
 
+		TRY(book_go_on(p->book));
 		rest = bytes_make(rest.data + taken, rest.size - taken);
 		p->line++;
 		if (!is_blank(line))

@@ -106,6 +106,7 @@ static enum err write_case(struct book *book, const struct casebook_case *kase,
 		unread + timeline_left_out(timeline) + faults.refused + faults.missing);
 	TRY(add_doc(book, &last));
 	for (size_t i = 0; i < count; i++) {
+		TRY(book_go_on(book));
 		event_write(timeline_event(timeline, i), &book->json);
 		put_author(&book->json, timeline, i);
 		TRY(add_doc(book, &last));
@@ -166,6 +167,7 @@ enum err show_list(struct book *book, struct vault_request *request)
 
 	TRY(casebook_list(book->cases, &cases, &count));
 	for (size_t i = 0; i < count; i++) {
+		TRY(book_go_on(book));
 		put_case(&book->json, cases[i], cases[i]->event_count);
 		buf_put_u8(&book->json, '}');
 		TRY(add_doc(book, &last));

@@ -47,8 +47,7 @@ static enum err count_at(
 	struct seal_locator locator;
 	enum err err;
 
-	if (atomic_load(book->opts.stop))
-		return ERR_CANCELED;
+	TRY(book_go_on(book));
 	buf_clear(&book->entry);
 	err = store_entry(book->opts.store, origin, index, &book->entry, ctx);
 	if (err == OK)

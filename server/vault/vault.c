@@ -14,6 +14,11 @@
  * stand in the log, and a book rebuilt too early would give their numbers away again. So the next
  * UNLOCK waits for the end of the batch (and all behind it wait with it), and finds in the log what
  * became durable. The loop reports that end in any case, locked or not.
+ *
+ * vault_lock_now puts its LOCK first, answers what was submitted before, and sets `halt`, which
+ *long work asks for between two items; the thread takes `halt` back with the LOCK. What is answered
+ *and not looked at yet is overtaken: `locks` counts, and each request has the count of its
+ *submission.
  */
 #include "server/vault/vault.h"
 
@@ -39,7 +44,9 @@ struct vault {
 	pthread_mutex_t mutex; /* guards what follows */
 	pthread_cond_t changed;
 	struct list queue, done;
+	uint64_t locks;       /* vault_lock_now, so often */
 	atomic_bool stopping; /* set under the mutex; polled without */
+	atomic_bool halt;     /* likewise: give up what is under way, to lock or to stop */
 
 	/* The thread's own. */
 	struct keyring *keyring; /* from the first unlock on, locked or not */
@@ -181,7 +188,7 @@ static enum err unlock_first(struct vault *vault, struct bytes file, struct node
 		.node = opts->node,
 		.country = opts->country,
 		.compression = opts->compression,
-		.stop = &vault->stopping,
+		.stop = &vault->halt,
 	};
 	struct epoch_opts epoch = {opts, file, secret_bytes(&request->passphrase), request->renew};
 	char previous[LIMIT_ORIGIN + 1];
@@ -459,6 +466,13 @@ static struct vault_request *queue_take(struct vault *vault)
 	return NULL;
 }
 
+/* The LOCK is here: from now on work may go on again. Under the mutex. */
+static void halt_end(struct vault *vault, const struct vault_request *request)
+{
+	if (request != NULL && request->type == VAULT_LOCK && !atomic_load(&vault->stopping))
+		atomic_store(&vault->halt, false);
+}
+
 /* Waits for something to do; NULL: stop. */
 static struct vault_request *next_request(struct vault *vault)
 {
@@ -467,6 +481,7 @@ static struct vault_request *next_request(struct vault *vault)
 	pthread_mutex_lock(&vault->mutex);
 	while (!atomic_load(&vault->stopping) && (request = queue_take(vault)) == NULL)
 		pthread_cond_wait(&vault->changed, &vault->mutex);
+	halt_end(vault, request);
 	pthread_mutex_unlock(&vault->mutex);
 	return request;
 }
@@ -484,16 +499,55 @@ static void cancel_queued(struct vault *vault)
 	pthread_mutex_unlock(&vault->mutex);
 }
 
-/* Back to the front of the queue, until nothing is on its way. */
-static void hold(struct vault *vault, struct vault_request *request)
+/* Under the mutex. */
+static void list_push(struct list *list, struct vault_request *request)
 {
+	request->next = list->first;
+	if (list->first == NULL)
+		list->last = &request->next;
+	list->first = request;
+}
+
+/* Back to the front of the queue, until nothing is on its way. False: a lock has overtaken it. */
+static bool hold(struct vault *vault, struct vault_request *request)
+{
+	bool held;
+
 	request->held = true;
 	pthread_mutex_lock(&vault->mutex);
-	request->next = vault->queue.first;
-	if (vault->queue.first == NULL)
-		vault->queue.last = &request->next;
-	vault->queue.first = request;
+	held = request->locks == vault->locks;
+	if (held)
+		list_push(&vault->queue, request);
 	pthread_mutex_unlock(&vault->mutex);
+	return held;
+}
+
+/* Ends of batches are counted, whatever else happens. */
+static bool overtakes(const struct vault *vault, const struct vault_request *request)
+{
+	return request->locks != vault->locks && request->type != VAULT_LOCK &&
+	       request->type != VAULT_COMMITTED && request->type != VAULT_ABORTED;
+}
+
+static void overtake(struct vault_request *request)
+{
+	finish(request, ERR_LOCKED);
+	err_set(&request->ctx, ERR_LOCKED, "the node was locked meanwhile");
+	buf_wipe(&request->mail);
+	vault_keys_free(request->keys);
+	request->keys = NULL;
+}
+
+/* It ended between two items, or waited, and a lock or the stop came. */
+static void give_up(const struct vault *vault, struct vault_request *request)
+{
+	request->line = 0;
+	if (!atomic_load(&vault->stopping)) {
+		overtake(request);
+		return;
+	}
+	request->ctx = (struct errctx){""};
+	finish(request, ERR_CANCELED);
 }
 
 static void *vault_main(void *arg)
@@ -504,11 +558,12 @@ static void *vault_main(void *arg)
 	while ((request = next_request(vault)) != NULL) {
 		enum err err = answer(vault, request);
 
-		if (err == ERR_AGAIN) {
-			hold(vault, request);
+		if (err == ERR_AGAIN && hold(vault, request))
 			continue;
-		}
-		finish(request, err);
+		if (err == ERR_CANCELED || err == ERR_AGAIN)
+			give_up(vault, request);
+		else
+			finish(request, err);
 		pthread_mutex_lock(&vault->mutex);
 		list_add(&vault->done, request);
 		pthread_mutex_unlock(&vault->mutex);
@@ -546,6 +601,7 @@ enum err vault_start(const struct vault_opts *opts, struct vault **ret, struct e
 	list_init(&vault->done);
 	vault->on_way_end = &vault->on_way;
 	atomic_init(&vault->stopping, false);
+	atomic_init(&vault->halt, false);
 	/* Default attributes: these two cannot fail on Linux. */
 	rc = pthread_mutex_init(&vault->mutex, NULL);
 	assert(rc == 0);
@@ -570,6 +626,7 @@ enum err vault_start(const struct vault_opts *opts, struct vault **ret, struct e
 void vault_submit(struct vault *vault, struct vault_request *request)
 {
 	pthread_mutex_lock(&vault->mutex);
+	request->locks = vault->locks;
 	if (atomic_load(&vault->stopping)) {
 		finish(request, ERR_CANCELED);
 		list_add(&vault->done, request);
@@ -578,6 +635,44 @@ void vault_submit(struct vault *vault, struct vault_request *request)
 		pthread_cond_signal(&vault->changed);
 	}
 	pthread_mutex_unlock(&vault->mutex);
+}
+
+static void overtake_queued(struct vault *vault)
+{
+	for (struct vault_request **link = &vault->queue.first; *link != NULL;) {
+		struct vault_request *request = *link;
+
+		if (!overtakes(vault, request)) {
+			link = &request->next;
+			continue;
+		}
+		list_remove(&vault->queue, link);
+		overtake(request);
+		list_add(&vault->done, request);
+	}
+}
+
+void vault_lock_now(struct vault *vault, struct vault_request *lock)
+{
+	pthread_mutex_lock(&vault->mutex);
+	lock->locks = ++vault->locks;
+	if (atomic_load(&vault->stopping)) {
+		finish(lock, ERR_CANCELED);
+		list_add(&vault->done, lock);
+	} else {
+		atomic_store(&vault->halt, true);
+		overtake_queued(vault);
+		list_push(&vault->queue, lock);
+		pthread_cond_signal(&vault->changed);
+	}
+	pthread_mutex_unlock(&vault->mutex);
+	vault->opts.wake(vault->opts.wake_arg);
+}
+
+void vault_overtake(struct vault *vault, struct vault_request *done)
+{
+	if (overtakes(vault, done) && done->entries == NULL)
+		overtake(done);
 }
 
 struct vault_request *vault_done(struct vault *vault)
@@ -599,6 +694,7 @@ void vault_stop(struct vault *vault)
 		return;
 	pthread_mutex_lock(&vault->mutex);
 	atomic_store(&vault->stopping, true);
+	atomic_store(&vault->halt, true);
 	pthread_cond_signal(&vault->changed);
 	pthread_mutex_unlock(&vault->mutex);
 	rc = pthread_join(vault->thread, NULL);

@@ -25,6 +25,9 @@
  * its batch, also when the node was locked meanwhile: an UNLOCK waits for them. All others pass a
  * SEAL that waits.
  *
+ * LOCK takes its turn; vault_lock_now does not: what was asked before ends with ERR_LOCKED, what is
+ * under way ends between two items.
+ *
  * New case keys are durable in the keyring before the first entry sealed under them leaves.
  *
  * Errors beside those of keystore_open, keyring_open and the store: ERR_LOCKED (SEAL, SHOW, LIST);
@@ -129,7 +132,8 @@ struct vault_request {
 	 * stands, at `index`; "": nowhere yet. */
 	char log_origin[LIMIT_LOG_NAME + 1];
 	struct vault_request *next;
-	bool held; /* the vault's own */
+	bool held;      /* the vault's own */
+	uint64_t locks; /* likewise: vault_lock_now came so often before it */
 };
 struct vault_request *vault_request_new(enum vault_type type, void *arg); /* NULL: no memory */
 void vault_request_free(struct vault_request *request); /* wipes and frees all it holds */
@@ -138,6 +142,14 @@ enum err vault_start(
 	const struct vault_opts *opts, struct vault **ret, struct errctx *ctx) MUST_USE;
 void vault_submit(struct vault *vault, struct vault_request *request); /* takes it; never blocks */
 struct vault_request *vault_done(struct vault *vault); /* finished ones in order; NULL: none */
+/* Takes `lock`, a LOCK: it is next. Every other request that was submitted before is answered with
+ * ERR_LOCKED at once, and wiped, but for those that tell the end of a batch; the one under way is
+ * given up at its next entry, line or part (scrypt and one write to the disk are waited for). The
+ * loop's thread alone. */
+void vault_lock_now(struct vault *vault, struct vault_request *lock);
+/* For what vault_done gave before such a lock and is not looked at yet: its answer is wiped, and is
+ * ERR_LOCKED. A SEAL whose entries wait for their commit keeps them. */
+void vault_overtake(struct vault *vault, struct vault_request *done);
 /* Answers what is queued with ERR_CANCELED, locks, joins. vault_done still gives the rest. */
 void vault_stop(struct vault *vault);
 void vault_free(struct vault *vault);

@@ -48,6 +48,7 @@ class Node:
         self.port = port or free_port()
         self.process = None
         self.env = {}  # of the daemon, besides ours
+        self.allow_swap = True  # the machine that tests run on may have any
 
     # The command line.
 
@@ -84,8 +85,19 @@ class Node:
         path = self.network.root / f"{self.name}.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
+    def _configure_swap(self):
+        """First in sauti.conf, so that what is appended stays in its section."""
+        path = self.dir / "sauti.conf"
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        if not self.allow_swap or text == "" or "unencrypted_swap" in text:
+            return
+        line = "[lock]\nunencrypted_swap = allow\n"
+        text = text.replace("[lock]\n", line, 1) if "[lock]\n" in text else line + "\n" + text
+        path.write_text(text, encoding="utf-8")
+
     def start_only(self):
         """Starts the daemon and waits for nothing."""
+        self._configure_swap()
         with open(self.network.root / f"{self.name}.log", "ab") as log:
             self.process = subprocess.Popen([self.network.bin / "sautid", "--dir", self.dir],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -1087,6 +1087,127 @@ static void test_lock_under_way(void **state)
 	vault_request_free(request);
 }
 
+/* What was submitted before it ends at once, also what waits for the end of a batch. */
+static void test_lock_now(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *sealed, *waiting[3], *now, *again;
+	struct entries *entries;
+	uint64_t index;
+
+	unlock(f);
+	record(f, OPEN_1);
+	sealed = seal(f, CONTACT_1);
+	entries = sealed->entries;
+	sealed->entries = NULL;
+	lock(f);
+	waiting[0] = submit(f, unlock_request(PASSPHRASE)); /* until the batch has ended */
+	waiting[1] = submit(f, request_new(VAULT_LIST));
+	waiting[2] = submit(f, seal_request(OPEN_2, false));
+	now = request_new(VAULT_LOCK);
+	vault_lock_now(f->vault, now);
+	again = submit(f, unlock_request(PASSPHRASE)); /* after it: not overtaken */
+	for (size_t i = 0; i < 3; i++) {
+		wait_for(f, waiting[i]);
+		assert_int_equal(waiting[i]->result, ERR_LOCKED);
+		assert_non_null(strstr(waiting[i]->ctx.text, "locked meanwhile"));
+		assert_null(waiting[i]->passphrase.data);
+		assert_null(waiting[i]->keys);
+		assert_null(waiting[i]->docs);
+		assert_int_equal(waiting[i]->lines.size, 0);
+		vault_request_free(waiting[i]);
+	}
+	wait_for(f, now);
+	assert_ok(now->result);
+	vault_request_free(now);
+	index = append(f, entries->entry, entries->count);
+	end_batch(f, VAULT_COMMITTED, sealed->batch, index);
+	vault_request_free(sealed);
+	entries_unref(entries);
+	wait_for(f, again);
+	assert_ok(again->result);
+	assert_int_equal(again->events, 2);
+	vault_request_free(again);
+}
+
+/* Answers that nobody was told yet are dropped; entries on their way are not. */
+static void test_overtake(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *opened, *shown, *sealed, *now;
+
+	opened = ask(f, unlock_request(PASSPHRASE));
+	assert_non_null(opened->keys);
+	record(f, OPEN_1);
+	shown = show(f, REF_1);
+	assert_non_null(shown->docs);
+	sealed = seal(f, CONTACT_1);
+	vault_overtake(f->vault, shown); /* nothing has */
+	assert_ok(shown->result);
+	now = request_new(VAULT_LOCK);
+	vault_lock_now(f->vault, now);
+	wait_for(f, now);
+	vault_overtake(f->vault, now);
+	assert_ok(now->result);
+	vault_request_free(now);
+	vault_overtake(f->vault, opened);
+	vault_overtake(f->vault, shown);
+	vault_overtake(f->vault, sealed);
+	assert_int_equal(opened->result, ERR_LOCKED);
+	assert_null(opened->keys);
+	assert_int_equal(shown->result, ERR_LOCKED);
+	assert_null(shown->docs);
+	assert_ok(sealed->result);
+	assert_non_null(sealed->entries);
+	end_batch(f, VAULT_ABORTED, sealed->batch, 0);
+	vault_request_free(opened);
+	vault_request_free(shown);
+	vault_request_free(sealed);
+	unlock(f);
+	record(f, CONTACT_1);
+	check_locators_unique(f);
+}
+
+/* Long work ends in the middle, whenever that is; what comes after the next unlock is as if it had
+ * never begun, or as if it had ended. */
+static void test_lock_now_under_way(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *work, *now;
+	struct buf lines;
+	unsigned given_up = 0;
+
+	buf_init(&lines, LIMIT_CONTROL_REQUEST);
+	unlock(f);
+	record(f, OPEN_1);
+	for (int i = 0; i < 4000; i++)
+		buf_put_str(&lines, CONTACT_1);
+	for (int round = 0; round < 12; round++) {
+		work = submit(f, seal_request(buf_cstr(&lines), false));
+		usleep((useconds_t)(1000 * round * round));
+		now = request_new(VAULT_LOCK);
+		vault_lock_now(f->vault, now);
+		wait_for(f, now);
+		assert_ok(now->result);
+		vault_request_free(now);
+		wait_for(f, work);
+		given_up += work->result == ERR_LOCKED;
+		if (work->result == OK)
+			end_batch(f, VAULT_ABORTED, work->batch, 0);
+		else
+			assert_int_equal(work->result, ERR_LOCKED);
+		vault_request_free(work);
+		unlock(f);
+	}
+	assert_true(given_up > 0);
+	record(f, CONTACT_1);
+	check_locators_unique(f);
+	work = show(f, REF_1);
+	assert_int_equal(work->events, 2);
+	vault_request_free(work);
+	buf_release(&lines);
+}
+
 static void test_stop(void **state)
 {
 	struct fixture *f = *state;
@@ -1558,6 +1679,9 @@ int main(void)
 		TEST(test_wave_is_bounded),
 		TEST(test_wave_fails),
 		TEST(test_lock_under_way),
+		TEST(test_lock_now),
+		TEST(test_overtake),
+		TEST(test_lock_now_under_way),
 		TEST(test_stop),
 		TEST(test_damaged),
 		TEST(test_new_epoch),

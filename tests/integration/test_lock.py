@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+"""Real nodes: locking by idleness, panic, swap. test_lock.py BUILD [unittest args]"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+from network import Failed, Network, wait_for  # noqa: E402
+
+BUILD = Path()
+IDLE_S = 10  # the least that can be configured
+HEAD = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+SWAP = HEAD + "/dev/no-such-disk                       partition\t1048572\t\t0\t\t-2\n"
+
+
+def opened(number, name="L"):
+    """A new case, as a line."""
+    return json.dumps({"type": "CASE_OPENED", "event_id": f"01900000-0000-7000-8000-{number:012x}",
+                       "case_ref": f"{number:032x}", "case_code": f"ZZ-{name}-{number}",
+                       "occurred_on": "2026-01-01", "precision": "D", "office": "HTI"})
+
+
+def contact(number, case, note):
+    """A contact of that case, as a line."""
+    return json.dumps({"type": "CONTACT", "event_id": f"01900000-0000-7000-9000-{number:012x}",
+                       "case_ref": f"{case:032x}", "occurred_on": "2026-01-02", "precision": "D",
+                       "method": "PHONE", "note": note, "office": "HTI"})
+
+
+class Control:
+    """The control socket, spoken to directly: so that answers need not be read."""
+
+    def __init__(self, node):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(node.dir / "run" / "control.sock"))
+
+    @staticmethod
+    def field(number, data):
+        """A length-delimited field of a message."""
+        head, size = bytearray(), len(data)
+        for value in (number << 3 | 2, size):
+            while value > 127:
+                head.append(value & 127 | 128)
+                value >>= 7
+            head.append(value)
+        return bytes(head) + data
+
+    def send(self, body):
+        """One request."""
+        self.socket.sendall(struct.pack(">I", len(body)) + body)
+
+    def append(self, lines):
+        """A request to record these lines."""
+        self.send(self.field(4, self.field(1, lines.encode())))
+
+    def show(self, case):
+        """A request to show a case."""
+        self.send(self.field(5, self.field(1, case.encode())))
+
+    def _read(self, size):
+        data = b""
+        while len(data) < size:
+            more = self.socket.recv(size - len(data))
+            if not more:
+                raise ConnectionError("closed")
+            data += more
+        return data
+
+    def answer(self):
+        """One whole response."""
+        return self._read(struct.unpack(">I", self._read(4))[0])
+
+    def succeeded(self):
+        """Reads a response; was it a success? Field 1 is the error, and comes first."""
+        return not self.answer().startswith(b"\x08")
+
+    def close(self):
+        """Ends the connection."""
+        self.socket.close()
+
+
+class Case(unittest.TestCase):
+    """One headquarters alone."""
+
+    config = ""
+
+    def setUp(self):
+        self.root = Path(tempfile.mkdtemp(prefix="sauti-test."))
+        self.network = Network(self.root, BUILD, "test.example")
+        self.hq = self.network.init()
+        self.hq.configure(self.config)
+
+    def tearDown(self):
+        if self.hq.process is not None:
+            self.hq.kill()
+        shutil.rmtree(self.root)
+
+    def locked(self):
+        """Is it, now?"""
+        return self.hq.json("status")["locked"]
+
+    def last(self):
+        """Why it was locked last."""
+        return self.hq.json("status")["lock"]["last"]
+
+    def codes(self):
+        """The cases it shows."""
+        return {case["code"] for case in self.hq.json("case", "list")}
+
+    def record(self, *lines):
+        """Records these lines."""
+        self.hq.sauti("case", "import", "-", stdin="\n".join(lines) + "\n")
+
+
+class Idle(Case):
+    """[lock] idle"""
+
+    config = f"\n[lock]\nidle = {IDLE_S} s\n"
+
+    def test_idle(self):
+        """Requests keep it unlocked, status does not; then it says why."""
+        self.hq.start()
+        status = self.hq.json("status")["lock"]
+        self.assertEqual(status["idle_s"], IDLE_S)
+        self.assertIsNone(status["last"])
+        self.assertIn("locks itself after", self.hq.sauti("status").stdout)
+        time.sleep(IDLE_S / 2)  # what is to be seen is what time does
+        self.hq.sauti("case", "list")
+        asked = time.monotonic()
+        wait_for("the node to lock itself", self.locked, 3 * IDLE_S)
+        self.assertGreater(time.monotonic() - asked, IDLE_S - 0.5)
+        self.assertEqual(self.last()["why"], "idle")
+        self.assertLess(abs(self.last()["at"] - time.time()), 10)
+        self.assertIn("nobody asked anything", self.hq.sauti("status").stdout)
+        done = self.hq.sauti("case", "list", check=False)
+        self.assertEqual((done.returncode, done.stderr), (5, "sauti: node is locked\n"))
+        self.hq.unlock()
+        self.hq.sauti("case", "list")
+
+    def test_asked(self):
+        """An ordinary lock is told apart."""
+        self.hq.start()
+        self.assertEqual(self.hq.sauti("lock").stdout, "locked\n")
+        self.assertEqual(self.last()["why"], "asked")
+        self.assertIn("as asked", self.hq.sauti("status").stdout)
+
+
+class Panic(Case):
+    """sauti panic, and SIGUSR1"""
+
+    def panic(self, by_signal):
+        """Panics, and waits until the node is locked."""
+        if by_signal:
+            self.hq.process.send_signal(signal.SIGUSR1)
+            wait_for("the node to be locked", self.locked)
+        else:
+            self.assertEqual(self.hq.sauti("panic").stdout,
+                             "locked; every other connection is closed\n")
+        self.assertTrue(self.locked())
+        self.assertEqual(self.last()["why"], "panic")
+
+    def acknowledged_stays(self, by_signal):
+        """Many clients record meanwhile: what was acknowledged is there afterwards."""
+        self.hq.start()
+        acknowledged, started, lock = set(), threading.Event(), threading.Lock()
+
+        def work(number):
+            control = Control(self.hq)
+            try:
+                for i in range(100000):
+                    case = number * 100000 + i
+                    control.append(opened(case))
+                    if control.succeeded():
+                        with lock:
+                            acknowledged.add(f"ZZ-L-{case}")
+                            if len(acknowledged) > 200:
+                                started.set()
+            except OSError:
+                pass  # it was closed: what the last request came to is not known
+            finally:
+                control.close()
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        self.assertTrue(started.wait(60))
+        self.panic(by_signal)
+        for thread in threads:
+            thread.join(60)
+            self.assertFalse(thread.is_alive())
+        self.hq.unlock()
+        shown = self.codes()
+        self.assertEqual(acknowledged - shown, set())
+        self.assertLessEqual(len(shown - acknowledged), len(threads))  # of each client the last
+        self.record(opened(999999))
+        self.assertIn("ZZ-L-999999", self.codes())
+
+    def test_acknowledged_command(self):
+        """By the command."""
+        self.acknowledged_stays(False)
+
+    def test_acknowledged_signal(self):
+        """By the signal."""
+        self.acknowledged_stays(True)
+
+    def test_import(self):
+        """A long import is given up; the same one goes on after the unlock, nothing is there twice."""
+        count, file = 20000, self.root / "lines"
+        file.write_text("\n".join(opened(i) for i in range(count)) + "\n", encoding="ascii")
+        self.hq.start()
+        before = self.hq.own()["size"]
+        with subprocess.Popen([BUILD / "sauti", "--dir", self.hq.dir, "case", "import", file],
+                              stderr=subprocess.PIPE, text=True) as running:
+            wait_for("the import to record", lambda: self.hq.own()["size"] > before + 2000)
+            self.panic(True)
+            message = running.stderr.read()
+        self.assertNotEqual(running.returncode, 0, message)
+        self.hq.unlock()
+        self.assertLess(len(self.codes()), count)
+        self.assertEqual(len(self.codes()) % 2000, 0)  # requests are whole or not there
+        self.hq.sauti("case", "import", file)
+        self.assertEqual(len(self.codes()), count)
+        self.assertEqual({case["events"] for case in self.hq.json("case", "list")}, {1})
+
+    def test_unlock_under_way(self):
+        """An unlock that is under way is given up, too."""
+        self.hq.start(unlock=False)
+        for _ in range(3):
+            with subprocess.Popen([BUILD / "sauti", "--dir", self.hq.dir, "unlock", "--passphrase-file",
+                                   self.network.passphrase], stderr=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL) as running:
+                time.sleep(0.05)  # into scrypt, or before it, or behind
+                self.panic(False)
+                running.wait()
+            self.assertTrue(self.locked())
+        self.hq.unlock()
+        self.assertFalse(self.locked())
+
+    def test_connections(self):
+        """All but the one that asked are closed."""
+        self.hq.start()
+        other = Control(self.hq)
+        self.panic(False)
+        with self.assertRaises(ConnectionError):
+            other.answer()
+        other.close()
+        self.panic(False)  # again, locked as it is: fine
+        self.panic(True)
+
+
+class Swap(Case):
+    """Memory that may reach a disk in clear"""
+
+    def setUp(self):
+        super().setUp()
+        self.swaps = self.root / "swaps"
+        self.swaps.write_text(HEAD, encoding="ascii")
+        self.hq.allow_swap = False
+        self.inside = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-U", "-r", "-m"]
+        self.inside += ["sh", "-c", 'mount --bind "$0" /proc/swaps && exec "$@"', self.swaps]
+        done = subprocess.run(self.inside + ["cat", "/proc/swaps"], capture_output=True, check=False)
+        if done.stdout.decode() != HEAD:
+            self.skipTest("needs a mount namespace, to show a /proc/swaps of its own: "
+                          + done.stderr.decode().strip())
+        done = subprocess.run(["cat", "/sys/power/resume"], capture_output=True, check=False)
+        if done.stdout.strip() not in (b"", b"0:0"):
+            self.skipTest("this machine is set up to hibernate")
+
+    def start_inside(self):
+        """Starts the daemon where /proc/swaps is ours."""
+        with open(self.root / "hq.log", "ab") as log:
+            self.hq.process = subprocess.Popen(self.inside + [BUILD / "sautid", "--dir", self.hq.dir],
+                                               stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for("sautid", lambda: self.hq.sauti("status", check=False).returncode == 0)
+
+    def check_config(self):
+        """check-config there: its note, or "", and its warnings."""
+        command = self.inside + [BUILD / "sauti", "--dir", self.hq.dir]
+        done = subprocess.run(command + ["check-config"], capture_output=True, text=True, check=True)
+        shown = subprocess.run(command + ["--json", "check-config"], capture_output=True, text=True, check=True)
+        return done.stderr, json.loads(shown.stdout)["warnings"]
+
+    def test_refused(self):
+        """Nothing is unlocked; status and check-config say why; it ends with the swap."""
+        self.swaps.write_text(SWAP, encoding="ascii")
+        self.start_inside()
+        done = self.hq.sauti("unlock", "--passphrase-file", self.network.passphrase, check=False)
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("whether swap on '/dev/no-such-disk' is encrypted cannot be told: what is read "
+                      "here could be written to that disk in clear", done.stderr)
+        self.assertIn("[lock] unencrypted_swap = allow", done.stderr)
+        status = self.hq.json("status")
+        self.assertEqual([a for a in status["alarms"] if "/dev/no-such-disk" in a],
+                         ["whether swap on '/dev/no-such-disk' is encrypted cannot be told: nothing is "
+                          "unlocked until it is, or is off"])
+        self.assertFalse(status["lock"]["swap"]["allowed"])
+        note, warnings = self.check_config()
+        self.assertIn("warning: whether swap on '/dev/no-such-disk'", note)
+        self.assertIn("the node will refuse to unlock", warnings[0])
+        self.swaps.write_text(HEAD, encoding="ascii")
+        self.hq.unlock()
+        self.assertEqual(self.check_config(), ("", []))
+        self.assertEqual(self.hq.json("status")["alarms"], [])
+
+    def test_later(self):
+        """Swap that comes while the node is unlocked locks it."""
+        self.start_inside()
+        self.hq.unlock()
+        self.swaps.write_text(SWAP, encoding="ascii")
+        wait_for("the node to lock itself", self.locked, 60)
+        self.assertEqual(self.last()["why"], "swap")
+        self.assertIn("ALARM: whether swap on '/dev/no-such-disk'", self.hq.sauti("status").stdout)
+        self.assertIn("alarm: whether swap on '/dev/no-such-disk'", self.hq.log.lower())
+        self.assertIn("swap that is not encrypted", self.hq.sauti("status").stdout)
+
+    def test_override(self):
+        """What the configuration allows is shown each time."""
+        self.hq.configure("\n[lock]\nunencrypted_swap = allow\n")
+        note, warnings = self.check_config()
+        self.assertIn("warning: [lock] unencrypted_swap = allow", note)
+        self.assertEqual(len(warnings), 1)
+        self.swaps.write_text(SWAP, encoding="ascii")
+        self.start_inside()
+        self.hq.unlock()
+        status = self.hq.json("status")
+        self.assertEqual(status["alarms"], [])
+        self.assertTrue(status["lock"]["swap"]["allowed"])
+        for _ in range(2):
+            self.assertIn("WARNING: whether swap on '/dev/no-such-disk' is encrypted cannot be told; "
+                          "allowed by [lock] unencrypted_swap", self.hq.sauti("status").stdout)
+        self.assertEqual(len(self.check_config()[1]), 2)
+        self.swaps.write_text(HEAD, encoding="ascii")
+        self.hq.unlock()
+        self.assertIn("WARNING: [lock] unencrypted_swap = allow", self.hq.sauti("status").stdout)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(f"usage: {sys.argv[0]} BUILD [unittest args]")
+    BUILD = Path(sys.argv.pop(1)).resolve()
+    try:
+        unittest.main(verbosity=2)
+    except Failed as failed:
+        sys.exit(str(failed))
