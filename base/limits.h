@@ -102,6 +102,9 @@
 #define LIMIT_EXPORT_UNSYNCED (32 * 1024 * 1024) /* written and not synced: then it is */
 #define LIMIT_EXPORT_FILES    512                /* .. and how many files */
 
+/* Tables of cases, read and written. */
+#define LIMIT_CSV_COLUMNS 512
+
 /* Bundles. */
 #define LIMIT_BUNDLE_PART_MIN (128 * 1024) /* bytes of one part: any frame of one entry fits */
 #define LIMIT_BUNDLE_PART     ((UINT64_C(1) << 40))
