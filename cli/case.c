@@ -1,5 +1,6 @@
 /* sauti case: the commands, one file each beside this one. */
 #include "cli/case.h"
+#include "cli/sheet.h"
 
 #define EVENT_OPTIONS                                                                              \
 	{"office", "CODE", "the event's office (default: the node's country)", false},             \
@@ -38,5 +39,6 @@ const struct cli_command case_commands[] = {
 		"Every line is checked before the first is recorded: after an error nothing has\n"
 		"changed. Events that are there already are counted and left alone.",
 		1, 1, NULL, case_import_run},
+	SHEET_COMMAND,
 	{0},
 };

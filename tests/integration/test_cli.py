@@ -27,6 +27,7 @@ COMMANDS = [
     ["init"], ["join"], ["unlock"], ["lock"], ["status"], ["check-config"],
     ["node", "invite"], ["node", "list"], ["node", "show"],
     ["case", "open"], ["case", "add"], ["case", "show"], ["case", "list"], ["case", "import"],
+    ["case", "sheet"],
     ["log", "list"], ["log", "show"], ["log", "verify"], ["log", "export"], ["backup"], ["restore"],
     ["bundle", "export"], ["bundle", "import"], ["bundle", "inspect"],
     ["node", "revoke"], ["node", "dispute"], ["node", "policy"], ["log", "evidence"],
@@ -119,6 +120,9 @@ class Usage(Case):
             (["case", "open", "--code", "no good"], "--code: at most"),
             (["case", "open", "--office", "Haiti"], "three capitals"),
             (["case", "import"], "too few arguments"),
+            (["case", "sheet"], "say --language: one of en, fr, es, ar, ht"),
+            (["case", "sheet", "--language", "sw"], "no sheet in the language 'sw'"),
+            (["case", "sheet", "--language", "fr", "--format", "pdf"], "--format is text or html"),
         ]:
             with self.subTest(args=args):
                 result = self.sauti(*args, code=USAGE)
@@ -197,6 +201,39 @@ class NoDaemon(Case):
             result = self.sauti("case", "import", path, code=code)
             if code == FAILED:
                 self.assertIn(f"{path}:2: line longer than 49152 bytes", result.stderr)
+
+
+class Sheet(Case):
+    """The victim's sheet, where there is no node at all."""
+
+    def test_without_a_node(self):
+        done = self.sauti("case", "sheet", "--language", "fr-HT", "--next", "2099-03-12",
+                          "--contact", "Anna", "--contact", "+509 1234")
+        self.assertTrue(done.stdout.startswith("Vos droits\n\n"), done.stdout)
+        self.assertIn("\nLa prochaine date : 12 mars 2099.\n", done.stdout)
+        self.assertIn("\n  Anna\n  +509 1234\n", done.stdout)
+        self.assertIn("no native speaker has reviewed", done.stderr)
+
+    def test_page(self):
+        page = self.sauti("case", "sheet", "--language", "ar", "--format", "html").stdout
+        self.assertIn('<html lang="ar" dir="rtl">', page)
+        for word in ("<script", "http", "src=", "sauti"):
+            self.assertNotIn(word, page.lower().replace("http-equiv", ""))
+
+    def test_json(self):
+        sheet = json.loads(self.sauti("--json", "case", "sheet", "--language", "ht").stdout)
+        self.assertEqual([sheet["language"], sheet["format"], sheet["reviewed"]], ["ht", "text", False])
+        self.assertIn("Dwa ou yo", sheet["sheet"])
+
+    def test_refused(self):
+        for args, says in [(["--next", "12.3.2026"], "YYYY-MM-DD"),
+                           (["--contact", "the Office"], "'office' says what the sheet is about"),
+                           (["--contact", "HTI-7K3Q-5"], "case code"),
+                           (["--contact", "1"] * 5, "5 contacts, allowed are 4")]:
+            with self.subTest(args=args):
+                done = self.sauti("case", "sheet", "--language", "en", *args, code=FAILED)
+                self.assertEqual(done.stdout, "")
+                self.assertIn(says, done.stderr)
 
 
 class Init(Case):
