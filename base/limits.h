@@ -89,6 +89,11 @@
 #define LIMIT_EVENT_FIELDS   64
 #define LIMIT_CASES          200000
 #define LIMIT_CASE_EVENTS    10000
+#define LIMIT_CASE_CONSENTS  1024        /* kept in the state of a case */
+#define LIMIT_CASE_ITEMS     4096        /* .. persons, referrals, claims, concerns.. */
+#define LIMIT_CASE_OFFICERS  1024        /* .. assignments */
+#define LIMIT_CASE_AWAITED   1024        /* .. parents that were not seen */
+#define LIMIT_CASE_TEXT      65536       /* .. bytes of ids, codes and names, each once */
 #define LIMIT_DRAFT          (64 * 1024) /* answers of one event that is not recorded yet */
 #define LIMIT_DRAFTS         200         /* .. kept by a node */
 #define LIMIT_DRAFTS_OFFICER 32          /* .. of one officer */

@@ -56,6 +56,39 @@ fail:
 	return err;
 }
 
+enum err event_set_field(struct event *event, const char *name, const char *json)
+{
+	char *copy = mem_strdup(json);
+
+	if (copy == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < event->field_count; i++) {
+		if (strcmp(event->fields[i].name, name) != 0)
+			continue;
+		event_string_free(event->fields[i].json);
+		event->fields[i].json = copy;
+		return OK;
+	}
+	return event_add_field(event, bytes_str(name), copy);
+}
+
+enum err event_add_ref(struct event_refs *refs, const struct event_id *id)
+{
+	struct event_id *grown;
+
+	for (size_t i = 0; i < refs->count; i++)
+		if (memcmp(refs->ids[i].b, id->b, EVENT_ID_SIZE) == 0)
+			return OK;
+	if (refs->count >= EVENT_REFS_MAX)
+		return ERR_LIMIT;
+	grown = mem_resize(refs->ids, (refs->count + 1) * sizeof *grown);
+	if (grown == NULL)
+		return ERR_NOMEM;
+	refs->ids = grown;
+	refs->ids[refs->count++] = *id;
+	return OK;
+}
+
 enum err event_check_complete(const struct event *event, struct errctx *ctx)
 {
 	const char *missing = !event->has.event_id      ? "event_id"

@@ -116,6 +116,13 @@ const char *event_field_json(const struct event *event, const char *name);
  * ERR_NOTFOUND; ERR_INVALID when it is not a string; ERR_NOMEM. */
 enum err event_field_string(const struct event *event, const char *name, char **ret) MUST_USE;
 
+/* Sets a field to a JSON text, compact and of one value, both copied; in place of one of that name.
+ * ERR_LIMIT past LIMIT_EVENT_FIELDS; ERR_NOMEM. */
+enum err event_set_field(struct event *event, const char *name, const char *json) MUST_USE;
+/* Adds an id to a list; one that is there already stays there once. ERR_LIMIT past EVENT_REFS_MAX;
+ * ERR_NOMEM. */
+enum err event_add_ref(struct event_refs *refs, const struct event_id *id) MUST_USE;
+
 /* Appends the event as one JSON object, no newline. Common members first, in a fixed order, then
  * the fields. Sticky error in buf. event_parse reads it back unless event->partial. */
 void event_write(const struct event *event, struct buf *buf);

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/secret.h"
+#include "cases/fold/state_parts.h"
 
 enum { PARTS_MAX = 10 * LIMIT_CASE_EVENTS };
 
@@ -306,6 +307,41 @@ bool timeline_contested(const struct timeline *timeline, size_t i)
 size_t timeline_left_out(const struct timeline *timeline)
 {
 	return timeline->left_out;
+}
+
+static int recorded_compare(const void *a, const void *b)
+{
+	const struct folded *x = *(const struct folded *const *)a;
+	const struct folded *y = *(const struct folded *const *)b;
+	int c;
+
+	if (x->event.recorded_at != y->event.recorded_at)
+		return x->event.recorded_at < y->event.recorded_at ? -1 : 1;
+	c = memcmp(x->event.id.b, y->event.id.b, EVENT_ID_SIZE);
+	return c != 0 ? c : strcmp(x->author, y->author);
+}
+
+enum err timeline_state(const struct timeline *timeline, struct case_state **ret)
+{
+	size_t count = timeline->event_count;
+	struct case_state *state = NULL;
+	const struct folded **events = mem_array(count + 1, sizeof *events);
+	enum err err = events == NULL ? ERR_NOMEM : case_state_new(&state);
+
+	assert(timeline->finished);
+	for (size_t i = 0; i < count && err == OK; i++)
+		events[i] = &timeline->events[i];
+	if (err == OK)
+		qsort(events, count, sizeof *events, recorded_compare);
+	for (size_t i = 0; i < count && err == OK; i++)
+		err = state_apply(state, &events[i]->event, EFFECT_WHOLE);
+	mem_free(events);
+	if (err != OK) {
+		case_state_free(state);
+		return err;
+	}
+	*ret = state;
+	return OK;
 }
 
 void timeline_json(const struct timeline *timeline, struct buf *buf)

@@ -16,6 +16,7 @@
 #define CASES_TIMELINE_H
 
 #include "cases/event/event.h"
+#include "cases/fold/state.h"
 
 struct timeline;
 
@@ -42,6 +43,10 @@ const char *timeline_author(const struct timeline *timeline, size_t i);
 /* Is there another event of that id, by another node, that says something else? */
 bool timeline_contested(const struct timeline *timeline, size_t i);
 size_t timeline_left_out(const struct timeline *timeline);
+
+/* The state of the case, of all its events as they were recorded; the caller's. Of a timeline
+ * that is finished. ERR_LIMIT, ERR_NOMEM. */
+enum err timeline_state(const struct timeline *timeline, struct case_state **ret) MUST_USE;
 
 /* Appends a JSON array of event objects, as event_write writes them; sticky error in buf. */
 void timeline_json(const struct timeline *timeline, struct buf *buf);
