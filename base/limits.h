@@ -103,6 +103,16 @@
 #define LIMIT_FOREIGN_AUTHORS LIMIT_PEERS
 #define LIMIT_FOREIGN_LOGS    8192 /* logs of theirs in which entries were found */
 
+/* The node's ledger. */
+#define LIMIT_LEDGER_EVENTS 1000000
+#define LIMIT_LEDGER_VIEWS                                                                         \
+	900000 /* from here on no more views: the rest is for exports, grants.. */
+#define LIMIT_LEDGER_LIST   100000 /* events in one answer */
+#define LIMIT_VIEWS_PENDING 1024   /* views of cases that wait to be written */
+#define LIMIT_VIEWS_DAY     65536  /* pairs of officer and case whose view today is remembered */
+#define LIMIT_PURPOSE       200    /* bytes of what a view or an export was for */
+#define LIMIT_EXPORT_BYTES  (64 * 1024 * 1024) /* of cases, in one file */
+
 /* Exports. */
 #define LIMIT_EXPORT_UNSYNCED (32 * 1024 * 1024) /* written and not synced: then it is */
 #define LIMIT_EXPORT_FILES    512                /* .. and how many files */

@@ -21,6 +21,7 @@ struct stored_event {
 	group_set groups;
 	uint8_t type;
 	uint8_t main : 4, foreign : 1, committed : 1;
+	uint8_t counted : 1; /* .. in a group of a case */
 };
 _Static_assert(sizeof(struct stored_event) == 28, "no holes: 128 bytes an event is a promise");
 _Static_assert(sizeof(struct casebook_entry) == 16, "as above");
@@ -173,6 +174,14 @@ static enum err events_reserve_table(struct casebook *book)
 	return OK;
 }
 
+/* The ledger is a case that lasts as long as the node. Views stop before all else does. */
+static uint32_t event_limit(enum group group)
+{
+	return group == GROUP_VIEWS   ? LIMIT_LEDGER_VIEWS
+	       : group == GROUP_AUDIT ? LIMIT_LEDGER_EVENTS
+				      : LIMIT_CASE_EVENTS;
+}
+
 /* The chunk comes last: once there, it is used at once, so that none is lost to a failure. */
 static enum err event_new(struct casebook *book, const struct part_info *part,
 	const struct casebook_key *key, uint32_t *ret_number)
@@ -182,7 +191,7 @@ static enum err event_new(struct casebook *book, const struct part_info *part,
 	uint32_t number;
 
 	if (key->foreign ? kase->foreign_all >= LIMIT_CASE_FOREIGN
-			 : kase->event_all >= LIMIT_CASE_EVENTS)
+			 : kase->event_all >= event_limit(part->group))
 		return ERR_LIMIT;
 	TRY(events_reserve_table(book));
 	TRY(events_reserve_chunk(book));
@@ -567,13 +576,14 @@ static enum err event_get(struct casebook *book, struct casebook_key *key,
 	return OK;
 }
 
-static void event_committed(struct casebook *book, uint32_t number)
+static void event_committed(struct casebook *book, uint32_t number, enum group group)
 {
 	struct stored_event *event = event_at(book, number);
 
-	if (event->committed)
-		return;
 	event->committed = 1;
+	if (event->counted || !group_of_case(group))
+		return;
+	event->counted = 1;
 	book->event_committed++;
 	book->cases[event->kase]->event_count++;
 }
@@ -628,7 +638,7 @@ enum err casebook_note(struct casebook *book, struct casebook_key *key,
 	TRY(event_get(book, key, part, &event));
 	entry_put(key, event, at);
 	key->entry_committed = key->entry_count;
-	event_committed(book, event);
+	event_committed(book, event, key->group);
 	date_seen(key->owner, part->occurred_on);
 	if (opens(key->owner, part))
 		case_opened(book, key->owner, part, key->foreign);
@@ -742,7 +752,7 @@ void casebook_commit(struct casebook *book, const struct casebook_ticket *ticket
 	entry->index_low = (uint32_t)index;
 	entry->index_high = (uint16_t)(index >> 32);
 	key->entry_committed++;
-	event_committed(book, entry->event);
+	event_committed(book, entry->event, key->group);
 	date_seen(key->owner, ticket->occurred_on);
 	if (event->type == EVENT_CASE_OPENED && event->main == key->group)
 		key->owner->opened_reserved = false;

@@ -4,7 +4,11 @@
  * codes and dates; events are opened when they are asked for.
  *
  * Memory: at most 128 bytes an event (test_casebook measures it), besides some 500 bytes a case and
- * 250 a key. Caps: LIMIT_CASES, LIMIT_CASE_EVENTS. Everything is wiped on release.
+ * 250 a key. Caps: LIMIT_CASES, LIMIT_CASE_EVENTS, LIMIT_LEDGER_EVENTS. Everything
+ * is wiped on release.
+ *
+ * A node's ledger (groups audit and views) is a case here, too, with keys and entries; but its
+ * events are not counted, so that whatever shows only cases with events does not show it.
  *
  * A key of another node (options.node) brings that node's events into the case. What it says of an
  * id counts for that side alone: an event of this node is found, counted and given numbers as if
@@ -57,7 +61,7 @@ struct casebook_case {
 	char code[CASE_CODE_MAX + 1]; /* capitals; "" until CASE_OPENED was seen */
 	char opened_on[11];           /* of CASE_OPENED; "" when unknown */
 	char last_occurred_on[11];    /* the greatest seen; "" when there is none */
-	uint32_t event_count;         /* committed events */
+	uint32_t event_count;         /* committed events; those of a ledger do not count */
 	uint32_t number;              /* 0-based, in the order added */
 	bool opened_foreign;          /* the code is another node's: it takes none of this one's */
 	struct casebook_key *keys;    /* newest first */

@@ -84,6 +84,8 @@ void event_release(struct event *event);
  * type that stands in the ledger only), ERR_LIMIT, ERR_NOMEM; ctx names the field, what was found,
  * what is allowed. */
 enum err event_parse(struct bytes line, struct event *ret, struct errctx *ctx) MUST_USE;
+/* The same for what a node writes into its own ledger: types of the ledger, and no others. */
+enum err event_parse_ledger(struct bytes line, struct event *ret, struct errctx *ctx) MUST_USE;
 
 /* ERR_INVALID, naming it, when a member is still missing that a recorded event must have:
  * event_id, case_ref, recorded_at, recorded_by, office. */
@@ -156,6 +158,10 @@ enum err event_corrects(const struct event *event, struct event_id *ret) MUST_US
  * large to be sealed; ERR_NOMEM. */
 enum err event_split(const struct event *event, const struct event_target *target,
 	struct event_parts *ret, struct errctx *ctx) MUST_USE;
+/* The same for a complete event of the ledger: one part, in the group of its type. ERR_INVALID for
+ * all other types, and for a field that belongs to a group of a case (a name, a note). */
+enum err event_split_ledger(
+	const struct event *event, struct event_parts *ret, struct errctx *ctx) MUST_USE;
 
 /* What an index needs of an opened part. */
 struct part_info {

@@ -191,11 +191,6 @@ static enum err read_type(struct event *event, const json_t *value, struct errct
 			"type: found '%s', allowed are the event types of docs/EVENTS.md, such as "
 			"CASE_OPENED, CONTACT, REFERRAL_MADE",
 			text_escape(string_bytes(value), text, sizeof text));
-	if (type->rule == EVENT_RULE_LEDGER)
-		return err_set(ctx, ERR_INVALID,
-			"type: %s is written by the node into its own ledger, never into a case; "
-			"allowed are the other event types of docs/EVENTS.md",
-			type->name);
 	event->type = type->number;
 	return OK;
 }
@@ -413,7 +408,21 @@ static enum err read_members(struct event *event, json_t *object, struct errctx 
 	return settle_date(event, json_object_get(object, "precision") != NULL, ctx);
 }
 
-enum err event_parse(struct bytes line, struct event *ret, struct errctx *ctx)
+static enum err check_place(const struct event *event, bool ledger, struct errctx *ctx)
+{
+	const struct event_type *type = event_type_get(event->type);
+
+	if (ledger && type->rule != EVENT_RULE_LEDGER)
+		return err_set(ctx, ERR_INVALID, "type: %s is no event of a ledger", type->name);
+	if (!ledger && type->rule == EVENT_RULE_LEDGER)
+		return err_set(ctx, ERR_INVALID,
+			"type: %s is written by the node into its own ledger, never into a case; "
+			"allowed are the other event types of docs/EVENTS.md",
+			type->name);
+	return OK;
+}
+
+static enum err parse(struct bytes line, bool ledger, struct event *ret, struct errctx *ctx)
 {
 	CLEANUP(event_json_release) json_t *object = NULL;
 	struct event event = {0};
@@ -430,12 +439,24 @@ enum err event_parse(struct bytes line, struct event *ret, struct errctx *ctx)
 			found(object, text));
 	}
 	err = read_members(&event, object, ctx);
+	if (err == OK)
+		err = check_place(&event, ledger, ctx);
 	if (err != OK) {
 		event_release(&event);
 		return err;
 	}
 	*ret = event;
 	return OK;
+}
+
+enum err event_parse(struct bytes line, struct event *ret, struct errctx *ctx)
+{
+	return parse(line, false, ret, ctx);
+}
+
+enum err event_parse_ledger(struct bytes line, struct event *ret, struct errctx *ctx)
+{
+	return parse(line, true, ret, ctx);
 }
 
 /* A string as JSON, escaped as Jansson does. */

@@ -167,8 +167,8 @@ static enum err plan_make(const struct event *event, const struct event_target *
 /* The fields of each group while an event is split. Values are borrowed from the event, but for
  * the two halves of a mixed list. */
 struct split {
-	Sauti__PartField fields[GROUP_CASE_LAST + 1][LIMIT_EVENT_FIELDS];
-	size_t count[GROUP_CASE_LAST + 1];
+	Sauti__PartField fields[GROUP_LAST + 1][LIMIT_EVENT_FIELDS];
+	size_t count[GROUP_LAST + 1];
 	char *services, *health; /* halves of service_code */
 };
 
@@ -262,22 +262,18 @@ static enum err pack_parts(const struct event *event, const struct split *split,
 	return OK;
 }
 
-enum err event_split(const struct event *event, const struct event_target *target,
+static enum err split_by(const struct event *event, const struct plan *plan,
 	struct event_parts *ret, struct errctx *ctx)
 {
+	struct split *split = mem_zalloc(sizeof *split);
 	struct event_parts parts = {0};
-	struct split *split;
-	struct plan plan = {0};
 	enum err err;
 
-	TRY(event_check_complete(event, ctx));
-	TRY(plan_make(event, target, &plan, ctx));
-	split = mem_zalloc(sizeof *split);
 	if (split == NULL)
 		return ERR_NOMEM;
-	err = split_fields(event, &plan, split, ctx);
+	err = split_fields(event, plan, split, ctx);
 	if (err == OK)
-		err = pack_parts(event, split, plan.main, &parts);
+		err = pack_parts(event, split, plan->main, &parts);
 	if (err == ERR_LIMIT)
 		err_set(ctx, err, "a part of the event is too large to be sealed");
 	event_string_free(split->services);
@@ -289,6 +285,32 @@ enum err event_split(const struct event *event, const struct event_target *targe
 	}
 	*ret = parts;
 	return OK;
+}
+
+enum err event_split(const struct event *event, const struct event_target *target,
+	struct event_parts *ret, struct errctx *ctx)
+{
+	struct plan plan = {0};
+
+	TRY(event_check_complete(event, ctx));
+	TRY(plan_make(event, target, &plan, ctx));
+	return split_by(event, &plan, ret, ctx);
+}
+
+enum err event_split_ledger(const struct event *event, struct event_parts *ret, struct errctx *ctx)
+{
+	const struct event_type *type = event_type_get(event->type);
+	struct plan plan = {0};
+
+	TRY(event_check_complete(event, ctx));
+	if (type == NULL || type->rule != EVENT_RULE_LEDGER)
+		return err_set(ctx, ERR_INVALID, "type: no event of a ledger");
+	for (size_t i = 0; i < event->field_count; i++)
+		if (event_field_group(bytes_str(event->fields[i].name)) != GROUP_NONE)
+			return err_set(ctx, ERR_INVALID, "%s: has no place in a ledger",
+				event->fields[i].name);
+	plan.main = type->main;
+	return split_by(event, &plan, ret, ctx);
 }
 
 /* --- and back --- */
@@ -324,6 +346,19 @@ static bool fields_valid(const Sauti__Part *part)
 	return true;
 }
 
+/* Nothing of the ledger stands in a case, and nothing of a case in the ledger. Of types of a later
+ * version the group alone is known. */
+static bool group_fits(const Sauti__Part *part)
+{
+	const struct event_type *type = event_type_get(part->type);
+	bool of_ledger = type != NULL && type->rule == EVENT_RULE_LEDGER;
+
+	if (group_of_case(part->group))
+		return !of_ledger;
+	return part->group > GROUP_CASE_LAST && part->group <= GROUP_LAST && part->main &&
+	       (type == NULL || (of_ledger && part->group == (uint32_t)type->main));
+}
+
 static bool no_main_fields(const Sauti__Part *part)
 {
 	return part->office[0] == 0 && part->language[0] == 0 && part->n_supersedes == 0 &&
@@ -340,7 +375,7 @@ static enum err part_check(const Sauti__Part *part, struct errctx *ctx)
 		return part_malformed(ctx, "case_ref");
 	if (part->type == 0)
 		return part_malformed(ctx, "type");
-	if (!group_of_case(part->group))
+	if (!group_fits(part))
 		return part_malformed(ctx, "group");
 	if (event_precision_parse(bytes_str(part->precision), &precision) != OK ||
 		!event_date_valid(bytes_str(part->occurred_on), precision))

@@ -37,6 +37,7 @@ enum { GROUP_CASE_LAST = GROUP_NOTE, GROUP_LAST = GROUP_VIEWS };
 /* A set of groups: bit n is group n. */
 typedef uint16_t group_set;
 #define GROUP_BIT(group) ((group_set)(1u << (group)))
+#define GROUP_SET_CASE   ((group_set)((2u << GROUP_CASE_LAST) - 2)) /* all that a case may have */
 
 /* "core"; "" for a number that is no group. Static. */
 const char *group_name(enum group group);

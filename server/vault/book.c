@@ -131,6 +131,8 @@ static enum err note_entry(struct book *book, struct casebook_key *key,
 	err = book_read(book, key, at, ctx);
 	if (err == OK)
 		err = part_info_read(buf_bytes(&book->part), &info, ctx);
+	if (err == OK && key_is_own(book, key->author))
+		ledger_noted(book, &info);
 	book_part_wipe(book);
 	if (err != OK)
 		return book_unreadable(err) ? OK : err;
@@ -306,6 +308,7 @@ static enum err rebuild(struct book *book, struct errctx *ctx)
 {
 	TRY(logs_find(book, ctx));
 	TRY(keyring_each(book->opts.keyring, load_key, book, ctx));
+	ledger_find(book);
 	for (uint16_t log = 0; log < book->log_count; log++) {
 		enum err err = probe_log(book, log, ctx);
 
@@ -337,6 +340,7 @@ static enum err book_fill(struct book *book, struct errctx *ctx)
 	TRY(random_bytes((uint8_t *)&options.seed, sizeof(options.seed)));
 	TRY(casebook_new(&options, &book->cases));
 	TRY(foreign_new(&book->foreign));
+	TRY(ledger_new(book->opts.now_s, &book->ledger));
 	TRY(sealer_new(&book->sealer));
 	return rebuild(book, ctx);
 }
@@ -371,6 +375,7 @@ void book_close(struct book *book)
 		return;
 	foreign_free(book->foreign);
 	casebook_free(book->cases);
+	ledger_free(book->ledger);
 	sealer_free(book->sealer);
 	secret_release(&book->keyring_key);
 	buf_wipe(&book->entry);

@@ -6,6 +6,7 @@
  *   plan.c    lines -> checked parts; changes nothing
  *   batch.c   checked parts -> new keys, reserved numbers, sealed entries; and their end
  *   show.c    opened events -> documents
+ *   ledger.c  the node's own ledger: its events, the views that wait, reading it
  *   epoch.c   a new log in place of one that is never signed again
  *   drafts.c  events that are not recorded yet (drafts.h)
  *   mail.c    the prekeys, and what is sealed to them
@@ -40,11 +41,14 @@ struct book_log {
 };
 enum { BOOK_OWN_LOG = 0, BOOK_LOGS_MAX = 3 * LIMIT_EPOCHS_PER_NODE /* and two branches of each */ };
 
+struct ledger;
+
 struct book_opts {
 	struct store *store;                  /* borrowed */
 	struct keyring *keyring;              /* borrowed */
 	const char *network, *node, *country; /* borrowed */
 	bool compression;
+	uint64_t now_s;          /* which views are today's */
 	const atomic_bool *stop; /* polled between items: ERR_CANCELED */
 };
 
@@ -53,6 +57,7 @@ struct foreign;
 struct book {
 	struct book_opts opts;
 	struct casebook *cases;
+	struct ledger *ledger;
 	struct sealer *sealer;
 	struct secret keyring_key;
 	struct book_log logs[BOOK_LOGS_MAX]; /* BOOK_OWN_LOG is the one that is written */
@@ -187,6 +192,39 @@ enum err mailbox_open(
 	struct mailbox *box, const struct book *book, struct vault_request *request) MUST_USE;
 enum err mailbox_show(const struct book *book, struct vault_request *request) MUST_USE;
 
+/* Members of the ledger's events. */
+#define LEDGER_WHO     "who"
+#define LEDGER_CASE    "case"
+#define LEDGER_GROUPS  "groups"
+#define LEDGER_PURPOSE "purpose"
+
+enum err ledger_new(uint64_t now_s, struct ledger **ret) MUST_USE;
+void ledger_free(struct ledger *ledger); /* wipes; NULL is fine */
+/* Once the keys are known: which case it is, if it has begun. */
+void ledger_find(struct book *book);
+/* An entry of the own log was opened into book->part. */
+void ledger_noted(struct book *book, const struct part_info *info);
+/* No event of a case may name it. */
+bool ledger_is(const struct book *book, const struct case_ref *ref);
+/* Events of the ledger in request->lines, as JSON without what the node says itself. As plan_make.
+ */
+enum err ledger_plan(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
+/* request->officer has seen these groups of the case. Never fails: what cannot be kept is counted
+ * as lost. */
+void ledger_view(struct book *book, const struct vault_request *request, const struct case_ref *ref,
+	group_set groups);
+/* The oldest views that wait, as parts; none: nothing waits, or a batch of them is on its way. What
+ * becomes of them is told with the number of their batch. */
+enum err ledger_views_plan(struct book *book, struct plan *ret, struct errctx *ctx) MUST_USE;
+void ledger_views_sent(struct ledger *ledger, uint64_t batch, size_t count);
+void ledger_batch_ended(struct ledger *ledger, uint64_t batch, bool committed);
+/* Views that are not durable; those that found no place. */
+void ledger_count(const struct ledger *ledger, uint64_t *ret_waiting, uint64_t *ret_lost);
+uint64_t ledger_views_kept(const struct ledger *ledger); /* not on their way either */
+enum err ledger_list(struct book *book, struct vault_request *request) MUST_USE;
+
+/* Moves what was written into book->json to a document of its own size behind *last. */
+enum err show_doc(struct book *book, struct vault_doc ***last) MUST_USE;
 enum err show_case(struct book *book, struct vault_request *request) MUST_USE;
 enum err show_list(struct book *book, struct vault_request *request) MUST_USE;
 

@@ -218,6 +218,9 @@ static enum err check_opened(const struct planner *p, const struct event *event)
 	bool above = plan_map_find(&p->plan->map, TAG_CASE, name, NULL);
 
 	case_ref_text(&event->case_ref, ref);
+	if (ledger_is(p->book, &event->case_ref))
+		return err_set(p->ctx, ERR_INVALID,
+			"case_ref: %s is the node's own ledger, which nobody writes into", ref);
 	if (event->type == EVENT_CASE_OPENED && (here || above))
 		return err_set(p->ctx, ERR_EXISTS,
 			"case_ref: case %s is open already, by another event", ref);

@@ -10,8 +10,7 @@
 #include "cases/fold/timeline.h"
 #include "server/vault/foreign.h"
 
-/* Moves what was written into book->json to a document of its own size behind *last. */
-static enum err add_doc(struct book *book, struct vault_doc ***last)
+enum err show_doc(struct book *book, struct vault_doc ***last)
 {
 	struct buf *json = &book->json;
 	struct vault_doc *doc = NULL;
@@ -66,6 +65,8 @@ static enum err read_case(struct book *book, const struct casebook_case *kase,
 	struct timeline *timeline, uint64_t *ret_unread, struct errctx *ctx)
 {
 	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
+		if (!group_of_case(key->group))
+			continue;
 		for (uint32_t i = 0; i < key->entry_committed; i++) {
 			enum err err = read_entry(book, key, &key->entries[i], timeline, ctx);
 
@@ -104,12 +105,12 @@ static enum err write_case(struct book *book, const struct casebook_case *kase,
 	put_case(&book->json, kase, count);
 	buf_printf(&book->json, ",\"left_out\":%" PRIu64 "}",
 		unread + timeline_left_out(timeline) + faults.refused + faults.missing);
-	TRY(add_doc(book, &last));
+	TRY(show_doc(book, &last));
 	for (size_t i = 0; i < count; i++) {
 		TRY(book_go_on(book));
 		event_write(timeline_event(timeline, i), &book->json);
 		put_author(&book->json, timeline, i);
-		TRY(add_doc(book, &last));
+		TRY(show_doc(book, &last));
 	}
 	request->cases = 1;
 	request->events = count;
@@ -139,6 +140,16 @@ static void newest_entry(
 	request->index = casebook_entry_index(newest);
 }
 
+static void note_view(struct book *book, const struct vault_request *request,
+	const struct casebook_case *kase, const struct timeline *timeline)
+{
+	group_set groups = 0;
+
+	for (size_t i = 0; i < timeline_count(timeline); i++)
+		groups |= timeline_event(timeline, i)->groups;
+	ledger_view(book, request, &kase->ref, groups);
+}
+
 enum err show_case(struct book *book, struct vault_request *request)
 {
 	const struct casebook_case *kase = casebook_find(book->cases, bytes_str(request->name));
@@ -154,6 +165,8 @@ enum err show_case(struct book *book, struct vault_request *request)
 	err = read_case(book, kase, timeline, &unread, &request->ctx);
 	if (err == OK)
 		err = write_case(book, kase, timeline, unread, request);
+	if (err == OK)
+		note_view(book, request, kase, timeline);
 	newest_entry(book, kase, request);
 	timeline_free(timeline);
 	return err;
@@ -170,7 +183,7 @@ enum err show_list(struct book *book, struct vault_request *request)
 		TRY(book_go_on(book));
 		put_case(&book->json, cases[i], cases[i]->event_count);
 		buf_put_u8(&book->json, '}');
-		TRY(add_doc(book, &last));
+		TRY(show_doc(book, &last));
 	}
 	request->cases = count;
 	request->events = casebook_event_count(book->cases);

@@ -56,7 +56,8 @@ struct vault {
 	 * Without tickets when the node was locked meanwhile. */
 	struct batch *on_way, **on_way_end;
 	size_t on_way_count;
-	bool wave_ended; /* one of them has ended: the next wave waits */
+	uint64_t views_lost; /* with the books that are closed */
+	bool wave_ended;     /* one of them has ended: the next wave waits */
 	uint64_t wave, batches;
 };
 
@@ -188,6 +189,7 @@ static enum err unlock_first(struct vault *vault, struct bytes file, struct node
 		.node = opts->node,
 		.country = opts->country,
 		.compression = opts->compression,
+		.now_s = request->now_s,
 		.stop = &vault->halt,
 	};
 	struct epoch_opts epoch = {opts, file, secret_bytes(&request->passphrase), request->renew};
@@ -234,6 +236,12 @@ static enum err unlock(struct vault *vault, struct vault_request *request)
 
 static void lock(struct vault *vault)
 {
+	uint64_t waiting = 0, lost = 0;
+
+	if (vault->book != NULL) {
+		ledger_count(vault->book->ledger, &waiting, &lost);
+		vault->views_lost += lost + ledger_views_kept(vault->book->ledger);
+	}
 	book_close(vault->book);
 	vault->book = NULL;
 	mailbox_release(&vault->mailbox);
@@ -313,6 +321,27 @@ static enum err reseal(struct vault *vault, struct vault_request *request)
 	return err;
 }
 
+/* Events of the ledger, or views that wait for it. */
+static enum err seal_ledger(struct vault *vault, struct vault_request *request)
+{
+	const char *origin = vault->book->logs[BOOK_OWN_LOG].origin.text;
+	struct plan plan;
+	enum err err;
+
+	memcpy(request->log_origin, origin, strlen(origin) + 1);
+	err = request->type == VAULT_VIEWS ? ledger_views_plan(vault->book, &plan, &request->ctx)
+					   : ledger_plan(vault->book, request, &plan);
+	if (err == OK) {
+		request->added = plan.part_count;
+		err = plan.part_count == 0 ? OK : batch_start(vault, request, &plan);
+		if (err == OK && request->type == VAULT_VIEWS && plan.part_count > 0)
+			ledger_views_sent(vault->book->ledger, request->batch, plan.part_count);
+		plan_release(&plan);
+	}
+	pool_wipe(&vault->book->pool);
+	return err;
+}
+
 /* --- ends of batches --- */
 
 static void on_way_shift(struct vault *vault)
@@ -342,6 +371,9 @@ static void on_way_settle(struct vault *vault)
 		else if (batch->state == BATCH_COMMITTED && batch->count > 0)
 			batch_commit(vault->book, batch, batch->index);
 		aborted |= batch->state == BATCH_ABORTED;
+		if (vault->book != NULL)
+			ledger_batch_ended(vault->book->ledger, batch->number,
+				batch->state == BATCH_COMMITTED);
 		on_way_shift(vault);
 	}
 	/* What was reserved behind an abort is gone: its tickets say nothing any more. */
@@ -400,6 +432,9 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_SEAL:
 	case VAULT_RESEAL:
 	case VAULT_SHOW:
+	case VAULT_LEDGER:
+	case VAULT_VIEWS:
+	case VAULT_LEDGER_LIST:
 	case VAULT_LIST:
 	case VAULT_MAIL_OPEN:
 	case VAULT_MAIL_SHOW:
@@ -412,14 +447,26 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	if (vault->book == NULL)
 		return ERR_LOCKED;
 	TRY(foreign_refresh(vault->book, &request->ctx));
-	return request->type == VAULT_SEAL     ? seal(vault, request)
-	       : request->type == VAULT_RESEAL ? reseal(vault, request)
+	return request->type == VAULT_SEAL ? seal(vault, request)
+	       : request->type == VAULT_LEDGER || request->type == VAULT_VIEWS
+		       ? seal_ledger(vault, request)
+	       : request->type == VAULT_LEDGER_LIST ? ledger_list(vault->book, request)
+	       : request->type == VAULT_RESEAL      ? reseal(vault, request)
 	       : request->type == VAULT_MAIL_OPEN
 		       ? mailbox_open(&vault->mailbox, vault->book, request)
 	       : request->type == VAULT_MAIL_SHOW ? mailbox_show(vault->book, request)
 	       : request->type == VAULT_SHOW      ? show_case(vault->book, request)
 	       : request->type == VAULT_LIST      ? show_list(vault->book, request)
 						  : draft(vault, request);
+}
+
+static void count_views(const struct vault *vault, struct vault_request *request)
+{
+	uint64_t lost = 0;
+
+	if (vault->book != NULL)
+		ledger_count(vault->book->ledger, &request->views_waiting, &lost);
+	request->views_lost = vault->views_lost + lost;
 }
 
 static void finish(struct vault_request *request, enum err result)
@@ -445,7 +492,8 @@ static bool waits(const struct vault *vault, const struct vault_request *request
 	if (!vault->wave_ended && vault->on_way_count < VAULT_WAVE_MAX && type != VAULT_RESEAL)
 		return false;
 	return vault->book != NULL &&
-	       (type == VAULT_RESEAL || (type == VAULT_SEAL && !request->dry_run));
+	       (type == VAULT_RESEAL || type == VAULT_LEDGER || type == VAULT_VIEWS ||
+		       (type == VAULT_SEAL && !request->dry_run));
 }
 
 /* The first request that can be answered now; NULL: none. Behind an UNLOCK that waits everything
@@ -560,6 +608,7 @@ static void *vault_main(void *arg)
 
 		if (err == ERR_AGAIN && hold(vault, request))
 			continue;
+		count_views(vault, request);
 		if (err == ERR_CANCELED || err == ERR_AGAIN)
 			give_up(vault, request);
 		else

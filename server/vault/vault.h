@@ -16,6 +16,8 @@
  *   SEAL -> entries -> engine -> durable -> COMMITTED
  *                                 failed  -> ABORTED
  *
+ * LEDGER and VIEWS are SEALs of the node's own events, into its ledger (ledger.c).
+ *
  * SEALs go out in waves: as long as none of a wave has ended, more may follow, up to
  * VAULT_WAVE_MAX, so that the engine has something to commit together; then the next wave waits for
  * the ends of all. The loop appends the batches of a wave in order, and once one has failed none
@@ -73,6 +75,11 @@ enum vault_type {
 	VAULT_MAIL_OPEN, /* mail: a packed Mail, item -> outcome; mail: the packed MailInbox of a
 			  * notice, or empty */
 	VAULT_MAIL_SHOW, /* mail: a packed MailInbox, item -> mail: its text */
+	VAULT_LEDGER,    /* lines: events of the ledger, without what the node fills in; officer ->
+			  * entries, added; as SEAL */
+	VAULT_VIEWS,     /* -> entries (NULL: no view waits), added; as SEAL */
+	VAULT_LEDGER_LIST, /* since_s, with_views -> docs: one per event, as event_write, with
+			    * "log" and "index"; events; unread */
 	VAULT_LIST, /* -> docs: one {"case_ref","code","opened_on","last_on","events"} per case;
 		     * cases, events */
 	VAULT_DRAFT_PUT, /* index, name, draft_type, lines -> docs; drafts.h, as all of these */
@@ -108,7 +115,11 @@ struct vault_request {
 	bool renew;             /* UNLOCK: the own log is never signed again */
 	uint64_t turn;          /* .. of the guard's state, when it was asked for */
 	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
-	char officer[65];       /* recorded_by where it is absent */
+	char officer[65];       /* recorded_by where it is absent; of SHOW: who looks, "": no
+				 * person */
+	char purpose[LIMIT_PURPOSE + 1]; /* of SHOW: why, as far as was said */
+	uint64_t since_s;
+	bool with_views;
 	char name[LIMIT_NODE_NAME + 100]; /* of a case: code or reference */
 	char draft_type[49];
 	struct hash item;
@@ -127,6 +138,9 @@ struct vault_request {
 	uint64_t added, known;   /* events */
 	uint64_t cases, events;
 	uint64_t unread; /* of UNLOCK: own entries that no key opens */
+	/* Of every answer: views of cases that wait for VIEWS, and how many were lost since the
+	 * start: there was no room for them, or the node was locked before they were written. */
+	uint64_t views_waiting, views_lost;
 	struct vault_doc *docs;
 	/* Of SEAL: the log the entries are sealed for. Of SHOW: where the case's newest entry
 	 * stands, at `index`; "": nowhere yet. */

@@ -347,6 +347,45 @@ static void events_of_a_case_are_capped(void **state)
 }
 
 /* The figure of DESIGN 12, with the mix of the generator: cases of 18 events, 1.6 parts each. */
+static void note_many(
+	struct casebook *book, struct casebook_key *key, uint32_t *event, uint32_t last)
+{
+	for (; *event < last; ++*event)
+		assert_ok(note(book, key, key->next_i, *event, part_of(key, *event, true)));
+}
+
+/* It lasts as long as the node: other caps, and what is not views still has room when views have
+ * none. No event of it counts as one of a case. */
+static void the_ledger_is_no_case(void **state)
+{
+	struct casebook *book = book_make();
+	struct casebook_key *views = key_of(book, 1, GROUP_VIEWS);
+	struct casebook_key *audit = key_of(book, 1, GROUP_AUDIT);
+	struct casebook_key *core = key_of(book, 1, GROUP_CORE); /* somebody's who knows its name */
+	const struct casebook_case **list;
+	struct part_info part;
+	uint32_t event = 0;
+	size_t count;
+
+	note_many(book, views, &event, LIMIT_LEDGER_VIEWS);
+	part = part_of(views, event, true);
+	assert_int_equal(note(book, views, views->next_i, 1, part), ERR_LIMIT);
+	note_many(book, audit, &event, LIMIT_LEDGER_EVENTS);
+	part = part_of(audit, event, true);
+	assert_int_equal(note(book, audit, audit->next_i, 1, part), ERR_LIMIT);
+	assert_int_equal(casebook_event_count(book), 0);
+	assert_int_equal(views->owner->event_count, 0);
+	assert_ok(casebook_list(book, &list, &count));
+	assert_int_equal(count, 0);
+	mem_free(list);
+	/* An event that has a part in a case is of that case, whatever came first. */
+	part = part_of(core, 5, false);
+	assert_ok(note(book, core, 0, 2, part));
+	assert_int_equal(casebook_event_count(book), 1);
+	assert_int_equal(core->owner->event_count, 1);
+	casebook_free(book);
+}
+
 static void memory_per_event(void **state)
 {
 	static const enum group groups[] = {GROUP_CORE, GROUP_CONTACT, GROUP_SERVICES,
@@ -432,6 +471,7 @@ int main(void)
 		cmocka_unit_test(aborted_is_as_if_it_never_was),
 		cmocka_unit_test(list_is_sorted),
 		cmocka_unit_test(events_of_a_case_are_capped),
+		cmocka_unit_test(the_ledger_is_no_case),
 		cmocka_unit_test(memory_per_event),
 		cmocka_unit_test(allocation_failures),
 	};

@@ -595,6 +595,46 @@ static void part_info(void **state)
 	event_parts_release(&parts);
 }
 
+/* What the node writes into its ledger: one part, in the group of its type, and nothing of a case.
+ */
+static void events_of_the_ledger(void **state)
+{
+	static const char view[] = EVENT("RECORD_VIEWED", ",\"who\":\"o\"");
+	static const char *const outside[] = {EVENT("CONTACT", ""),
+		EVENT("RECORD_VIEWED", ",\"note\":\"n\""), EVENT("EXPORT_MADE", ",\"names\":[]")};
+	struct event_parts parts;
+	struct event event, merged;
+	struct part_info info;
+	struct errctx ctx;
+	struct bytes packed;
+
+	assert_ok(event_parse_ledger(bytes_str(view), &event, NULL));
+	assert_int_equal(event_split(&event, NULL, &parts, &ctx), ERR_INVALID);
+	assert_ok(event_split_ledger(&event, &parts, NULL));
+	assert_int_equal(parts.count, 1);
+	assert_int_equal(parts.part[0].group, GROUP_VIEWS);
+	assert_true(parts.part[0].main);
+	packed = buf_bytes(&parts.part[0].packed);
+	assert_ok(part_info_read(packed, &info, NULL));
+	assert_int_equal(info.group, GROUP_VIEWS);
+	assert_ok(event_merge(&packed, 1, &merged, NULL));
+	assert_writes(&merged, view);
+	event_release(&merged);
+	event_parts_release(&parts);
+	event.has.office = false;
+	assert_int_equal(event_split_ledger(&event, &parts, &ctx), ERR_INVALID);
+	event_release(&event);
+	assert_int_equal(event_parse_ledger(bytes_str(outside[0]), &event, &ctx), ERR_INVALID);
+	for (size_t i = 1; i < 3; i++) {
+		assert_ok(event_parse_ledger(bytes_str(outside[i]), &event, NULL));
+		assert_int_equal(event_split_ledger(&event, &parts, &ctx), ERR_INVALID);
+		event_release(&event);
+	}
+	event = parse(outside[0]);
+	assert_int_equal(event_split_ledger(&event, &parts, &ctx), ERR_INVALID);
+	event_release(&event);
+}
+
 /* --- hostile parts --- */
 
 static const uint8_t sixteen[16] = {1, 0x90, 0, 0, 0, 0, 0x70, 0, 0x80};
@@ -654,6 +694,11 @@ static void hostile_parts_are_refused(void **state)
 	HOSTILE(part.type = 0);
 	HOSTILE(part.group = 0);
 	HOSTILE(part.group = GROUP_AUDIT);
+	HOSTILE(part.type = EVENT_EXPORT_MADE); /* of the ledger, in a case */
+	HOSTILE((part.type = EVENT_EXPORT_MADE, part.group = GROUP_VIEWS));
+	HOSTILE((part.type = EVENT_EXPORT_MADE, part.group = GROUP_LAST + 1));
+	HOSTILE((part.type = EVENT_EXPORT_MADE, part.group = GROUP_AUDIT, part.main = false,
+		part.office = (char *)""));
 	HOSTILE(part.group = 1000);
 	HOSTILE(part.precision = (char *)"D");
 	HOSTILE(part.precision = (char *)"");
@@ -777,6 +822,7 @@ int main(void)
 		cmocka_unit_test(contradicting_part_is_left_out),
 		cmocka_unit_test(doubles_do_not_depend_on_order),
 		cmocka_unit_test(part_info),
+		cmocka_unit_test(events_of_the_ledger),
 		cmocka_unit_test(hostile_parts_are_refused),
 		cmocka_unit_test(changed_parts_do_no_harm),
 		cmocka_unit_test(allocation_failures),
