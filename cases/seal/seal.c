@@ -22,6 +22,8 @@ enum { ZSTD_LEVEL = 3 };
 struct sealer {
 	ZSTD_CCtx *compress;
 	ZSTD_DCtx *decompress;
+	ZSTD_CDict *to_dictionary; /* of dictionary 1, prepared once */
+	ZSTD_DDict *from_dictionary;
 	uint8_t stored[LIMIT_PART_SIZE]; /* compressed, or decompressed */
 	uint8_t plain[LIMIT_PLAINTEXT_SIZE];
 	uint8_t body[LIMIT_PLAINTEXT_SIZE + AEAD_TAG_SIZE];
@@ -85,15 +87,29 @@ void seal_key_release(struct seal_key *key)
 	*key = (struct seal_key){0};
 }
 
+/* Which dictionary it is, the plaintext's first byte says: no need to say it again in each frame.
+ */
+static bool compress_set_up(ZSTD_CCtx *context)
+{
+	return !ZSTD_isError(
+		       ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, ZSTD_LEVEL)) &&
+	       !ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_dictIDFlag, 0));
+}
+
 enum err sealer_new(struct sealer **ret)
 {
+	struct bytes dictionary = seal_dictionary_1();
 	struct sealer *sealer = mem_zalloc(sizeof *sealer);
 
 	if (sealer == NULL)
 		return ERR_NOMEM;
 	sealer->compress = ZSTD_createCCtx();
 	sealer->decompress = ZSTD_createDCtx();
-	if (sealer->compress == NULL || sealer->decompress == NULL) {
+	sealer->to_dictionary = ZSTD_createCDict(dictionary.data, dictionary.size, ZSTD_LEVEL);
+	sealer->from_dictionary = ZSTD_createDDict(dictionary.data, dictionary.size);
+	if (sealer->compress == NULL || sealer->decompress == NULL ||
+		sealer->to_dictionary == NULL || sealer->from_dictionary == NULL ||
+		!compress_set_up(sealer->compress)) {
 		sealer_free(sealer);
 		return ERR_NOMEM;
 	}
@@ -107,6 +123,8 @@ void sealer_free(struct sealer *sealer)
 		return;
 	ZSTD_freeCCtx(sealer->compress);
 	ZSTD_freeDCtx(sealer->decompress);
+	ZSTD_freeCDict(sealer->to_dictionary);
+	ZSTD_freeDDict(sealer->from_dictionary);
 	mem_free(sealer);
 }
 
@@ -204,24 +222,38 @@ static void make_aad(const struct hash *origin, struct bytes locator, struct byt
 
 /* --- writing --- */
 
+/* Into sealer->stored; 0 when it does not shrink: too small a target is no error. */
+static size_t try_compress(
+	struct sealer *sealer, struct bytes part, enum seal_compression compression)
+{
+	const ZSTD_CDict *dictionary =
+		compression == SEAL_ZSTD_DICTIONARY_1 ? sealer->to_dictionary : NULL;
+	size_t size;
+
+	/* After a target that was too small it would go on with that frame. */
+	if (ZSTD_isError(ZSTD_CCtx_reset(sealer->compress, ZSTD_reset_session_only)) ||
+		ZSTD_isError(ZSTD_CCtx_refCDict(sealer->compress, dictionary)))
+		return 0;
+	size = ZSTD_compress2(
+		sealer->compress, sealer->stored, part.size - 1, part.data, part.size);
+	return ZSTD_isError(size) ? 0 : size;
+}
+
 /* The plaintext into sealer->plain. */
 static enum err make_plaintext(
-	struct sealer *sealer, struct bytes part, bool compress, size_t *ret_size)
+	struct sealer *sealer, struct bytes part, enum seal_compression wanted, size_t *ret_size)
 {
 	enum seal_compression compression = SEAL_PLAIN;
 	struct bytes stored = part;
-	size_t size;
+	size_t size = 0;
 
 	if (part.size > LIMIT_PART_SIZE)
 		return ERR_LIMIT;
-	if (compress && part.size > 0) {
-		/* Too small a target means that it does not shrink: no error. */
-		size = ZSTD_compressCCtx(sealer->compress, sealer->stored, part.size - 1, part.data,
-			part.size, ZSTD_LEVEL);
-		if (!ZSTD_isError(size)) {
-			compression = SEAL_ZSTD;
-			stored = bytes_make(sealer->stored, size);
-		}
+	if (wanted != SEAL_PLAIN && part.size > 0)
+		size = try_compress(sealer, part, wanted);
+	if (size > 0) {
+		compression = wanted;
+		stored = bytes_make(sealer->stored, size);
 	}
 	size = seal_padded_size(stored.size);
 	if (size == 0)
@@ -298,7 +330,7 @@ enum err seal_write(struct sealer *sealer, const struct seal_key *key,
 	size_t size = 0;
 	enum err err;
 
-	err = make_plaintext(sealer, part, options->compress, &size);
+	err = make_plaintext(sealer, part, options->compression, &size);
 	if (err == OK)
 		err = seal_plaintext(
 			sealer, key, at, options->random, bytes_make(sealer->plain, size), out);
@@ -336,8 +368,9 @@ static void entry_arena_init(struct arena *arena)
 	arena_init(arena, 4 * LIMIT_ENTRY_SIZE);
 }
 
-/* One zstd frame into sealer->stored. */
-static enum err decompress(struct sealer *sealer, struct bytes frame, size_t *ret_size)
+/* One zstd frame into sealer->stored. dictionary: NULL for none. */
+static enum err decompress(
+	struct sealer *sealer, struct bytes frame, const ZSTD_DDict *dictionary, size_t *ret_size)
 {
 	unsigned long long announced = ZSTD_getFrameContentSize(frame.data, frame.size);
 	size_t size;
@@ -348,8 +381,8 @@ static enum err decompress(struct sealer *sealer, struct bytes frame, size_t *re
 		return ERR_MALFORMED;
 	if (announced != ZSTD_CONTENTSIZE_UNKNOWN && announced > sizeof sealer->stored)
 		return ERR_LIMIT;
-	size = ZSTD_decompressDCtx(
-		sealer->decompress, sealer->stored, sizeof sealer->stored, frame.data, frame.size);
+	size = ZSTD_decompress_usingDDict(sealer->decompress, sealer->stored, sizeof sealer->stored,
+		frame.data, frame.size, dictionary);
 	if (ZSTD_isError(size))
 		return ZSTD_getErrorCode(size) == ZSTD_error_dstSize_tooSmall ? ERR_LIMIT
 									      : ERR_MALFORMED;
@@ -371,8 +404,9 @@ static enum err unpad(struct sealer *sealer, struct bytes plain, struct buf *out
 		rest |= plain.data[i];
 	if (rest != 0)
 		return ERR_MALFORMED;
-	if (plain.data[0] == SEAL_ZSTD) {
-		TRY(decompress(sealer, part, &part.size));
+	if (plain.data[0] == SEAL_ZSTD || plain.data[0] == SEAL_ZSTD_DICTIONARY_1) {
+		TRY(decompress(sealer, part,
+			plain.data[0] == SEAL_ZSTD ? NULL : sealer->from_dictionary, &part.size));
 		part.data = sealer->stored;
 	} else if (plain.data[0] != SEAL_PLAIN) {
 		return ERR_UNSUPPORTED;

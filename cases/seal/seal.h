@@ -29,7 +29,12 @@ enum {
 	SEAL_HEADER_SIZE = 5, /* of the plaintext: compression, stored length */
 };
 
+/* Numbers stand in plaintexts: final. Nothing writes SEAL_ZSTD any more. */
 enum seal_compression { SEAL_PLAIN = 0, SEAL_ZSTD = 1, SEAL_ZSTD_DICTIONARY_1 = 2 };
+
+/* Dictionary 1: trained on parts of synthetic events in five languages
+ * (tests/vectors/make_dictionary.c), frozen (docs/FORMAT). Static. */
+struct bytes seal_dictionary_1(void);
 
 struct seal_kid {
 	uint8_t b[SEAL_KID_SIZE];
@@ -71,8 +76,8 @@ enum err sealer_new(struct sealer **ret) MUST_USE;
 void sealer_free(struct sealer *sealer); /* NULL is fine */
 
 struct seal_options {
-	const uint8_t *random; /* SEAL_RANDOM_SIZE fresh bytes of the DRBG */
-	bool compress;         /* try zstd; kept only when it is smaller */
+	const uint8_t *random;             /* SEAL_RANDOM_SIZE fresh bytes of the DRBG */
+	enum seal_compression compression; /* to be tried; kept only when it is smaller */
 };
 
 /* Appends the bytes of an Entry to out. ERR_LIMIT for a part over LIMIT_PART_SIZE or one that does

@@ -158,7 +158,8 @@ static enum err seal_part(
 	struct seal_position position = {.origin = book->logs[BOOK_OWN_LOG].hash};
 	struct casebook_key *key = find_key(book, &part->info);
 	uint8_t random[SEAL_RANDOM_SIZE];
-	struct seal_options options = {random, book->opts.compression};
+	struct seal_options options = {
+		random, book->opts.compression ? SEAL_ZSTD_DICTIONARY_1 : SEAL_PLAIN};
 	enum err err;
 
 	assert(key != NULL);

@@ -58,6 +58,7 @@ FOREIGN = {
     "openssl/": ["base", "certs", "server/net"],
     "protobuf-c/": ["proto"],
     "jansson.h": ["cases", "server", "cli"],
+    "zdict.h": [],
     "zstd.h": ["cases"],
     "zstd_errors.h": ["cases"],
     "microhttpd.h": ["web"],

@@ -32,6 +32,13 @@ static struct bytes make_part(size_t size, bool words)
 	return bytes_make(part, size);
 }
 
+static struct bytes dictionary_end(size_t size)
+{
+	struct bytes all = seal_dictionary_1();
+
+	return bytes_make(all.data + all.size - size, size);
+}
+
 static void fill(uint8_t *out, size_t size, uint8_t start)
 {
 	for (size_t i = 0; i < size; i++)
@@ -50,12 +57,12 @@ static void open_object(const char *name)
 	first = false;
 }
 
-static void good(
-	struct sealer *sealer, const char *name, struct bytes bytes, bool compress, uint64_t i)
+static void good(struct sealer *sealer, const char *name, struct bytes bytes,
+	enum seal_compression compression, uint64_t i)
 {
 	uint8_t k[32], random[16];
 	struct seal_position at = {.index = i};
-	struct seal_options options = {random, compress};
+	struct seal_options options = {random, compression};
 	struct seal_locator locator;
 	struct seal_reveal p;
 	struct seal_key key;
@@ -73,7 +80,7 @@ static void good(
 	put_hex("K", BYTES_ARRAY(k));
 	printf(",\n\t\t\"origin\": \"%s\",\n\t\t\"i\": %llu", origin, (unsigned long long)i);
 	put_hex("random", BYTES_ARRAY(random));
-	printf(",\n\t\t\"compress\": %s", compress ? "true" : "false");
+	printf(",\n\t\t\"compress\": %s", compression == SEAL_PLAIN ? "false" : "true");
 	put_hex("part", bytes);
 	put_hex("kid", BYTES_ARRAY(key.kid.b));
 	put_hex("locator", BYTES_ARRAY(locator.b));
@@ -190,17 +197,21 @@ int main(void)
 	if (crypto_init() != OK || sealer_new(&sealer) != OK)
 		return 1;
 	printf("{\n\"suite\": 1,\n\"good\": [");
-	good(sealer, "empty part", BYTES_NONE, false, 0);
-	good(sealer, "one byte", make_part(1, false), false, 1);
-	good(sealer, "fills 256", make_part(251, false), false, 2);
-	good(sealer, "one more: 384", make_part(252, false), false, 3);
-	good(sealer, "fills 384", make_part(379, false), false, 4);
-	good(sealer, "one more: 512", make_part(380, false), false, 5);
-	good(sealer, "507 bytes: 512", make_part(507, false), false, 6);
-	good(sealer, "one more: 768", make_part(508, false), false, 7);
-	good(sealer, "large i", make_part(20, false), false, UINT64_C(0x100000000));
-	good(sealer, "zstd: words of 2,000 bytes", make_part(2000, true), true, 9);
-	good(sealer, "zstd does not help: kept plain", make_part(300, false), true, 10);
+	good(sealer, "empty part", BYTES_NONE, SEAL_PLAIN, 0);
+	good(sealer, "one byte", make_part(1, false), SEAL_PLAIN, 1);
+	good(sealer, "fills 256", make_part(251, false), SEAL_PLAIN, 2);
+	good(sealer, "one more: 384", make_part(252, false), SEAL_PLAIN, 3);
+	good(sealer, "fills 384", make_part(379, false), SEAL_PLAIN, 4);
+	good(sealer, "one more: 512", make_part(380, false), SEAL_PLAIN, 5);
+	good(sealer, "507 bytes: 512", make_part(507, false), SEAL_PLAIN, 6);
+	good(sealer, "one more: 768", make_part(508, false), SEAL_PLAIN, 7);
+	good(sealer, "large i", make_part(20, false), SEAL_PLAIN, UINT64_C(0x100000000));
+	good(sealer, "zstd: words of 2,000 bytes", make_part(2000, true), SEAL_ZSTD, 9);
+	good(sealer, "zstd does not help: kept plain", make_part(300, false), SEAL_ZSTD, 10);
+	good(sealer, "dictionary 1: words of 2,000 bytes", make_part(2000, true),
+		SEAL_ZSTD_DICTIONARY_1, 11);
+	good(sealer, "dictionary 1: its own last 600 bytes", dictionary_end(600),
+		SEAL_ZSTD_DICTIONARY_1, 12);
 	printf("\n],\n\"bad\": [");
 	first = true;
 	bad_plaintexts();

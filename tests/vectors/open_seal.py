@@ -7,6 +7,7 @@ import hmac
 import json
 import struct
 import sys
+from pathlib import Path
 
 try:
     import zstandard
@@ -18,6 +19,8 @@ except ImportError as missing:
     print(f"skipped: {missing}; install python3-cryptography and python3-zstandard")
     sys.exit(77)
 
+DICTIONARY = zstandard.ZstdCompressionDict((Path(__file__).resolve().parents[2] / "cases" / "seal" /
+                                            "dictionary-1.bin").read_bytes())
 STEPS = {b << n for b in (256, 384) for n in range(8) if b << n <= 65000} | {65000}
 Refused = type("Refused", (Exception,), {})
 
@@ -77,10 +80,11 @@ def open_entry(k, origin, i, entry):
     plain = AESGCM(okm[32:64]).decrypt(okm[64:], body, aad)
     compression, size = struct.unpack(">BI", plain[:5])
     check(size <= len(plain) - 5 and not any(plain[5 + size:]), "length or padding")
-    check(compression in (0, 1), "compression")
+    check(compression in (0, 1, 2), "compression")
     part = plain[5:5 + size]
-    if compression == 1:
-        frame = zstandard.ZstdDecompressor().decompressobj()
+    if compression != 0:
+        frame = zstandard.ZstdDecompressor(
+            dict_data=DICTIONARY if compression == 2 else None).decompressobj()
         part = frame.decompress(part)
         check(frame.eof and not frame.unused_data and len(part) <= 65536, "not one frame of 64 KiB")
     return expand(k, b"sauti/1 kid", 16), locator, p, part

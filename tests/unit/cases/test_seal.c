@@ -36,9 +36,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct buf seal_it(struct bytes bytes, bool compress)
+static struct buf seal_it(struct bytes bytes, enum seal_compression compression)
 {
-	struct seal_options options = {random16, compress};
+	struct seal_options options = {random16, compression};
 	struct buf entry;
 
 	buf_init(&entry, LIMIT_ENTRY_SIZE);
@@ -91,7 +91,7 @@ static void p_opens_one_entry_only(void **state)
 {
 	struct seal_position next = at;
 	struct seal_options options = {random16, false};
-	struct buf entry = seal_it(bytes_make(part, 9), false), other, out;
+	struct buf entry = seal_it(bytes_make(part, 9), SEAL_PLAIN), other, out;
 	struct seal_reveal p;
 	struct hash origin = at.origin;
 
@@ -133,7 +133,7 @@ static void padding_steps(void **state)
 
 	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
 		size_t fits = steps[i] - SEAL_HEADER_SIZE;
-		struct buf entry = seal_it(bytes_make(part, fits), false);
+		struct buf entry = seal_it(bytes_make(part, fits), SEAL_PLAIN);
 
 		assert_int_equal(plaintext_size(&entry), steps[i]);
 		assert_ok(open_it(&key, &at, buf_bytes(&entry), bytes_make(part, fits)));
@@ -142,7 +142,7 @@ static void padding_steps(void **state)
 		assert_int_equal(seal_padded_size(fits), steps[i]);
 		if (steps[i] == 65000)
 			break;
-		entry = seal_it(bytes_make(part, fits + 1), false);
+		entry = seal_it(bytes_make(part, fits + 1), SEAL_PLAIN);
 		assert_int_equal(plaintext_size(&entry), steps[i + 1]);
 		buf_release(&entry);
 	}
@@ -174,23 +174,53 @@ static void compression_only_when_smaller(void **state)
 
 	for (size_t i = 0; i < sizeof words; i++)
 		words[i] = (uint8_t) "lorem ipsum "[i % 12];
-	entry = seal_it(bytes_make(words, 3000), true);
+	entry = seal_it(bytes_make(words, 3000), SEAL_ZSTD_DICTIONARY_1);
 	assert_int_equal(plaintext_size(&entry), 256);
 	assert_ok(open_it(&key, &at, buf_bytes(&entry), bytes_make(words, 3000)));
 	buf_release(&entry);
 	/* the cap of what is decompressed */
-	entry = seal_it(BYTES_ARRAY(words), true);
+	entry = seal_it(BYTES_ARRAY(words), SEAL_ZSTD_DICTIONARY_1);
 	assert_ok(open_it(&key, &at, buf_bytes(&entry), BYTES_ARRAY(words)));
 	buf_release(&entry);
-	entry = seal_it(bytes_make(part, 251), true);
+	entry = seal_it(bytes_make(part, 251), SEAL_ZSTD_DICTIONARY_1);
 	assert_int_equal(plaintext_size(&entry), 256);
 	buf_release(&entry);
+}
+
+/* Code 1 and code 2 are not each other, and a frame of one is none of the other. */
+static void dictionary_is_frozen(void **state)
+{
+	static const char text[] = "\x6a\x14\x0a\x07"
+				   "channel"
+				   "\x12\x07"
+				   "\"PHONE\""
+				   "\x6a\x17\x0a\x09"
+				   "direction"
+				   "\x12\x05"
+				   "\"OUT\""
+				   "\x6a\x15\x0a\x06"
+				   "result"
+				   "\x12\x09"
+				   "\"REACHED\"";
+	struct bytes words = bytes_str(text);
+	struct buf one = seal_it(words, SEAL_ZSTD), two = seal_it(words, SEAL_ZSTD_DICTIONARY_1);
+	struct hash hash;
+	char hex[2 * HASH_SIZE + 1];
+
+	sha256(seal_dictionary_1(), &hash);
+	hex_encode(hash_bytes(&hash), hex);
+	assert_string_equal(
+		hex, "a31e1ad27e341e8dd37ca0bdfbfdbd9ab92bddef85d6303faaa2bba2da1bde78");
+	assert_ok(open_it(&key, &at, buf_bytes(&one), words));
+	assert_ok(open_it(&key, &at, buf_bytes(&two), words));
+	buf_release(&one);
+	buf_release(&two);
 }
 
 static void every_changed_bit_is_found(void **state)
 {
 	struct bytes bytes = bytes_make(part, 60);
-	struct buf entry = seal_it(bytes, false);
+	struct buf entry = seal_it(bytes, SEAL_PLAIN);
 	struct seal_reveal p;
 	struct buf out;
 
@@ -217,7 +247,7 @@ static void every_changed_bit_is_found(void **state)
 static void another_place_or_key_does_not_open(void **state)
 {
 	struct bytes bytes = bytes_make(part, 60);
-	struct buf entry = seal_it(bytes, false);
+	struct buf entry = seal_it(bytes, SEAL_PLAIN);
 	struct seal_position where = at;
 	struct seal_key other;
 	uint8_t k[32];
@@ -242,7 +272,7 @@ static void another_place_or_key_does_not_open(void **state)
 static void nothing_repeats(void **state)
 {
 	struct seal_options options = {random16, false};
-	struct buf a = seal_it(bytes_make(part, 60), false), b, c;
+	struct buf a = seal_it(bytes_make(part, 60), SEAL_PLAIN), b, c;
 	struct seal_position next = at;
 	uint8_t other_random[16] = {0};
 	struct seal_options other = {other_random, false};
@@ -329,7 +359,7 @@ static void bad_plaintexts_are_refused(void **state)
 	for (unsigned compression = 1; compression < 256; compression++) {
 		plain[0] = (uint8_t)compression;
 		assert_int_equal(
-			open_raw(&raw), compression == 1 ? ERR_MALFORMED : ERR_UNSUPPORTED);
+			open_raw(&raw), compression <= 2 ? ERR_MALFORMED : ERR_UNSUPPORTED);
 	}
 	plain[0] = 0;
 	plain[4] = 252; /* one past the end */
@@ -447,7 +477,7 @@ static void check_good(const json_t *vector)
 	struct buf bytes = hex_of(vector, "part"), entry = hex_of(vector, "entry"), out;
 	struct seal_position where = vector_at(vector);
 	bool compress = json_is_true(json_object_get(vector, "compress"));
-	struct seal_options options = {random.data, compress};
+	struct seal_options options = {random.data, SEAL_PLAIN};
 	struct seal_locator locator;
 	struct seal_reveal p;
 	struct seal_key vector_key;
@@ -539,6 +569,7 @@ int main(void)
 		cmocka_unit_test(padding_steps),
 		cmocka_unit_test(too_large_is_refused),
 		cmocka_unit_test(compression_only_when_smaller),
+		cmocka_unit_test(dictionary_is_frozen),
 		cmocka_unit_test(every_changed_bit_is_found),
 		cmocka_unit_test(another_place_or_key_does_not_open),
 		cmocka_unit_test(nothing_repeats),
