@@ -134,6 +134,14 @@
 #define LIMIT_DAMAGE_MARKS  65536 /* of single entries in one log, by one repair */
 #define LIMIT_FSCK_FINDINGS 20    /* damaged pages told of one by one */
 
+/* Many cases at once. */
+#define LIMIT_TRIALS         4                  /* files checked at one time, before recording */
+#define LIMIT_TRIAL_EVENTS   2000000            /* of all of them */
+#define LIMIT_TRIAL_BYTES    (32 * 1024 * 1024) /* of parts that one keeps to fold cases anew */
+#define LIMIT_TRIAL_IDLE_MS  (10 * 60 * 1000)
+#define LIMIT_REFOLD_PARTS   (1U << 21) /* read again by one request, for events that come late */
+#define LIMIT_FINDER_ENTRIES (1U << 21) /* of one log, whose locators an unlock has in memory */
+
 /* Surfaces. */
 #define LIMIT_CONTROL_REQUEST   (1024 * 1024)
 #define LIMIT_CONTROL_RESPONSE  (1024 * 1024) /* one response frame; a reply may have many */

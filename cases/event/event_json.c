@@ -13,6 +13,8 @@
 #include "base/alloc.h"
 #include "base/text.h"
 
+enum { PLAIN_DIGITS_MAX = 15 };
+
 void event_json_release(json_t **value)
 {
 	json_decref(*value);
@@ -87,6 +89,53 @@ enum err event_json_parse(struct bytes text, bool any, json_t **ret, struct errc
 		return ERR_NOMEM;
 	return err_set(
 		ctx, ERR_MALFORMED, "%s (at byte %d)", parse_error_text(&error), error.position);
+}
+
+/* One string without escapes at *at, which is moved behind it. */
+static bool plain_string(struct bytes json, size_t *at)
+{
+	size_t i = *at;
+
+	if (i >= json.size || json.data[i] != '"')
+		return false;
+	for (i++; i < json.size && json.data[i] != '"'; i++)
+		if (json.data[i] < ' ' || json.data[i] == '\\')
+			return false;
+	*at = i + 1;
+	return i < json.size;
+}
+
+static bool plain_number(struct bytes json)
+{
+	if (json.size == 0 || json.size > PLAIN_DIGITS_MAX ||
+		(json.size > 1 && json.data[0] == '0'))
+		return false;
+	for (size_t i = 0; i < json.size; i++)
+		if (json.data[i] < '0' || json.data[i] > '9')
+			return false;
+	return true;
+}
+
+static bool plain_list(struct bytes json)
+{
+	size_t at = 1;
+
+	while (plain_string(json, &at) && at < json.size && json.data[at] == ',')
+		at++;
+	return at + 1 == json.size && json.data[at] == ']' && json.data[at - 1] == '"';
+}
+
+bool event_json_is_plain(struct bytes json)
+{
+	size_t at = 0;
+
+	if (json.size == 0)
+		return false;
+	if (json.data[0] == '[')
+		return plain_list(json) && utf8_valid(json);
+	if (json.data[0] != '"')
+		return plain_number(json);
+	return plain_string(json, &at) && at == json.size && utf8_valid(json);
 }
 
 static bool has_fraction(const json_t *value)

@@ -18,6 +18,9 @@ enum err event_json_parse(struct bytes text, bool any, json_t **ret, struct errc
  * whose text would depend on who wrote it; ERR_NOMEM. */
 enum err event_json_dump(const json_t *value, char **ret) MUST_USE;
 void event_json_release(json_t **value); /* for CLEANUP */
+/* Whether the text can be seen to be just what event_json_dump writes: a string without escapes, a
+ * whole number, or a list of such strings. False says nothing. */
+bool event_json_is_plain(struct bytes json);
 
 bool event_field_name_valid(struct bytes name);
 bool event_field_is_common(struct bytes name); /* a common member, or one that is reserved */

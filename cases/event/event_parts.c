@@ -406,12 +406,17 @@ static enum err part_unpack(
 	return OK;
 }
 
-/* A value of foreign origin, parsed and written anew, so that it is one JSON value and compact. */
+/* A value of foreign origin, parsed and written anew, so that it is one JSON value and compact.
+ * Most are, and are seen to be without parsing. */
 static enum err value_check(const char *json, char **ret, struct errctx *ctx)
 {
 	CLEANUP(event_json_release) json_t *value = NULL;
 	enum err err;
 
+	if (event_json_is_plain(bytes_str(json))) {
+		*ret = mem_strdup(json);
+		return *ret == NULL ? ERR_NOMEM : OK;
+	}
 	TRY(event_json_parse(bytes_str(json), true, &value, ctx));
 	err = event_json_dump(value, ret);
 	return err == ERR_INVALID ? part_malformed(ctx, "a number") : err;
@@ -448,6 +453,8 @@ static enum err info_fill(const Sauti__Part *part, struct part_info *ret, struct
 	for (size_t i = 0; i < part->n_fields; i++) {
 		char *json = NULL;
 
+		if (event_json_is_plain(bytes_str(part->fields[i]->json)))
+			continue;
 		TRY(value_check(part->fields[i]->json, &json, ctx));
 		event_string_free(json);
 	}

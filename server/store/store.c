@@ -747,6 +747,32 @@ enum err store_locate(struct store *store, const struct origin *origin, const ui
 	return locate(store, origin, locator, ret, max, ret_count, ctx);
 }
 
+enum err store_prefixes(struct store *store, const struct origin *origin,
+	const struct store_prefixes *read, uint64_t *ret_next, struct errctx *ctx)
+{
+	struct locators_scan scan = {.first = read->first, .found = read->found, .arg = read->arg};
+	struct arena arena;
+	struct log_row row;
+	struct txn txn;
+	enum err err;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	txn_begin(&txn, store->env, TXN_READ);
+	err = store_row(&txn, origin, &row, ctx);
+	if (err == OK) {
+		scan.log = row.number;
+		scan.end = row.size;
+		if (scan.first < scan.end && scan.end - scan.first > read->max)
+			scan.end = scan.first + read->max;
+		err = locators_scan(&txn, &arena, &scan, ctx);
+	}
+	err = read_finish(&txn, err, origin, ctx);
+	arena_release(&arena);
+	if (err == OK)
+		*ret_next = scan.end;
+	return err;
+}
+
 /* Roots and marks. */
 
 enum err store_root(struct store *store, const struct origin *origin, uint64_t size,

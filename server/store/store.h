@@ -75,6 +75,17 @@ enum err store_entry(struct store *store, const struct origin *origin, uint64_t 
 enum { STORE_LOCATE_SCAN = 4096 };
 enum err store_locate(struct store *store, const struct origin *origin, const uint8_t locator[16],
 	uint64_t *ret, size_t max, size_t *ret_count, struct errctx *ctx) MUST_USE;
+/* The first eight bytes of the locators of a log's entries, for those that have one, in the order
+ * of the log: of at most `max` entries from `first` on, in one read transaction. *ret_next: the
+ * first entry not looked at; the log's size at its end. ERR_NOTFOUND; ERR_CORRUPT when an entry is
+ * missing; an error of `found`, which may not touch the store. */
+struct store_prefixes {
+	uint64_t first, max;
+	enum err (*found)(void *arg, uint64_t prefix, uint64_t index);
+	void *arg;
+};
+enum err store_prefixes(struct store *store, const struct origin *origin,
+	const struct store_prefixes *read, uint64_t *ret_next, struct errctx *ctx) MUST_USE;
 
 /* How many entries a log has and, when it has at least `size` (>= 1), its root at that size, from
  * tiles. ERR_NOTFOUND; ERR_CORRUPT when tiles are missing. */

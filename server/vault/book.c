@@ -1,10 +1,11 @@
 /*
  * What is held while the node is unlocked.
  *
- * Rebuilding: every record of the keyring is unwrapped into the casebook. Then, for each key of
- * this node and each of its logs, the locators of i = 0, 1, .. are looked up, until
- * LIMIT_LOCATOR_GAP in a row are missing. The first entry found there that opens counts. Keys of
- * other nodes follow (foreign.h): what they say comes behind all that is this node's own.
+ * Rebuilding: every record of the keyring is unwrapped into the casebook, and the locators of the
+ * node's logs are gathered (finder.h). Then, case by case, for each key of this node and each of
+ * its logs, the locators of i = 0, 1, .. are looked up, until LIMIT_LOCATOR_GAP in a row are
+ * missing. The first entry found there that opens counts. Each entry is read and opened once.
+ * Keys of other nodes follow (foreign.h): what they say comes behind all that is this node's own.
  *
  * An own entry that carries a locator and does not open (a damaged disk) still takes its number:
  * sealing there again would repeat a position.
@@ -13,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "server/vault/finder.h"
 #include "server/vault/foreign.h"
 
 enum { CANDIDATES_MAX = 8 }; /* entries with one locator that are looked at */
@@ -142,22 +144,29 @@ static enum err note_entry(struct book *book, struct casebook_key *key,
 	return err == ERR_INVALID ? OK : err;
 }
 
-static enum err probe_at(struct book *book, struct casebook_key *key, struct casebook_at *at,
-	bool *ret_found, struct errctx *ctx)
+/* What an unlock has beside the book. */
+struct rebuild {
+	struct book *book;
+	struct finder finders[BOOK_LOGS_MAX]; /* of book->logs */
+	uint64_t finder_entries;              /* that are still allowed */
+	struct errctx *ctx;
+};
+
+static enum err probe_at(
+	struct rebuild *r, struct casebook_key *key, struct casebook_at *at, bool *ret_found)
 {
-	const struct book_log *log = &book->logs[at->log];
-	struct seal_position position = {log->hash, at->i};
+	struct seal_position position = {r->book->logs[at->log].hash, at->i};
 	uint64_t candidates[CANDIDATES_MAX];
 	struct seal_locator locator;
 	bool noted = false;
-	size_t count;
+	size_t count = 0;
 
 	TRY(seal_locator(&key->seal, &position, &locator));
-	TRY(store_locate(book->opts.store, &log->origin, locator.b, candidates, CANDIDATES_MAX,
-		&count, ctx));
+	TRY(finder_find(
+		&r->finders[at->log], &locator, candidates, CANDIDATES_MAX, &count, r->ctx));
 	for (size_t i = 0; i < count && !noted; i++) {
 		at->index = candidates[i];
-		TRY(note_entry(book, key, at, &noted, ctx));
+		TRY(note_entry(r->book, key, at, &noted, r->ctx));
 	}
 	if (count > 0 && at->log == BOOK_OWN_LOG && key->next_i <= at->i)
 		key->next_i = at->i + 1;
@@ -165,16 +174,32 @@ static enum err probe_at(struct book *book, struct casebook_key *key, struct cas
 	return OK;
 }
 
-static enum err probe_key(
-	struct book *book, struct casebook_key *key, uint16_t log, struct errctx *ctx)
+static enum err probe_log(struct rebuild *r, struct casebook_key *key, uint16_t log)
 {
 	struct casebook_at at = {.log = log};
 	bool found = false;
+	enum err err;
 
-	TRY(book_go_on(book));
+	if (r->book->logs[log].size == 0)
+		return OK; /* nothing was written to it yet */
 	for (unsigned gap = 0; gap < LIMIT_LOCATOR_GAP; at.i++) {
-		TRY(probe_at(book, key, &at, &found, ctx));
+		err = probe_at(r, key, &at, &found);
+		if (err != OK)
+			return err_wrap(r->ctx, err, "look for the entries of log '%s'",
+				r->book->logs[log].origin.text);
 		gap = found ? 0 : gap + 1;
+	}
+	return OK;
+}
+
+static enum err probe_case(struct rebuild *r, struct casebook_case *kase)
+{
+	TRY(book_go_on(r->book));
+	for (struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
+		if (!key_is_own(r->book, key->author))
+			continue;
+		for (uint16_t log = 0; log < r->book->log_count; log++)
+			TRY(probe_log(r, key, log));
 	}
 	return OK;
 }
@@ -253,31 +278,38 @@ static enum err branches_find(struct book *book, struct errctx *ctx)
 	return OK;
 }
 
-static enum err probe_log(struct book *book, uint16_t log, struct errctx *ctx)
+static enum err may_go_on(const void *arg)
 {
-	const struct origin *origin = &book->logs[log].origin;
-	struct log_head head = {0};
-	enum err err;
+	return book_go_on(arg);
+}
 
-	err = store_head(book->opts.store, origin, &head, ctx);
-	if (err == OK && log != BOOK_OWN_LOG && is_branch(&book->logs[log]))
-		book->logs[log].kept = head.size;
-	else if (err == OK && log != BOOK_OWN_LOG)
-		err = kept_find(book, &head, &book->logs[log].kept, ctx);
-	book->logs[log].size = err == OK ? head.size : 0;
+static enum err log_look(struct rebuild *r, uint16_t number)
+{
+	struct book *book = r->book;
+	struct book_log *log = &book->logs[number];
+	struct finder_opts opts = {.store = book->opts.store,
+		.origin = &log->origin,
+		.entries_max = r->finder_entries,
+		.go_on = may_go_on,
+		.arg = book};
+	struct log_head head = {0};
+	enum err err = store_head(book->opts.store, &log->origin, &head, r->ctx);
+
+	if (err == OK && number != BOOK_OWN_LOG && is_branch(log))
+		log->kept = head.size;
+	else if (err == OK && number != BOOK_OWN_LOG)
+		err = kept_find(book, &head, &log->kept, r->ctx);
+	log->size = err == OK ? head.size : 0;
 	log_head_release(&head);
 	if (err == ERR_NOTFOUND) {
-		*ctx = (struct errctx){""};
-		return OK; /* nothing was written to it yet */
+		*r->ctx = (struct errctx){""};
+		return OK;
 	}
 	TRY(err);
-	for (size_t c = 0; c < casebook_case_count(book->cases); c++) {
-		struct casebook_case *kase = casebook_case_at(book->cases, c);
-
-		for (struct casebook_key *key = kase->keys; key != NULL; key = key->next)
-			if (key_is_own(book, key->author))
-				TRY(probe_key(book, key, log, ctx));
-	}
+	opts.log_size = log->size;
+	TRY(finder_init(&r->finders[number], &opts));
+	if (log->size <= r->finder_entries)
+		r->finder_entries -= log->size;
 	return OK;
 }
 
@@ -304,21 +336,42 @@ static enum err logs_find(struct book *book, struct errctx *ctx)
 	return err;
 }
 
-static enum err rebuild(struct book *book, struct errctx *ctx)
+static enum err rebuild_from(struct rebuild *r)
 {
-	TRY(logs_find(book, ctx));
-	TRY(keyring_each(book->opts.keyring, load_key, book, ctx));
+	struct book *book = r->book;
+
+	TRY(logs_find(book, r->ctx));
+	TRY(keyring_each(book->opts.keyring, load_key, book, r->ctx));
 	ledger_find(book);
 	for (uint16_t log = 0; log < book->log_count; log++) {
-		enum err err = probe_log(book, log, ctx);
+		enum err err = log_look(r, log);
 
 		if (err != OK)
-			return err_wrap(ctx, err, "look for the entries of log '%s'",
-				book->logs[log].origin.text);
+			return err_wrap(
+				r->ctx, err, "look at log '%s'", book->logs[log].origin.text);
 	}
-	TRY(branches_find(book, ctx));
-	TRY(foreign_refresh(book, ctx)); /* this node's own came first */
-	return book_count_unread(book, ctx);
+	for (size_t c = 0; c < casebook_case_count(book->cases); c++)
+		TRY(probe_case(r, casebook_case_at(book->cases, c)));
+	TRY(branches_find(book, r->ctx));
+	TRY(foreign_refresh(book, r->ctx)); /* this node's own came first */
+	return book_count_unread(book, r->ctx);
+}
+
+static enum err rebuild(struct book *book, struct errctx *ctx)
+{
+	struct rebuild *r = mem_zalloc(sizeof(*r));
+	enum err err;
+
+	if (r == NULL)
+		return ERR_NOMEM;
+	r->book = book;
+	r->finder_entries = LIMIT_FINDER_ENTRIES;
+	r->ctx = ctx;
+	err = rebuild_from(r);
+	for (uint16_t log = 0; log < book->log_count; log++)
+		finder_release(&r->finders[log]);
+	mem_free(r);
+	return err;
 }
 
 static void scratch_init(struct buf *buf, size_t max)

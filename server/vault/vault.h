@@ -137,7 +137,8 @@ struct vault_request {
 	struct entries *entries; /* one reference, the receiver's */
 	uint64_t added, known;   /* events */
 	uint64_t cases, events;
-	uint64_t unread; /* of UNLOCK: own entries that no key opens */
+	uint64_t unread;     /* of UNLOCK: own entries that no key opens */
+	uint64_t view_bytes; /* of UNLOCK: memory for events and entries, beside cases and keys */
 	/* Of every answer: views of cases that wait for VIEWS, and how many were lost since the
 	 * start: there was no room for them, or the node was locked before they were written. */
 	uint64_t views_waiting, views_lost;

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "cases/event/event.h"
+#include "cases/event/event_json.h"
 #include "proto/codec.h"
 #include "proto/part.pb-c.h"
 
@@ -797,6 +798,54 @@ static enum err all_of_it(void *arg)
 	return err;
 }
 
+/* What is taken as it is must be what writing it anew gives. */
+static bool check_plain(const char *text, size_t size)
+{
+	json_t *value = NULL;
+	char *dumped = NULL;
+
+	if (!event_json_is_plain(bytes_make(text, size)))
+		return false;
+	assert_ok(event_json_parse(bytes_make(text, size), true, &value, NULL));
+	assert_ok(event_json_dump(value, &dumped));
+	assert_int_equal(strlen(dumped), size);
+	assert_memory_equal(dumped, text, size);
+	event_string_free(dumped);
+	json_decref(value);
+	return true;
+}
+
+static void plain_values(void **state)
+{
+	static const char *const plain[] = {"\"\"", "\"PHONE\"", "0", "97", "123456789012345",
+		"[\"MED\"]", "[\"MED\",\"PSY\"]", "\"caf\xc3\xa9 / \x7f\""};
+	static const char *const others[] = {"", "\"", "[", "[]", "\"a", "\"a\\n\"", "\"a\nb\"",
+		"\"\xff\"", "00", "-1", "1.5", "1234567890123456", "[\"a\",]", "[\"a\"\"b\"]",
+		"[\"a\"", "[\"a", "[ \"a\"]", "[\"a\"] ", "\"a\" ", "[1]", "{}", "true", "[,]",
+		"[\"a\"]]", "\"a\"b\""};
+	static const char alphabet[] = "\"\",[]\\a\x01 01{}:\xc3\xa9";
+	size_t found = 0;
+	uint64_t x = 88172645463325252U;
+
+	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+		assert_true(check_plain(plain[i], strlen(plain[i])));
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		assert_false(event_json_is_plain(bytes_str(others[i])));
+	for (int i = 0; i < 300000; i++) {
+		char text[8];
+		size_t size = 1 + (size_t)i % 7;
+
+		for (size_t k = 0; k < size; k++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			text[k] = alphabet[x % (sizeof alphabet - 1)];
+		}
+		found += check_plain(text, size);
+	}
+	assert_true(found > 1000);
+}
+
 static void allocation_failures(void **state)
 {
 	torture(all_of_it, NULL);
@@ -825,6 +874,7 @@ int main(void)
 		cmocka_unit_test(events_of_the_ledger),
 		cmocka_unit_test(hostile_parts_are_refused),
 		cmocka_unit_test(changed_parts_do_no_harm),
+		cmocka_unit_test(plain_values),
 		cmocka_unit_test(allocation_failures),
 	};
 
