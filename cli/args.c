@@ -75,6 +75,15 @@ static const struct cli_command *find_command(const char *noun, const char *verb
 	return NULL;
 }
 
+static const struct cli_extra *find_extra(const struct cli_command *command)
+{
+	for (const struct cli_extra *e = cli_extras; e->noun != NULL && command != NULL; e++)
+		if (strcmp(e->noun, command->noun) == 0 && command->verb != NULL &&
+			strcmp(e->verb, command->verb) == 0)
+			return e;
+	return NULL;
+}
+
 /* First pass: which words are the noun and the verb? Options that take a value hide the next word,
  * so every table is asked: no name has a value in one command and none in another. */
 static bool takes_value(const char *name, size_t size)
@@ -86,6 +95,8 @@ static bool takes_value(const char *name, size_t size)
 			c++)
 			option = find_option(c->options, name, size);
 	}
+	for (const struct cli_extra *e = cli_extras; e->noun != NULL && option == NULL; e++)
+		option = e->option(name, size);
 	return option != NULL && option->value != NULL;
 }
 
@@ -158,6 +169,8 @@ static enum err take_option(
 		global = option != NULL;
 		if (!global && args->command != NULL)
 			option = find_option(args->command->options, name, size);
+		if (option == NULL && find_extra(args->command) != NULL)
+			option = find_extra(args->command)->option(name, size);
 	}
 	if (option == NULL)
 		return cli_usage(cli, ctx, "unknown option '%.60s'", argv[*i]);
@@ -254,8 +267,10 @@ static void print_options(FILE *file, const struct cli_option *options)
 	}
 }
 
-static void help_command(FILE *file, const struct cli_command *command)
+static void help_command(FILE *file, const struct cli_args *args)
 {
+	const struct cli_command *command = args->command;
+
 	fputs("usage: ", file);
 	print_synopsis(file, command);
 	fprintf(file, "\n\n%s\n", command->summary);
@@ -265,6 +280,8 @@ static void help_command(FILE *file, const struct cli_command *command)
 		fputs("\nOptions:\n", file);
 		print_options(file, command->options);
 	}
+	if (find_extra(command) != NULL)
+		find_extra(command)->help(file, args);
 }
 
 static void help_table(FILE *file, const char *noun)
@@ -283,13 +300,13 @@ static void help_table(FILE *file, const char *noun)
 	}
 }
 
-void args_help(FILE *file, const struct cli_command *command, const char *noun)
+void args_help(FILE *file, const struct cli_args *args)
 {
-	if (command != NULL) {
-		help_command(file, command);
+	if (args->command != NULL) {
+		help_command(file, args);
 	} else {
 		fputs("usage: sauti [OPTION].. NOUN [VERB] [ARGUMENT]..\n\nCommands:\n", file);
-		help_table(file, noun);
+		help_table(file, args->noun);
 	}
 	fputs("\nOptions of every command:\n", file);
 	print_options(file, global_options);

@@ -28,7 +28,7 @@ struct cli_args {
 enum err args_parse(
 	struct cli *cli, int argc, char **argv, struct cli_args *ret, struct errctx *ctx) MUST_USE;
 
-/* Help about a command, the verbs of a noun, or everything (both NULL). */
-void args_help(FILE *file, const struct cli_command *command, const char *noun);
+/* Help about the command of args, the verbs of its noun, or everything. */
+void args_help(FILE *file, const struct cli_args *args);
 
 #endif

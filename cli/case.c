@@ -1,11 +1,13 @@
 /* sauti case: the commands, one file each beside this one. */
 #include "cli/case.h"
+#include "cli/case_types.h"
 #include "cli/sheet.h"
 
 #define EVENT_OPTIONS                                                                              \
 	{"office", "CODE", "the event's office (default: the node's country)", false},             \
 		{"on", "DATE", "when it happened: YYYY-MM-DD, YYYY-MM or YYYY", false},            \
 		{"officer", "NAME", "who records it (default: the node's)", false},                \
+		{"language", "TAG", "in which language: fr, ht ..", false},                        \
 	{                                                                                          \
 		"field", "NAME=TEXT", "a field of the event; NAME:=JSON for what is not text",     \
 			true                                                                       \
@@ -19,7 +21,23 @@ static const struct cli_option open_options[] = {
 static const struct cli_option add_options[] = {
 	{"type", "TYPE", "the event's type, as CONTACT", false},
 	{"from", "FILE", "events as JSON lines from a file ('-': stdin)", false},
+	{"ask", NULL, "ask for what is not given, also when answers come from a pipe", false},
+	{"resume", NULL, "go on with a draft: its number, or the only one", false},
 	EVENT_OPTIONS,
+	{0},
+};
+
+static const struct cli_option types_options[] = {
+	{"json-schema", NULL, "print the JSON Schema of all types", false},
+	{0},
+};
+static const struct cli_option drafts_options[] = {
+	{"discard", "N", "forget one for good", false},
+	{0},
+};
+
+const struct cli_extra cli_extras[] = {
+	{"case", "add", case_types_option, case_types_help},
 	{0},
 };
 
@@ -28,10 +46,24 @@ const struct cli_command case_commands[] = {
 		"Other users of this machine can see arguments while the command runs: use\n"
 		"'case add --from -' for anything that says more than a code.",
 		0, 0, open_options, case_open_run},
-	{"case", "add", "CASE", "record an event, or several, in a case",
-		"CASE is a case code, or 32 hexadecimal digits. --type records one event made of\n"
-		"--field options, --from those of a file, which may leave out case_ref.",
-		1, 1, add_options, case_add_run},
+	{"case", "add", "[CASE [TYPE]]", "record an event in a case",
+		"CASE is a case code, or 32 hexadecimal digits; TYPE a type of event. On a "
+		"terminal\n"
+		"you are asked for what is not said, one question at a time; the answers are "
+		"kept,\n"
+		"sealed, until the event is recorded. Every field of the type is an option, too:\n"
+		"  sauti case add HTI-7K3Q-5 contact --channel phone --direction out --result "
+		"reached\n"
+		"Others on this machine can see arguments: a note is read from a file "
+		"(--note-from).\n"
+		"--from records those of a file, which may leave out case_ref; --type one that is\n"
+		"made of --field options.",
+		0, 2, add_options, case_add_run},
+	{"case", "types", "[TYPE]", "the types of events, or the fields and codes of one", NULL, 0,
+		1, types_options, case_types_run},
+	{"case", "drafts", "", "your answers that are not recorded yet",
+		"'sauti case add --resume N' goes on with one.", 0, 0, drafts_options,
+		case_drafts_run},
 	{"case", "show", "CASE", "everything recorded about a case", NULL, 1, 1, NULL,
 		case_show_run},
 	{"case", "list", "", "the cases this node can read", NULL, 0, 0, NULL, case_list_run},

@@ -15,11 +15,13 @@ enum { CASE_REF_TEXT = 2 * CASE_REF_SIZE };
 /* The case and its events as one document, events in the member `events`. A new reference. */
 enum err case_ask(
 	const struct cli *cli, const char *name, json_t **ret, struct errctx *ctx) MUST_USE;
+/* The cases this node can read: an array. */
+enum err case_ask_list(const struct cli *cli, json_t **ret, struct errctx *ctx) MUST_USE;
 /* The case_ref of a case by its code, or by itself. */
 enum err case_find_ref(const struct cli *cli, const char *name, char ret[CASE_REF_TEXT + 1],
 	struct errctx *ctx) MUST_USE;
 
-/* --office, --on, --officer and --field into the event. */
+/* --office, --on, --officer, --language and --field into the event. */
 enum err case_event_fields(
 	struct cli *cli, const struct cli_args *args, json_t *event, struct errctx *ctx) MUST_USE;
 /* Records one event. */
@@ -28,8 +30,14 @@ enum err case_event_append(const struct cli *cli, const json_t *event, struct im
 /* Says what was recorded. */
 enum err case_report_counts(const struct cli *cli, const struct import_counts *counts) MUST_USE;
 
+/* YYYY-MM-DD, UTC, as nodes count days. */
+void case_today(char ret[11]);
+enum err case_new_event_id(char ret[EVENT_ID_TEXT + 1]) MUST_USE;
+void case_text_free(char *text); /* wipes a JSON text of the schema's; NULL is fine */
+
 /* The commands. */
 typedef enum err case_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx);
 case_run case_open_run, case_add_run, case_import_run, case_show_run, case_list_run;
+case_run case_types_run, case_drafts_run;
 
 #endif

@@ -1,33 +1,237 @@
-/* sauti case add | import */
-#include "cli/case.h"
-#include "cli/daemon.h"
+/*
+ * sauti case add | import
+ *
+ *	case add CASE TYPE --FIELD ..	one event out of options
+ *	case add [CASE [TYPE]]		.. asked for, one question at a time
+ *	case add --resume [N]		.. from where the questions stopped
+ *	case add CASE --from FILE	events as JSON lines
+ */
+#include <stdio.h>
+#include <string.h>
 
-enum err case_add_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+#include "base/text.h"
+#include "cli/case.h"
+#include "cli/case_pick.h"
+#include "cli/case_types.h"
+#include "cli/daemon.h"
+#include "cli/form.h"
+#include "cli/output.h"
+
+/* ---- what was recorded ---- */
+
+static enum err report(const struct cli *cli, const char *kase, const json_t *event,
+	const struct import_counts *counts)
+{
+	struct output_buffer b;
+	const struct schema_type *type =
+		schema_type_find(bytes_str(output_member(event, "type", &b)));
+	json_t *json = json_pack("{s:s,s:s,s:I,s:I,s:I}", "case", kase, "type",
+		output_member(event, "type", &b), "events", (json_int_t)counts->events, "added",
+		(json_int_t)counts->added, "known", (json_int_t)counts->known);
+
+	if (json == NULL)
+		return ERR_NOMEM;
+	if (cli->json)
+		output_json(json);
+	else
+		printf("recorded in %s: %s\n", kase, type == NULL ? "" : type->title);
+	json_decref(json);
+	return OK;
+}
+
+/* ---- questions ---- */
+
+/* What was refused stays as a draft: nobody types it twice. */
+static enum err record_form(struct form *form, struct errctx *ctx)
+{
+	struct import_counts counts = {0};
+	enum err err = case_event_append(form->cli, form->event, &counts, ctx);
+
+	if (err != OK && form->draft.number != 0)
+		return err_set(ctx, err, "%s (your answers are kept: sauti case add --resume %u)",
+			err_message(ctx, err), form->draft.number);
+	TRY(err);
+	if (form->draft.number != 0) {
+		struct errctx why = {""};
+
+		err = draft_remove(form->cli, form->draft.number, &why);
+		if (err != OK && err != ERR_NOTFOUND)
+			cli_note(form->cli, "recorded, but draft %u is still there: %s",
+				form->draft.number, err_message(&why, err));
+	}
+	return report(form->cli, form->kase, form->event, &counts);
+}
+
+static enum err ask_event(struct cli *cli, const struct cli_args *args, struct ask *ask,
+	const struct schema_type *type, const struct case_view *view, struct errctx *ctx)
+{
+	struct form form;
+	enum err err;
+
+	TRY(case_view_allows(view, type, ctx));
+	err = form_begin(&form, cli, ask, type, view);
+	form.keeping = true;
+	if (err == OK)
+		err = case_event_fields(cli, args, form.event, ctx);
+	if (err == OK)
+		err = case_types_fields(cli, args, type, form.today, form.event, ctx);
+	if (err == OK)
+		err = form_ask(&form, ctx);
+	if (err == OK)
+		err = record_form(&form, ctx);
+	form_release(&form);
+	return err;
+}
+
+static enum err resume_form(struct cli *cli, struct ask *ask, uint32_t number, struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *head = NULL;
+	CLEANUP(daemon_json_release) json_t *body = NULL;
+	CLEANUP(case_view_release) struct case_view view = {0};
+	struct output_buffer b;
+	const struct schema_type *type;
+	struct form form;
+	enum err err;
+
+	TRY(draft_get(cli, number, &head, &body, ctx));
+	TRY(case_view_load(cli, output_member(head, "case", &b), &view, ctx));
+	type = schema_type_find(
+		bytes_str(output_member(json_object_get(body, "event"), "type", &b)));
+	if (type == NULL)
+		return err_set(ctx, ERR_MALFORMED,
+			"draft %u is of another version of this program: discard it", number);
+	err = form_begin(&form, cli, ask, type, &view);
+	form.keeping = true;
+	if (err == OK)
+		err = form_resume(&form, number, body, ctx);
+	if (err == OK)
+		err = form_ask(&form, ctx);
+	if (err == OK)
+		err = record_form(&form, ctx);
+	form_release(&form);
+	return err;
+}
+
+/* The number given, or the one draft there is, or one of several. */
+static enum err resume(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	CLEANUP(ask_close) struct ask ask = {0};
+	uint64_t number = 0;
+
+	TRY(ask_open(cli, args, "there is no terminal to ask on: --ask takes answers from a pipe",
+		&ask, ctx));
+	if (args->count > 1)
+		return cli_usage(cli, ctx, "--resume takes the number of a draft, or nothing");
+	if (args->count == 0)
+		TRY(case_pick_draft(cli, &ask, &number, ctx));
+	else if (decimal_parse(bytes_str(args_at(args, 0)), UINT32_MAX, &number) != OK)
+		return cli_usage(cli, ctx, "--resume takes the number of a draft");
+	return resume_form(cli, &ask, (uint32_t)number, ctx);
+}
+
+static enum err add_asking(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	CLEANUP(ask_close) struct ask ask = {0};
+	CLEANUP(case_view_release) struct case_view view = {0};
+	const struct schema_type *type = NULL;
+	char kase[CASE_REF_TEXT + 1];
+
+	if (args_at(args, 1) != NULL)
+		TRY(case_types_find(cli, args_at(args, 1), &type, ctx));
+	TRY(ask_open(cli, args,
+		"what is to be recorded? CASE and TYPE are needed: 'sauti case types' lists the "
+		"types",
+		&ask, ctx));
+	snprintf(kase, sizeof(kase), "%s", args_at(args, 0) == NULL ? "" : args_at(args, 0));
+	if (kase[0] == '\0')
+		TRY(case_pick_case(cli, &ask, kase, ctx));
+	TRY(case_view_load(cli, kase, &view, ctx));
+	if (type == NULL)
+		TRY(case_pick_type(&ask, &type, ctx));
+	return ask_event(cli, args, &ask, type, &view, ctx);
+}
+
+/* ---- options alone ---- */
+
+static enum err set_today_if_absent(json_t *event, const char *today)
+{
+	if (json_object_get(event, "occurred_on") != NULL)
+		return OK;
+	return json_object_set_new(event, "occurred_on", json_string(today)) == 0 ? OK : ERR_NOMEM;
+}
+
+static enum err add_typed(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	CLEANUP(daemon_json_release) json_t *event = NULL;
-	const char *type = args_option(args, "type"), *from = args_option(args, "from");
+	const struct schema_type *type;
+	struct import_counts counts = {0};
+	char ref[CASE_REF_TEXT + 1], today[11];
+
+	case_today(today);
+	TRY(case_types_find(cli, args_at(args, 1), &type, ctx));
+	event = json_pack("{s:s}", "type", event_type_get(type->number)->name);
+	if (event == NULL)
+		return ERR_NOMEM;
+	TRY(case_event_fields(cli, args, event, ctx));
+	TRY(case_types_fields(cli, args, type, today, event, ctx));
+	TRY(set_today_if_absent(event, today));
+	TRY(case_find_ref(cli, args_at(args, 0), ref, ctx));
+	if (json_object_set_new(event, "case_ref", json_string(ref)) != 0)
+		return ERR_NOMEM;
+	TRY(case_event_append(cli, event, &counts, ctx));
+	return report(cli, args_at(args, 0), event, &counts);
+}
+
+/* --type and --field: names and values as they are in the event. */
+static enum err add_plain(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *event = NULL;
 	struct import_counts counts = {0};
 	char ref[CASE_REF_TEXT + 1];
 
-	if ((type == NULL) == (from == NULL))
-		return cli_usage(cli, ctx, "one of --type and --from is needed");
-	if (from != NULL && args_option(args, "field") != NULL)
-		return cli_usage(cli, ctx, "--field goes with --type");
-	if (type != NULL) {
-		event = json_pack("{s:s}", "type", type);
-		if (event == NULL)
-			return cli_usage(cli, ctx, "--type is not UTF-8");
-		TRY(case_event_fields(cli, args, event, ctx));
-	}
+	event = json_pack("{s:s}", "type", args_option(args, "type"));
+	if (event == NULL)
+		return cli_usage(cli, ctx, "--type is not UTF-8");
+	TRY(case_event_fields(cli, args, event, ctx));
 	TRY(case_find_ref(cli, args_at(args, 0), ref, ctx));
-	if (from != NULL) {
-		TRY(import_events(cli, from, ref, &counts, ctx));
-	} else {
-		if (json_object_set_new(event, "case_ref", json_string(ref)) != 0)
-			return ERR_NOMEM;
-		TRY(case_event_append(cli, event, &counts, ctx));
-	}
+	if (json_object_set_new(event, "case_ref", json_string(ref)) != 0)
+		return ERR_NOMEM;
+	TRY(case_event_append(cli, event, &counts, ctx));
 	return case_report_counts(cli, &counts);
+}
+
+static enum err add_file(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	struct import_counts counts = {0};
+	char ref[CASE_REF_TEXT + 1];
+
+	if (args_option(args, "field") != NULL || case_types_given(args))
+		return cli_usage(cli, ctx, "fields go with a type, not with --from");
+	TRY(case_find_ref(cli, args_at(args, 0), ref, ctx));
+	TRY(import_events(cli, args_option(args, "from"), ref, &counts, ctx));
+	return case_report_counts(cli, &counts);
+}
+
+enum err case_add_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	bool typed = args->count == 2, plain = args_option(args, "type") != NULL;
+	bool file = !typed && args_option(args, "from") != NULL;
+
+	if (args_flag(args, "resume"))
+		return resume(cli, args, ctx);
+	if (plain + typed + file > 1)
+		return cli_usage(cli, ctx, "one of TYPE, --type and --from is enough");
+	if ((plain || file) && args->count == 0)
+		return cli_usage(cli, ctx, "which CASE?");
+	if (plain)
+		return add_plain(cli, args, ctx);
+	if (file)
+		return add_file(cli, args, ctx);
+	if (typed && !args_flag(args, "ask") &&
+		(case_types_given(args) || args_option(args, "field") != NULL ||
+			!ask_possible(args)))
+		return add_typed(cli, args, ctx);
+	return add_asking(cli, args, ctx);
 }
 
 enum err case_import_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)

@@ -2,11 +2,15 @@
 #include "cli/case.h"
 
 #include <stdio.h>
+#include <time.h>
 
+#include "base/alloc.h"
+#include "base/crypto.h"
 #include "base/secret.h"
 #include "cases/event/json_memory.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
+#include "cli/reply.h"
 
 /* The node answers with the case and then with each event, so that no answer outgrows a frame; here
  * they become one document whose member `events` is the list. */
@@ -46,6 +50,35 @@ enum err case_find_ref(
 		return err_set(ctx, ERR_MALFORMED, "the daemon gave no case_ref for the case");
 	case_ref_text(&ref, ret);
 	return OK;
+}
+
+void case_today(char ret[11])
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	strftime(ret, 11, "%Y-%m-%d", &tm);
+}
+
+enum err case_new_event_id(char ret[EVENT_ID_TEXT + 1])
+{
+	struct timespec now;
+	uint8_t random[10];
+	struct event_id id;
+
+	TRY(random_bytes(random, sizeof(random)));
+	clock_gettime(CLOCK_REALTIME, &now);
+	id = event_id_make((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, random);
+	event_id_text(&id, ret);
+	return OK;
+}
+
+void case_text_free(char *text)
+{
+	if (text != NULL)
+		wipe(text, strlen(text));
+	mem_free(text);
 }
 
 /* ---- building an event ---- */
@@ -92,11 +125,19 @@ enum err case_event_fields(
 		{"office", "office"},
 		{"on", "occurred_on"},
 		{"officer", "recorded_by"},
+		{"language", "language"},
 	};
+	char today[11], day[11];
+
+	case_today(today);
 
 	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
 		const char *text = args_option(args, common[i][0]);
 
+		if (text != NULL && i == 1 && strcmp(text, "unknown") == 0)
+			text = "";
+		else if (text != NULL && i == 1 && reply_day(bytes_str(text), today, day))
+			text = day;
 		if (text != NULL &&
 			json_object_set_new(event, common[i][1], json_string(text)) != 0)
 			return cli_usage(cli, ctx, "--%s is not UTF-8", common[i][0]);

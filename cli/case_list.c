@@ -3,11 +3,19 @@
 #include "cli/daemon.h"
 #include "cli/output.h"
 
+enum err case_ask_list(const struct cli *cli, json_t **ret, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__CaseListRequest list = SAUTI__CASE_LIST_REQUEST__INIT;
+
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_LIST;
+	request.case_list = &list;
+	return daemon_list(cli, &request, ret, ctx);
+}
+
 enum err case_list_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	static const char *const heads[] = {"CODE", "OPENED", "LAST", "EVENTS", "CASE_REF"};
-	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
-	Sauti__CaseListRequest list = SAUTI__CASE_LIST_REQUEST__INIT;
 	CLEANUP(daemon_json_release) json_t *cases = NULL;
 	struct output_table table;
 	json_t *item;
@@ -15,9 +23,7 @@ enum err case_list_run(struct cli *cli, const struct cli_args *args, struct errc
 	enum err err;
 
 	(void)args;
-	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_LIST;
-	request.case_list = &list;
-	TRY(daemon_list(cli, &request, &cases, ctx));
+	TRY(case_ask_list(cli, &cases, ctx));
 	if (cli->json) {
 		output_json(cases);
 		return OK;

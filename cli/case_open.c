@@ -1,6 +1,5 @@
 /* sauti case open */
 #include <stdio.h>
-#include <time.h>
 
 #include "base/crypto.h"
 #include "cases/event/case_code.h"
@@ -97,19 +96,13 @@ static enum err report_open(const struct cli *cli, const char *code, const char 
 	return OK;
 }
 
-/* A case is opened on the day it is opened, in universal time, unless somebody says otherwise. */
+/* A case is opened on the day it is opened, unless somebody says otherwise. */
 static enum err set_today(json_t *event)
 {
-	time_t now = time(NULL);
-	char today[16];
-	struct tm tm;
+	char today[11];
 
-	gmtime_r(&now, &tm);
-	strftime(today, sizeof(today), "%Y-%m-%d", &tm);
-	return json_object_set_new(event, "occurred_on", json_string(today)) == 0 &&
-			       json_object_set_new(event, "precision", json_string("D")) == 0
-		       ? OK
-		       : ERR_NOMEM;
+	case_today(today);
+	return json_object_set_new(event, "occurred_on", json_string(today)) == 0 ? OK : ERR_NOMEM;
 }
 
 enum err case_open_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)

@@ -9,6 +9,8 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stdio.h>
+
 #include "base/err.h"
 #include "node/config.h"
 
@@ -45,6 +47,16 @@ struct cli_command {
 	const struct cli_option *options; /* up to one without a name; may be NULL */
 	enum err (*run)(struct cli *cli, const struct cli_args *args, struct errctx *ctx);
 };
+
+/* What a table cannot say, of few commands; the last has no noun. */
+struct cli_extra {
+	const char *noun, *verb;
+	/* Options that are in no table, each with a value; NULL: no such option. */
+	const struct cli_option *(*option)(const char *name, size_t size);
+	/* Prints more help, about the arguments given. */
+	void (*help)(FILE *file, const struct cli_args *args);
+};
+extern const struct cli_extra cli_extras[];
 
 /* One table per noun; the last has no noun. */
 extern const struct cli_command init_commands[], join_commands[], lock_commands[];

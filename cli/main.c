@@ -151,7 +151,7 @@ static enum err run(
 		return OK;
 	}
 	if (args->help) {
-		args_help(stdout, args->command, args->noun);
+		args_help(stdout, args);
 		return OK;
 	}
 	TRY(crypto_init());

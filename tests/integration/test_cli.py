@@ -24,10 +24,10 @@ SAUTI = os.path.join(os.path.abspath(sys.argv.pop(1)), "sauti")
 OK, FAILED, USAGE, UNREACHABLE, INTEGRITY, REFUSED = range(6)
 
 COMMANDS = [
-    ["init"], ["join"], ["unlock"], ["lock"], ["status"], ["check-config"],
+    ["init"], ["join"], ["unlock"], ["lock"], ["panic"], ["status"], ["check-config"],
     ["node", "invite"], ["node", "list"], ["node", "show"],
     ["case", "open"], ["case", "add"], ["case", "show"], ["case", "list"], ["case", "import"],
-    ["case", "sheet"],
+    ["case", "sheet"], ["case", "types"], ["case", "drafts"],
     ["log", "list"], ["log", "show"], ["log", "verify"], ["log", "export"], ["backup"], ["restore"],
     ["bundle", "export"], ["bundle", "import"], ["bundle", "inspect"],
     ["node", "revoke"], ["node", "dispute"], ["node", "policy"], ["log", "evidence"],
@@ -112,8 +112,8 @@ class Usage(Case):
             (["node", "invite", "haiti", "--country", "HTI", "--role", "hq"], "--role 'hq'"),
             (["node", "invite", "haiti", "--country", "HTI", "--hours", "0"], "--hours"),
             (["node", "invite", "haiti", "--country", "HTI", "--address", "x"], "--address 'x'"),
-            (["case", "add", "HTI-7K3Q-T"], "one of --type and --from"),
-            (["case", "add", "X", "--type", "CONTACT", "--from", "-"], "one of --type and --from"),
+            (["case", "add", "HTI-7K3Q-T"], "what is to be recorded?"),
+            (["case", "add", "X", "--type", "CONTACT", "--from", "-"], "one of TYPE, --type and --from"),
             (["case", "add", "X", "--type", "CONTACT", "--field", "note"], "--field is name=text"),
             (["case", "add", "X", "--type", "CONTACT", "--field", "a:=["], "is no JSON"),
             (["case", "add", "X", "--type", "CONTACT", "--field", "type=Y"], "set already"),

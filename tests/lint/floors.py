@@ -70,7 +70,7 @@ FOREIGN = {
 # Headers of C that hold nothing impure, or whose impure calls are found by name below.
 STANDARD = """
 assert.h ctype.h errno.h float.h inttypes.h limits.h math.h setjmp.h stdalign.h stdarg.h stdatomic.h
-stdbool.h stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h
+stdbool.h stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h
 """.split()
 
 # Headers of the system, for the floors that touch it.

@@ -1,0 +1,370 @@
+#include "cli/case_view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "cases/event/json_memory.h"
+#include "cases/fold/timeline.h"
+#include "cli/output.h"
+
+/* ---- loading ---- */
+
+/* Numbers of events are those of the order in which they were recorded: they never change here. */
+static int by_recording(const void *a, const void *b)
+{
+	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+	struct output_buffer bx, by;
+	int order =
+		strcmp(output_member(x, "recorded_at", &bx), output_member(y, "recorded_at", &by));
+
+	return order != 0 ? order
+			  : strcmp(output_member(x, "event_id", &bx),
+				    output_member(y, "event_id", &by));
+}
+
+static enum err sort_events(json_t **events)
+{
+	size_t count = json_array_size(*events);
+	json_t **list = mem_array(count + 1, sizeof(*list)), *sorted = json_array();
+
+	if (list == NULL || sorted == NULL) {
+		mem_free(list);
+		json_decref(sorted);
+		return ERR_NOMEM;
+	}
+	for (size_t i = 0; i < count; i++)
+		list[i] = json_array_get(*events, i);
+	qsort(list, count, sizeof(*list), by_recording);
+	for (size_t i = 0; i < count; i++)
+		json_array_append(sorted, list[i]);
+	mem_free(list);
+	*events = sorted;
+	return OK;
+}
+
+static void timeline_release(struct timeline **timeline)
+{
+	timeline_free(*timeline);
+}
+
+/* Into which group a correction went is the node's business: here all of it is read. */
+static enum err add_parts(struct timeline *timeline, const struct event *event, struct errctx *ctx)
+{
+	const struct event_target target = {EVENT_CONTACT, GROUP_CORE, GROUP_BIT(GROUP_CORE)};
+	struct event_parts parts = {.count = 0};
+	struct event_id corrected;
+	bool corrects = event_corrects(event, &corrected) == OK;
+	enum err err = event_split(event, corrects ? &target : NULL, &parts, ctx);
+
+	for (size_t i = 0; i < parts.count && err == OK; i++)
+		err = timeline_add(timeline, buf_bytes(&parts.part[i].packed), ctx);
+	event_parts_release(&parts);
+	return err;
+}
+
+/* What cannot be read whole says nothing about where the case stands. */
+static enum err add_event(struct timeline *timeline, const json_t *json, struct errctx *ctx)
+{
+	struct event event = {0};
+	char *text;
+	enum err err;
+
+	if (output_true(json, "partial"))
+		return OK;
+	text = json_dumps(json, JSON_COMPACT);
+	if (text == NULL)
+		return ERR_NOMEM;
+	err = event_parse(bytes_str(text), &event, ctx);
+	json_text_free(text);
+	if (err == OK)
+		err = add_parts(timeline, &event, ctx);
+	event_release(&event);
+	return err == ERR_NOMEM || err == ERR_LIMIT ? err : OK;
+}
+
+static enum err fold(struct case_view *view, struct errctx *ctx)
+{
+	CLEANUP(timeline_release) struct timeline *timeline = NULL;
+	json_t *event;
+	size_t i;
+
+	TRY(timeline_new(&timeline));
+	json_array_foreach(view->events, i, event) TRY(add_event(timeline, event, ctx));
+	TRY(timeline_finish(timeline));
+	TRY(timeline_state(timeline, &view->state));
+	case_state_summary(view->state, view->today, &view->summary);
+	return OK;
+}
+
+enum err case_view_load(
+	const struct cli *cli, const char *name, struct case_view *ret, struct errctx *ctx)
+{
+	struct case_view view = {0};
+	struct output_buffer b;
+	json_t *events;
+	enum err err;
+
+	case_today(view.today);
+	TRY(case_ask(cli, name, &view.doc, ctx));
+	snprintf(view.ref, sizeof(view.ref), "%s", output_member(view.doc, "case_ref", &b));
+	view.code = json_string_value(json_object_get(view.doc, "code"));
+	view.code = view.code == NULL || view.code[0] == '\0' ? view.ref : view.code;
+	events = json_object_get(view.doc, "events");
+	err = sort_events(&events);
+	if (err == OK && json_object_set_new(view.doc, "recorded", events) != 0)
+		err = ERR_NOMEM;
+	view.events = json_object_get(view.doc, "recorded");
+	if (err == OK)
+		err = fold(&view, ctx);
+	*ret = view;
+	/* Summary and code point into what moved along. */
+	ret->code = view.code == view.ref ? ret->ref : view.code;
+	if (err != OK)
+		case_view_release(ret);
+	return err;
+}
+
+void case_view_release(struct case_view *view)
+{
+	case_state_free(view->state);
+	json_decref(view->doc);
+	*view = (struct case_view){0};
+}
+
+json_t *case_view_event(const struct case_view *view, const char *number)
+{
+	uint64_t n;
+
+	number += number[0] == '#';
+	if (decimal_parse(bytes_str(number), json_array_size(view->events), &n) != OK || n == 0)
+		return NULL;
+	return json_array_get(view->events, (size_t)n - 1);
+}
+
+/* ---- texts ---- */
+
+const char *case_view_code(const char *list, const char *code)
+{
+	const struct code_list *codes = code_list_find(bytes_str(list));
+	const struct code *found = codes == NULL ? NULL : code_find(codes, bytes_str(code));
+
+	return found == NULL ? code : found->text;
+}
+
+void case_view_consent_text(const struct consent_view *consent, char *ret, size_t size)
+{
+	bool ends = consent->valid_until[0] != '\0';
+
+	snprintf(ret, size, "%s: %s%s%s", consent->id, case_view_code("purposes", consent->purpose),
+		ends ? ", until " : "", consent->valid_until);
+}
+
+void case_view_item_text(enum item_kind kind, const struct item_view *item, char *ret, size_t size)
+{
+	static const char *const what[][2] = {
+		[ITEM_REFERRAL] = {"services", "answers"},
+		[ITEM_CLAIM] = {"claim_kinds", "paternity_stages"},
+		[ITEM_CONCERN] = {"concerns", "concern_levels"},
+		[ITEM_ALLEGATION] = {"allegation_types", "investigation_stages"},
+		[ITEM_COMPLAINT] = {"complaint_kinds", "complaint_stages"},
+		[ITEM_TRANSFER] = {"transfer_reasons", "transfer_answers"},
+		[ITEM_PERSON] = {"person_roles", "person_roles"},
+	};
+	const char *about = case_view_code(what[kind][0], item->what);
+	const char *status = case_view_code(what[kind][1], item->status);
+
+	if (kind == ITEM_REFERRAL && strcmp(status, item->status) == 0)
+		status = case_view_code("referral_ends", item->status);
+	snprintf(ret, size, "%s%s%s%s%s", item->id, about[0] == '\0' ? "" : ": ", about,
+		status[0] == '\0' ? "" : ", ", status);
+}
+
+static bool put_consent_of(
+	const struct case_view *view, const struct event_id *event, struct buf *out)
+{
+	struct consent_view consent;
+	char text[REPLY_TEXT_MAX];
+
+	for (size_t n = 0; case_state_consent(view->state, n, view->today, &consent); n++) {
+		if (memcmp(&consent.event, event, sizeof(*event)) != 0)
+			continue;
+		case_view_consent_text(&consent, text, sizeof(text));
+		buf_put_str(out, text);
+		return true;
+	}
+	return false;
+}
+
+void case_view_event_text(const struct case_view *view, const char *event_id, struct buf *out)
+{
+	struct output_buffer b;
+	struct event_id id;
+	json_t *event;
+	size_t i;
+
+	if (event_id_parse(bytes_str(event_id), &id) == OK && put_consent_of(view, &id, out))
+		return;
+	json_array_foreach(view->events, i, event)
+	{
+		if (strcmp(output_member(event, "event_id", &b), event_id) == 0) {
+			buf_printf(out, "#%zu", i + 1);
+			return;
+		}
+	}
+	buf_put_str(out, event_id);
+}
+
+/* ---- choices ---- */
+
+/* What a field refers to, by its name. */
+static const struct {
+	const char *field;
+	enum item_kind kind;
+	const char *what; /* for people */
+} item_fields[] = {
+	{"referral_id", ITEM_REFERRAL, "open referral"},
+	{"claim_id", ITEM_CLAIM, "open paternity claim"},
+	{"concern_id", ITEM_CONCERN, "open protection concern"},
+	{"allegation_ref", ITEM_ALLEGATION, "allegation"},
+	{"complaint_id", ITEM_COMPLAINT, "open complaint"},
+	{"person_ref", ITEM_PERSON, "person"},
+	{"guardian_ref", ITEM_PERSON, "person"},
+	{"replaces", ITEM_PERSON, "person"},
+	{"for_person_ref", ITEM_PERSON, "person"},
+	{"child_ref", ITEM_PERSON, "person"},
+};
+
+/* -1: none. */
+static int item_field(const struct schema_field *field)
+{
+	for (size_t i = 0; i < sizeof(item_fields) / sizeof(item_fields[0]); i++)
+		if (strcmp(field->name, item_fields[i].field) == 0)
+			return (int)i;
+	return -1;
+}
+
+/* A stage may be recorded of what is closed too, by correction of history; what is open is offered.
+ * Allegations and persons are never closed. */
+static void add_items(
+	const struct case_view *view, enum item_kind kind, struct reply_choices *choices)
+{
+	struct item_view item;
+	char text[REPLY_TEXT_MAX];
+
+	for (size_t n = 0; case_state_item(view->state, kind, n, &item); n++) {
+		if (!item.open && kind != ITEM_ALLEGATION && kind != ITEM_PERSON)
+			continue;
+		case_view_item_text(kind, &item, text, sizeof(text));
+		reply_choices_add(choices, item.id, text);
+	}
+}
+
+/* The purpose that an event of this type needs; NULL: any. */
+static const char *purpose_of(const struct schema_type *type)
+{
+	return type->number == EVENT_TRANSFER_OFFERED  ? "TRANSFER"
+	       : type->number == EVENT_REFERRAL_MADE   ? "REFERRAL"
+	       : type->number == EVENT_EXTERNAL_PACKET ? "REFERRAL"
+						       : NULL;
+}
+
+static void add_consents(const struct case_view *view, const struct schema_type *type,
+	bool by_event, struct reply_choices *choices)
+{
+	const char *purpose = by_event ? purpose_of(type) : NULL;
+	struct consent_view consent;
+	char text[REPLY_TEXT_MAX], id[EVENT_ID_TEXT + 1];
+
+	for (size_t n = 0; case_state_consent(view->state, n, view->today, &consent); n++) {
+		if (!consent.live || (purpose != NULL && strcmp(consent.purpose, purpose) != 0))
+			continue;
+		case_view_consent_text(&consent, text, sizeof(text));
+		event_id_text(&consent.event, id);
+		reply_choices_add(choices, by_event ? id : consent.id, text);
+	}
+}
+
+static bool names_consent(const struct schema_field *field, bool *ret_by_event)
+{
+	*ret_by_event = strcmp(field->name, "consent_ref") == 0;
+	return *ret_by_event || strcmp(field->name, "consent_id") == 0;
+}
+
+void case_view_choices(const struct case_view *view, const struct schema_type *type,
+	const struct schema_field *field, struct reply_choices *choices,
+	char ret_preset[REPLY_NAME_MAX])
+{
+	int item = item_field(field);
+	bool by_event;
+
+	ret_preset[0] = '\0';
+	if (names_consent(field, &by_event))
+		add_consents(view, type, by_event, choices);
+	else if (item >= 0)
+		add_items(view, item_fields[item].kind, choices);
+	else
+		return;
+	choices->open = false;
+	if (choices->numbered == 1 && field->required)
+		snprintf(ret_preset, REPLY_NAME_MAX, "%s", choices->item[0].name);
+}
+
+/* ---- early refusals ---- */
+
+static enum err no_consent(
+	const struct case_view *view, const char *purpose, const char *text, struct errctx *ctx)
+{
+	return err_set(ctx, ERR_CONSENT,
+		"%s: the victim has not consented to this yet (%s). If they agree, record it "
+		"first: "
+		"sauti case add %s consent --purpose %s --ask",
+		text, case_view_code("purposes", purpose), view->code, purpose);
+}
+
+static enum err needs_case_consent(
+	const struct case_view *view, const struct schema_type *type, struct errctx *ctx)
+{
+	enum group group = event_type_get(type->number)->main;
+
+	if (!view->summary.contact_only || view->summary.complaint || group == GROUP_CORE ||
+		group == GROUP_CONTACT || group == GROUP_CONSENT)
+		return OK;
+	return no_consent(view, "CASE_MGMT", type->title, ctx);
+}
+
+static enum err needs_choice(const struct case_view *view, const struct schema_type *type,
+	const struct schema_field *field, struct errctx *ctx)
+{
+	struct reply_choices choices = {.count = 0};
+	char preset[REPLY_NAME_MAX];
+	int item = item_field(field);
+	bool by_event;
+
+	case_view_choices(view, type, field, &choices, preset);
+	if (choices.numbered > 0)
+		return OK;
+	if (names_consent(field, &by_event))
+		return by_event && purpose_of(type) != NULL
+			       ? no_consent(view, purpose_of(type), type->title, ctx)
+			       : err_set(ctx, ERR_INVALID,
+					 "%s: there is no live consent in this case", type->title);
+	return item < 0 ? OK
+			: err_set(ctx, ERR_INVALID, "%s: there is no %s in this case", type->title,
+				  item_fields[item].what);
+}
+
+enum err case_view_allows(
+	const struct case_view *view, const struct schema_type *type, struct errctx *ctx)
+{
+	TRY(needs_case_consent(view, type, ctx));
+	for (size_t i = 0; i < type->field_count; i++) {
+		const struct schema_field *field = &type->fields[i];
+
+		if (field->required && field->preset == NULL)
+			TRY(needs_choice(view, type, field, ctx));
+	}
+	return OK;
+}

@@ -1,0 +1,310 @@
+"""An officer at the terminal: questions, drafts, refusals, and the same by options and pipes.
+
+usage: test_cases_cli.py BUILD_DIR
+"""
+
+import itertools
+import json
+import os
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
+
+from network import Network, build_dir  # noqa: E402
+from terminal import Terminal  # noqa: E402
+
+BUILD = build_dir(sys.argv.pop(1) if len(sys.argv) > 1 else "build-dev")
+WORD = "quillfeather"  # in no other text of the node
+
+
+NUMBERS = itertools.count(1)
+OFFICE = {}
+
+
+def setUpModule():
+    """One office for all of it."""
+    OFFICE["scratch"] = tempfile.TemporaryDirectory(prefix="sauti-cases-")
+    network = OFFICE["network"] = Network(OFFICE["scratch"].name, BUILD)
+    hq = network.init()
+    hq.start()
+    OFFICE["node"] = network.join("haiti", "HTI")
+    OFFICE["node"].start()
+    hq.stop()
+
+
+def tearDownModule():
+    OFFICE["network"].stop()
+    OFFICE["scratch"].cleanup()
+
+
+class Cases(unittest.TestCase):
+    def setUp(self):
+        self.node = OFFICE["node"]
+        for draft in self.drafts():
+            self.node.sauti("case", "drafts", "--discard", draft["draft"])
+
+    def open_case(self):
+        code = f"ZZ-{next(NUMBERS):03}"
+        self.node.json("case", "open", "--code", code)
+        return code
+
+    def consent(self, code, purpose, *args):
+        self.node.sauti("case", "add", code, "consent", "--purpose", purpose, "--given-by", "victim",
+                        "--form", "written", "--valid-until", "+365d", *args)
+
+    def events(self, code):
+        return self.node.json("case", "show", code)["events"]
+
+    def last(self, code, kind):
+        return [e for e in self.events(code) if e["type"] == kind][-1]
+
+    def terminal(self, *args, columns=80, **env):
+        whole = {"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8", **env}
+        whole.update({k: v for k, v in os.environ.items() if "SAN_OPTIONS" in k})
+        return Terminal([BUILD / "sauti", "--dir", self.node.dir, *args], whole, columns)
+
+    def drafts(self):
+        return self.node.json("case", "drafts")
+
+
+class Options(Cases):
+    def test_fields(self):
+        code = self.open_case()
+        done = self.node.sauti("case", "add", code, "contact", "--channel", "phone", "--direction",
+                               "OUT", "--result=reached", "--topics", "services,case status",
+                               "--next-contact-due-on", "2099-12-10", "--on", "2024-02",
+                               "--language", "ht", "--note-from", "-", stdin="lorem\nipsum\n")
+        self.assertEqual(done.stdout, f"recorded in {code}: Contact\n")
+        event = self.last(code, "CONTACT")
+        for name, value in {"channel": "PHONE", "direction": "OUT", "result": "REACHED",
+                            "topics": ["SERVICES", "CASE_STATUS"], "occurred_on": "2024-02",
+                            "next_contact_due_on": "2099-12-10", "language": "ht",
+                            "note": "lorem\nipsum"}.items():
+            self.assertEqual(event[name], value)
+        # The full name of a type will do, and a day in words; without one it is today.
+        self.node.sauti("case", "add", code, "CONTACT", "--channel", "sms", "--direction", "in",
+                        "--result", "reached")
+        self.assertRegex(self.last(code, "CONTACT")["occurred_on"], r"^20\d\d-\d\d-\d\d$")
+
+    def refused(self, *args, code=2, stdin=None):
+        done = self.node.sauti("case", "add", *args, check=False, stdin=stdin)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(done.stdout, "")
+        return done.stderr
+
+    def test_refusals(self):
+        code = self.open_case()
+        before = len(self.events(code))
+        contact = [code, "contact", "--channel", "phone", "--direction", "out"]
+        self.assertIn("no type of event 'pigeon'", self.refused(code, "pigeon", "--channel", "phone"))
+        self.assertIn("contact has no --purpose", self.refused(*contact, "--purpose", "MEDIA"))
+        self.assertIn("unknown option '--pigeon'", self.refused(*contact, "--pigeon", "1"))
+        self.assertIn("REACHED, NOT_REACHED", self.refused(*contact, "--result", "2"))
+        self.assertIn("next_contact_due_on",
+                      self.refused(*contact, "--next-contact-due-on", "2026-02-30"))
+        # Text is not for arguments, and is never repeated.
+        text = self.refused(*contact, "--note", WORD)
+        self.assertIn("--note-from FILE", text)
+        self.assertNotIn(WORD, text)
+        self.assertIn("--names-from FILE", self.refused(code, "person", "--role", "victim", "--names",
+                                                        WORD))
+        self.assertIn("what is to be recorded?", self.refused(code))
+        self.assertIn("what is to be recorded?", self.refused())
+        self.assertIn("enough", self.refused(code, "contact", "--type", "CONTACT"))
+        self.assertEqual(len(self.events(code)), before)
+
+    def test_named_like_an_option(self):
+        """--from is a file of events, and a field of an assignment."""
+        code = self.open_case()
+        self.node.sauti("case", "add", code, "assignment", "--officer-key", "zz-amara", "--role",
+                        "backup", "--from", "today", "--to", "+14d")
+        event = self.last(code, "OFFICER_ASSIGNED")
+        self.assertEqual((event["officer_key"], event["role"]), ("zz-amara", "BACKUP"))
+        self.assertLess(event["from"], event["to"])
+        self.node.sauti("case", "add", code, "--from", "-", stdin=json.dumps(
+            {"type": "CONTACT", "channel": "SMS", "direction": "IN", "result": "REACHED"}))
+        self.assertEqual(self.last(code, "CONTACT")["channel"], "SMS")
+
+    def test_types(self):
+        everything = self.node.sauti("case", "types").stdout
+        for word in ("Contact\n  contact", "Rights and consent\n", "referral", "concern"):
+            self.assertIn(word, everything)
+        self.assertNotIn("break-glass", everything)
+        one = self.node.sauti("case", "types", "contact").stdout
+        self.assertIn("--next-contact-due-on", one)
+        self.assertRegex(one, r"NOTHING_NEW +that there is nothing new")
+        own = self.node.sauti("case", "add", "contact", "--help").stdout
+        self.assertIn("--next-contact-due-on", own)
+        self.assertIn("Types of events", self.node.sauti("case", "add", "--help").stdout)
+        schema = json.loads(self.node.sauti("case", "types", "--json-schema").stdout)
+        self.assertIn("$schema", schema)
+
+
+class Asked(Cases):
+    def ask(self, *args, answers, check=True):
+        """Answers from a pipe."""
+        return self.node.sauti("case", "add", *args, "--ask", stdin="\n".join(answers) + "\n",
+                               check=check)
+
+    def test_contact(self):
+        code = self.open_case()
+        with self.terminal("case", "add", code, "contact") as terminal:
+            self.assertIn("today] > ", terminal.answer(""))
+            asked = terminal.answer("pigeon")
+            self.assertIn("How?", asked)
+            self.assertIn("2  telephone", asked)
+            self.assertIn("a number from 1 to 5", terminal.answer("2"))
+            self.assertIn("Who got in touch?", terminal.answer("<"))
+            self.assertIn("How?", terminal.answer("text"))       # the beginning of "text message"
+            terminal.answer("")                                  # we got in touch
+            terminal.answer("not reached")
+            asked = terminal.answer("?")                         # nothing was told: not asked
+            self.assertIn("next contact", asked)
+            self.assertIn("YYYY-MM-DD", terminal.answer("+14d"))
+            terminal.answer("lorem")
+            terminal.answer("ipsum")
+            terminal.answer("")
+            asked = terminal.answer("y")
+            for line in ("channel: text message", "result: not reached", "note: lorem", "Record this?"):
+                self.assertIn(line, asked)
+            self.assertEqual(terminal.end(), 0, terminal.screen)
+            self.assertIn(f"recorded in {code}: Contact", terminal.screen)
+            self.assertIn("\033[1m", terminal.screen)
+        event = self.last(code, "CONTACT")
+        self.assertEqual((event["channel"], event["direction"], event["result"]),
+                         ("SMS", "OUT", "NOT_REACHED"))
+        self.assertEqual(event["note"], "lorem\nipsum")
+        self.assertNotIn("topics", event)
+        self.assertEqual(self.drafts(), [])
+
+    def test_no_colours(self):
+        code = self.open_case()
+        for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            with self.terminal("case", "add", code, "contact", **env) as terminal:
+                terminal.prompt()
+                self.assertNotIn("\033", terminal.screen)
+
+    def test_narrow(self):
+        code = self.open_case()
+        self.consent(code, "case_mgmt")
+        with self.terminal("case", "add", code, "needs", columns=44) as terminal:
+            terminal.answer("")
+            for line in terminal.prompt().splitlines():
+                self.assertLessEqual(len(line.replace("\033[1m", "").replace("\033[0m", "")), 44)
+
+    def test_enough_and_given(self):
+        """What was an option is not asked; '.' leaves the rest as it is."""
+        code = self.open_case()
+        done = self.ask(code, "consent", "--purpose", "case_mgmt", answers=["", "yesterday", ".", "y"])
+        self.assertNotIn("Consent to what?", done.stderr)
+        event = self.last(code, "CONSENT_RECORDED")
+        self.assertEqual((event["purpose"], event["given_by"], event["form"]),
+                         ("CASE_MGMT", "VICTIM", "ORAL_WITNESSED"))
+        self.assertIn("valid_until", event)
+        self.assertNotIn("withhold_from", event)
+
+    def test_required(self):
+        code = self.open_case()
+        done = self.ask(code, "contact", answers=["", "", "", "1", ".", "y"])
+        self.assertEqual(done.stderr.count("This one is needed."), 2)
+
+    def test_case_and_type(self):
+        """Neither is given: the case of the last days, the type by theme."""
+        code = self.open_case()
+        with self.terminal("case", "add") as terminal:
+            self.assertIn("Which case?", terminal.answer(code.lower()))
+            self.assertIn("1  Contact", terminal.answer("contact"))
+            self.assertIn("The victim's view", terminal.answer("1"))
+            self.assertIn("When was it?", terminal.prompt())
+
+    def test_unusual_lines(self):
+        code = self.open_case()
+        done = self.ask(code, "contact", answers=["", "x" * 20000, "\033[A", "2", ".", "y"])
+        self.assertIn("that is too long", done.stderr)
+        self.assertIn("keys in it that are no text", done.stderr)
+
+    def test_end_of_input(self):
+        code = self.open_case()
+        done = self.node.sauti("case", "add", code, "contact", "--ask", stdin="\n2\n", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("your answers are kept", done.stderr)
+        number = self.drafts()[0]["draft"]
+        self.node.sauti("case", "drafts", "--discard", number)
+        self.assertEqual(self.drafts(), [])
+
+    def test_no_consent(self):
+        """A refusal comes before the first question, and says what to do."""
+        code = self.open_case()
+        done = self.ask(code, "referral", answers=[""] * 20, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("has not consented", done.stderr)
+        self.assertIn("--purpose CASE_MGMT", done.stderr)
+        self.assertNotIn("When was it?", done.stderr)
+        self.consent(code, "case_mgmt")
+        self.assertIn("--purpose REFERRAL", self.ask(code, "referral", answers=[""] * 20,
+                                                     check=False).stderr)
+        self.assertIn("no open referral", self.ask(code, "answer", answers=[""] * 20,
+                                                   check=False).stderr)
+
+
+class Drafts(Cases):
+    def on_disk(self, word):
+        """Files of the node that hold the word."""
+        found = []
+        for path in self.node.dir.rglob("*"):
+            if path.is_file() and word.encode() in path.read_bytes():
+                found.append(path)
+        return found
+
+    def test_power_cut(self):
+        """kill -9 of both at once: on the disk no plaintext, and all but the last answer is there."""
+        code = self.open_case()
+        with self.terminal("case", "add", code, "contact") as terminal:
+            terminal.answer("yesterday")
+            terminal.answer("letter")
+            terminal.answer("")
+            terminal.answer("reached")
+            terminal.answer("1")
+            terminal.answer("")
+            terminal.answer("+14d")
+            terminal.answer(WORD)
+            terminal.answer("")
+            self.assertIn("Record this?", terminal.prompt())
+            terminal.kill()
+        self.node.kill()
+        self.assertEqual(self.on_disk(WORD), [])
+        self.assertEqual(self.on_disk("LETTER"), [])
+        self.node.start(unlock=False)
+        locked = self.node.sauti("case", "drafts", check=False)
+        self.assertEqual(locked.returncode, 5)
+        self.node.unlock()
+        drafts = self.drafts()
+        self.assertEqual([(d["case"], d["type"]) for d in drafts], [(code, "Contact")])
+        self.assertIn(code, self.node.sauti("case", "drafts").stdout)
+        with self.terminal("case", "add", "--resume") as terminal:
+            asked = terminal.answer("")
+            self.assertIn("channel: letter", asked)
+            self.assertIn(WORD, asked)
+            self.assertEqual(terminal.end(), 0, terminal.screen)
+        self.assertEqual(self.last(code, "CONTACT")["note"], WORD)
+        self.assertEqual(self.drafts(), [])
+        self.assertEqual(list((self.node.dir / "drafts").iterdir()), [])
+
+    def test_next_question(self):
+        code = self.open_case()
+        self.node.sauti("case", "add", code, "contact", "--ask", stdin="\nletter\n", check=False)
+        number = self.drafts()[0]["draft"]
+        self.assertEqual(os.stat(self.node.dir / "drafts" / str(number)).st_mode & 0o777, 0o600)
+        done = self.node.sauti("case", "add", "--resume", number, "--ask", stdin="\n\n.\ny\n")
+        self.assertNotIn("When was it?", done.stderr)
+        self.assertIn("Who got in touch?", done.stderr)
+        self.assertEqual(self.last(code, "CONTACT")["channel"], "LETTER")
+        gone = self.node.sauti("case", "add", "--resume", number, "--ask", stdin="\n", check=False)
+        self.assertIn("no draft of that number", gone.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
