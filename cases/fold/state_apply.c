@@ -30,18 +30,15 @@ static void reach(struct case_state *state, enum case_stage stage)
 		state->stage = (uint8_t)stage;
 }
 
-/* A thing's next status. What breaks the machine's rules is irregular; it counts all the same,
- * unless the thing has ended. An unknown code changes nothing. */
-static bool move(struct case_state *state, enum machine_kind kind, uint8_t *status, unsigned to)
+/* What breaks the machine's rules is irregular; it counts all the same, unless the thing has ended.
+ * An unknown code changes nothing. */
+static bool moves(struct case_state *state, enum machine_kind kind, unsigned from, unsigned to)
 {
-	bool allowed = machine_allows(kind, *status, to);
+	bool allowed = machine_allows(kind, from, to);
 
 	if (!allowed)
 		irregular(state);
-	if (to == 0 || (!allowed && machine_ended(kind, *status)))
-		return false;
-	*status = (uint8_t)to;
-	return true;
+	return to != 0 && (allowed || !machine_ended(kind, from));
 }
 
 /* The item of that id, made when it is not there: an event about a thing may come without the one
@@ -74,11 +71,16 @@ static struct state_item *item_begin(struct case_state *state, const struct even
 	return item;
 }
 
-/* Written down late: it happened before the thing came to where it stands. That is history, and
- * moves nothing back. */
-static bool is_history(const struct state_item *item, const struct event *event)
+static void note_move(struct case_state *state, const struct state_item *item,
+	enum machine_kind machine, unsigned from, unsigned to)
 {
-	return day_last(day_of_event(event)) < day_first(item->on);
+	*state_add_move(state) = (struct state_move){
+		.event = (uint16_t)(state->event_count - 1),
+		.item = (uint16_t)(item - state->items),
+		.machine = (uint8_t)machine,
+		.from = (uint8_t)from,
+		.to = (uint8_t)to,
+	};
 }
 
 static bool item_move(
@@ -86,8 +88,10 @@ static bool item_move(
 {
 	enum machine_kind machine = state_item_machine((enum item_kind)item->kind);
 
-	if (is_history(item, event) || !move(state, machine, &item->status, to))
+	if (state_is_history(item, event) || !moves(state, machine, item->status, to))
 		return false;
+	note_move(state, item, machine, item->status, to);
+	item->status = (uint8_t)to;
 	item->on = day_of_event(event);
 	return true;
 }
@@ -106,8 +110,9 @@ static bool item_move_by(struct case_state *state, const struct event *event,
 static void on_opened(struct case_state *state, const struct event *event)
 {
 	state->opened_by = state_intern(state, bytes_str(event->recorded_by));
-	if (!move(state, MACHINE_CASE, &state->status, CASE_STATUS_OPEN))
+	if (!moves(state, MACHINE_CASE, state->status, CASE_STATUS_OPEN))
 		return;
+	state->status = CASE_STATUS_OPEN;
 	state->opened_on = day_of_event(event);
 	reach(state, STAGE_INTRODUCTION);
 }
@@ -172,7 +177,7 @@ static void on_guardian(struct case_state *state, const struct event *event)
 	if (value_text(event, "replaces").size == 0)
 		return;
 	person = item_get(state, event, ITEM_PERSON, "replaces");
-	person->flags |= ITEM_REPLACED;
+	person->status = PERSON_REPLACED;
 	if (!value_is(event, "reason", "CONFLICT_OF_INTEREST"))
 		return;
 	for (uint16_t i = 0; i < state->consent_count; i++) {
@@ -285,13 +290,16 @@ static void on_investigation(struct case_state *state, const struct event *event
 
 static void on_outcome(struct case_state *state, const struct event *event)
 {
+	unsigned to = machine_find(MACHINE_OUTCOME, value_text(event, "outcome"));
 	struct state_item *item;
 
 	item = item_get(state, event, ITEM_ALLEGATION, "allegation_ref");
 	if (item->status == 0)
 		irregular(state);
-	move(state, MACHINE_OUTCOME, &item->outcome,
-		machine_find(MACHINE_OUTCOME, value_text(event, "outcome")));
+	if (!moves(state, MACHINE_OUTCOME, item->outcome, to))
+		return;
+	note_move(state, item, MACHINE_OUTCOME, item->outcome, to);
+	item->outcome = (uint8_t)to;
 }
 
 static void on_concern(struct case_state *state, const struct event *event)
@@ -311,10 +319,10 @@ static void on_protection(struct case_state *state, const struct event *event)
 
 	item = item_get(state, event, ITEM_CONCERN, "concern_id");
 	reach(state, STAGE_IMPLEMENTATION);
-	if (machine_ended(MACHINE_CONCERN, item->status) || item->status == 0)
-		irregular(state);
 	if (value_day(event, "resolved_on") != 0)
-		item->status = CONCERN_RESOLVED;
+		item_move(state, event, item, CONCERN_RESOLVED);
+	else if (item->status != CONCERN_OPEN)
+		irregular(state);
 }
 
 static void on_claim(struct case_state *state, const struct event *event)
@@ -419,8 +427,10 @@ static void on_transfer_answer(struct case_state *state, const struct event *eve
 
 static void on_closed(struct case_state *state, const struct event *event)
 {
-	if (move(state, MACHINE_CASE, &state->status, CASE_STATUS_CLOSED))
-		state->closed_on = day_of_event(event);
+	if (!moves(state, MACHINE_CASE, state->status, CASE_STATUS_CLOSED))
+		return;
+	state->status = CASE_STATUS_CLOSED;
+	state->closed_on = day_of_event(event);
 }
 
 /* Work begins anew: the stage is no further than assessment. */
@@ -443,7 +453,7 @@ static void on_hold(struct case_state *state, const struct event *event)
 
 /* --- which type has which effect, and what memory that takes --- */
 
-enum { ADDS_ITEM = 1, ADDS_CONSENT = 2, ADDS_OFFICER = 4 };
+enum { ADDS_ITEM = 1, ADDS_CONSENT = 2, ADDS_OFFICER = 4, MOVES = 8, MOVES_TWICE = 16 };
 
 static const struct effect {
 	void (*run)(struct case_state *state, const struct event *event);
@@ -462,27 +472,29 @@ static const struct effect {
 		{"allegation_ref", "allegation_type", "subject_ref"}, false},
 	[EVENT_NEEDS_ASSESSED] = {on_needs, 0, {"risk_level"}, false},
 	[EVENT_ACTION_PLAN_AGREED] = {on_plan, 0, {NULL}, false},
-	[EVENT_REFERRAL_MADE] = {on_referral, ADDS_ITEM, {"referral_id", "service_code"}, false},
-	[EVENT_REFERRAL_ANSWERED] = {on_answer, ADDS_ITEM, {"referral_id"}, true},
-	[EVENT_REFERRAL_ENDED] = {on_end, ADDS_ITEM, {"referral_id"}, true},
+	[EVENT_REFERRAL_MADE] = {on_referral, ADDS_ITEM | MOVES, {"referral_id", "service_code"},
+		false},
+	[EVENT_REFERRAL_ANSWERED] = {on_answer, ADDS_ITEM | MOVES, {"referral_id"}, true},
+	[EVENT_REFERRAL_ENDED] = {on_end, ADDS_ITEM | MOVES, {"referral_id"}, true},
 	[EVENT_ASSISTANCE_PROVIDED] = {on_assistance, 0, {NULL}, false},
 	[EVENT_ASSISTANCE_DECLINED] = {on_assistance, 0, {NULL}, false},
 	[EVENT_CONTACT] = {on_contact, 0, {NULL}, false},
-	[EVENT_INVESTIGATION_STAGE] = {on_investigation, ADDS_ITEM, {"allegation_ref"}, true},
-	[EVENT_INVESTIGATION_OUTCOME] = {on_outcome, ADDS_ITEM, {"allegation_ref"}, true},
-	[EVENT_ACCOMPANIED] = {on_assistance, 0, {NULL}, false},
-	[EVENT_PROTECTION_CONCERN] = {on_concern, ADDS_ITEM, {"concern_id", "kind", "level"},
-		false},
-	[EVENT_PROTECTION_ACTION] = {on_protection, ADDS_ITEM, {"concern_id"}, false},
-	[EVENT_PATERNITY_OPENED] = {on_claim, ADDS_ITEM, {"claim_id", "claim_kind"}, false},
-	[EVENT_PATERNITY_STAGE] = {on_claim_stage, ADDS_ITEM, {"claim_id"}, true},
-	[EVENT_COMPLAINT_RECEIVED] = {on_complaint, ADDS_ITEM,
-		{"complaint_id", "about", "subject_officer"}, false},
-	[EVENT_COMPLAINT_STAGE] = {on_complaint_stage, ADDS_ITEM, {"complaint_id"}, true},
-	[EVENT_OFFICER_ASSIGNED] = {on_assigned, ADDS_OFFICER, {"officer_key"}, true},
-	[EVENT_TRANSFER_OFFERED] = {on_offered, ADDS_ITEM, {"to_office", "reason"}, false},
-	[EVENT_TRANSFER_ANSWERED] = {on_transfer_answer, ADDS_ITEM | ADDS_OFFICER, {"to_office"},
+	[EVENT_INVESTIGATION_STAGE] = {on_investigation, ADDS_ITEM | MOVES, {"allegation_ref"},
 		true},
+	[EVENT_INVESTIGATION_OUTCOME] = {on_outcome, ADDS_ITEM | MOVES, {"allegation_ref"}, true},
+	[EVENT_ACCOMPANIED] = {on_assistance, 0, {NULL}, false},
+	[EVENT_PROTECTION_CONCERN] = {on_concern, ADDS_ITEM | MOVES,
+		{"concern_id", "kind", "level"}, false},
+	[EVENT_PROTECTION_ACTION] = {on_protection, ADDS_ITEM | MOVES, {"concern_id"}, false},
+	[EVENT_PATERNITY_OPENED] = {on_claim, ADDS_ITEM | MOVES, {"claim_id", "claim_kind"}, false},
+	[EVENT_PATERNITY_STAGE] = {on_claim_stage, ADDS_ITEM | MOVES, {"claim_id"}, true},
+	[EVENT_COMPLAINT_RECEIVED] = {on_complaint, ADDS_ITEM | MOVES_TWICE,
+		{"complaint_id", "about", "subject_officer"}, false},
+	[EVENT_COMPLAINT_STAGE] = {on_complaint_stage, ADDS_ITEM | MOVES, {"complaint_id"}, true},
+	[EVENT_OFFICER_ASSIGNED] = {on_assigned, ADDS_OFFICER, {"officer_key"}, true},
+	[EVENT_TRANSFER_OFFERED] = {on_offered, ADDS_ITEM | MOVES, {"to_office", "reason"}, false},
+	[EVENT_TRANSFER_ANSWERED] = {on_transfer_answer, ADDS_ITEM | ADDS_OFFICER | MOVES,
+		{"to_office"}, true},
 	[EVENT_CASE_CLOSED] = {on_closed, 0, {NULL}, true},
 	[EVENT_CASE_REOPENED] = {on_reopened, 0, {NULL}, true},
 	[EVENT_LEGAL_HOLD] = {on_hold, 0, {NULL}, true},
@@ -543,6 +555,7 @@ static enum err make_room(
 
 	if (effect != NULL) {
 		room.items = (effect->adds & ADDS_ITEM) != 0;
+		room.moves = (effect->adds & MOVES_TWICE) != 0 ? 2 : (effect->adds & MOVES) != 0;
 		room.consents = (effect->adds & ADDS_CONSENT) != 0;
 		room.officers = (effect->adds & ADDS_OFFICER) != 0;
 		for (size_t i = 0; i < 6 && effect->texts[i] != NULL; i++)

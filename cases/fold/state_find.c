@@ -36,6 +36,39 @@ struct state_item *state_item_find(
 	return NULL;
 }
 
+const struct state_consent *state_consent_of(const struct case_state *state, uint16_t event)
+{
+	for (uint16_t i = 0; event != STATE_NO_EVENT && i < state->consent_count; i++)
+		if (state->consents[i].event == event)
+			return &state->consents[i];
+	return NULL;
+}
+
+/* Of a complaint that was acknowledged as it was received there are two: the last. */
+const struct state_move *state_move_of(const struct case_state *state, uint16_t event)
+{
+	for (uint16_t i = state->move_count; i > 0; i--)
+		if (state->moves[i - 1].event == event)
+			return &state->moves[i - 1];
+	return NULL;
+}
+
+const struct state_move *state_move_after(
+	const struct case_state *state, const struct state_move *move)
+{
+	const struct state_move *end = state->moves + state->move_count;
+
+	for (const struct state_move *next = move + 1; next < end; next++)
+		if (next->item == move->item && next->machine == move->machine)
+			return next;
+	return NULL;
+}
+
+bool state_is_history(const struct state_item *item, const struct event *event)
+{
+	return day_last(day_of_event(event)) < day_first(item->on);
+}
+
 enum machine_kind state_item_machine(enum item_kind kind)
 {
 	static const enum machine_kind machines[] = {
@@ -54,7 +87,7 @@ enum machine_kind state_item_machine(enum item_kind kind)
 bool state_item_open(const struct state_item *item)
 {
 	if (item->kind == ITEM_PERSON)
-		return (item->flags & ITEM_REPLACED) == 0;
+		return item->status != PERSON_REPLACED;
 	return !machine_ended(state_item_machine(item->kind), item->status);
 }
 

@@ -29,6 +29,7 @@ void case_state_free(struct case_state *state)
 	forget(state->events, state->event_room * sizeof *state->events);
 	forget(state->consents, state->consent_room * sizeof *state->consents);
 	forget(state->items, state->item_room * sizeof *state->items);
+	forget(state->moves, state->move_room * sizeof *state->moves);
 	forget(state->officers, state->officer_room * sizeof *state->officers);
 	forget(state->awaited, state->awaited_room * sizeof *state->awaited);
 	forget(state->text, state->text_room);
@@ -67,6 +68,7 @@ enum err case_state_copy(const struct case_state *state, struct case_state **ret
 	COPY(events, event);
 	COPY(consents, consent);
 	COPY(items, item);
+	COPY(moves, move);
 	COPY(officers, officer);
 	COPY(awaited, awaited);
 #undef COPY
@@ -91,7 +93,7 @@ size_t case_state_size(const struct case_state *state)
 {
 	return sizeof *state + state->event_room * sizeof *state->events +
 	       state->consent_room * sizeof *state->consents +
-	       state->item_room * sizeof *state->items +
+	       state->item_room * sizeof *state->items + state->move_room * sizeof *state->moves +
 	       state->officer_room * sizeof *state->officers +
 	       state->awaited_room * sizeof *state->awaited + state->text_room;
 }
@@ -158,6 +160,7 @@ enum err state_reserve(struct case_state *state, const struct state_room *room)
 	RESERVE(events, event, LIMIT_CASE_EVENTS);
 	RESERVE(consents, consent, LIMIT_CASE_CONSENTS);
 	RESERVE(items, item, LIMIT_CASE_ITEMS);
+	RESERVE(moves, move, LIMIT_CASE_EVENTS);
 	RESERVE(officers, officer, LIMIT_CASE_OFFICERS);
 	RESERVE(awaited, awaited, LIMIT_CASE_AWAITED);
 #undef RESERVE
@@ -180,6 +183,12 @@ struct state_item *state_add_item(struct case_state *state)
 {
 	assert(state->item_count < state->item_room);
 	return memset(&state->items[state->item_count++], 0, sizeof *state->items);
+}
+
+struct state_move *state_add_move(struct case_state *state)
+{
+	assert(state->move_count < state->move_room);
+	return memset(&state->moves[state->move_count++], 0, sizeof *state->moves);
 }
 
 struct state_officer *state_add_officer(struct case_state *state)

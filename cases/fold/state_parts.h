@@ -43,11 +43,17 @@ struct state_item {
 	text_id id, what;
 	text_id extra;   /* allegation: JSON list of subjects; concern: level; complaint: subject */
 	uint8_t kind;    /* enum item_kind */
-	uint8_t status;  /* of its machine; of an allegation: the stage of the investigation */
+	uint8_t status;  /* of its machine; of an allegation: the stage of the investigation; of a
+			  * person: PERSON_REPLACED */
 	uint8_t outcome; /* of an allegation */
-	uint8_t flags;
 };
-enum { ITEM_REPLACED = 1 }; /* of a person: is no longer guardian */
+enum { PERSON_REPLACED = 1 }; /* is no longer guardian */
+
+/* A step of a thing, in the order in which they were folded. */
+struct state_move {
+	uint16_t event, item;
+	uint8_t machine, from, to;
+};
 
 enum officer_role { OFFICER_LEAD = 1, OFFICER_BACKUP, OFFICER_FOCAL_POINT };
 struct state_officer {
@@ -75,18 +81,19 @@ struct case_state {
 	struct state_event *events;
 	struct state_consent *consents;
 	struct state_item *items;
+	struct state_move *moves;
 	struct state_officer *officers;
 	struct event_id *awaited; /* named as parents and not seen */
 	char *text;
 	uint16_t event_count, event_room, consent_count, consent_room, item_count, item_room,
-		officer_count, officer_room, awaited_count, awaited_room;
+		move_count, move_room, officer_count, officer_room, awaited_count, awaited_room;
 	uint32_t text_size, text_room;
 };
 
 /* --- state_memory.c --- */
 /* Room for some more of each, so that what follows cannot fail. ERR_LIMIT, ERR_NOMEM. */
 struct state_room {
-	uint16_t events, consents, items, officers, awaited;
+	uint16_t events, consents, items, moves, officers, awaited;
 	size_t text; /* bytes, with a zero behind each */
 };
 enum err state_reserve(struct case_state *state, const struct state_room *room) MUST_USE;
@@ -94,6 +101,7 @@ enum err state_reserve(struct case_state *state, const struct state_room *room) 
 struct state_event *state_add_event(struct case_state *state);
 struct state_consent *state_add_consent(struct case_state *state);
 struct state_item *state_add_item(struct case_state *state);
+struct state_move *state_add_move(struct case_state *state);
 struct state_officer *state_add_officer(struct case_state *state);
 void state_add_awaited(struct case_state *state, const struct event_id *id);
 /* The text, kept once, in the room that was reserved. */
@@ -116,6 +124,15 @@ uint16_t state_event_find(const struct case_state *state, const struct event_id 
 struct state_consent *state_consent_find(const struct case_state *state, struct bytes id);
 struct state_item *state_item_find(
 	const struct case_state *state, enum item_kind kind, struct bytes id);
+/* The consent that an event recorded; NULL. */
+const struct state_consent *state_consent_of(const struct case_state *state, uint16_t event);
+/* The step an event made; the next step of the same thing; NULL. */
+const struct state_move *state_move_of(const struct case_state *state, uint16_t event);
+const struct state_move *state_move_after(
+	const struct case_state *state, const struct state_move *move);
+/* Written down late: it happened before the thing came to where it stands. That is history, and
+ * moves nothing back. */
+bool state_is_history(const struct state_item *item, const struct event *event);
 enum machine_kind state_item_machine(enum item_kind kind);
 bool state_item_open(const struct state_item *item);
 

@@ -1,0 +1,318 @@
+/* Which consent an event needs, and whether it covers it. */
+#include "cases/rules/rules_parts.h"
+
+enum { WHY_MAX = 400 };
+
+bool rules_consent_need(const struct event *event, struct consent_need *ret)
+{
+	struct consent_need need = {0};
+
+	switch (event->type) {
+	case EVENT_REFERRAL_MADE:
+		need.purpose = "REFERRAL";
+		need.who = event_field_json(event, "to_org") != NULL ? "to_org" : "to_office";
+		need.groups = value_groups(value_json(event, "shared_groups"), NULL);
+		need.service = value_text(event, "service_code");
+		break;
+	case EVENT_TRANSFER_OFFERED:
+		need.purpose = "TRANSFER";
+		need.who = "to_office";
+		break;
+	case EVENT_PATERNITY_OPENED:
+		need.purpose = "PATERNITY";
+		break;
+	case EVENT_EXTERNAL_PACKET:
+		need.who = "recipient";
+		need.groups = value_groups(value_json(event, "groups"), NULL);
+		break;
+	default:
+		return false;
+	}
+	if (need.who != NULL)
+		need.recipient = value_text(event, need.who);
+	*ret = need;
+	return true;
+}
+
+static void say_day(struct buf *why, const char *what, fold_day day)
+{
+	char text[11];
+
+	day_text(day, text);
+	buf_printf(why, "%s %s", what, text);
+}
+
+/* Why it is not live on that day; the reason that came first. */
+static bool not_live(const struct state_consent *consent, fold_day day, struct buf *why)
+{
+	fold_day first, last;
+
+	if (state_consent_live(consent, day))
+		return false;
+	if (!state_consent_span(consent, &first, &last))
+		buf_put_str(why, "was never in force");
+	else if (day < first)
+		say_day(why, "begins only on", first);
+	else if (consent->withdrawn_on != 0 && last == day_before(day_first(consent->withdrawn_on)))
+		say_day(why, "was withdrawn on", consent->withdrawn_on);
+	else if (consent->review_on != 0 && last == day_before(day_first(consent->review_on)))
+		say_day(why, "must be given anew: its guardian had a conflict of interest, on",
+			consent->review_on);
+	else if (last == consent->majority_on)
+		say_day(why, "must be given anew: the child came of age on", last);
+	else
+		say_day(why, "ended on", last);
+	return true;
+}
+
+static bool not_for_recipient(const struct case_state *state, const struct state_consent *consent,
+	const struct consent_need *need, const struct event *event, struct buf *why)
+{
+	if (need->who == NULL)
+		return false;
+	if (value_lists(state_text(state, consent->withheld), need->recipient)) {
+		buf_printf(why, "withholds everything from the recipient in %s", need->who);
+		return true;
+	}
+	if (bytes_equal_str(need->recipient, event->office) ||
+		value_lists(state_text(state, consent->recipients), need->recipient))
+		return false;
+	buf_printf(why, "does not name the recipient in %s", need->who);
+	return true;
+}
+
+static bool not_for_groups(
+	const struct state_consent *consent, const struct consent_need *need, struct buf *why)
+{
+	group_set covered = consent->groups;
+	const char *between = "does not cover the data groups ";
+
+	if (covered == 0)
+		covered = GROUP_BIT(GROUP_CONTACT) | GROUP_BIT(GROUP_SERVICES);
+	if ((need->groups & ~covered) == 0)
+		return false;
+	for (unsigned g = 1; g <= GROUP_CASE_LAST; g++) {
+		if ((need->groups & ~covered & GROUP_BIT(g)) == 0)
+			continue;
+		buf_printf(why, "%s%s", between, group_name((enum group)g));
+		between = ", ";
+	}
+	return true;
+}
+
+bool rules_consent_lacks(const struct case_state *state, const struct state_consent *consent,
+	const struct consent_need *need, const struct event *event, struct buf *why)
+{
+	struct bytes purpose = state_text(state, consent->purpose);
+	struct bytes services = state_text(state, consent->services);
+
+	if (need->purpose != NULL && !bytes_equal_str(purpose, need->purpose)) {
+		buf_printf(why, "is a consent to %.*s", BYTES_FMT(purpose));
+		return true;
+	}
+	if (not_live(consent, rules_day(event), why) ||
+		not_for_recipient(state, consent, need, event, why) ||
+		not_for_groups(consent, need, why))
+		return true;
+	if (need->service.size > 0 && services.size > 0 && !value_lists(services, need->service)) {
+		buf_printf(why, "does not cover the service %.*s", BYTES_FMT(need->service));
+		return true;
+	}
+	return false;
+}
+
+static enum err no_consent(const struct judged *j, const struct consent_need *need,
+	const struct state_consent *consent, const char *why)
+{
+	struct bytes id = consent == NULL ? BYTES_NONE : state_text(j->state, consent->id);
+	const char *purpose =
+		need->purpose == NULL ? "that names the recipient and the groups" : need->purpose;
+	char day[11];
+
+	day_text(j->day, day);
+	if (consent == NULL)
+		return err_set(j->ctx, ERR_CONSENT,
+			"%s: no consent to %s is live on %s; ask the victim, and record "
+			"CONSENT_RECORDED first",
+			j->type, purpose, day);
+	return err_set(j->ctx, ERR_CONSENT,
+		"%s of %s: consent %.*s %s; needed is a live one to %s: ask the victim, and record "
+		"CONSENT_RECORDED first",
+		j->type, day, BYTES_FMT(id), why, purpose);
+}
+
+/* The consent the event names; NULL when it names none. */
+static enum err named(const struct judged *j, const struct state_consent **ret)
+{
+	struct bytes ref = value_text(j->event, "consent_ref");
+	struct event_id id;
+
+	*ret = NULL;
+	if (ref.size == 0)
+		return OK;
+	if (event_id_parse(ref, &id) == OK)
+		*ret = state_consent_of(j->state, state_event_find(j->state, &id));
+	if (*ret == NULL)
+		return err_set(j->ctx, ERR_CONSENT,
+			"consent_ref: no CONSENT_RECORDED of this case has that event id");
+	return OK;
+}
+
+/* Of all consents the one to speak of: the newest to that purpose. */
+static const struct state_consent *closest(
+	const struct case_state *state, const struct consent_need *need)
+{
+	for (uint16_t i = state->consent_count; i > 0; i--) {
+		struct bytes purpose = state_text(state, state->consents[i - 1].purpose);
+
+		if (need->purpose != NULL && bytes_equal_str(purpose, need->purpose))
+			return &state->consents[i - 1];
+	}
+	return NULL;
+}
+
+/* Events whose consent is not named in a field: any that covers them will do. */
+static bool covered_by_any(const struct judged *j, const struct consent_need *need)
+{
+	struct buf why;
+	bool covered = false;
+
+	buf_init(&why, WHY_MAX);
+	for (uint16_t i = 0; i < j->state->consent_count && !covered; i++)
+		covered = !rules_consent_lacks(
+			j->state, &j->state->consents[i], need, j->event, &why);
+	buf_release(&why);
+	return covered;
+}
+
+enum err rules_consent_check(const struct judged *j, const struct consent_need *need)
+{
+	const struct state_consent *consent;
+	struct buf why;
+	enum err err = OK;
+
+	TRY(named(j, &consent));
+	if (consent == NULL && j->event->type == EVENT_PATERNITY_OPENED && covered_by_any(j, need))
+		return OK;
+	if (consent == NULL)
+		consent = closest(j->state, need);
+	if (consent == NULL)
+		return no_consent(j, need, NULL, "");
+	buf_init(&why, WHY_MAX);
+	if (rules_consent_lacks(j->state, consent, need, j->event, &why))
+		err = no_consent(j, need, consent, buf_cstr(&why));
+	else if (event_field_json(j->event, "consent_ref") == NULL &&
+		 j->event->type != EVENT_PATERNITY_OPENED)
+		err = err_set(j->ctx, ERR_CONSENT, "%s: consent_ref is missing", j->type);
+	buf_release(&why);
+	return err;
+}
+
+/* Every id in consent_refs is one of a consent of the case. */
+static enum err check_refs(const struct judged *j)
+{
+	const struct event_refs *refs = &j->event->consent_refs;
+
+	for (size_t i = 0; i < refs->count; i++) {
+		uint16_t at = state_event_find(j->state, &refs->ids[i]);
+
+		if (state_consent_of(j->state, at) == NULL)
+			return err_set(j->ctx, ERR_CONSENT,
+				"consent_refs: no CONSENT_RECORDED of this case has the %zu. id",
+				i + 1);
+	}
+	return OK;
+}
+
+/* --- without consent to CASE_MGMT --- */
+
+/* What may stand in a contact-only case whatever it says. */
+static bool always_bare(uint32_t type)
+{
+	switch (type) {
+	case EVENT_CASE_OPENED:
+	case EVENT_PERSON_RECORDED:
+	case EVENT_RIGHTS_EXPLAINED:
+	case EVENT_CONSENT_RECORDED:
+	case EVENT_CONSENT_REFUSED:
+	case EVENT_CONSENT_WITHDRAWN:
+	case EVENT_GUARDIAN_CHANGED:
+	case EVENT_CONTACT:
+	case EVENT_FEEDBACK:
+	case EVENT_OFFICER_ASSIGNED:
+	case EVENT_TRANSFER_OFFERED:
+	case EVENT_TRANSFER_ANSWERED:
+	case EVENT_EXTERNAL_PACKET:
+	case EVENT_CASE_CLOSED:
+	case EVENT_CASE_REOPENED:
+	case EVENT_CORRECTION:
+	case EVENT_CONFLICT_RESOLVED:
+	case EVENT_ERASURE_REQUESTED:
+	case EVENT_ERASURE_DONE:
+	case EVENT_LEGAL_HOLD:
+	case EVENT_MANDATORY_REPORT:
+	case EVENT_REFERRAL_ENDED:
+	case EVENT_COMPLAINT_RECEIVED:
+	case EVENT_COMPLAINT_STAGE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool bare(const struct event *event)
+{
+	static const char closes[] = "CLOSED_";
+	struct bytes stage = value_text(event, "stage");
+
+	if (always_bare(event->type))
+		return true;
+	if (event->type == EVENT_VICTIM_VIEW)
+		return !value_is(event, "subject", "INVESTIGATION");
+	if (event->type == EVENT_PROTECTION_ACTION)
+		return value_day(event, "resolved_on") != 0;
+	return event->type == EVENT_PATERNITY_STAGE && stage.size >= sizeof closes - 1 &&
+	       memcmp(stage.data, closes, sizeof closes - 1) == 0;
+}
+
+/* The consent itself. */
+static bool gives_it(const struct event *event)
+{
+	return event->type == EVENT_CONSENT_RECORDED && value_is(event, "purpose", "CASE_MGMT");
+}
+
+static enum err check_contact_only(const struct judged *j)
+{
+	char day[11];
+
+	if (!state_contact_only(j->state, j->day) || j->event->type == EVENT_COMPLAINT_RECEIVED)
+		return OK;
+	day_text(j->day, day);
+	if (!bare(j->event))
+		return err_set(j->ctx, ERR_CONSENT,
+			"%s: no consent to CASE_MGMT is live on %s, so the case holds contacts "
+			"alone; record CONSENT_RECORDED with purpose CASE_MGMT first",
+			j->type, day);
+	if (j->event->type == EVENT_CORRECTION || j->event->type == EVENT_MANDATORY_REPORT ||
+		gives_it(j->event))
+		return OK;
+	for (size_t i = 0; i < j->event->field_count; i++) {
+		const char *name = j->event->fields[i].name;
+		enum group group = event_field_group(bytes_str(name));
+
+		if (group != GROUP_NONE && group != GROUP_CONTACT)
+			return err_set(j->ctx, ERR_CONSENT,
+				"%s: no consent to CASE_MGMT is live on %s, so %s must not be kept",
+				name, day, j->type);
+	}
+	return OK;
+}
+
+enum err rules_consent(const struct judged *j)
+{
+	struct consent_need need;
+
+	TRY(check_contact_only(j));
+	TRY(check_refs(j));
+	return rules_consent_need(j->event, &need) ? rules_consent_check(j, &need) : OK;
+}
