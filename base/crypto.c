@@ -96,6 +96,16 @@ static EVP_CIPHER_CTX *thread_cipher(void)
 	return state->cipher;
 }
 
+void crypto_forget(void)
+{
+	const struct thread_state *state = &thread_state;
+
+	if (state->md != NULL)
+		EVP_MD_CTX_reset(state->md);
+	if (state->cipher != NULL)
+		EVP_CIPHER_CTX_reset(state->cipher);
+}
+
 static void algorithms_release(void)
 {
 	EVP_MD_free(alg.sha256);

@@ -46,6 +46,10 @@ static inline bool hash_equal(const struct hash *a, const struct hash *b)
 enum err crypto_init(void) MUST_USE;
 void crypto_release(void);
 
+/* Contexts are kept per thread, and know the last thing they were used for: here this thread's
+ * forget it. */
+void crypto_forget(void);
+
 /* SHA-256 of the concatenation of `count` parts. Cannot fail for inputs that fit in memory: a
  * failure of the library is an assertion. */
 void sha256_parts(const struct bytes *parts, size_t count, struct hash *ret);

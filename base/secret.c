@@ -71,6 +71,13 @@ void wipe(void *data, size_t size)
 		OPENSSL_cleanse(data, size);
 }
 
+__attribute__((noinline)) void wipe_stack(void)
+{
+	uint8_t below[WIPE_STACK_SIZE];
+
+	wipe(below, sizeof(below));
+}
+
 bool equal_secret(struct bytes a, struct bytes b)
 {
 	return a.size == b.size && (a.size == 0 || CRYPTO_memcmp(a.data, b.data, a.size) == 0);

@@ -26,6 +26,10 @@ static inline struct bytes secret_bytes(const struct secret *secret)
 
 /* Overwrites memory in a way the compiler keeps. */
 void wipe(void *data, size_t size);
+/* Overwrites what calls that have returned left on this thread's stack, WIPE_STACK_SIZE deep from
+ * the caller's frame. The stack has that much room. */
+enum { WIPE_STACK_SIZE = 256 * 1024 };
+void wipe_stack(void);
 
 /* Constant-time equality; lengths are not secret. */
 bool equal_secret(struct bytes a, struct bytes b) MUST_USE;

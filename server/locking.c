@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "node/swap.h"
 #include "server/control/control.h"
+#include "server/heap.h"
 #include "server/internal.h"
 #include "server/log.h"
 
@@ -85,6 +86,8 @@ void runtime_lock(struct runtime *rt, enum lock_why why, struct control_request 
 
 void locking_done(struct runtime *rt)
 {
+	crypto_forget();
+	wipe_stack();
 	log_line(LOG_DEBUG, "nothing is left of keys and cases after %llu ms",
 		(unsigned long long)(awake_ms() - rt->locking->began_ms));
 }
@@ -235,6 +238,8 @@ enum err locking_start(struct runtime *rt, struct errctx *ctx)
 	uv_timer_init(&rt->loop, &l->idle_timer);
 	uv_signal_init(&rt->loop, &l->sigusr1);
 	l->swap_timer.data = l->idle_timer.data = l->sigusr1.data = rt;
+	if (!heap_wipes())
+		log_line(LOG_WARNING, "built with a sanitizer: what is freed is not wiped");
 	swap_check(&swap_roots_system, &l->swap);
 	swap_say(rt);
 	l->said = l->swap.count > 0;

@@ -614,6 +614,10 @@ static void *vault_main(void *arg)
 			give_up(vault, request);
 		else
 			finish(request, err);
+		if (request->type == VAULT_LOCK) {
+			crypto_forget();
+			wipe_stack();
+		}
 		pthread_mutex_lock(&vault->mutex);
 		list_add(&vault->done, request);
 		pthread_mutex_unlock(&vault->mutex);

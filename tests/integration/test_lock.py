@@ -17,7 +17,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
-from network import Failed, Network, wait_for  # noqa: E402
+import memory  # noqa: E402
+from network import PASSPHRASE, Failed, Network, wait_for  # noqa: E402
 
 BUILD = Path()
 IDLE_S = 10  # the least that can be configured
@@ -36,7 +37,8 @@ def contact(number, case, note):
     """A contact of that case, as a line."""
     return json.dumps({"type": "CONTACT", "event_id": f"01900000-0000-7000-9000-{number:012x}",
                        "case_ref": f"{case:032x}", "occurred_on": "2026-01-02", "precision": "D",
-                       "method": "PHONE", "note": note, "office": "HTI"})
+                       "channel": "PHONE", "direction": "OUT", "result": "REACHED", "note": note,
+                       "office": "HTI"})
 
 
 class Control:
@@ -68,6 +70,11 @@ class Control:
     def show(self, case):
         """A request to show a case."""
         self.send(self.field(5, self.field(1, case.encode())))
+
+    def draft(self, case, body):
+        """A request to keep a draft."""
+        self.send(self.field(105, self.field(2, case.encode()) + self.field(3, b"CONTACT") +
+                             self.field(4, body.encode())))
 
     def _read(self, size):
         data = b""
@@ -258,6 +265,132 @@ class Panic(Case):
         other.close()
         self.panic(False)  # again, locked as it is: fine
         self.panic(True)
+
+
+class Memory(Case):
+    """Nothing of a case and no key is in the process after a lock, however it was locked."""
+
+    config = f"\n[lock]\nidle = {IDLE_S} s\n"
+    CODE, NAME, WRONG = "ZZ-WIPE-7", "Marisolwenda", "quarrelsome umbrella nine"
+    NOTE, DRAFT, NOTICE = "quillfeather went by twice", "thistledown waits", "pewter lanterns tonight"
+
+    def setUp(self):
+        super().setUp()
+        self.hq.start()
+        if memory.ask(self.hq.process.pid, ["x" * 40]) is None:
+            self.skipTest("only root may read the memory of sautid: run as root, or allow sudo -n")
+        if "built with a sanitizer" in self.hq.log:
+            self.skipTest("with a sanitizer, freed memory is not wiped: use another build")
+        # Without its first letters, which a freed block may lose to the heap's own pointers.
+        self.text = [self.CODE, self.NAME[4:], self.NOTE[:12], self.NOTE[12:], self.DRAFT, self.NOTICE,
+                     self.WRONG, PASSPHRASE, PASSPHRASE[16:]]
+
+    def keys(self):
+        """The node's keys, as they stand in memory while it is unlocked."""
+        done = subprocess.run([BUILD / "tests" / "integration" / "node_secrets",
+                               self.hq.dir / "keys" / "keystore", self.network.passphrase],
+                              capture_output=True, text=True, check=True)
+        return {"hex:" + line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
+
+    def found(self, needles):
+        """Which of them are in memory."""
+        return memory.ask(self.hq.process.pid, needles)
+
+    def use(self):
+        """All that brings a plaintext or a key into the process."""
+        hq, ref = self.hq, f"{7:032x}"
+        notes = [contact(i, 7, f"{self.NOTE} {i}") for i in range(400)]
+        person = json.dumps({"type": "PERSON_RECORDED", "case_ref": ref, "names": [self.NAME],
+                             "person_ref": "P-1", "role": "VICTIM", "note": self.NOTE, "office": "HTI"})
+        self.record(opened(7, "WIPE"), *notes, person)
+        for _ in range(3):
+            hq.sauti("case", "show", self.CODE)
+            hq.sauti("case", "list")
+        bad = contact(500, 7, self.NOTE).replace("2026-01-02", self.NOTE)
+        for lines in (bad, "{" + self.NOTE, bad + bad):
+            self.assertNotEqual(hq.sauti("case", "import", "-", stdin=lines, check=False).returncode, 0, lines)
+        hq.sauti("unlock", "--passphrase-file", "-", stdin=self.WRONG + "\n", check=False)
+        hq.unlock()  # again
+        hq.sauti("mail", "send", "--to", "hq", stdin=self.NOTICE + "\n", check=False)
+        half, unread = Control(hq), Control(hq)
+        half.socket.sendall(struct.pack(">I", 5000) + half.field(4, half.field(1, notes[0].encode())))
+        for _ in range(40):  # answers that nobody takes
+            unread.show(self.CODE)
+        control = Control(hq)
+        control.draft(self.CODE, json.dumps({"note": self.DRAFT}))
+        control.answer()
+        return half, unread, control
+
+    def check_gone(self, lock):
+        """Some is there before `lock`, nothing behind it."""
+        clients, keys = self.use(), self.keys()
+        before = self.found(self.text + list(keys))
+        self.assertIn(self.CODE, before)  # or the search finds nothing
+        self.assertEqual({keys[k] for k in before if k in keys} & {"keyring", "node", "log"},
+                         {"keyring", "node", "log"})
+        lock()
+        self.assertTrue(self.locked())
+        after = self.found(self.text + list(keys))
+        self.assertEqual({keys.get(k, k): where for k, where in after.items()}, {})
+        for client in clients:
+            client.close()
+        self.hq.unlock()
+        self.hq.sauti("case", "show", self.CODE)
+
+    def test_lock(self):
+        """sauti lock"""
+        self.check_gone(lambda: self.hq.sauti("lock"))
+
+    def test_panic(self):
+        """sauti panic"""
+        self.check_gone(lambda: self.hq.sauti("panic"))
+
+    def test_idle(self):
+        """[lock] idle"""
+        self.check_gone(lambda: wait_for("the node to lock itself", self.locked, 3 * IDLE_S))
+
+    def test_at_work(self):
+        """Panic by the signal, while many clients record and read."""
+        done = threading.Event()
+
+        def work(number):
+            control = Control(self.hq)
+            try:
+                for i in range(100000):
+                    if done.is_set():
+                        break
+                    first = 1000 + number * 1000000 + 50 * i
+                    control.append("\n".join(contact(first + n, 7, self.NOTE) for n in range(50)))
+                    control.answer()
+                    self.read_all(control)
+            except OSError:
+                pass
+            finally:
+                control.close()
+
+        clients, keys = self.use(), self.keys()
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        size = self.hq.own()["size"]
+        wait_for("the clients to record", lambda: self.hq.own()["size"] > size + 500)
+        self.assertIn(self.CODE, self.found([self.CODE]))
+        self.hq.process.send_signal(signal.SIGUSR1)
+        sent = time.monotonic()
+        wait_for("the memory to be empty", lambda: self.found(self.text + list(keys)) == {}, 5)
+        print(f"(within {time.monotonic() - sent:.2f} s, the search itself included) ", end="", file=sys.stderr)
+        done.set()
+        for thread in threads:
+            thread.join(60)
+        for client in clients:
+            client.close()
+        self.assertTrue(self.locked())
+
+    def read_all(self, control):
+        """Shows the case, and reads all of it."""
+        control.show(self.CODE)
+        while control.answer().startswith(b"\x22"):  # a document, and more to come
+            pass
 
 
 class Swap(Case):

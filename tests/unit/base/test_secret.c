@@ -86,6 +86,41 @@ static void test_wipe(void **state)
 	wipe(NULL, 0);
 }
 
+enum { LEFT_SIZE = 4096, MARK = 0xa5 };
+
+/* Leaves its mark behind, and where: as a number, since nothing lives there any more. */
+static __attribute__((noinline)) uintptr_t leave(unsigned deep)
+{
+	volatile uint8_t left[LEFT_SIZE];
+
+	if (deep > 0)
+		return leave(deep - 1) + (left[0] = 0);
+	for (size_t i = 0; i < LEFT_SIZE; i++)
+		left[i] = MARK;
+	return (uintptr_t)left;
+}
+
+static __attribute__((noinline)) size_t count_left(uintptr_t at)
+{
+	const volatile uint8_t *left = (const volatile uint8_t *)at;
+	size_t count = 0;
+
+	for (size_t i = 0; i < LEFT_SIZE / 2; i++) /* this call stands on a little of it */
+		count += left[i] == MARK;
+	return count;
+}
+
+static void test_wipe_stack(void **state)
+{
+	for (unsigned deep = 1; deep <= 48; deep *= 4) {
+		uintptr_t at = leave(deep);
+
+		assert_int_equal(count_left(at), LEFT_SIZE / 2);
+		wipe_stack();
+		assert_int_equal(count_left(at), 0);
+	}
+}
+
 /* Before crypto_init: ordinary memory, through our allocator, wiped before it is freed. */
 static void test_without_secure_heap(void **state)
 {
@@ -168,6 +203,7 @@ int main(void)
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_wipe),
+		cmocka_unit_test(test_wipe_stack),
 		cmocka_unit_test(test_secure_heap_full),
 	};
 	int failed = cmocka_run_group_tests_name("before crypto_init", before, NULL, NULL);
