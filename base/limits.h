@@ -168,6 +168,12 @@
 #define LIMIT_IDLE_MIN     10 /* seconds without a request until a node locks itself */
 #define LIMIT_IDLE         (24 * 3600)
 
+/* Officers. */
+#define LIMIT_OFFICER_NAME     31
+#define LIMIT_OFFICERS         64 /* accounts listed, disabled ones too; 16 may unlock */
+#define LIMIT_OFFICER_SESSIONS 8  /* of one */
+#define LIMIT_SESSIONS         ((16 * LIMIT_OFFICER_SESSIONS)) /* of all who may unlock */
+
 /* Backups. */
 #define LIMIT_BACKUP_MANIFEST (1024 * 1024)         /* LIMIT_LOGS lines fit */
 #define LIMIT_BACKUP_STORE    ((UINT64_C(1) << 44)) /* bytes of the store's file in one */

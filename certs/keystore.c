@@ -11,9 +11,11 @@
 enum {
 	SEED_SIZE = 32,
 	MASTER_SEALED_SIZE = AEAD_KEY_SIZE + AEAD_TAG_SIZE,
-	CLEAR_MAX = 4096, /* BootKeys or KeystoreBody packed; with all fields at their caps 2,500 */
-	CLEAR_ROOM = 4096, /* what unpacking those takes beyond twice their size */
+	CLEAR_MAX = 8192, /* BootKeys or KeystoreBody packed; with all fields at their caps 6,000 */
+	CLEAR_ROOM = 12288, /* what unpacking those takes beyond twice their size */
 	COST_FACTOR_MAX = 4,
+	SLOT_VERSION = 1,  /* of a slot, whatever the file's */
+	VERSION_PLAIN = 1, /* of a file without accounts */
 };
 
 const struct scrypt_cost keystore_cost = {.n = UINT64_C(1) << 16, .r = 8, .p = 1};
@@ -77,13 +79,13 @@ static enum err clear_pack(struct buf *out, const void *message)
  * A file is unpacked leniently, so that one of a newer version is known as such whatever fields it
  * has; only then must every field be one that this version knows.
  */
-static enum err version_check(uint32_t version, const ProtobufCMessageDescriptor *descriptor,
-	struct bytes file, struct errctx *ctx)
+static enum err version_check(uint32_t version, uint32_t newest,
+	const ProtobufCMessageDescriptor *descriptor, struct bytes file, struct errctx *ctx)
 {
-	if (version > KEYSTORE_VERSION)
+	if (version > newest)
 		return err_set(ctx, ERR_VERSION,
-			"the file has version %u and this Sauti knows %d: a newer Sauti wrote it",
-			version, KEYSTORE_VERSION);
+			"the file has version %u and this Sauti knows %u: a newer Sauti wrote it",
+			version, newest);
 	if (version == 0)
 		return err_set(ctx, ERR_CORRUPT, "the file has no version");
 	return damaged(scan_message(descriptor, file, &scan_limits_strict, ctx));
@@ -131,7 +133,7 @@ enum err boot_keys_write(const struct boot_keys *keys, struct buf *out)
 {
 	Sauti__BootKeys message = SAUTI__BOOT_KEYS__INIT;
 
-	message.version = KEYSTORE_VERSION;
+	message.version = BOOT_KEYS_VERSION;
 	message.network = (char *)keys->network;
 	message.node = (char *)keys->node;
 	message.tls_key = codec_binary(secret_bytes(&keys->tls_key));
@@ -169,7 +171,8 @@ enum err boot_keys_read(struct bytes file, struct boot_keys *ret, struct errctx 
 	enum err err;
 
 	TRY(clear_unpack(&clear, &sauti__boot_keys__descriptor, file, &message, ctx));
-	TRY(version_check(message->version, &sauti__boot_keys__descriptor, file, ctx));
+	TRY(version_check(
+		message->version, BOOT_KEYS_VERSION, &sauti__boot_keys__descriptor, file, ctx));
 	TRY(boot_keys_check(message, ctx));
 	strcpy(keys.network, message->network);
 	strcpy(keys.node, message->node);
@@ -258,6 +261,29 @@ static bool prekeys_ok(const Sauti__KeystoreBody *body)
 	return true;
 }
 
+static void accounts_read(const Sauti__KeystoreBody *body, struct accounts *accounts)
+{
+	for (size_t i = 0; i < body->n_accounts; i++) {
+		const Sauti__StoredAccount *stored = body->accounts[i];
+		struct account *account = &accounts->list[accounts->count++];
+
+		strcpy(account->name, stored->name);
+		account->roles = stored->roles;
+		account->created_at = stored->created_at;
+		account->disabled = stored->disabled;
+	}
+}
+
+static bool accounts_fit(const Sauti__KeystoreBody *body)
+{
+	if (body->n_accounts > LIMIT_OFFICERS)
+		return false;
+	for (size_t i = 0; i < body->n_accounts; i++)
+		if (!account_name_valid(bytes_str(body->accounts[i]->name)))
+			return false;
+	return true;
+}
+
 /* The rules of a body, the same for writing and for reading. */
 static bool body_ok(const Sauti__KeystoreBody *body)
 {
@@ -265,7 +291,7 @@ static bool body_ok(const Sauti__KeystoreBody *body)
 		       body->complaint_key.len + body->directory_seed.len + body->issuing_key.len +
 		       body->root_key.len;
 
-	return total > 0 && prekeys_ok(body) && seed_ok(body->node_seed) &&
+	return total > 0 && prekeys_ok(body) && accounts_fit(body) && seed_ok(body->node_seed) &&
 	       seed_ok(body->log_seed) && seed_ok(body->keyring_key) &&
 	       seed_ok(body->complaint_key) && seed_ok(body->directory_seed) &&
 	       body->issuing_key.len <= KEYSTORE_DER_MAX &&
@@ -277,7 +303,24 @@ static bool body_ok(const Sauti__KeystoreBody *body)
 struct body_view {
 	Sauti__KeystoreBody body;
 	Sauti__StoredPrekey prekey[KEYSTORE_PREKEYS_MAX], *prekeys[KEYSTORE_PREKEYS_MAX];
+	Sauti__StoredAccount account[LIMIT_OFFICERS], *accounts[LIMIT_OFFICERS];
 };
+
+static void accounts_view(const struct accounts *accounts, struct body_view *view)
+{
+	for (size_t i = 0; i < accounts->count; i++) {
+		const struct account *account = &accounts->list[i];
+
+		sauti__stored_account__init(&view->account[i]);
+		view->account[i].name = (char *)account->name;
+		view->account[i].roles = account->roles;
+		view->account[i].created_at = account->created_at;
+		view->account[i].disabled = account->disabled;
+		view->accounts[i] = &view->account[i];
+	}
+	view->body.accounts = view->accounts;
+	view->body.n_accounts = accounts->count;
+}
 
 static void body_view(const struct node_keys *keys, struct body_view *view)
 {
@@ -291,6 +334,7 @@ static void body_view(const struct node_keys *keys, struct body_view *view)
 		view->prekey[i].key = codec_binary(secret_bytes(&keys->prekeys[i].key));
 		view->prekeys[i] = &view->prekey[i];
 	}
+	accounts_view(&keys->accounts, view);
 	body->prekeys = view->prekeys;
 	body->n_prekeys = keys->prekey_count;
 	body->node_seed = codec_binary(secret_bytes(&keys->node_seed));
@@ -350,6 +394,7 @@ static enum err body_read(struct bytes plain, struct node_keys *ret, struct errc
 			return err;
 		}
 	}
+	accounts_read(body, &keys.accounts);
 	err = prekeys_read(body, &keys);
 	if (err != OK) {
 		node_keys_release(&keys);
@@ -370,11 +415,11 @@ static void put_slot_head(struct buf *out, const Sauti__KeystoreSlot *slot)
 	buf_put_lv16(out, codec_bytes(slot->salt));
 }
 
-static enum err slot_aad(struct buf *out, uint32_t version, const Sauti__KeystoreSlot *slot)
+static enum err slot_aad(struct buf *out, const Sauti__KeystoreSlot *slot)
 {
 	buf_init(out, LIMIT_KEYSTORE_SIZE);
 	buf_put_str(out, AAD_SLOT);
-	buf_put_u32be(out, version);
+	buf_put_u32be(out, SLOT_VERSION);
 	put_slot_head(out, slot);
 	return out->err;
 }
@@ -426,52 +471,52 @@ static enum err passphrase_check(struct bytes passphrase)
 	return passphrase.size > LIMIT_PASSPHRASE ? ERR_LIMIT : OK;
 }
 
-/* ---- sealing ---- */
-
-/* Everything random about a file with one slot, and the room for what is sealed in it. */
-struct sealing {
-	uint8_t salt[KEYSTORE_SALT_SIZE], slot_nonce[AEAD_NONCE_SIZE], body_nonce[AEAD_NONCE_SIZE];
-	uint8_t master[MASTER_SEALED_SIZE];
-	Sauti__KeystoreSlot slot;
-	Sauti__KeystoreSlot *slots[1];
-	Sauti__Keystore file;
-};
-
-static enum err sealing_init(struct sealing *sealing, const char *label, struct scrypt_cost cost)
+/* The accounts of a body and the slots of its file belong together: version 2. */
+static bool slots_match(const Sauti__Keystore *file, struct accounts *accounts)
 {
-	TRY(random_bytes(sealing->salt, sizeof(sealing->salt)));
-	TRY(random_bytes(sealing->slot_nonce, sizeof(sealing->slot_nonce)));
-	TRY(random_bytes(sealing->body_nonce, sizeof(sealing->body_nonce)));
-	sauti__keystore_slot__init(&sealing->slot);
-	sealing->slot.label = (char *)label;
-	sealing->slot.scrypt_n = cost.n;
-	sealing->slot.scrypt_r = cost.r;
-	sealing->slot.scrypt_p = cost.p;
-	sealing->slot.salt = codec_binary(BYTES_ARRAY(sealing->salt));
-	sealing->slot.nonce = codec_binary(BYTES_ARRAY(sealing->slot_nonce));
-	sealing->slots[0] = &sealing->slot;
-	sauti__keystore__init(&sealing->file);
-	sealing->file.version = KEYSTORE_VERSION;
-	sealing->file.n_slots = 1;
-	sealing->file.slots = sealing->slots;
-	sealing->file.nonce = codec_binary(BYTES_ARRAY(sealing->body_nonce));
-	return OK;
+	if (!accounts_ok(accounts) || accounts_enabled(accounts) != file->n_slots)
+		return false;
+	for (size_t i = 0; i < file->n_slots; i++) {
+		const struct account *account = accounts_find(accounts, file->slots[i]->label);
+
+		if (account == NULL || account->disabled)
+			return false;
+	}
+	return true;
 }
 
-static enum err seal_master(
-	struct sealing *sealing, struct bytes passphrase, const struct secret *master)
+/* ---- sealing ---- */
+
+/* A slot that is made, and the room for what is random in it or sealed. */
+struct made_slot {
+	uint8_t salt[KEYSTORE_SALT_SIZE], nonce[AEAD_NONCE_SIZE], master[MASTER_SEALED_SIZE];
+	Sauti__KeystoreSlot slot;
+};
+
+static enum err slot_make(
+	struct made_slot *made, const struct keystore_change *change, const struct secret *master)
 {
 	CLEANUP(aead_key_wipe) struct aead_key key = {0};
 	CLEANUP(buf_release) struct buf aad = {0};
 
-	TRY(slot_aad(&aad, KEYSTORE_VERSION, &sealing->slot));
-	TRY(slot_key(&sealing->slot, passphrase, &key));
-	TRY(aead_seal(&key, buf_bytes(&aad), secret_bytes(master), sealing->master));
-	sealing->slot.master = codec_binary(BYTES_ARRAY(sealing->master));
+	TRY(passphrase_check(change->passphrase));
+	TRY(random_bytes(made->salt, sizeof(made->salt)));
+	TRY(random_bytes(made->nonce, sizeof(made->nonce)));
+	sauti__keystore_slot__init(&made->slot);
+	made->slot.label = (char *)change->label;
+	made->slot.scrypt_n = change->cost.n;
+	made->slot.scrypt_r = change->cost.r;
+	made->slot.scrypt_p = change->cost.p;
+	made->slot.salt = codec_binary(BYTES_ARRAY(made->salt));
+	made->slot.nonce = codec_binary(BYTES_ARRAY(made->nonce));
+	TRY(slot_aad(&aad, &made->slot));
+	TRY(slot_key(&made->slot, change->passphrase, &key));
+	TRY(aead_seal(&key, buf_bytes(&aad), secret_bytes(master), made->master));
+	made->slot.master = codec_binary(BYTES_ARRAY(made->master));
 	return OK;
 }
 
-/* After seal_master: the body binds the finished slots. */
+/* The body binds the finished slots. */
 static enum err seal_body(
 	Sauti__Keystore *file, const struct secret *master, struct bytes plain, struct buf *out)
 {
@@ -491,24 +536,42 @@ static enum err seal_body(
 	return out->err;
 }
 
+/* Slots are as they shall be: version, nonce and body follow. */
+static enum err seal_file(Sauti__Keystore *file, const struct secret *master,
+	const struct node_keys *keys, struct buf *out)
+{
+	CLEANUP(buf_wipe) struct buf plain;
+	struct accounts accounts = keys->accounts;
+	uint8_t nonce[AEAD_NONCE_SIZE];
+	struct body_view view;
+
+	buf_init(&plain, CLEAR_MAX);
+	body_view(keys, &view);
+	if (!body_ok(&view.body) || (accounts.count > 0 && !slots_match(file, &accounts)))
+		return ERR_INVALID;
+	file->version = accounts.count > 0 ? KEYSTORE_VERSION : VERSION_PLAIN;
+	TRY(clear_pack(&plain, &view.body));
+	TRY(random_bytes(nonce, sizeof(nonce)));
+	file->nonce = codec_binary(BYTES_ARRAY(nonce));
+	return seal_body(file, master, buf_bytes(&plain), out);
+}
+
 enum err keystore_seal(const struct node_keys *keys, const char *label, struct bytes passphrase,
 	struct scrypt_cost cost, struct buf *out)
 {
 	CLEANUP(secret_release) struct secret master = {0};
-	CLEANUP(buf_wipe) struct buf plain;
-	struct sealing sealing = {0};
-	struct body_view view;
+	const struct keystore_change first = {KEYSTORE_SLOT_ADD, label, passphrase, cost};
+	Sauti__Keystore file = SAUTI__KEYSTORE__INIT;
+	struct made_slot made;
+	Sauti__KeystoreSlot *slots[] = {&made.slot};
 
-	buf_init(&plain, CLEAR_MAX);
-	TRY(passphrase_check(passphrase));
-	body_view(keys, &view);
-	if (!label_ok(label) || !body_ok(&view.body))
+	if (!label_ok(label))
 		return ERR_INVALID;
-	TRY(clear_pack(&plain, &view.body));
 	TRY(secret_random(&master, AEAD_KEY_SIZE));
-	TRY(sealing_init(&sealing, label, cost));
-	TRY(seal_master(&sealing, passphrase, &master));
-	return seal_body(&sealing.file, &master, buf_bytes(&plain), out);
+	TRY(slot_make(&made, &first, &master));
+	file.slots = slots;
+	file.n_slots = 1;
+	return seal_file(&file, &master, keys, out);
 }
 
 /* ---- opening ---- */
@@ -564,9 +627,30 @@ static enum err open_master(const Sauti__Keystore *file, const Sauti__KeystoreSl
 	CLEANUP(aead_key_wipe) struct aead_key key = {0};
 	CLEANUP(buf_release) struct buf aad = {0};
 
-	TRY(slot_aad(&aad, file->version, slot));
+	TRY(slot_aad(&aad, slot));
 	TRY(slot_key(slot, passphrase, &key));
 	return aead_open(&key, buf_bytes(&aad), codec_bytes(slot->master), master->data);
+}
+
+/* A file from before there were accounts: who could unlock it could do everything. */
+static void accounts_adopt(const Sauti__Keystore *file, struct accounts *accounts)
+{
+	for (size_t i = 0; i < file->n_slots; i++)
+		if (accounts_add(accounts, file->slots[i]->label, ACCOUNT_ROLES_FIRST, 0, NULL) !=
+			OK)
+			*accounts = (struct accounts){.count = 0};
+}
+
+static enum err accounts_settle(
+	const Sauti__Keystore *file, struct node_keys *keys, struct errctx *ctx)
+{
+	bool wanted = file->version != VERSION_PLAIN;
+
+	if (wanted ? !slots_match(file, &keys->accounts) : keys->accounts.count > 0)
+		return err_set(ctx, ERR_CORRUPT, "accounts and slots do not belong together");
+	if (!wanted && keys->root_key.size == 0)
+		accounts_adopt(file, &keys->accounts);
+	return OK;
 }
 
 static enum err open_body(const Sauti__Keystore *file, const struct secret *master,
@@ -575,6 +659,7 @@ static enum err open_body(const Sauti__Keystore *file, const struct secret *mast
 	CLEANUP(secret_release) struct secret plain = {0};
 	CLEANUP(aead_key_wipe) struct aead_key key = {0};
 	CLEANUP(buf_release) struct buf aad = {0};
+	struct node_keys keys = {0};
 	enum err err;
 
 	TRY(body_aad(&aad, file));
@@ -585,7 +670,13 @@ static enum err open_body(const Sauti__Keystore *file, const struct secret *mast
 	if (err == ERR_DECRYPT)
 		return err_set(ctx, ERR_CORRUPT, "a slot opens, but the keys are damaged");
 	TRY(err);
-	return body_read(secret_bytes(&plain), ret, ctx);
+	TRY(body_read(secret_bytes(&plain), &keys, ctx));
+	err = accounts_settle(file, &keys, ctx);
+	if (err == OK)
+		*ret = keys;
+	else
+		node_keys_release(&keys);
+	return err;
 }
 
 /* The master key, by the first slot that the passphrase opens. */
@@ -601,14 +692,14 @@ static enum err find_master(const Sauti__Keystore *file, struct bytes passphrase
 	return err_set(ctx, ERR_DENIED, "no slot opens with this passphrase");
 }
 
-static enum err file_read(struct bytes file, struct bytes passphrase, struct arena *arena,
-	Sauti__Keystore **ret, struct errctx *ctx)
+static enum err file_read(
+	struct bytes file, struct arena *arena, Sauti__Keystore **ret, struct errctx *ctx)
 {
-	TRY(passphrase_check(passphrase));
 	if (file.size > LIMIT_KEYSTORE_SIZE)
 		return err_set(ctx, ERR_CORRUPT, "%zu bytes are too many", file.size);
 	TRY(damaged(CODEC_UNPACK(keystore, file, &scan_limits_default, arena, ret, ctx)));
-	TRY(version_check((*ret)->version, &sauti__keystore__descriptor, file, ctx));
+	TRY(version_check(
+		(*ret)->version, KEYSTORE_VERSION, &sauti__keystore__descriptor, file, ctx));
 	return file_check(*ret, ctx);
 }
 
@@ -620,34 +711,123 @@ enum err keystore_open(
 	Sauti__Keystore *message;
 
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	TRY(file_read(file, passphrase, &arena, &message, ctx));
+	TRY(passphrase_check(passphrase));
+	TRY(file_read(file, &arena, &message, ctx));
 	TRY(secret_init(&master, AEAD_KEY_SIZE));
 	TRY(find_master(message, passphrase, &master, ctx));
 	return open_body(message, &master, ret, ctx);
 }
 
-/* ---- sealing again ---- */
-
-enum err keystore_reseal(struct bytes file, struct bytes passphrase, const struct node_keys *keys,
-	struct buf *out, struct errctx *ctx)
+enum err keystore_labels(struct bytes file, struct keystore_labels *ret, struct errctx *ctx)
 {
 	CLEANUP(arena_release) struct arena arena;
-	CLEANUP(secret_release) struct secret master = {0};
-	CLEANUP(buf_wipe) struct buf plain;
-	uint8_t nonce[AEAD_NONCE_SIZE];
-	struct body_view view;
 	Sauti__Keystore *message;
 
-	buf_init(&plain, CLEAR_MAX);
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	body_view(keys, &view);
-	if (!body_ok(&view.body))
-		return ERR_INVALID;
-	TRY(file_read(file, passphrase, &arena, &message, ctx));
+	TRY(file_read(file, &arena, &message, ctx));
+	ret->count = message->n_slots;
+	for (size_t i = 0; i < message->n_slots; i++)
+		strcpy(ret->label[i], message->slots[i]->label);
+	return OK;
+}
+
+/* ---- one slot ---- */
+
+/* Where the slot of that label is; n_slots: there is none. */
+static size_t slot_find(const Sauti__Keystore *file, const char *label)
+{
+	size_t at = 0;
+
+	while (at < file->n_slots && strcmp(file->slots[at]->label, label) != 0)
+		at++;
+	return at;
+}
+
+enum err keystore_open_slot(struct bytes file, const char *label, struct bytes passphrase,
+	struct node_keys *ret, struct secret *ret_master, struct errctx *ctx)
+{
+	CLEANUP(arena_release) struct arena arena;
+	struct secret master = {0};
+	Sauti__Keystore *message;
+	size_t at;
+	enum err err;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	TRY(passphrase_check(passphrase));
+	TRY(file_read(file, &arena, &message, ctx));
+	at = slot_find(message, label);
 	TRY(secret_init(&master, AEAD_KEY_SIZE));
-	TRY(find_master(message, passphrase, &master, ctx));
-	TRY(clear_pack(&plain, &view.body));
-	TRY(random_bytes(nonce, sizeof(nonce)));
-	message->nonce = codec_binary(BYTES_ARRAY(nonce));
-	return seal_body(message, &master, buf_bytes(&plain), out);
+	/* A name that is none is tried at another's slot, for the time that it takes. */
+	err = open_master(message, message->slots[at % message->n_slots], passphrase, &master);
+	if (err == ERR_DECRYPT || (err == OK && at == message->n_slots))
+		err = err_set(ctx, ERR_DENIED, "wrong name or passphrase");
+	if (err == OK)
+		err = open_body(message, &master, ret, ctx);
+	if (err == OK)
+		*ret_master = master;
+	else
+		secret_release(&master);
+	return err;
+}
+
+/* ---- by the master key ---- */
+
+enum err keystore_open_master(
+	struct bytes file, const struct secret *master, struct node_keys *ret, struct errctx *ctx)
+{
+	CLEANUP(arena_release) struct arena arena;
+	Sauti__Keystore *message;
+	enum err err;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	TRY(file_read(file, &arena, &message, ctx));
+	err = open_body(message, master, ret, NULL);
+	return err == ERR_CORRUPT
+		       ? err_set(ctx, ERR_DENIED, "its keys are not those that were unlocked")
+		       : err;
+}
+
+/* With room for one more slot than the file has. */
+static enum err slot_change(Sauti__Keystore *file, Sauti__KeystoreSlot **room,
+	const struct keystore_change *change, struct made_slot *made, struct errctx *ctx)
+{
+	size_t at = slot_find(file, change->label);
+	bool found = at < file->n_slots;
+
+	if (change->what == KEYSTORE_SLOT_ADD ? found : !found)
+		return err_set(ctx, found ? ERR_EXISTS : ERR_NOTFOUND, "%s slot of that name",
+			found ? "there is a" : "there is no");
+	if (!found && file->n_slots == KEYSTORE_SLOTS_MAX)
+		return err_set(ctx, ERR_LIMIT, "%d officers may unlock: no more slots fit",
+			KEYSTORE_SLOTS_MAX);
+	memcpy(room, file->slots, file->n_slots * sizeof(*room));
+	file->slots = room;
+	if (change->what != KEYSTORE_SLOT_REMOVE) {
+		room[at] = &made->slot;
+		file->n_slots += !found;
+		return OK;
+	}
+	file->n_slots--;
+	memmove(&room[at], &room[at + 1], (file->n_slots - at) * sizeof(*room));
+	return OK;
+}
+
+enum err keystore_rewrite(struct bytes file, const struct secret *master,
+	const struct node_keys *keys, const struct keystore_change *change, struct buf *out,
+	struct errctx *ctx)
+{
+	CLEANUP(arena_release) struct arena arena;
+	CLEANUP(node_keys_release) struct node_keys before = {0};
+	Sauti__KeystoreSlot *room[KEYSTORE_SLOTS_MAX + 1];
+	struct made_slot made;
+	Sauti__Keystore *message;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	TRY(file_read(file, &arena, &message, ctx));
+	TRY(keystore_open_master(file, master, &before, ctx));
+	if (change != NULL)
+		TRY(slot_change(message, room, change, &made, ctx));
+	if (change != NULL && change->what != KEYSTORE_SLOT_REMOVE)
+		TRY(slot_make(&made, change, master));
+	return seal_file(message, master, keys, out);
 }

@@ -4,12 +4,13 @@
  * a passphrase with scrypt (DESIGN 7: N = 2^16, r = 8, p = 1). No I/O: see node/. The file of the
  * root key has the same form, with root_key alone in it.
  *
- * Version 1. The file is a protobuf message Keystore (proto/stored.proto) without unknown fields.
- * All AEADs are AES-256-GCM with a random 12-byte nonce and the 16-byte tag at the end; || is
- * concatenation, lv16(x) is u16be(length of x) || x:
+ * Version 2, or 1 without accounts: as `init` made it once, and the root's file still. The file is
+ * a protobuf message Keystore (proto/stored.proto) without unknown fields. All AEADs are
+ * AES-256-GCM with a random 12-byte nonce and the 16-byte tag at the end; || is concatenation,
+ * lv16(x) is u16be(length of x) || x:
  *
  *   slot key   = scrypt(passphrase, salt, N, r, p), 32 bytes; salt: 16 random bytes
- *   slot aad   = "sauti/1 keystore slot" || u32be(version) || lv16(label)
+ *   slot aad   = "sauti/1 keystore slot" || u32be(1) || lv16(label)
  *                || u64be(N) || u32be(r) || u32be(p) || lv16(salt)
  *   master     = AEAD(slot key, slot nonce, slot aad, master key): 32 + 16 bytes
  *   body aad   = "sauti/1 keystore body" || u32be(version) || u16be(count of slots)
@@ -21,6 +22,10 @@
  * The body binds every slot: one that was removed cannot be put back, nor one be changed, without
  * the master key. Whoever changes the slots seals the body anew, with a new nonce.
  *
+ * In version 2 the body has the table of accounts (certs/account.h), and the labels of the slots
+ * are the names of those that are not disabled. A file of version 1 gets its table when it is read:
+ * each slot is an account with ACCOUNT_ROLES_FIRST; the next rewrite makes it version 2.
+ *
  * Writers reserve all room first, so that growth leaves no copy of a key behind when `out` is
  * empty; wipe it with buf_wipe.
  */
@@ -31,9 +36,11 @@
 #include "base/crypto.h"
 #include "base/limits.h"
 #include "base/secret.h"
+#include "certs/account.h"
 
 enum {
-	KEYSTORE_VERSION = 1,
+	BOOT_KEYS_VERSION = 1,
+	KEYSTORE_VERSION = 2,
 	KEYSTORE_SLOTS_MAX = 16,
 	KEYSTORE_LABEL_MAX = 64, /* bytes of UTF-8, at least one */
 	KEYSTORE_SALT_SIZE = 16,
@@ -70,6 +77,7 @@ struct node_keys {
 	struct secret root_key;                    /* the root's own file */
 	char log_origin[LIMIT_ORIGIN + 1];
 	char directory_origin[LIMIT_ORIGIN + 1];
+	struct accounts accounts; /* of the node's file */
 };
 /* Fresh node, log, keyring and complaint keys; log_origin copied. ERR_INVALID for an origin that is
  * empty or over LIMIT_ORIGIN; ERR_CRYPTO, ERR_NOMEM. */
@@ -81,7 +89,8 @@ enum err node_keys_add_prekey(struct node_keys *keys, uint64_t made_at) MUST_USE
 
 extern const struct scrypt_cost keystore_cost; /* N 2^16, r 8, p 1 */
 
-/* A keystore file with one slot. cost: keystore_cost but in tests. A passphrase that
+/* A keystore file with one slot; of version 2 when `keys` has accounts, whose only one that is not
+ * disabled must be named label. cost: keystore_cost but in tests. A passphrase that
  * is empty or has a zero byte is ERR_INVALID, one over LIMIT_PASSPHRASE is ERR_LIMIT. Also
  * ERR_INVALID: a label that is empty, too long or not UTF-8, keys of a wrong size, no key at all;
  * ERR_CRYPTO, ERR_NOMEM. */
@@ -94,10 +103,38 @@ enum err keystore_seal(const struct node_keys *keys, const char *label, struct b
 enum err keystore_open(struct bytes file, struct bytes passphrase, struct node_keys *ret,
 	struct errctx *ctx) MUST_USE;
 
-/* The same file with other keys in it: every slot stays and opens it as before, the master key too;
- * the body gets a new nonce. passphrase must open a slot. Appends to out. Errors of keystore_open
- * and keystore_seal. */
-enum err keystore_reseal(struct bytes file, struct bytes passphrase, const struct node_keys *keys,
-	struct buf *out, struct errctx *ctx) MUST_USE;
+/* The labels of the slots, in the order of the file: they stand there in the clear. */
+struct keystore_labels {
+	char label[KEYSTORE_SLOTS_MAX][KEYSTORE_LABEL_MAX + 1];
+	size_t count;
+};
+/* ERR_CORRUPT, ERR_VERSION, ERR_LIMIT, ERR_NOMEM as above. */
+enum err keystore_labels(
+	struct bytes file, struct keystore_labels *ret, struct errctx *ctx) MUST_USE;
+
+/* Opens the one slot of that label. There being none costs the same time and says the same. The
+ * master key is what keystore_rewrite wants. Errors of keystore_open. */
+enum err keystore_open_slot(struct bytes file, const char *label, struct bytes passphrase,
+	struct node_keys *ret, struct secret *ret_master, struct errctx *ctx) MUST_USE;
+
+/* Once more, by the master key. ERR_DENIED: it is not this file's. */
+enum err keystore_open_master(struct bytes file, const struct secret *master, struct node_keys *ret,
+	struct errctx *ctx) MUST_USE;
+
+/* What becomes of one slot. */
+struct keystore_change {
+	enum { KEYSTORE_SLOT_ADD, KEYSTORE_SLOT_REMOVE, KEYSTORE_SLOT_REPLACE } what;
+	const char *label;
+	struct bytes passphrase; /* the new one; not of REMOVE */
+	struct scrypt_cost cost;
+};
+/* The same file with other keys in it, and one slot changed (NULL: none): the others open it as
+ * before; the body gets a new nonce. keys->accounts is the table that goes with the slots as they
+ * are afterwards (ERR_INVALID when it does not). Appends to out. ERR_DENIED: `master` is not this
+ * file's. ERR_EXISTS, ERR_NOTFOUND: a slot of that label; ERR_LIMIT: KEYSTORE_SLOTS_MAX. Errors of
+ * keystore_labels and keystore_seal. */
+enum err keystore_rewrite(struct bytes file, const struct secret *master,
+	const struct node_keys *keys, const struct keystore_change *change, struct buf *out,
+	struct errctx *ctx) MUST_USE;
 
 #endif

@@ -75,6 +75,14 @@ bool args_flag(const struct cli_args *args, const char *name);
 enum err cli_usage(struct cli *cli, struct errctx *ctx, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* --officer NAME: NULL when it was not given; a usage error when it cannot be an officer's name. */
+#define OFFICER_OPTION(help)                                                                       \
+	{                                                                                          \
+		"officer", "NAME", help, false                                                     \
+	}
+enum err cli_officer(struct cli *cli, const struct cli_args *args, const char **ret,
+	struct errctx *ctx) MUST_USE;
+
 /* A message that is no error, on stderr. */
 void cli_note(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

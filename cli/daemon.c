@@ -2,6 +2,7 @@
 
 #include "cli/output.h"
 #include "node/control.h"
+#include "node/session_file.h"
 
 void daemon_json_release(json_t **json)
 {
@@ -91,4 +92,60 @@ enum err daemon_call(const struct cli *cli, const Sauti__ControlRequest *request
 	TRY(call(cli, request, collect, array, ret_line, ctx));
 	*ret = json_array_size(array) == 0 ? json_object() : json_incref(json_array_get(array, 0));
 	return *ret == NULL ? ERR_NOMEM : OK;
+}
+
+/* ---- the session ---- */
+
+static enum err session_path(const struct cli *cli, char ret[PATH_MAX], struct errctx *ctx)
+{
+	struct node_config config;
+	enum err err;
+
+	TRY(daemon_config(cli, &config, ctx));
+	err = session_file_path(config.socket, ret, ctx);
+	config_release(&config);
+	return err;
+}
+
+static enum err take_session(struct control *control, const Sauti__ControlRequest *request,
+	const char *path, json_t **ret, struct errctx *ctx)
+{
+	struct control_response response = {0};
+
+	TRY(control_send(control, request, ctx));
+	TRY(control_next(control, &response, ctx));
+	if (!response.last || response.token.size != SESSION_FILE_TOKEN)
+		return err_set(ctx, ERR_UNSUPPORTED,
+			"the node was unlocked, and gave no session: an older sautid?");
+	TRY(output_parse(response.json, ret, ctx));
+	return session_file_write(path, response.token.data, ctx);
+}
+
+enum err daemon_unlock(const struct cli *cli, const Sauti__ControlRequest *request, json_t **ret,
+	struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+	struct control *control = NULL;
+	struct node_config config;
+	char path[PATH_MAX];
+	enum err err;
+
+	TRY(session_path(cli, path, ctx));
+	TRY(daemon_config(cli, &config, ctx));
+	err = control_connect(config.socket, &control, ctx);
+	config_release(&config);
+	if (err == OK)
+		err = take_session(control, request, path, &answer, ctx);
+	control_close(control);
+	if (err == OK)
+		*ret = json_incref(answer);
+	return err;
+}
+
+enum err daemon_forget(const struct cli *cli, struct errctx *ctx)
+{
+	char path[PATH_MAX];
+
+	TRY(session_path(cli, path, ctx));
+	return files_remove(path, ctx);
 }

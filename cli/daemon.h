@@ -25,6 +25,12 @@ enum err daemon_list(const struct cli *cli, const Sauti__ControlRequest *request
 enum err daemon_call(const struct cli *cli, const Sauti__ControlRequest *request, json_t **ret,
 	uint32_t *ret_line, struct errctx *ctx) MUST_USE;
 
+/* An unlock: the session's token goes into its file (node/session_file.h). */
+enum err daemon_unlock(const struct cli *cli, const Sauti__ControlRequest *request, json_t **ret,
+	struct errctx *ctx) MUST_USE;
+/* Removes that file: the session is over. */
+enum err daemon_forget(const struct cli *cli, struct errctx *ctx) MUST_USE;
+
 /* Each document as it comes, to `each`, whose first error ends it. An error of the daemon's comes
  * after the documents before it. */
 enum err daemon_each(const struct cli *cli, const Sauti__ControlRequest *request,

@@ -184,6 +184,14 @@ enum err identity_write_boot(
 	return err;
 }
 
+enum err identity_first_officer(struct node_keys *keys, const char *name, const char *node,
+	uint64_t now, struct errctx *ctx)
+{
+	if (name == NULL)
+		name = account_name_valid(bytes_str(node)) ? node : ACCOUNT_NAME_DEFAULT;
+	return accounts_add(&keys->accounts, name, ACCOUNT_ROLES_FIRST, now, ctx);
+}
+
 enum err identity_write_keystore(const char *path, const struct node_keys *keys, const char *label,
 	struct bytes passphrase, struct errctx *ctx)
 {

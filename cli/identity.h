@@ -31,6 +31,10 @@ enum err identity_write_certificates(const struct node_paths *paths,
 /* keys/boot */
 enum err identity_write_boot(
 	const struct node_paths *paths, const struct boot_keys *boot, struct errctx *ctx) MUST_USE;
+/* The node's first account, a supervisor and operator: `name`, or when that is NULL the node's name
+ * where it can be an officer's. Errors of accounts_add. */
+enum err identity_first_officer(struct node_keys *keys, const char *name, const char *node,
+	uint64_t now, struct errctx *ctx) MUST_USE;
 /* A keystore file at that path, one slot. */
 enum err identity_write_keystore(const char *path, const struct node_keys *keys, const char *label,
 	struct bytes passphrase, struct errctx *ctx) MUST_USE;

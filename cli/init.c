@@ -21,6 +21,7 @@ enum { RECORDS = 3, ENTRIES_MAX = 16 * 1024 };
 struct network {
 	const char *name;
 	const char *node;
+	const char *officer; /* NULL: not said */
 	uint64_t now;
 	struct node_paths paths;
 	char root_dir[PATH_MAX], root_key_path[PATH_MAX], root_pem_path[PATH_MAX];
@@ -56,6 +57,8 @@ static enum err make_keys(struct network *network)
 	TRY(origin_make(
 		bytes_str(network->name), bytes_str("directory"), 1, random + 8, &directory));
 	TRY(node_keys_make(own.text, &network->keys));
+	TRY(identity_first_officer(
+		&network->keys, network->officer, network->node, network->now, NULL));
 	TRY(secret_random(&network->keys.directory_seed, ED25519_SEED_SIZE));
 	strcpy(network->keys.directory_origin, directory.text);
 	return tls_key_new(&network->keys.issuing_key);
@@ -238,8 +241,8 @@ static enum err write_all(const struct network *network, const char *listen, str
 	TRY(identity_make_directories(&network->paths, ctx));
 	TRY(write_root(network, ctx));
 	TRY(identity_write_boot(&network->paths, &network->boot, ctx));
-	TRY(identity_write_keystore(network->paths.keystore, &network->keys, network->node,
-		secret_bytes(&network->passphrase), ctx));
+	TRY(identity_write_keystore(network->paths.keystore, &network->keys,
+		network->keys.accounts.list[0].name, secret_bytes(&network->passphrase), ctx));
 	TRY(identity_write_certificates(&network->paths, &certificates, ctx));
 	TRY(genesis_save(&network->genesis, network->paths.genesis, ctx));
 	TRY(config_init(&config, network->paths.config, ctx));
@@ -342,6 +345,7 @@ static enum err run_init(struct cli *cli, const struct cli_args *args, struct er
 	buf_init(&network.issuing_der, LIMIT_CERTIFICATE_SIZE);
 	buf_init(&network.node_der, LIMIT_CERTIFICATE_SIZE);
 	TRY(check_arguments(cli, args, &network, ctx));
+	TRY(cli_officer(cli, args, &network.officer, ctx));
 	TRY(prepare(cli, args, &network, ctx));
 	TRY(passphrase_get(cli, args, "New passphrase for headquarters' keys", true,
 		&network.passphrase, ctx));
@@ -354,6 +358,7 @@ static const struct cli_option options[] = {
 	{"name", "NAME", "the node's name (default: hq)", false},
 	{"listen", "ADDRESS", "where it listens (default: " CONFIG_LISTEN_DEFAULT ")", false},
 	{"root-dir", "DIR", "where the root key goes (default: ca in the node's directory)", false},
+	OFFICER_OPTION("the first officer's name (default: the node's)"),
 	PASSPHRASE_OPTION,
 	{0},
 };

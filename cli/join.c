@@ -37,6 +37,7 @@ struct joining {
 	struct node_keys keys;
 	uint64_t made_at;                  /* of the first try */
 	const char *listen, *peer_address; /* as given; may be NULL */
+	const char *officer;               /* as given; may be NULL */
 	const char *proxy;                 /* "": none */
 	const char *credentials_file;      /* for it; may be NULL */
 	struct buf credentials;
@@ -183,11 +184,14 @@ static enum err make_keys(struct joining *joining, struct errctx *ctx)
 			bytes_str(token->network), bytes_str(token->name), 1, random, &origin);
 	if (err == OK)
 		err = node_keys_make(origin.text, &joining->keys);
+	if (err == OK)
+		err = identity_first_officer(
+			&joining->keys, joining->officer, token->name, joining->made_at, ctx);
 	if (err != OK)
 		return err_set(ctx, err, "make keys: %s", err_text(err));
 	TRY(identity_write_boot(&joining->paths, &joining->boot, ctx));
-	return identity_write_keystore(joining->paths.keystore, &joining->keys, token->name,
-		secret_bytes(&joining->passphrase), ctx);
+	return identity_write_keystore(joining->paths.keystore, &joining->keys,
+		joining->keys.accounts.list[0].name, secret_bytes(&joining->passphrase), ctx);
 }
 
 static enum err read_keys(struct joining *joining, struct errctx *ctx)
@@ -511,6 +515,7 @@ static enum err run_join(struct cli *cli, const struct cli_args *args, struct er
 	CLEANUP(joining_release) struct joining joining = {.wire.fd = -1};
 
 	TRY(check_arguments(cli, args, &joining, ctx));
+	TRY(cli_officer(cli, args, &joining.officer, ctx));
 	if (joining.token.expires_at < (uint64_t)time(NULL))
 		cli_note(cli, "by this machine's clock the token has expired; trying all the same");
 	TRY(prepare_keys(cli, args, &joining, ctx));
@@ -528,6 +533,7 @@ static const struct cli_option options[] = {
 	{"proxy", "ADDRESS", "dial through the HTTP proxy there, now and later", false},
 	{"proxy-credentials", "FILE", "with USER:PASSWORD for it, readable by you alone", false},
 	{"country", "CODE", "refuse a token for another country", false},
+	OFFICER_OPTION("the first officer's name (default: the node's)"),
 	PASSPHRASE_OPTION,
 	{0},
 };

@@ -1,4 +1,4 @@
-/* sauti unlock, sauti lock, sauti panic */
+/* sauti unlock, lock, panic, logout, whoami */
 #include <stdio.h>
 
 #include "cli/daemon.h"
@@ -10,7 +10,8 @@ static void print_unlocked(const json_t *answer)
 {
 	struct output_buffer buffer;
 
-	printf("unlocked: %llu cases, %llu events\n",
+	printf("unlocked by %s: %llu cases, %llu events\n",
+		output_member(answer, "officer", &buffer),
 		(unsigned long long)output_number(answer, "cases"),
 		(unsigned long long)output_number(answer, "events"));
 	if (output_number(answer, "unread") > 0)
@@ -36,14 +37,17 @@ static enum err run_unlock(struct cli *cli, const struct cli_args *args, struct 
 	Sauti__UnlockRequest unlock = SAUTI__UNLOCK_REQUEST__INIT;
 	CLEANUP(daemon_json_release) json_t *answer = NULL;
 	struct secret passphrase;
+	const char *officer = NULL;
 	enum err err;
 
+	TRY(cli_officer(cli, args, &officer, ctx));
 	TRY(passphrase_get(cli, args, "Passphrase of this node", false, &passphrase, ctx));
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_UNLOCK;
 	request.unlock = &unlock;
 	unlock.new_epoch = args_flag(args, "new-epoch");
 	unlock.passphrase = codec_binary(secret_bytes(&passphrase));
-	err = daemon_call(cli, &request, &answer, NULL, ctx);
+	unlock.officer = (char *)(officer == NULL ? "" : officer);
+	err = daemon_unlock(cli, &request, &answer, ctx);
 	secret_release(&passphrase);
 	if (err != OK)
 		return err;
@@ -75,7 +79,8 @@ static enum err run_lock(struct cli *cli, const struct cli_args *args, struct er
 	(void)args;
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LOCK;
 	request.lock = &lock;
-	return call(cli, &request, "locked", ctx);
+	TRY(call(cli, &request, "locked", ctx));
+	return daemon_forget(cli, ctx);
 }
 
 static enum err run_panic(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
@@ -86,10 +91,63 @@ static enum err run_panic(struct cli *cli, const struct cli_args *args, struct e
 	(void)args;
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_PANIC;
 	request.panic = &panic;
-	return call(cli, &request, "locked; every other connection is closed", ctx);
+	TRY(call(cli, &request, "locked; every other connection is closed", ctx));
+	return daemon_forget(cli, ctx);
+}
+
+static enum err run_logout(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__LogoutRequest logout = SAUTI__LOGOUT_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+
+	(void)args;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LOGOUT;
+	request.logout = &logout;
+	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
+	if (cli->json)
+		output_json(answer);
+	else
+		printf(output_true(answer, "logged_out") ? "logged out\n"
+							 : "there was no session\n");
+	return daemon_forget(cli, ctx);
+}
+
+static void print_roles(const json_t *roles)
+{
+	for (size_t i = 0; i < json_array_size(roles); i++) {
+		fputs(i == 0 ? "" : ", ", stdout);
+		output_text(stdout, json_string_value(json_array_get(roles, i)), false);
+	}
+}
+
+static enum err run_whoami(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__WhoamiRequest whoami = SAUTI__WHOAMI_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+	struct output_buffer buffer;
+
+	(void)args;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_WHOAMI;
+	request.whoami = &whoami;
+	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
+	if (cli->json) {
+		output_json(answer);
+		return OK;
+	}
+	output_text(stdout, output_member(answer, "officer", &buffer), false);
+	printf(": ");
+	print_roles(json_object_get(answer, "roles"));
+	printf("; since %s", output_time(answer, "since", &buffer));
+	printf(", ends in %llu min at the latest, after %llu min without a command\n",
+		(unsigned long long)output_number(answer, "ends_in_s") / 60,
+		(unsigned long long)output_number(answer, "idle_limit_s") / 60);
+	return OK;
 }
 
 static const struct cli_option unlock_options[] = {
+	OFFICER_OPTION("who unlocks (default: the only one who may)"),
 	PASSPHRASE_OPTION,
 	{"new-epoch", NULL, "give the node's log up and open a new one", false},
 	{0},
@@ -97,8 +155,10 @@ static const struct cli_option unlock_options[] = {
 
 const struct cli_command lock_commands[] = {
 	{"unlock", NULL, "", "open the node's keys: it can read and write cases",
-		"The passphrase opens a slot of the keystore. Until then the node replicates,\n"
-		"verifies and relays, and reads nothing.\n"
+		"The passphrase opens the officer's slot of the keystore. Until then the node\n"
+		"replicates, verifies and relays, and reads nothing. A session of the officer\n"
+		"begins, which the commands after it belong to; so this is also how a second\n"
+		"officer logs in. It ends with 'sauti logout', 'sauti lock', and by itself.\n"
 		"--new-epoch is for a log that cannot be continued because newer data of it is\n"
 		"lost or was written elsewhere: 'sauti status' says when.",
 		0, 0, unlock_options, run_unlock},
@@ -114,5 +174,8 @@ const struct cli_command lock_commands[] = {
 		"does\n"
 		"the same, for lids, power supplies and tokens: see docs/OPERATIONS, Locking.",
 		0, 0, NULL, run_panic},
+	{"logout", NULL, "", "end your session; the node stays unlocked", NULL, 0, 0, NULL,
+		run_logout},
+	{"whoami", NULL, "", "whose session this is", NULL, 0, 0, NULL, run_whoami},
 	{0},
 };

@@ -13,6 +13,7 @@
 
 #include "base/crypto.h"
 #include "cases/event/json_memory.h"
+#include "certs/account.h"
 #include "cli/args.h"
 
 #define DIR_DEFAULT "/var/lib/sauti"
@@ -48,6 +49,20 @@ enum err cli_usage(struct cli *cli, struct errctx *ctx, const char *format, ...)
 	va_end(args);
 	cli->usage = true;
 	return err_set(ctx, ERR_INVALID, "%s", text);
+}
+
+enum err cli_officer(
+	struct cli *cli, const struct cli_args *args, const char **ret, struct errctx *ctx)
+{
+	const char *name = args_option(args, "officer");
+
+	if (name != NULL && !account_name_valid(bytes_str(name)))
+		return cli_usage(cli, ctx,
+			"'%.80s' is no officer's name: a small letter, then small letters, digits, "
+			"dots and hyphens, %d in all",
+			name, LIMIT_OFFICER_NAME);
+	*ret = name;
+	return OK;
 }
 
 /* Messages quote what came from elsewhere: controls are made visible, UTF-8 stays. */

@@ -255,14 +255,14 @@ static enum err set_alpn(
 	return OK;
 }
 
-/* A whole number and its unit: ms, s, m. */
+/* A whole number and its unit: ms, s, m, h. */
 static enum err set_duration(
 	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
 {
 	static const struct {
 		const char *name;
 		uint64_t ms;
-	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}};
+	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
 	size_t digits = strspn(value, "0123456789");
 	uint64_t number, ms = UINT64_MAX;
 
@@ -273,7 +273,8 @@ static enum err set_duration(
 	}
 	if (ms < key->min || ms > key->max)
 		return err_set(ctx, ERR_INVALID,
-			"found \"%.40s\"; allowed: a whole number with ms, s or m, from %llu ms to "
+			"found \"%.40s\"; allowed: a whole number with ms, s, m or h, from %llu ms "
+			"to "
 			"%llu s",
 			value, (unsigned long long)key->min, (unsigned long long)key->max / 1000);
 	*(uint32_t *)field(object, key) = (uint32_t)ms;
@@ -393,6 +394,10 @@ static const struct ini_key lock_keys[] = {
 	{"idle", set_idle, AT(idle_s), LIMIT_IDLE_MIN, LIMIT_IDLE},
 	{"unencrypted_swap", set_swap, AT(swap_allowed), 0, 0},
 };
+static const struct ini_key sessions_keys[] = {
+	{"idle", set_duration, AT(session_idle), 1000, 24 * 3600000},
+	{"absolute", set_duration, AT(session_absolute), 1000, 7 * 24 * 3600000},
+};
 static const struct ini_key peer_keys[] = {
 	{"address", set_dial, offsetof(struct config_peer, address), 0, 0},
 	{"proxy", set_peer_proxy, offsetof(struct config_peer, proxy), 0, 0},
@@ -428,6 +433,7 @@ static const struct ini_section sections[] = {
 	{"seal", NULL, NULL, KEYS(seal_keys)},
 	{"store", NULL, NULL, KEYS(store_keys)},
 	{"lock", NULL, NULL, KEYS(lock_keys)},
+	{"sessions", NULL, NULL, KEYS(sessions_keys)},
 	{"network", NULL, NULL, KEYS(network_keys)},
 	{"bandwidth", NULL, NULL, KEYS(bandwidth_keys)},
 	{"peer", "NAME", open_peer, KEYS(peer_keys)},
@@ -456,6 +462,8 @@ enum err config_init(struct node_config *config, const char *file, struct errctx
 	config->reserve = CONFIG_RESERVE_DEFAULT;
 	config->daily_bytes = CONFIG_DAILY_DEFAULT;
 	config->idle_s = CONFIG_IDLE_DEFAULT_S;
+	config->session_idle = CONFIG_SESSION_IDLE;
+	config->session_absolute = CONFIG_SESSION_ABSOLUTE;
 	strcpy(config->listen, CONFIG_LISTEN_DEFAULT);
 	strcpy(config->alpn[0], ALPN_DEFAULT);
 	return OK;
@@ -683,6 +691,19 @@ static void write_lock(const struct node_config *config, struct buf *out)
 		buf_put_str(out, "unencrypted_swap = allow\n");
 }
 
+static void write_sessions(const struct node_config *config, struct buf *out)
+{
+	bool idle = config->session_idle != CONFIG_SESSION_IDLE;
+	bool absolute = config->session_absolute != CONFIG_SESSION_ABSOLUTE;
+
+	if (idle || absolute)
+		buf_put_str(out, "\n[sessions]\n");
+	if (idle)
+		buf_printf(out, "idle = %ums\n", config->session_idle);
+	if (absolute)
+		buf_printf(out, "absolute = %ums\n", config->session_absolute);
+}
+
 static void write_paths(const struct node_config *config, struct buf *out)
 {
 	char parent[PATH_MAX], socket[PATH_MAX];
@@ -779,6 +800,7 @@ void config_write(const struct node_config *config, struct buf *out)
 		buf_put_str(out, "\n[seal]\ncompression = off\n");
 	write_store(config, out);
 	write_lock(config, out);
+	write_sessions(config, out);
 	write_network(config, out);
 	for (size_t i = 0; i < config->peer_count; i++) {
 		buf_printf(out, "\n[peer %s]\n", config->peers[i].name);

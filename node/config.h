@@ -16,6 +16,7 @@ enum { CONFIG_ALPN_SIZE = 64, CONFIG_ALPN_MAX = 8 };
 enum { CONFIG_IDLE_DEFAULT_S = 30 * 60 };
 #define CONFIG_RESERVE_DEFAULT (UINT64_C(64) << 20)
 #define CONFIG_DAILY_DEFAULT   (UINT64_C(4) << 30)
+enum { CONFIG_SESSION_IDLE = 30 * 60000, CONFIG_SESSION_ABSOLUTE = 12 * 3600000 };
 
 /* A numeric address: no name is ever looked up. */
 struct net_address {
@@ -73,6 +74,7 @@ struct node_config {
 	uint64_t daily_bytes; /* of one author's entries; 0: no cap */
 	uint32_t idle_s;      /* without a request, then the node locks itself; 0: never */
 	bool swap_allowed;    /* unlocks although memory may reach a disk in clear */
+	uint32_t session_idle, session_absolute; /* of an officer's session, milliseconds */
 };
 
 /* Defaults for a file at that path; name stays "". ERR_LIMIT for paths too long. Release after. */

@@ -10,7 +10,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/secret.h"
-#include "node/files.h"
+#include "node/session_file.h"
 #include "proto/codec.h"
 #include "proto/frame.h"
 
@@ -19,6 +19,9 @@ struct control {
 	struct frame_reader reader;
 	struct arena arena;
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	uint8_t token[SESSION_FILE_TOKEN];
+	enum err token_err; /* OK: there is a token; ERR_NOTFOUND: none */
+	struct errctx token_ctx;
 };
 
 static enum err set_timeouts(int fd)
@@ -40,6 +43,15 @@ static enum err connect_errno(int error, const char *path, struct errctx *ctx)
 		return err_set(
 			ctx, ERR_UNREACHABLE, "no daemon answers at %s: is sautid running?", path);
 	return files_errno(ctx, error, "connect to", path);
+}
+
+static void find_token(struct control *control)
+{
+	char path[PATH_MAX];
+
+	control->token_err = session_file_path(control->socket, path, &control->token_ctx);
+	if (control->token_err == OK)
+		control->token_err = session_file_read(path, control->token, &control->token_ctx);
 }
 
 enum err control_connect(const char *socket_path, struct control **ret, struct errctx *ctx)
@@ -69,6 +81,7 @@ enum err control_connect(const char *socket_path, struct control **ret, struct e
 		control_close(control);
 		return err;
 	}
+	find_token(control);
 	*ret = control;
 	return OK;
 }
@@ -82,6 +95,7 @@ void control_close(struct control *control)
 	buf_wipe(&control->reader.buf);
 	frame_reader_release(&control->reader);
 	arena_release(&control->arena);
+	wipe(control->token, sizeof(control->token));
 	mem_free(control);
 }
 
@@ -96,13 +110,28 @@ static enum err transfer_errno(const struct control *control, int error, struct 
 	return files_errno(ctx, error, "talk to", control->socket);
 }
 
-enum err control_send(
-	struct control *control, const Sauti__ControlRequest *request, struct errctx *ctx)
+static enum err add_token(
+	const struct control *control, Sauti__ControlRequest *request, struct errctx *ctx)
 {
-	size_t size = protobuf_c_message_get_packed_size(&request->base);
+	if (control->token_err == OK)
+		request->token = codec_binary(BYTES_ARRAY(control->token));
+	else if (control->token_err != ERR_NOTFOUND &&
+		 request->body_case != SAUTI__CONTROL_REQUEST__BODY_UNLOCK)
+		return err_set(ctx, control->token_err, "%s",
+			err_message(&control->token_ctx, control->token_err));
+	return OK;
+}
+
+enum err control_send(
+	struct control *control, const Sauti__ControlRequest *body, struct errctx *ctx)
+{
+	Sauti__ControlRequest whole = *body, *request = &whole;
 	struct bytes rest;
 	struct buf frame;
 	enum err err = OK;
+
+	TRY(add_token(control, request, ctx));
+	size_t size = protobuf_c_message_get_packed_size(&request->base);
 
 	if (size > LIMIT_CONTROL_REQUEST)
 		return err_set(ctx, ERR_LIMIT, "request of %zu bytes, allowed are %d", size,
@@ -175,6 +204,7 @@ enum err control_next(struct control *control, struct control_response *ret, str
 	ret->last = response->last;
 	ret->json = codec_bytes(response->json);
 	ret->line = response->line;
+	ret->token = codec_bytes(response->token);
 	if (response->error == 0)
 		return OK;
 	err = known_code(response->error);

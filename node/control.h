@@ -5,6 +5,10 @@
  * ERR_UNREACHABLE: no daemon there. ERR_CLOSED: it went away in the middle. ERR_TIMEOUT: nothing
  * came for CONTROL_TIMEOUT_S. Whatever the daemon itself reports is returned as that code, its
  * message in ctx.
+ *
+ * Requests carry the token of the officer's session, which control_connect looks for in the file
+ * beside the socket (node/session_file.h). A file that others can read is refused with ERR_DENIED
+ * when a request is sent, but for an unlock.
  */
 #ifndef NODE_CONTROL_H
 #define NODE_CONTROL_H
@@ -24,12 +28,13 @@ void control_close(struct control *control); /* NULL is fine; wipes what it buff
 
 /* Sends one request. ERR_LIMIT over LIMIT_CONTROL_REQUEST. */
 enum err control_send(
-	struct control *control, const Sauti__ControlRequest *request, struct errctx *ctx) MUST_USE;
+	struct control *control, const Sauti__ControlRequest *body, struct errctx *ctx) MUST_USE;
 
 struct control_response {
 	bool last;
-	struct bytes json; /* one document, or empty; valid until the next call on this control */
-	uint32_t line;     /* with an error about a batch of lines: which, 1-based; else 0 */
+	struct bytes json;  /* one document, or empty; valid until the next call on this control */
+	uint32_t line;      /* with an error about a batch of lines: which, 1-based; else 0 */
+	struct bytes token; /* of a new session, or empty; valid as json */
 };
 /* The next response. An error of the daemon's is returned after *ret was filled in (with `line`);
  * it ends the request, as `last` does. */

@@ -413,6 +413,7 @@ static enum err start_surfaces(struct runtime *rt, struct errctx *ctx)
 	};
 
 	TRY(locking_start(rt, ctx));
+	TRY(officers_boot(rt));
 	TRY(net_new(&opts, &rt->net));
 	if (rt->config.listen[0] != '\0')
 		TRY(net_listen(rt->net, rt->config.listen, &rt->port, ctx));

@@ -5,6 +5,7 @@
  *   boot.c      opening everything, in order
  *   effects.c   carrying the engine's effects out
  *   sessions.c  connections become sessions of the engine; who is let in
+ *   officers.c  who is logged in
  *   own_log.c   appending, unlocking, locking
  *   epoch.c     what the guard found, and what follows from it
  */
@@ -69,6 +70,13 @@ void runtime_entries_returned(struct runtime *rt, const struct store_write *writ
 void runtime_guard_tidy(struct runtime *rt);    /* every minute */
 void runtime_guard_written(struct runtime *rt); /* after each drain of the writer */
 void runtime_reseal(struct runtime *rt);
+
+/* officers.c */
+enum err officers_boot(struct runtime *rt) MUST_USE;
+uint64_t officers_now_ms(void); /* of the clock of officers/sessions.h */
+/* A session begins. Errors of sessions_begin. */
+enum err officers_begin(struct runtime *rt, const char *name, uint32_t roles,
+	uint8_t ret_token[SESSION_TOKEN_SIZE]) MUST_USE;
 
 /* sessions.c */
 extern const struct net_events session_events;

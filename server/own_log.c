@@ -220,6 +220,7 @@ void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done d
 
 void runtime_locked(struct runtime *rt)
 {
+	sessions_end_all(rt->officers);
 	if (rt->keys == NULL)
 		return;
 	runtime_step(rt, &(struct event){.type = EVENT_LOCKED});

@@ -275,10 +275,12 @@ static void init_handles(struct runtime *rt)
 	uv_async_init(&rt->loop, &rt->vault_async, on_vault);
 	uv_timer_init(&rt->loop, &rt->tick);
 	uv_timer_init(&rt->loop, &rt->tidy);
+	uv_timer_init(&rt->loop, &rt->officers_timer);
 	uv_signal_init(&rt->loop, &rt->sigint);
 	uv_signal_init(&rt->loop, &rt->sigterm);
 	rt->writer_async.data = rt->vault_async.data = rt;
-	rt->tick.data = rt->tidy.data = rt->sigint.data = rt->sigterm.data = rt;
+	rt->tick.data = rt->tidy.data = rt->officers_timer.data = rt;
+	rt->sigint.data = rt->sigterm.data = rt;
 }
 
 enum err runtime_new(const char *config_file, struct runtime **ret, struct errctx *ctx)
@@ -336,6 +338,7 @@ static void surfaces_closed(struct runtime *rt)
 	close_handle((uv_handle_t *)&rt->vault_async);
 	close_handle((uv_handle_t *)&rt->tick);
 	close_handle((uv_handle_t *)&rt->tidy);
+	close_handle((uv_handle_t *)&rt->officers_timer);
 	close_handle((uv_handle_t *)&rt->sigint);
 	close_handle((uv_handle_t *)&rt->sigterm);
 	locking_close(rt);
@@ -415,6 +418,7 @@ void runtime_free(struct runtime *rt)
 	locking_free(rt);
 	mail_free(rt);
 	control_server_free(rt->control);
+	sessions_free(rt->officers);
 	net_free(rt->net);
 	vault_free(rt->vault);
 	vault_keys_free(rt->keys);

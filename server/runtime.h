@@ -15,6 +15,7 @@
 #include "replication/engine/engine.h"
 #include "server/log.h"
 #include "server/net/net.h"
+#include "server/officers/sessions.h"
 #include "server/store/writer.h"
 #include "server/vault/vault.h"
 
@@ -79,8 +80,9 @@ struct runtime {
 	struct control_server *control;
 	struct mail *mail; /* server/mail.h */
 	struct locking *locking;
+	struct sessions *officers; /* who is logged in */
 	uv_async_t writer_async, vault_async;
-	uv_timer_t tick, tidy;
+	uv_timer_t tick, tidy, officers_timer;
 	uv_signal_t sigint, sigterm;
 	struct event *pending; /* events that came up during a step, to be stepped after it */
 	size_t pending_first, pending_count, pending_capacity;

@@ -10,15 +10,6 @@
 #include "server/log.h"
 #include "server/mail.h"
 
-static struct vault_request *ask_vault(struct control_request *request, enum vault_type type)
-{
-	struct vault_request *ask = vault_request_new(type, request);
-
-	if (ask == NULL)
-		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
-	return ask;
-}
-
 /* An officer gives the old log up. Only where it cannot be continued as it is. */
 static bool may_renew(struct control_request *request)
 {
@@ -43,15 +34,21 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 		control_fail(request, ERR_INVALID, 0, "an empty or too long passphrase");
 		return;
 	}
+	if (strlen(message->officer) > LIMIT_OFFICER_NAME) {
+		control_fail(request, ERR_INVALID, 0, "the officer's name is too long");
+		return;
+	}
 	if (message->new_epoch && !may_renew(request))
 		return;
-	ask = ask_vault(request, VAULT_UNLOCK);
+	ask = vault_ask(request, VAULT_UNLOCK);
 	if (ask != NULL) {
 		ask->renew = message->new_epoch ||
 			     control_runtime(request)->guard_state.verdict == GUARD_OTHER;
 		ask->turn = control_runtime(request)->guard_state.turn;
 		ask->now_s = runtime_wall_s();
 	}
+	if (ask != NULL)
+		snprintf(ask->officer, sizeof(ask->officer), "%s", message->officer);
 	if (ask != NULL)
 		err = secret_copy(&ask->passphrase, codec_bytes(message->passphrase));
 	wipe(message->passphrase.data, message->passphrase.len);
@@ -89,18 +86,21 @@ struct unlocked {
 	struct control_request *request;
 	uint64_t cases, events, unread;
 	char previous[LIMIT_ORIGIN + 1]; /* a new log was opened in its place; "" */
+	char officer[65];
+	uint32_t roles;
 };
 
 static json_t *unlocked_json(const struct unlocked *unlocked)
 {
 	const struct runtime *rt = control_runtime(unlocked->request);
 
-	return json_pack("{s:b,s:I,s:I,s:I,s:s,s:o,s:b,s:o}", "locked", 0, "cases",
+	return json_pack("{s:b,s:I,s:I,s:I,s:s,s:o,s:b,s:o,s:s,s:o}", "locked", 0, "cases",
 		(json_int_t)unlocked->cases, "events", (json_int_t)unlocked->events, "unread",
 		(json_int_t)unlocked->unread, "log", rt->keys == NULL ? "" : rt->keys->log_origin,
 		"previous_log", json_text_or_null(unlocked->previous), "recording",
 		guard_state_writable(&rt->guard_state), "message",
-		json_text_or_null(rt->guard_state.why));
+		json_text_or_null(rt->guard_state.why), "officer", unlocked->officer, "roles",
+		roles_json(unlocked->roles));
 }
 
 static void on_unlocked(void *arg, enum err error, uint64_t index)
@@ -111,7 +111,8 @@ static void on_unlocked(void *arg, enum err error, uint64_t index)
 		fail_append(unlocked->request, error,
 			"unlocked, but the node's log could not be opened");
 	else
-		answer_json(unlocked->request, unlocked_json(unlocked), true);
+		answer_session(unlocked->request, unlocked_json(unlocked), unlocked->officer,
+			unlocked->roles);
 	mem_free(unlocked);
 }
 
@@ -148,7 +149,12 @@ static void done_unlock(struct control_request *request, struct vault_request *d
 		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
 		return;
 	}
-	*unlocked = (struct unlocked){request, done->cases, done->events, done->unread, ""};
+	*unlocked = (struct unlocked){.request = request,
+		.cases = done->cases,
+		.events = done->events,
+		.unread = done->unread,
+		.roles = done->roles};
+	snprintf(unlocked->officer, sizeof(unlocked->officer), "%s", done->officer);
 	if (keys != NULL)
 		memcpy(unlocked->previous, keys->previous_origin, sizeof(unlocked->previous));
 	/* The keystore's log is not the one that the guard knows: it is to be opened. */
@@ -189,7 +195,7 @@ static bool may_record(struct control_request *request)
 
 void begin_append(struct control_request *request, const Sauti__CaseAppendRequest *message)
 {
-	struct vault_request *ask = may_record(request) ? ask_vault(request, VAULT_SEAL) : NULL;
+	struct vault_request *ask = may_record(request) ? vault_ask(request, VAULT_SEAL) : NULL;
 
 	if (ask == NULL)
 		return;
@@ -198,7 +204,6 @@ void begin_append(struct control_request *request, const Sauti__CaseAppendReques
 	ask->dry_run = message->dry_run;
 	ask->now_ms = runtime_wall_ms();
 	ask->now_s = ask->now_ms / 1000;
-	snprintf(ask->officer, sizeof(ask->officer), "%s", control_runtime(request)->node);
 	if (ask->lines.err != OK) {
 		control_fail(request, ask->lines.err, 0, err_text(ask->lines.err));
 		vault_request_free(ask);
@@ -277,7 +282,7 @@ void begin_show(struct control_request *request, enum vault_type type, const cha
 		control_fail(request, ERR_INVALID, 0, "the case's name is too long");
 		return;
 	}
-	ask = ask_vault(request, type);
+	ask = vault_ask(request, type);
 	if (ask == NULL)
 		return;
 	snprintf(ask->name, sizeof(ask->name), "%s", name);

@@ -9,6 +9,8 @@
 #include "base/alloc.h"
 #include "proto/codec.h"
 #include "proto/frame.h"
+#include "server/control/permissions.h"
+#include "server/internal.h"
 #include "server/locking.h"
 #include "server/log.h"
 
@@ -28,6 +30,8 @@ struct control_request {
 	struct runtime *rt;
 	struct client *client; /* NULL: gone */
 	bool use;
+	struct officer_session officer;
+	bool has_officer;
 };
 
 struct control_server {
@@ -134,6 +138,11 @@ struct runtime *control_server_runtime(struct control_server *server)
 	return server->rt;
 }
 
+const struct officer_session *control_officer(const struct control_request *request)
+{
+	return request->has_officer ? &request->officer : NULL;
+}
+
 void control_item(struct control_request *request, struct bytes json)
 {
 	Sauti__ControlResponse response = SAUTI__CONTROL_RESPONSE__INIT;
@@ -164,9 +173,15 @@ static void finish(struct control_request *request, const Sauti__ControlResponse
 
 void control_end(struct control_request *request, struct bytes json)
 {
+	control_end_session(request, json, BYTES_NONE);
+}
+
+void control_end_session(struct control_request *request, struct bytes json, struct bytes token)
+{
 	Sauti__ControlResponse response = SAUTI__CONTROL_RESPONSE__INIT;
 
 	response.json = codec_binary(json);
+	response.token = codec_binary(token);
 	response.last = true;
 	finish(request, &response);
 }
@@ -191,6 +206,18 @@ static void begin_unpacked(struct control_request *request, const Sauti__Control
 	control_begin(request, message);
 }
 
+/* The session may end while the request is under way: what it was is what counts. */
+static void find_officer(struct control_request *request, const Sauti__ControlRequest *message)
+{
+	const struct officer_session *session = sessions_find(request->rt->officers,
+		codec_bytes(message->token), officers_now_ms(), control_counts_as_use(message));
+
+	if (session == NULL)
+		return;
+	request->officer = *session;
+	request->has_officer = true;
+}
+
 static void begin(struct client *client, struct bytes message)
 {
 	struct control_request *request = mem_zalloc(sizeof(*request));
@@ -202,12 +229,17 @@ static void begin(struct client *client, struct bytes message)
 		client_close(client);
 		return;
 	}
-	*request = (struct control_request){client->server->rt, client, false};
+	*request = (struct control_request){.rt = client->server->rt, .client = client};
 	client->request = request;
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	enum err err = CODEC_UNPACK(
 		control_request, message, &scan_limits_default, &arena, &unpacked, &ctx);
 
+	if (err == OK) {
+		find_officer(request, unpacked);
+		err = permissions_check(
+			unpacked, control_officer(request), request->rt->keys == NULL, &ctx);
+	}
 	if (err != OK)
 		control_fail(request, err, 0, err_message(&ctx, err));
 	else

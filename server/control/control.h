@@ -23,9 +23,13 @@ void control_server_free(struct control_server *server);
 struct control_request;
 struct runtime *control_runtime(struct control_request *request);
 struct runtime *control_server_runtime(struct control_server *server);
+/* The officer whose session the request came with, as it was then; NULL: without one. */
+const struct officer_session *control_officer(const struct control_request *request);
 /* One response more; json may be NULL. The last one frees the request. */
 void control_item(struct control_request *request, struct bytes json);
 void control_end(struct control_request *request, struct bytes json);
+/* The end of an unlock: a session begins, whose token goes along. */
+void control_end_session(struct control_request *request, struct bytes json, struct bytes token);
 void control_fail(
 	struct control_request *request, enum err error, uint32_t line, const char *message);
 

@@ -8,15 +8,12 @@
 static struct vault_request *ask_vault(
 	struct control_request *request, enum vault_type type, uint32_t number)
 {
-	struct vault_request *ask = vault_request_new(type, request);
+	struct vault_request *ask = vault_ask(request, type);
 
-	if (ask == NULL) {
-		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
+	if (ask == NULL)
 		return NULL;
-	}
 	ask->index = number;
 	ask->now_s = runtime_wall_s();
-	snprintf(ask->officer, sizeof(ask->officer), "%s", control_runtime(request)->node);
 	return ask;
 }
 

@@ -7,7 +7,7 @@
 #include "server/internal.h"
 #include "server/locking.h"
 
-static void dump(json_t *json, struct buf *out)
+void answer_dump(json_t *json, struct buf *out)
 {
 	char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
 
@@ -24,7 +24,7 @@ void answer_json(struct control_request *request, json_t *json, bool last)
 	struct buf out;
 
 	buf_init(&out, LIMIT_CONTROL_RESPONSE - 1024);
-	dump(json, &out);
+	answer_dump(json, &out);
 	if (!last && out.err == OK)
 		control_item(request, buf_bytes(&out));
 	else if (out.err == OK)
@@ -400,6 +400,12 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_DRAFT_REMOVE:
 		begin_draft_remove(request, message->draft_remove->number);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_WHOAMI:
+		begin_whoami(request);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_LOGOUT:
+		begin_logout(request, message);
 		break;
 	default:
 		control_fail(request, ERR_UNSUPPORTED, 0, "this node does not know that request");

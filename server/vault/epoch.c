@@ -12,7 +12,6 @@
  * follows from the logs alone: a restart goes on where it stopped.
  */
 #include "base/alloc.h"
-#include "node/files.h"
 #include "server/store/guard.h"
 #include "server/vault/internal.h"
 
@@ -54,16 +53,13 @@ static enum err origin_after(struct store *store, const char *last, const char *
 static enum err keystore_renew(const struct epoch_opts *opts, const struct origin *next,
 	struct node_keys *keys, struct errctx *ctx)
 {
-	CLEANUP(buf_release) struct buf out;
 	struct secret seed = {0};
 
-	buf_init(&out, LIMIT_KEYSTORE_SIZE);
 	TRY(secret_random(&seed, ED25519_SEED_SIZE));
 	secret_release(&keys->log_seed);
 	keys->log_seed = seed;
 	memcpy(keys->log_origin, next->text, sizeof(keys->log_origin));
-	TRY(keystore_reseal(opts->file, opts->passphrase, keys, &out, ctx));
-	return files_write(opts->vault->keystore, buf_bytes(&out), 0600, ctx);
+	return officers_write(opts->vault, opts->file, opts->master, keys, NULL, ctx);
 }
 
 static enum err renew(const struct epoch_opts *opts, const struct guard_record *record,

@@ -9,6 +9,7 @@
  *   ledger.c  the node's own ledger: its events, the views that wait, reading it
  *   epoch.c   a new log in place of one that is never signed again
  *   drafts.c  events that are not recorded yet (drafts.h)
+ *   officers.c  the keystore, its slots and accounts
  *   mail.c    the prekeys, and what is sealed to them
  */
 #ifndef SERVER_VAULT_INTERNAL_H
@@ -160,13 +161,23 @@ enum err batch_seal_again(struct book *book, struct plan *plan, struct batch *re
 	struct entries **ret_entries, struct errctx *ctx) MUST_USE;
 void batch_commit(struct book *book, const struct batch *batch, uint64_t index);
 
+/* Reads the keystore and opens the slot that request->officer names ("": the only one); the name
+ * and the roles go into the request. ERR_INVALID: which one must be said. */
+enum err officers_unlock(const struct vault_opts *opts, struct vault_request *request,
+	struct buf *ret_file, struct node_keys *ret, struct secret *ret_master) MUST_USE;
+/* Replaces the keystore by one with these keys, durably. `file` is what it was. */
+enum err officers_write(const struct vault_opts *opts, struct bytes file,
+	const struct secret *master, const struct node_keys *keys,
+	const struct keystore_change *change, struct errctx *ctx) MUST_USE;
+
 /* Before the book is opened: settles which log is written. Where the keystore's is never signed
  * again, a new origin and key are made, written to the guard and then to the keystore, in that
  * order; an interrupted attempt is finished. `file` is the keystore as read; keys are changed.
  * *ret_previous is the epoch before when the log has not begun yet, or "". */
 struct epoch_opts {
 	const struct vault_opts *vault;
-	struct bytes file, passphrase;
+	struct bytes file;
+	const struct secret *master;
 	bool renew;
 };
 enum err epoch_settle(const struct epoch_opts *opts, struct node_keys *keys,

@@ -4,7 +4,6 @@
  * stay readable as long as its reader keeps it, and not longer.
  */
 #include "base/alloc.h"
-#include "node/files.h"
 #include "proto/stored.pb-c.h"
 #include "server/vault/internal.h"
 
@@ -12,20 +11,11 @@
 
 /* ---- prekeys ---- */
 
-static enum err keystore_write(const struct epoch_opts *opts, const struct node_keys *keys)
-{
-	CLEANUP(buf_release) struct buf out;
-
-	buf_init(&out, LIMIT_KEYSTORE_SIZE);
-	TRY(keystore_reseal(opts->file, opts->passphrase, keys, &out, NULL));
-	return files_write(opts->vault->keystore, buf_bytes(&out), 0600, NULL);
-}
-
 void mailbox_settle(const struct epoch_opts *opts, uint64_t now_s, struct node_keys *keys)
 {
 	if (keys->prekey_count > 0 || node_keys_add_prekey(keys, now_s) != OK)
 		return;
-	if (keystore_write(opts, keys) == OK)
+	if (officers_write(opts->vault, opts->file, opts->master, keys, NULL, NULL) == OK)
 		return;
 	/* Whether the file was replaced is not known: the key is given up, and should it be there
 	 * after all, the next unlock finds it. */

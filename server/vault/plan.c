@@ -199,6 +199,10 @@ static enum err fill(struct planner *p, struct event *event)
 		TRY(fill_case(p, event));
 	if (!event->has.recorded_at)
 		event_set_recorded_at(event, p->request->now_s);
+	if (event->has.recorded_by && (p->request->roles & ACCOUNT_SUPERVISOR) == 0 &&
+		strcmp(event->recorded_by, officer) != 0)
+		return err_set(p->ctx, ERR_DENIED,
+			"recorded_by: only a supervisor records what another officer did");
 	if (!event->has.recorded_by && officer[0] != 0 &&
 		event_set_recorded_by(event, bytes_str(officer)) != OK)
 		return err_set(p->ctx, ERR_INVALID, "recorded_by: the officer's name is no text");

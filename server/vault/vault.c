@@ -52,6 +52,7 @@ struct vault {
 	struct keyring *keyring; /* from the first unlock on, locked or not */
 	struct book *book;       /* NULL: locked */
 	struct mailbox mailbox;  /* empty: locked */
+	struct secret master;    /* of the keystore; empty: locked */
 	/* Batches that were handed out, oldest first, until they and all before them have ended.
 	 * Without tickets when the node was locked meanwhile. */
 	struct batch *on_way, **on_way_end;
@@ -137,19 +138,6 @@ static void list_remove(struct list *list, struct vault_request **link)
 
 /* --- unlocking and locking --- */
 
-static enum err keys_open(const struct vault *vault, const struct vault_request *request,
-	struct buf *file, struct node_keys *ret, struct errctx *ctx)
-{
-	enum err err;
-
-	TRY(files_read_private(vault->opts.keystore, LIMIT_KEYSTORE_SIZE, file, ctx));
-	err = keystore_open(buf_bytes(file), secret_bytes(&request->passphrase), ret, ctx);
-	if (err == ERR_DENIED)
-		return err_set(
-			ctx, err, "the passphrase opens no slot of '%s'", vault->opts.keystore);
-	return err == OK ? OK : err_wrap(ctx, err, "keystore '%s'", vault->opts.keystore);
-}
-
 /* Moves out of `keys` what the loop gets. */
 static enum err keys_hand_out(struct node_keys *keys, struct vault_keys **ret, struct errctx *ctx)
 {
@@ -180,7 +168,7 @@ static enum err keys_hand_out(struct node_keys *keys, struct vault_keys **ret, s
 }
 
 static enum err unlock_first(struct vault *vault, struct bytes file, struct node_keys *keys,
-	struct vault_request *request)
+	const struct secret *master, struct vault_request *request)
 {
 	const struct vault_opts *opts = &vault->opts;
 	struct book_opts book_opts = {
@@ -192,7 +180,7 @@ static enum err unlock_first(struct vault *vault, struct bytes file, struct node
 		.now_s = request->now_s,
 		.stop = &vault->halt,
 	};
-	struct epoch_opts epoch = {opts, file, secret_bytes(&request->passphrase), request->renew};
+	struct epoch_opts epoch = {opts, file, master, request->renew};
 	char previous[LIMIT_ORIGIN + 1];
 	struct vault_keys *handed = NULL;
 	enum err err;
@@ -219,15 +207,16 @@ static enum err unlock_first(struct vault *vault, struct bytes file, struct node
 static enum err unlock(struct vault *vault, struct vault_request *request)
 {
 	CLEANUP(buf_release) struct buf file;
-	struct node_keys keys = {0};
-	enum err err;
+	CLEANUP(node_keys_release) struct node_keys keys = {0};
+	CLEANUP(secret_release) struct secret master = {0};
 
 	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
-	TRY(keys_open(vault, request, &file, &keys, &request->ctx));
-	err = vault->book != NULL ? OK : unlock_first(vault, buf_bytes(&file), &keys, request);
-	node_keys_release(&keys);
-	if (err != OK)
-		return err;
+	TRY(officers_unlock(&vault->opts, request, &file, &keys, &master));
+	if (vault->book == NULL) {
+		TRY(unlock_first(vault, buf_bytes(&file), &keys, &master, request));
+		vault->master = master;
+		master = (struct secret){0};
+	}
 	request->cases = book_cases(vault->book);
 	request->events = casebook_event_count(vault->book->cases);
 	request->unread = vault->book->unread;
@@ -246,6 +235,7 @@ static void lock(struct vault *vault)
 	book_close(vault->book);
 	vault->book = NULL;
 	mailbox_release(&vault->mailbox);
+	secret_release(&vault->master);
 	for (struct batch *batch = vault->on_way; batch != NULL; batch = batch->next)
 		batch_release(batch); /* tickets point into the book; that it is on its way stays */
 }

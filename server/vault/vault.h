@@ -33,9 +33,10 @@
  * New case keys are durable in the keyring before the first entry sealed under them leaves.
  *
  * Errors beside those of keystore_open, keyring_open and the store: ERR_LOCKED (SEAL, SHOW, LIST);
- * ERR_DENIED (UNLOCK: wrong passphrase, or the keystore file is open to others); of a line of SEAL
- * those of event_parse and event_split, ERR_NOTFOUND (its case is not known), ERR_EXISTS (another
- * event opened the case, or another case has the id or the code), ERR_LIMIT; ERR_CANCELED.
+ * ERR_DENIED (UNLOCK: wrong name or passphrase, or the keystore file is open to others); of a line
+ * of SEAL those of event_parse and event_split, ERR_NOTFOUND (its case is not known), ERR_EXISTS
+ * (another event opened the case, or another case has the id or the code), ERR_LIMIT, ERR_DENIED
+ * (recorded by somebody else, and the one who asks is no supervisor); ERR_CANCELED.
  */
 #ifndef SERVER_VAULT_VAULT_H
 #define SERVER_VAULT_VAULT_H
@@ -115,8 +116,10 @@ struct vault_request {
 	bool renew;             /* UNLOCK: the own log is never signed again */
 	uint64_t turn;          /* .. of the guard's state, when it was asked for */
 	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
-	char officer[65];       /* recorded_by where it is absent; of SHOW: who looks, "": no
-				 * person */
+	/* Who asks; of UNLOCK: whose slot, "" the only one, and out whose it was, with the roles.
+	 * Of SEAL: recorded_by where it is absent. Of SHOW: who looks, "": no person. */
+	char officer[65];
+	uint32_t roles;                  /* enum account_role */
 	char purpose[LIMIT_PURPOSE + 1]; /* of SHOW: why, as far as was said */
 	uint64_t since_s;
 	bool with_views;

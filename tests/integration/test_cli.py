@@ -24,7 +24,8 @@ SAUTI = os.path.join(os.path.abspath(sys.argv.pop(1)), "sauti")
 OK, FAILED, USAGE, UNREACHABLE, INTEGRITY, REFUSED = range(6)
 
 COMMANDS = [
-    ["init"], ["join"], ["unlock"], ["lock"], ["panic"], ["status"], ["check-config"],
+    ["init"], ["join"], ["unlock"], ["lock"], ["panic"], ["logout"], ["whoami"], ["status"],
+    ["check-config"],
     ["node", "invite"], ["node", "list"], ["node", "show"],
     ["case", "open"], ["case", "add"], ["case", "show"], ["case", "list"], ["case", "import"],
     ["case", "sheet"], ["case", "types"], ["case", "drafts"],

@@ -47,6 +47,8 @@ class Control:
     def __init__(self, node):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(str(node.dir / "run" / "control.sock"))
+        session = node.dir / "run" / "session"
+        self.token = self.field(200, bytes.fromhex(session.read_text())) if session.exists() else b""
 
     @staticmethod
     def field(number, data):
@@ -61,6 +63,7 @@ class Control:
 
     def send(self, body):
         """One request."""
+        body += self.token
         self.socket.sendall(struct.pack(">I", len(body)) + body)
 
     def append(self, lines):
@@ -152,7 +155,8 @@ class Idle(Case):
         self.assertLess(abs(self.last()["at"] - time.time()), 10)
         self.assertIn("nobody asked anything", self.hq.sauti("status").stdout)
         done = self.hq.sauti("case", "list", check=False)
-        self.assertEqual((done.returncode, done.stderr), (5, "sauti: node is locked\n"))
+        self.assertEqual((done.returncode, done.stderr),
+                         (5, "sauti: the node is locked, and must be unlocked first: 'sauti unlock'\n"))
         self.hq.unlock()
         self.hq.sauti("case", "list")
 

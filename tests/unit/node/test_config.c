@@ -210,7 +210,7 @@ static void test_bad(void **state)
 		{"[replication]\nhave_delay = 61m\n", "have_delay: found \"61m\""},
 		{"[replication]\nhave_delay = 99999999999999999999s\n", "have_delay: found"},
 		{"[replication]\nhave_delay = 1.5s\n", "have_delay: found"},
-		{"[replication]\nhave_delay = 1h\n", "have_delay: found"},
+		{"[replication]\nhave_delay = 1d\n", "have_delay: found"},
 		{"[replication]\ndial_retry_max = 301s\n", "dial_retry_max: found"},
 		{"[node]\nname = a\n[replication]\ndial_retry_min = 2s\ndial_retry_max = 1s\n",
 			"dial_retry_min is larger than dial_retry_max"},

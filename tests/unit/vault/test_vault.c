@@ -97,7 +97,10 @@ static struct vault_request *request_new(enum vault_type type)
 	now_ms++;
 	request->now_s = now_ms / 1000;
 	request->now_ms = now_ms;
-	snprintf(request->officer, sizeof(request->officer), "officer one");
+	if (type != VAULT_UNLOCK) {
+		snprintf(request->officer, sizeof(request->officer), "officer one");
+		request->roles = ACCOUNT_SUPERVISOR;
+	}
 	return request;
 }
 

@@ -1,0 +1,98 @@
+#include "server/control/permissions.h"
+
+#include <string.h>
+
+enum {
+	NONE = 0, /* no session */
+	CASES = ACCOUNT_OFFICER | ACCOUNT_SUPERVISOR,
+	NODE = ACCOUNT_OPERATOR | ACCOUNT_SUPERVISOR,
+};
+
+static bool policy_reads(const Sauti__ControlRequest *request)
+{
+	return !request->node_policy->change;
+}
+
+#define BODY(name) SAUTI__CONTROL_REQUEST__BODY_##name
+static const struct permission table[] = {
+	/* One's own session. */
+	{BODY(UNLOCK), NONE, NULL},
+	{BODY(LOCK), NONE, NULL},
+	{BODY(PANIC), NONE, NULL},
+	{BODY(LOGOUT), NONE, NULL},
+	{BODY(WHOAMI), PERMISSION_SESSION, NULL},
+	/* Cases. */
+	{BODY(CASE_APPEND), CASES, NULL},
+	{BODY(CASE_SHOW), CASES, NULL},
+	{BODY(CASE_LIST), CASES, NULL},
+	{BODY(DRAFT_PUT), CASES, NULL},
+	{BODY(DRAFT_LIST), CASES, NULL},
+	{BODY(DRAFT_SHOW), CASES, NULL},
+	{BODY(DRAFT_REMOVE), CASES, NULL},
+	/* The node and its logs. */
+	{BODY(STATUS), NONE, NULL},
+	{BODY(LOG_LIST), NONE, NULL},
+	{BODY(LOG_SHOW), NONE, NULL},
+	{BODY(LOG_VERIFY), NONE, NULL},
+	{BODY(LOG_EXPORT), NONE, NULL},
+	{BODY(LOG_EVIDENCE), NONE, NULL},
+	{BODY(BACKUP), NONE, NULL},
+	{BODY(BUNDLE_EXPORT), NONE, NULL},
+	{BODY(BUNDLE_IMPORT), NONE, NULL},
+	/* The network. */
+	{BODY(NODE_LIST), NONE, NULL},
+	{BODY(NODE_INVITE), NODE, NULL},
+	{BODY(NODE_REVOKE), NODE, NULL},
+	{BODY(NODE_POLICY), NODE, policy_reads},
+	{BODY(NODE_DISPUTE), NODE, NULL},
+	/* Notices between operators. */
+	{BODY(MAIL_SEND), NODE, NULL},
+	{BODY(MAIL_LIST), NONE, NULL},
+	{BODY(MAIL_SHOW), NODE, NULL},
+	{BODY(MAIL_DELETE), NODE, NULL},
+};
+
+const struct permission *permission_of(Sauti__ControlRequest__BodyCase body)
+{
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].body == body)
+			return &table[i];
+	return NULL;
+}
+
+static enum err wrong_role(
+	uint32_t roles, const struct officer_session *officer, struct errctx *ctx)
+{
+	char needed[2 * ACCOUNT_ROLES_TEXT] = "", has[ACCOUNT_ROLES_TEXT];
+
+	account_roles_text(officer->roles, has);
+	for (size_t i = 0; account_role_name(i) != NULL; i++) {
+		if ((roles >> i & 1) == 0)
+			continue;
+		if (needed[0] != '\0')
+			strcat(needed, " or ");
+		strcat(needed, account_role_name(i));
+	}
+	return err_set(ctx, ERR_DENIED, "this is for the role %s; '%s' has %s", needed,
+		officer->name, has);
+}
+
+enum err permissions_check(const Sauti__ControlRequest *request,
+	const struct officer_session *officer, bool locked, struct errctx *ctx)
+{
+	const struct permission *permission = permission_of(request->body_case);
+
+	if (permission == NULL)
+		return err_set(ctx, ERR_UNSUPPORTED, "this node does not know that request");
+	if (permission->roles == NONE || (permission->reads != NULL && permission->reads(request)))
+		return OK;
+	if (officer == NULL && locked)
+		return err_set(ctx, ERR_LOCKED,
+			"the node is locked, and must be unlocked first: 'sauti unlock'");
+	if (officer == NULL)
+		return err_set(ctx, ERR_DENIED,
+			"nobody is logged in here, or the session has ended: 'sauti unlock'");
+	if ((officer->roles & permission->roles) == 0)
+		return wrong_role(permission->roles, officer, ctx);
+	return OK;
+}
