@@ -280,7 +280,7 @@ static void help_command(FILE *file, const struct cli_args *args)
 		fputs("\nOptions:\n", file);
 		print_options(file, command->options);
 	}
-	if (find_extra(command) != NULL)
+	if (find_extra(command) != NULL && find_extra(command)->help != NULL)
 		find_extra(command)->help(file, args);
 }
 

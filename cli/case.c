@@ -27,6 +27,35 @@ static const struct cli_option add_options[] = {
 	{0},
 };
 
+static const struct cli_option show_options[] = {
+	{"oldest-first", NULL, "the timeline from its beginning", false},
+	{0},
+};
+#define OTHER_OPTIONS                                                                              \
+	{"on", "DATE", "when it happened (default: today)", false},                                \
+		{"officer", "NAME", "who records it (default: the node's)", false},                \
+		{"office", "CODE", "the event's office (default: the node's country)", false},     \
+	{                                                                                          \
+		"ask", NULL, "ask for what is not given, also when answers come from a pipe",      \
+			false                                                                      \
+	}
+static const struct cli_option correct_options[] = {
+	{"field", "NAME", "the field that is wrong", false},
+	{"value", "VALUE", "what is right", false},
+	{"value-from", "FILE", ".. read from a file ('-': stdin): texts and names", false},
+	{"reason", "CODE", "error, new-info or victim-request", false},
+	OTHER_OPTIONS,
+	{0},
+};
+static const struct cli_option assign_options[] = {
+	{"from", "DAY", "from which day on (default: today)", false},
+	OTHER_OPTIONS,
+	{0},
+};
+static const struct cli_option close_options[] = {
+	OTHER_OPTIONS,
+	{0},
+};
 static const struct cli_option types_options[] = {
 	{"json-schema", NULL, "print the JSON Schema of all types", false},
 	{0},
@@ -38,6 +67,9 @@ static const struct cli_option drafts_options[] = {
 
 const struct cli_extra cli_extras[] = {
 	{"case", "add", case_types_option, case_types_help},
+	{"case", "assign", case_types_option, NULL},
+	{"case", "close", case_types_option, NULL},
+	{"case", "reopen", case_types_option, NULL},
 	{0},
 };
 
@@ -64,8 +96,23 @@ const struct cli_command case_commands[] = {
 	{"case", "drafts", "", "your answers that are not recorded yet",
 		"'sauti case add --resume N' goes on with one.", 0, 0, drafts_options,
 		case_drafts_run},
-	{"case", "show", "CASE", "everything recorded about a case", NULL, 1, 1, NULL,
+	{"case", "show", "CASE", "what a case is now, and everything recorded about it",
+		"The numbers #1, #2.. are those of 'case correct'.", 1, 1, show_options,
 		case_show_run},
+	{"case", "correct", "CASE [EVENT]", "correct one field of an event",
+		"EVENT is its number as 'case show' prints it: #12. The old value stays, struck. "
+		"What\n"
+		"is not said is asked for on a terminal.",
+		1, 2, correct_options, case_correct_run},
+	{"case", "assign", "CASE OFFICER", "say who leads a case, or stands in",
+		"--role is lead (when it is not said), backup or focal-point; --from and --to are "
+		"days.",
+		2, 2, assign_options, case_assign_run},
+	{"case", "close", "CASE", "close a case", "'sauti case types close' lists its fields.", 1,
+		1, close_options, case_close_run},
+	{"case", "reopen", "CASE", "open a closed case again",
+		"'sauti case types reopen' lists its fields.", 1, 1, close_options,
+		case_reopen_run},
 	{"case", "list", "", "the cases this node can read", NULL, 0, 0, NULL, case_list_run},
 	{"case", "import", "FILE|-", "record events of many cases from JSON lines",
 		"Every line is checked before the first is recorded: after an error nothing has\n"

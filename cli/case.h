@@ -21,7 +21,10 @@ enum err case_ask_list(const struct cli *cli, json_t **ret, struct errctx *ctx) 
 enum err case_find_ref(const struct cli *cli, const char *name, char ret[CASE_REF_TEXT + 1],
 	struct errctx *ctx) MUST_USE;
 
-/* --office, --on, --officer, --language and --field into the event. */
+/* --office, --on, --officer and --language into the event. */
+enum err case_event_common(
+	struct cli *cli, const struct cli_args *args, json_t *event, struct errctx *ctx) MUST_USE;
+/* .. and --field. */
 enum err case_event_fields(
 	struct cli *cli, const struct cli_args *args, json_t *event, struct errctx *ctx) MUST_USE;
 /* Records one event. */
@@ -38,6 +41,7 @@ void case_text_free(char *text); /* wipes a JSON text of the schema's; NULL is f
 /* The commands. */
 typedef enum err case_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx);
 case_run case_open_run, case_add_run, case_import_run, case_show_run, case_list_run;
-case_run case_types_run, case_drafts_run;
+case_run case_types_run, case_drafts_run, case_correct_run, case_assign_run, case_close_run,
+	case_reopen_run;
 
 #endif

@@ -129,15 +129,17 @@ static enum err resume(struct cli *cli, const struct cli_args *args, struct errc
 	return resume_form(cli, &ask, (uint32_t)number, ctx);
 }
 
-static enum err add_asking(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+/* type_name NULL: it is asked for. */
+static enum err add_asking(
+	struct cli *cli, const struct cli_args *args, const char *type_name, struct errctx *ctx)
 {
 	CLEANUP(ask_close) struct ask ask = {0};
 	CLEANUP(case_view_release) struct case_view view = {0};
 	const struct schema_type *type = NULL;
 	char kase[CASE_REF_TEXT + 1];
 
-	if (args_at(args, 1) != NULL)
-		TRY(case_types_find(cli, args_at(args, 1), &type, ctx));
+	if (type_name != NULL)
+		TRY(case_types_find(cli, type_name, &type, ctx));
 	TRY(ask_open(cli, args,
 		"what is to be recorded? CASE and TYPE are needed: 'sauti case types' lists the "
 		"types",
@@ -160,7 +162,8 @@ static enum err set_today_if_absent(json_t *event, const char *today)
 	return json_object_set_new(event, "occurred_on", json_string(today)) == 0 ? OK : ERR_NOMEM;
 }
 
-static enum err add_typed(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+static enum err add_typed(struct cli *cli, const struct cli_args *args, const char *type_name,
+	json_t *given, struct errctx *ctx)
 {
 	CLEANUP(daemon_json_release) json_t *event = NULL;
 	const struct schema_type *type;
@@ -168,9 +171,11 @@ static enum err add_typed(struct cli *cli, const struct cli_args *args, struct e
 	char ref[CASE_REF_TEXT + 1], today[11];
 
 	case_today(today);
-	TRY(case_types_find(cli, args_at(args, 1), &type, ctx));
+	TRY(case_types_find(cli, type_name, &type, ctx));
 	event = json_pack("{s:s}", "type", event_type_get(type->number)->name);
 	if (event == NULL)
+		return ERR_NOMEM;
+	if (given != NULL && json_object_update(event, given) != 0)
 		return ERR_NOMEM;
 	TRY(case_event_fields(cli, args, event, ctx));
 	TRY(case_types_fields(cli, args, type, today, event, ctx));
@@ -212,6 +217,14 @@ static enum err add_file(struct cli *cli, const struct cli_args *args, struct er
 	return case_report_counts(cli, &counts);
 }
 
+/* On a terminal what is missing is asked for, unless fields were given: then it is meant whole. */
+static bool is_to_ask(const struct cli_args *args)
+{
+	return args_flag(args, "ask") ||
+	       (!case_types_given(args) && args_option(args, "field") == NULL &&
+		       ask_possible(args));
+}
+
 enum err case_add_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	bool typed = args->count == 2, plain = args_option(args, "type") != NULL;
@@ -227,11 +240,44 @@ enum err case_add_run(struct cli *cli, const struct cli_args *args, struct errct
 		return add_plain(cli, args, ctx);
 	if (file)
 		return add_file(cli, args, ctx);
-	if (typed && !args_flag(args, "ask") &&
-		(case_types_given(args) || args_option(args, "field") != NULL ||
-			!ask_possible(args)))
-		return add_typed(cli, args, ctx);
-	return add_asking(cli, args, ctx);
+	if (typed && !is_to_ask(args))
+		return add_typed(cli, args, args_at(args, 1), NULL, ctx);
+	return add_asking(cli, args, args_at(args, 1), ctx);
+}
+
+/* ---- short ways to types that are about the case itself ---- */
+
+static enum err add_of(
+	struct cli *cli, const struct cli_args *args, const char *type_name, struct errctx *ctx)
+{
+	return is_to_ask(args) ? add_asking(cli, args, type_name, ctx)
+			       : add_typed(cli, args, type_name, NULL, ctx);
+}
+
+enum err case_close_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	return add_of(cli, args, "close", ctx);
+}
+
+enum err case_reopen_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	return add_of(cli, args, "reopen", ctx);
+}
+
+enum err case_assign_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release)
+	json_t *event = json_pack("{s:s}", "officer_key", args_at(args, 1));
+	char today[11];
+
+	if (event == NULL)
+		return cli_usage(cli, ctx, "OFFICER is a name");
+	case_today(today);
+	if (args_option(args, "role") == NULL)
+		json_object_set_new(event, "role", json_string("LEAD"));
+	if (args_option(args, "from") == NULL)
+		json_object_set_new(event, "from", json_string(today));
+	return add_typed(cli, args, "assignment", event, ctx);
 }
 
 enum err case_import_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)

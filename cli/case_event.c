@@ -118,7 +118,7 @@ static enum err add_field(struct cli *cli, json_t *event, const char *text, stru
 	return json_object_set_new(event, name, value) == 0 ? OK : ERR_NOMEM;
 }
 
-enum err case_event_fields(
+enum err case_event_common(
 	struct cli *cli, const struct cli_args *args, json_t *event, struct errctx *ctx)
 {
 	static const char *const common[][2] = {
@@ -142,6 +142,13 @@ enum err case_event_fields(
 			json_object_set_new(event, common[i][1], json_string(text)) != 0)
 			return cli_usage(cli, ctx, "--%s is not UTF-8", common[i][0]);
 	}
+	return OK;
+}
+
+enum err case_event_fields(
+	struct cli *cli, const struct cli_args *args, json_t *event, struct errctx *ctx)
+{
+	TRY(case_event_common(cli, args, event, ctx));
 	for (size_t i = 0;; i++) {
 		const char *text = args_option_at(args, "field", i);
 

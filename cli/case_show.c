@@ -1,16 +1,75 @@
-/* sauti case show */
+/*
+ * sauti case show: what the case is now, then its timeline, newest first. Codes are shown by what
+ * they mean. Nothing is overwritten: a corrected value is struck, and the right one stands behind.
+ */
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/case.h"
+#include "base/secret.h"
+#include "cases/event/json_memory.h"
+#include "cli/case_types.h"
+#include "cli/case_view.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
+#include "cli/term.h"
+
+enum { INDENT = 5, TEXT_MAX = 256 * 1024 };
+
+/* ---- values ---- */
+
+/* Marks of struck text come from here alone. */
+static void put_clean(struct buf *out, struct bytes text)
+{
+	for (size_t i = 0; i < text.size; i++)
+		buf_put_u8(out, text.data[i] < 0x20 && text.data[i] != '\n' ? ' ' : text.data[i]);
+}
+
+static void put_value(const struct case_view *view, const struct schema_field *field,
+	const json_t *value, struct buf *out)
+{
+	CLEANUP(buf_wipe) struct buf text;
+	char *json;
+
+	buf_init(&text, TEXT_MAX);
+	if (field != NULL && field->kind == FIELD_EVENT && json_is_string(value)) {
+		case_view_event_text(view, json_string_value(value), &text);
+	} else {
+		json = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+		if (json != NULL)
+			schema_show(field, json, &text);
+		json_text_free(json);
+	}
+	put_clean(out, buf_bytes(&text));
+}
+
+/* "~~old~~ -> new"; every value that was ever there. */
+static void put_corrected(const struct case_view *view, const struct schema_field *field,
+	const json_t *event, const char *name, struct buf *out)
+{
+	const json_t *value = json_object_get(event, name), *next;
+	size_t i = 0;
+
+	while ((next = case_view_correction(view, event, name, &i)) != NULL) {
+		if (value != NULL) {
+			buf_put_str(out, TERM_STRIKE_BEGIN);
+			put_value(view, field, value, out);
+			buf_put_str(out, TERM_STRIKE_END);
+			buf_put_str(out, " ");
+		}
+		buf_put_str(out, "-> ");
+		value = next;
+	}
+	put_value(view, field, value, out);
+}
+
+/* ---- one event ---- */
 
 /* Members that stand in the head line of an event, or that only programs need. */
 static bool is_plumbing(const char *name)
 {
 	static const char *const names[] = {"type", "event_id", "case_ref", "occurred_on",
-		"precision", "recorded_at", "recorded_by", "office"};
+		"precision", "recorded_at", "recorded_by", "office", "parents", "consent_refs",
+		"supersedes", "synced", "partial", "author", "contested", "number", "old_hash"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0)
@@ -19,49 +78,304 @@ static bool is_plumbing(const char *name)
 	return false;
 }
 
-static void print_event(json_t *event)
+static void put_label(const char *name, struct buf *out)
 {
-	struct output_buffer b;
-	const char *on = output_member(event, "occurred_on", &b), *name;
+	for (; *name != '\0'; name++)
+		buf_put_u8(out, *name == '_' ? ' ' : (uint8_t)*name);
+	buf_put_str(out, ": ");
+}
+
+static bool is_long(const struct schema_field *field)
+{
+	return field != NULL && (field->kind == FIELD_TEXT || field->kind == FIELD_TEXTS ||
+					field->kind == FIELD_NOTE);
+}
+
+static void print_paragraph(const struct term *term, struct buf *text)
+{
+	if (text->size > 0) {
+		fprintf(term->file, "%*s", INDENT, "");
+		term_wrap(term, INDENT, INDENT, buf_cstr(text));
+	}
+	wipe(text->data, text->size);
+	buf_clear(text);
+}
+
+/* A field that is only there by correction is shown too. */
+static bool is_said(const struct case_view *view, const json_t *event, const char *name)
+{
+	size_t i = 0;
+
+	return json_object_get(event, name) != NULL ||
+	       case_view_correction(view, event, name, &i) != NULL;
+}
+
+static void print_known(const struct case_view *view, const struct term *term,
+	const struct schema_type *type, const json_t *event)
+{
+	CLEANUP(buf_wipe) struct buf text;
+	const struct schema_field *field;
+
+	buf_init(&text, TEXT_MAX);
+	for (int texts = 0; texts < 2; texts++) {
+		for (size_t i = 0; (field = schema_field_at(type, i)) != NULL; i++) {
+			if (is_long(field) != (texts == 1) || is_plumbing(field->name) ||
+				!is_said(view, event, field->name))
+				continue;
+			if (text.size > 0 && texts == 0)
+				buf_put_str(&text, "; ");
+			put_label(field->name, &text);
+			put_corrected(view, field, event, field->name, &text);
+			if (texts == 1)
+				print_paragraph(term, &text);
+		}
+		print_paragraph(term, &text);
+	}
+}
+
+/* Of a later version, or of a type that is not known here. */
+static void print_others(const struct case_view *view, const struct term *term,
+	const struct schema_type *type, json_t *event)
+{
+	CLEANUP(buf_wipe) struct buf text;
+	const char *name;
 	json_t *value;
 
-	printf("\n%-10s  ", on[0] == '\0' ? "no date" : on);
-	output_text(stdout, output_member(event, "type", &b), false);
-	printf("  (");
-	output_text(stdout, output_member(event, "recorded_by", &b), false);
-	printf(", %s)\n", output_time(event, "recorded_at", &b));
+	buf_init(&text, TEXT_MAX);
 	json_object_foreach(event, name, value)
 	{
-		if (is_plumbing(name))
+		if (is_plumbing(name) ||
+			(type != NULL && schema_field_find(type, bytes_str(name)) != NULL))
 			continue;
-		printf("    ");
-		output_text(stdout, name, false);
-		printf(": ");
-		output_text(stdout, output_member(event, name, &b), false);
-		putchar('\n');
+		put_label(name, &text);
+		put_corrected(view, NULL, event, name, &text);
+		print_paragraph(term, &text);
 	}
+}
+
+/* The field of a correction in words, and what it says of which event. */
+static void print_correction(
+	const struct case_view *view, const struct term *term, const json_t *event)
+{
+	CLEANUP(buf_wipe) struct buf text;
+	struct output_buffer b[4];
+	const json_t *target = case_view_by_id(view, output_member(event, "corrects", &b[0]));
+	const char *name = output_member(event, "field", &b[1]);
+	const struct schema_type *type =
+		schema_type_find(bytes_str(output_member(target, "type", &b[2])));
+	const struct schema_field *field =
+		type == NULL ? NULL : schema_field_find(type, bytes_str(name));
+
+	buf_init(&text, TEXT_MAX);
+	buf_printf(&text, "of #%llu, ", (unsigned long long)output_number(target, "number"));
+	put_label(name, &text);
+	put_value(view, field, json_object_get(event, "new_value"), &text);
+	buf_printf(&text, " (%s)",
+		case_view_code("correction_reasons", output_member(event, "reason", &b[3])));
+	print_paragraph(term, &text);
+}
+
+static const json_t *replaced_by(const struct case_view *view, const json_t *event)
+{
+	const char *id = json_string_value(json_object_get(event, "event_id"));
+	json_t *item, *ref;
+	size_t i, n;
+
+	json_array_foreach(view->replacing, i, item)
+	{
+		json_array_foreach(json_object_get(item, "supersedes"), n, ref)
+		{
+			if (id != NULL && json_is_string(ref) &&
+				strcmp(json_string_value(ref), id) == 0)
+				return item;
+		}
+	}
+	return NULL;
+}
+
+static void print_head(const struct case_view *view, const struct term *term,
+	const struct schema_type *type, const json_t *event)
+{
+	struct output_buffer b;
+	const json_t *replaced = replaced_by(view, event);
+	const char *on = output_member(event, "occurred_on", &b);
+
+	fprintf(term->file, "\n#%-3llu ", (unsigned long long)output_number(event, "number"));
+	fprintf(term->file, "%-10s  ", on[0] == '\0' ? "no date" : on);
+	term_put(term, TERM_BOLD, type == NULL ? output_member(event, "type", &b) : type->title);
+	fputs("  (", term->file);
+	term_put(term, TERM_PLAIN, output_member(event, "recorded_by", &b));
+	if (output_member(event, "author", &b)[0] != '\0') {
+		fputs(" at ", term->file);
+		term_put(term, TERM_PLAIN, output_member(event, "author", &b));
+	}
+	fputs(")", term->file);
+	if (replaced != NULL)
+		fprintf(term->file, "  replaced by #%llu",
+			(unsigned long long)output_number(replaced, "number"));
+	if (output_true(event, "partial"))
+		fputs("  only in part", term->file);
+	if (output_true(event, "contested"))
+		term_put(term, TERM_ALARM, "  CONFLICT: another node says something else");
+	if (json_is_false(json_object_get(event, "synced")))
+		term_put(term, TERM_DIM, "  here only");
+	fputc('\n', term->file);
+}
+
+static void print_event(const struct case_view *view, const struct term *term, json_t *event)
+{
+	struct output_buffer b;
+	const struct schema_type *type =
+		schema_type_find(bytes_str(output_member(event, "type", &b)));
+
+	print_head(view, term, type, event);
+	if (type != NULL && type->number == EVENT_CORRECTION) {
+		print_correction(view, term, event);
+		return;
+	}
+	if (type != NULL)
+		print_known(view, term, type, event);
+	print_others(view, term, type, event);
+}
+
+/* ---- what the case is now ---- */
+
+static void put_day(
+	const struct case_view *view, const char *what, const char *day, struct buf *out)
+{
+	char words[32];
+
+	if (day[0] == '\0')
+		return;
+	reply_day_words(day, view->today, words);
+	buf_printf(out, "%s%s %s", out->size == 0 ? "" : ", ", what, day);
+	if (words[0] != '\0')
+		buf_printf(out, " (%s)", words);
+}
+
+static void print_days(const struct case_view *view, const struct term *term)
+{
+	const struct case_summary *s = &view->summary;
+	CLEANUP(buf_release) struct buf text;
+
+	buf_init(&text, TEXT_MAX);
+	put_day(view, "opened", s->opened_on, &text);
+	put_day(view, "last contact", s->last_contact_on, &text);
+	put_day(view, "next contact", s->next_contact_on, &text);
+	put_day(view, "next review", s->next_review_on, &text);
+	put_day(view, "review at majority", s->majority_review_on, &text);
+	if (text.size > 0)
+		term_wrap(term, 0, 0, buf_cstr(&text));
+}
+
+static void print_state(const struct case_view *view, const struct term *term)
+{
+	const struct case_summary *s = &view->summary;
+	struct output_buffer b;
+	const json_t *newest = json_object_get(view->doc, "newest");
+
+	term_put(term, TERM_BOLD, view->code);
+	fprintf(term->file, "  %s",
+		s->complaint             ? "complaint"
+		: s->stage == STAGE_NONE ? "not all of it can be read here"
+					 : case_stage_name(s->stage));
+	if (s->lead[0] != '\0') {
+		fputs(", led by ", term->file);
+		term_put(term, TERM_PLAIN, s->lead);
+	}
+	if (s->risk[0] != '\0')
+		fprintf(term->file, ", risk %s", case_view_code("risks", s->risk));
+	fputc('\n', term->file);
+	print_days(view, term);
+	if (newest != NULL)
+		fprintf(term->file, "newest entry: %s\n",
+			output_state(json_object_get(newest, "state"), &b));
+	if (s->legal_hold)
+		term_wrap(term, 0, 0, "legal hold: nothing of it is erased");
+	if (s->contact_only && !s->complaint && s->stage != STAGE_CLOSED)
+		term_wrap(term, 0, 0,
+			"contact only: without consent to keep the case it holds contacts and the "
+			"case itself");
+}
+
+static void print_item(const struct term *term, bool *first, const char *title, const char *text)
+{
+	if (*first)
+		fprintf(term->file, "%s\n", title);
+	*first = false;
+	fputs("  ", term->file);
+	term_wrap(term, 4, 2, text);
+}
+
+static void print_consents(const struct case_view *view, const struct term *term)
+{
+	struct consent_view consent;
+	char text[REPLY_TEXT_MAX];
+	bool first = true;
+
+	for (size_t n = 0; case_state_consent(view->state, n, view->today, &consent); n++) {
+		if (!consent.live)
+			continue;
+		case_view_consent_text(&consent, text, sizeof(text));
+		print_item(term, &first, "Live consents", text);
+	}
+}
+
+static void print_items(const struct case_view *view, const struct term *term, enum item_kind kind,
+	const char *title)
+{
+	struct item_view item;
+	char text[REPLY_TEXT_MAX];
+	bool first = true;
+
+	for (size_t n = 0; case_state_item(view->state, kind, n, &item); n++) {
+		if (!item.open)
+			continue;
+		case_view_item_text(kind, &item, text, sizeof(text));
+		print_item(term, &first, title, text);
+	}
+}
+
+static void print_now(const struct case_view *view, const struct term *term)
+{
+	uint64_t left_out = output_number(view->doc, "left_out");
+
+	print_state(view, term);
+	print_consents(view, term);
+	print_items(view, term, ITEM_REFERRAL, "Open referrals");
+	print_items(view, term, ITEM_CONCERN, "Protection concerns");
+	print_items(view, term, ITEM_CLAIM, "Paternity claims");
+	print_items(view, term, ITEM_COMPLAINT, "Open complaints");
+	print_items(view, term, ITEM_TRANSFER, "Transfers");
+	if (view->summary.conflicts > 0) {
+		term_put(term, TERM_ALARM, "CONFLICTS");
+		fprintf(term->file, ": %zu, to be resolved: sauti case resolve %s\n",
+			view->summary.conflicts, view->code);
+	}
+	if (left_out > 0)
+		fprintf(term->file, "%llu entries of it cannot be read\n",
+			(unsigned long long)left_out);
 }
 
 enum err case_show_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
-	CLEANUP(daemon_json_release) json_t *found = NULL;
-	struct output_buffer b;
-	json_t *event;
-	size_t i;
+	CLEANUP(case_view_release) struct case_view view = {0};
+	const struct term term = term_of(stdout);
+	json_t *events;
+	size_t count;
 
-	TRY(case_ask(cli, args_at(args, 0), &found, ctx));
+	TRY(case_view_load(cli, args_at(args, 0), &view, ctx));
 	if (cli->json) {
-		output_json(found);
+		json_object_del(view.doc, "recorded");
+		output_json(view.doc);
 		return OK;
 	}
-	output_text(stdout, output_member(found, "code", &b), false);
-	printf("  ");
-	output_text(stdout, output_member(found, "case_ref", &b), false);
-	printf("  %zu events\n", json_array_size(json_object_get(found, "events")));
-	if (json_object_get(found, "newest") != NULL)
-		printf("newest entry: %s\n",
-			output_state(
-				json_object_get(json_object_get(found, "newest"), "state"), &b));
-	json_array_foreach(json_object_get(found, "events"), i, event) print_event(event);
+	print_now(&view, &term);
+	events = json_object_get(view.doc, "events");
+	count = json_array_size(events);
+	for (size_t i = 0; i < count; i++)
+		print_event(&view, &term,
+			json_array_get(
+				events, args_flag(args, "oldest-first") ? i : count - 1 - i));
 	return OK;
 }

@@ -221,10 +221,9 @@ void case_types_label(const struct schema_field *field, char ret[64])
 }
 
 /* What stands behind the option is not repeated: it may be of a case. */
-static enum err put_value(struct cli *cli, json_t *event, const struct schema_field *field,
-	const char *today, struct bytes text, struct errctx *ctx)
+static enum err parse_value(struct cli *cli, const struct schema_field *field, const char *today,
+	struct bytes text, json_t **ret, struct errctx *ctx)
 {
-	CLEANUP(daemon_json_release) json_t *value = NULL;
 	struct reply_choices choices;
 	char *json = NULL;
 	enum err err;
@@ -235,11 +234,9 @@ static enum err put_value(struct cli *cli, json_t *event, const struct schema_fi
 	if (err == ERR_INVALID)
 		cli->usage = true;
 	TRY(err);
-	value = json_loads(json, JSON_DECODE_ANY, NULL);
+	*ret = json_loads(json, JSON_DECODE_ANY, NULL);
 	case_text_free(json);
-	if (json_object_get(event, field->name) != NULL)
-		return cli_usage(cli, ctx, "%s is given twice", field->name);
-	return json_object_set(event, field->name, value) == 0 ? OK : ERR_NOMEM;
+	return *ret == NULL ? ERR_NOMEM : OK;
 }
 
 static enum err read_input(int fd, struct buf *out, struct errctx *ctx)
@@ -259,21 +256,23 @@ static enum err read_input(int fd, struct buf *out, struct errctx *ctx)
 	}
 }
 
-static enum err put_file(struct cli *cli, json_t *event, const struct schema_field *field,
-	const char *today, const char *path, struct errctx *ctx)
+enum err case_types_value(struct cli *cli, const struct schema_field *field, const char *today,
+	const char *text, const char *path, json_t **ret, struct errctx *ctx)
 {
-	CLEANUP(buf_wipe) struct buf text;
+	CLEANUP(buf_wipe) struct buf file;
 
-	buf_init(&text, SCHEMA_NOTE_MAX + 2);
-	if (buf_reserve(&text, SCHEMA_NOTE_MAX + 1) == NULL)
-		return text.err;
+	buf_init(&file, SCHEMA_NOTE_MAX + 2);
+	if (text != NULL)
+		return parse_value(cli, field, today, bytes_str(text), ret, ctx);
+	if (buf_reserve(&file, SCHEMA_NOTE_MAX + 1) == NULL)
+		return file.err;
 	if (strcmp(path, "-") == 0)
-		TRY(read_input(STDIN_FILENO, &text, ctx));
+		TRY(read_input(STDIN_FILENO, &file, ctx));
 	else
-		TRY(files_read(path, SCHEMA_NOTE_MAX, &text, ctx));
-	while (text.size > 0 && text.data[text.size - 1] == '\n')
-		text.size--;
-	return put_value(cli, event, field, today, buf_bytes(&text), ctx);
+		TRY(files_read(path, SCHEMA_NOTE_MAX, &file, ctx));
+	while (file.size > 0 && file.data[file.size - 1] == '\n')
+		file.size--;
+	return parse_value(cli, field, today, buf_bytes(&file), ret, ctx);
 }
 
 static void kebab(const char *name, char ret[EVENT_FIELD_NAME_MAX + 1])
@@ -291,6 +290,7 @@ static enum err put_option(struct cli *cli, const struct schema_type *type, cons
 	char name[EVENT_FIELD_NAME_MAX + sizeof(FROM)], shown[EVENT_FIELD_NAME_MAX + 1];
 	const struct schema_field *field;
 	bool from = is_from(option);
+	json_t *json = NULL;
 
 	snprintf(name, sizeof(name), "%.*s", (int)(strlen(option) - (from ? strlen(FROM) : 0)),
 		option);
@@ -299,13 +299,14 @@ static enum err put_option(struct cli *cli, const struct schema_type *type, cons
 	if (field == NULL)
 		return cli_usage(cli, ctx, "%s has no --%s: 'sauti case types %s' says what it has",
 			type->alias, shown, type->alias);
-	if (from)
-		return put_file(cli, event, field, today, value, ctx);
-	if (reply_is_text(field))
+	if (!from && reply_is_text(field))
 		return cli_usage(cli, ctx,
 			"others on this machine can see arguments: use --%s-from FILE ('-': stdin)",
 			shown);
-	return put_value(cli, event, field, today, bytes_str(value), ctx);
+	if (json_object_get(event, field->name) != NULL)
+		return cli_usage(cli, ctx, "--%s is given twice", shown);
+	TRY(case_types_value(cli, field, today, from ? NULL : value, value, &json, ctx));
+	return json_object_set_new(event, field->name, json) == 0 ? OK : ERR_NOMEM;
 }
 
 /* --from is a file of events, but where the type has a field of that name. */

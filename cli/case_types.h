@@ -32,6 +32,9 @@ void case_types_label(const struct schema_field *field, char ret[64]);
 enum err case_types_fields(struct cli *cli, const struct cli_args *args,
 	const struct schema_type *type, const char *today, json_t *event,
 	struct errctx *ctx) MUST_USE;
+/* One value out of an option's text or, text NULL, out of a file ('-': stdin); a new reference. */
+enum err case_types_value(struct cli *cli, const struct schema_field *field, const char *today,
+	const char *text, const char *path, json_t **ret, struct errctx *ctx) MUST_USE;
 /* Was any field given as an option? */
 bool case_types_given(const struct cli_args *args);
 

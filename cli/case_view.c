@@ -12,7 +12,8 @@
 
 /* ---- loading ---- */
 
-/* Numbers of events are those of the order in which they were recorded: they never change here. */
+/* Events are numbered in the order in which they were recorded: new ones come behind. What another
+ * node recorded earlier and sends later moves those after it. */
 static int by_recording(const void *a, const void *b)
 {
 	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
@@ -38,8 +39,10 @@ static enum err sort_events(json_t **events)
 	for (size_t i = 0; i < count; i++)
 		list[i] = json_array_get(*events, i);
 	qsort(list, count, sizeof(*list), by_recording);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		json_object_set_new(list[i], "number", json_integer((json_int_t)i + 1));
 		json_array_append(sorted, list[i]);
+	}
 	mem_free(list);
 	*events = sorted;
 	return OK;
@@ -65,6 +68,20 @@ static enum err add_parts(struct timeline *timeline, const struct event *event, 
 	return err;
 }
 
+/* Without what is said about it here. */
+static char *dump_event(const json_t *json)
+{
+	static const char *const ours[] = {"synced", "author", "contested", "number"};
+	json_t *copy = json_copy((json_t *)json);
+	char *text;
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		json_object_del(copy, ours[i]);
+	text = copy == NULL ? NULL : json_dumps(copy, JSON_COMPACT);
+	json_decref(copy);
+	return text;
+}
+
 /* What cannot be read whole says nothing about where the case stands. */
 static enum err add_event(struct timeline *timeline, const json_t *json, struct errctx *ctx)
 {
@@ -74,7 +91,7 @@ static enum err add_event(struct timeline *timeline, const json_t *json, struct 
 
 	if (output_true(json, "partial"))
 		return OK;
-	text = json_dumps(json, JSON_COMPACT);
+	text = dump_event(json);
 	if (text == NULL)
 		return ERR_NOMEM;
 	err = event_parse(bytes_str(text), &event, ctx);
@@ -83,6 +100,27 @@ static enum err add_event(struct timeline *timeline, const json_t *json, struct 
 		err = add_parts(timeline, &event, ctx);
 	event_release(&event);
 	return err == ERR_NOMEM || err == ERR_LIMIT ? err : OK;
+}
+
+/* Few of many: they are looked through for each field that is shown. */
+static enum err sort_out(struct case_view *view)
+{
+	struct output_buffer b;
+	json_t *event;
+	size_t i;
+
+	view->corrections = json_array();
+	view->replacing = json_array();
+	json_array_foreach(view->events, i, event)
+	{
+		if (strcmp(output_member(event, "type", &b), "CORRECTION") == 0 &&
+			json_array_append(view->corrections, event) != 0)
+			return ERR_NOMEM;
+		if (json_array_size(json_object_get(event, "supersedes")) > 0 &&
+			json_array_append(view->replacing, event) != 0)
+			return ERR_NOMEM;
+	}
+	return view->corrections == NULL || view->replacing == NULL ? ERR_NOMEM : OK;
 }
 
 static enum err fold(struct case_view *view, struct errctx *ctx)
@@ -118,6 +156,8 @@ enum err case_view_load(
 		err = ERR_NOMEM;
 	view.events = json_object_get(view.doc, "recorded");
 	if (err == OK)
+		err = sort_out(&view);
+	if (err == OK)
 		err = fold(&view, ctx);
 	*ret = view;
 	/* Summary and code point into what moved along. */
@@ -130,6 +170,8 @@ enum err case_view_load(
 void case_view_release(struct case_view *view)
 {
 	case_state_free(view->state);
+	json_decref(view->corrections);
+	json_decref(view->replacing);
 	json_decref(view->doc);
 	*view = (struct case_view){0};
 }
@@ -198,23 +240,62 @@ static bool put_consent_of(
 	return false;
 }
 
-void case_view_event_text(const struct case_view *view, const char *event_id, struct buf *out)
+json_t *case_view_by_id(const struct case_view *view, const char *event_id)
 {
-	struct output_buffer b;
-	struct event_id id;
 	json_t *event;
 	size_t i;
 
-	if (event_id_parse(bytes_str(event_id), &id) == OK && put_consent_of(view, &id, out))
-		return;
 	json_array_foreach(view->events, i, event)
 	{
-		if (strcmp(output_member(event, "event_id", &b), event_id) == 0) {
-			buf_printf(out, "#%zu", i + 1);
-			return;
-		}
+		const char *id = json_string_value(json_object_get(event, "event_id"));
+
+		if (id != NULL && strcmp(id, event_id) == 0)
+			return event;
 	}
-	buf_put_str(out, event_id);
+	return NULL;
+}
+
+void case_view_event_text(const struct case_view *view, const char *event_id, struct buf *out)
+{
+	const json_t *event = case_view_by_id(view, event_id);
+	struct event_id id;
+
+	if (event_id_parse(bytes_str(event_id), &id) == OK && put_consent_of(view, &id, out))
+		return;
+	if (event == NULL)
+		buf_put_str(out, event_id);
+	else
+		buf_printf(out, "#%llu", (unsigned long long)output_number(event, "number"));
+}
+
+/* ---- corrections ---- */
+
+const json_t *case_view_correction(
+	const struct case_view *view, const json_t *event, const char *name, size_t *i)
+{
+	const char *id = json_string_value(json_object_get(event, "event_id"));
+
+	for (; *i < json_array_size(view->corrections); (*i)++) {
+		const json_t *item = json_array_get(view->corrections, *i);
+		struct output_buffer b[3];
+
+		if (id == NULL || strcmp(output_member(item, "corrects", &b[1]), id) != 0 ||
+			strcmp(output_member(item, "field", &b[2]), name) != 0)
+			continue;
+		(*i)++;
+		return json_object_get(item, "new_value");
+	}
+	return NULL;
+}
+
+const json_t *case_view_value(const struct case_view *view, const json_t *event, const char *name)
+{
+	const json_t *value = json_object_get(event, name), *next;
+	size_t i = 0;
+
+	while ((next = case_view_correction(view, event, name, &i)) != NULL)
+		value = next;
+	return value;
 }
 
 /* ---- choices ---- */

@@ -53,7 +53,7 @@ struct cli_extra {
 	const char *noun, *verb;
 	/* Options that are in no table, each with a value; NULL: no such option. */
 	const struct cli_option *(*option)(const char *name, size_t size);
-	/* Prints more help, about the arguments given. */
+	/* Prints more help, about the arguments given; may be NULL. */
 	void (*help)(FILE *file, const struct cli_args *args);
 };
 extern const struct cli_extra cli_extras[];

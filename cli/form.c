@@ -187,7 +187,9 @@ static void question_make(
 	q->preset[0] = '\0';
 	if (form->view != NULL)
 		case_view_choices(form->view, form->type, field, &q->choices, q->preset);
-	if (q->preset[0] == '\0' && field->preset != NULL)
+	if (form->bare)
+		q->preset[0] = '\0';
+	else if (q->preset[0] == '\0' && field->preset != NULL)
 		snprintf(q->preset, sizeof(q->preset), "%s", field->preset);
 	show_preset(form, q);
 }
@@ -323,6 +325,13 @@ static enum err ask_question(struct form *form, const struct schema_field *field
 			ask_say(form->ask, TERM_PLAIN, why.text);
 	}
 	return err_set(ctx, ERR_CANCELED, "stopped: nothing was recorded");
+}
+
+enum err form_ask_field(struct form *form, const struct schema_field *field, struct errctx *ctx)
+{
+	enum reply_kind kind;
+
+	return ask_question(form, field, &kind, ctx);
 }
 
 /* ---- all of them ---- */

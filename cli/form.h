@@ -26,6 +26,7 @@ struct form {
 	json_t *event; /* members so far */
 	json_t *done;  /* names of what was asked */
 	bool enough;
+	bool bare;    /* an empty answer means nothing, whatever the schema presets */
 	bool keeping; /* a draft */
 	struct draft_head draft;
 };
@@ -42,6 +43,10 @@ enum err form_resume(
 /* Asks what was not asked yet, then shows all of it and asks whether to record it. ERR_CANCELED: it
  * was stopped, or is not to be recorded; ctx says where the draft is. */
 enum err form_ask(struct form *form, struct errctx *ctx) MUST_USE;
+
+/* One question alone: its value into form->event, or nothing for an empty answer. */
+enum err form_ask_field(
+	struct form *form, const struct schema_field *field, struct errctx *ctx) MUST_USE;
 
 /* What an event says, a line for each field. view: NULL, or the case, to name events of it. */
 void form_show(const struct term *term, const struct schema_type *type,

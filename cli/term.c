@@ -66,33 +66,61 @@ unsigned term_columns(const char *text)
 	return columns;
 }
 
+static bool is_mark(char c)
+{
+	return c == TERM_STRIKE_BEGIN[0] || c == TERM_STRIKE_END[0];
+}
+
+static unsigned char_columns(const struct term *term, char c)
+{
+	if (is_mark(c))
+		return term->styled ? 0 : 2;
+	return ((unsigned char)c & 0xc0) != 0x80;
+}
+
 /* One word, at most what fits into a line; a longer one is broken between characters. */
-static size_t word_size(const char *text, unsigned room, unsigned *ret_columns)
+static size_t word_size(
+	const struct term *term, const char *text, unsigned room, unsigned *ret_columns)
 {
 	size_t size = 0;
 	unsigned columns = 0;
 
 	while (text[size] != '\0' && text[size] != ' ' && text[size] != '\n') {
-		bool begins = ((unsigned char)text[size] & 0xc0) != 0x80;
+		unsigned more = char_columns(term, text[size]);
 
-		if (begins && columns == room)
+		if (more > 0 && columns + more > room)
 			break;
-		columns += begins;
+		columns += more;
 		size++;
 	}
 	*ret_columns = columns;
 	return size;
 }
 
-static void put_part(FILE *file, const char *text, size_t size)
+static void put_mark(const struct term *term, char c)
+{
+	if (term->styled)
+		term_style(term, c == TERM_STRIKE_BEGIN[0] ? TERM_STRIKE : TERM_PLAIN);
+	else
+		fputs("~~", term->file);
+}
+
+static void put_part(const struct term *term, const char *text, size_t size)
 {
 	char word[4 * TERM_WIDTH_MAX + 8];
+	size_t n = 0;
 
-	if (size >= sizeof(word))
-		size = sizeof(word) - 1;
-	memcpy(word, text, size);
-	word[size] = '\0';
-	output_text(file, word, false);
+	for (size_t i = 0; i <= size; i++) {
+		if (i < size && !is_mark(text[i]) && n + 1 < sizeof(word)) {
+			word[n++] = text[i];
+			continue;
+		}
+		word[n] = '\0';
+		output_text(term->file, word, false);
+		n = 0;
+		if (i < size && is_mark(text[i]))
+			put_mark(term, text[i]);
+	}
 }
 
 void term_wrap(const struct term *term, unsigned indent, unsigned at, const char *text)
@@ -103,7 +131,7 @@ void term_wrap(const struct term *term, unsigned indent, unsigned at, const char
 	left = at >= indent + room ? 0 : indent + room - at;
 	while (*text != '\0') {
 		unsigned columns;
-		size_t size = word_size(text, room, &columns);
+		size_t size = word_size(term, text, room, &columns);
 
 		if (columns + !begins > left) {
 			fprintf(term->file, "\n%*s", (int)indent, "");
@@ -112,7 +140,7 @@ void term_wrap(const struct term *term, unsigned indent, unsigned at, const char
 		}
 		if (!begins)
 			fputc(' ', term->file);
-		put_part(term->file, text, size);
+		put_part(term, text, size);
 		left -= columns + !begins < left ? columns + !begins : left;
 		begins = false;
 		text += size;

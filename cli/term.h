@@ -26,6 +26,10 @@ void term_put(const struct term *term, enum term_style style, const char *text);
 
 /* Columns of a text, counting one for each character. */
 unsigned term_columns(const char *text);
+/* Inside a wrapped text: what stands between is struck: on a terminal by a line, else ~~so~~. */
+#define TERM_STRIKE_BEGIN "\001"
+#define TERM_STRIKE_END   "\002"
+
 /* Words wrapped at the width, behind `indent` spaces; the first line continues at column `at`.
  * Line feeds stay. Ends with a line feed. */
 void term_wrap(const struct term *term, unsigned indent, unsigned at, const char *text);

@@ -250,6 +250,86 @@ class Asked(Cases):
                                                    check=False).stderr)
 
 
+class Show(Cases):
+    def test_timeline(self):
+        """Newest first, texts for codes, what the case is now above it."""
+        code = self.open_case()
+        self.consent(code, "case_mgmt")
+        self.node.sauti("case", "add", code, "contact", "--channel", "via-focal-point", "--direction",
+                        "out", "--result", "reached", "--next-contact-due-on", "+14d", "--note-from",
+                        "-", stdin="lorem\nipsum\n")
+        text = self.node.sauti("case", "show", code).stdout
+        head, *rest = text.split("\n\n")
+        self.assertTrue(head.startswith(code + "  "), head)
+        for words in ("led by", "next contact", "(in 14 days)", "Live consents", "durable here only",
+                      "keeping the case and helping with it"):
+            self.assertIn(words, head)
+        self.assertEqual([line.split()[0] for line in rest], ["#3", "#2", "#1"])
+        self.assertIn("channel: through a focal point; direction: we got in touch", rest[0])
+        self.assertIn("note: lorem\n     ipsum", rest[0])
+        oldest = self.node.sauti("case", "show", code, "--oldest-first").stdout.split("\n\n")
+        self.assertEqual([line.split()[0] for line in oldest[1:]], ["#1", "#2", "#3"])
+        self.assertNotIn("\033", text)
+        for line in text.splitlines():
+            self.assertLessEqual(len(line), 80)
+        self.assertEqual([e["number"] for e in self.events(code)], [1, 2, 3])
+
+    def test_correct(self):
+        code = self.open_case()
+        self.node.sauti("case", "add", code, "contact", "--channel", "phone", "--direction", "out",
+                        "--result", "reached")
+        done = self.node.sauti("case", "correct", code, "#2", "--field", "channel", "--value", "sms",
+                               "--reason", "error")
+        self.assertIn("#2 Contact, channel", done.stdout)
+        self.assertIn("channel: ~~telephone~~ -> text message;",
+                      self.node.sauti("case", "show", code).stdout)
+        with self.terminal("case", "show", code) as terminal:
+            self.assertEqual(terminal.end(), 0)
+            self.assertIn("\033[9mtelephone\033[0m -> text message", terminal.screen)
+        # Asked for; and what it says already is no correction.
+        with self.terminal("case", "correct", code) as terminal:
+            self.assertIn("Contact", terminal.answer("#2"))
+            self.assertIn("channel: text message", terminal.answer("result"))
+            terminal.answer("not reached")
+            terminal.answer("1")
+            self.assertEqual(terminal.end(), 0, terminal.screen)
+        self.assertRegex(self.node.sauti("case", "show", code).stdout,
+                         r"result:\s+~~reached~~ -> not reached")
+        for args, says in [
+            (["#2", "--field", "channel", "--value", "SMS", "--reason", "error"], "says already"),
+            (["#99", "--field", "channel", "--value", "SMS", "--reason", "error"], "no event '#99'"),
+            (["#3", "--field", "reason", "--value", "error", "--reason", "error"], "correction itself"),
+            (["2", "--field", "pigeon", "--value", "SMS", "--reason", "error"], "no field 'pigeon'"),
+            (["2", "--field", "channel", "--value", "pigeon", "--reason", "error"], "channel"),
+            (["2", "--field", "note", "--value", WORD, "--reason", "error"], "--value-from"),
+            (["2", "--field", "channel", "--value", "SMS"], "--reason error"),
+            (["2", "--field", "channel"], "--value"),
+            (["2"], "--field"),
+            ([], "which EVENT?"),
+        ]:
+            with self.subTest(args=args):
+                bad = self.node.sauti("case", "correct", code, *args, check=False)
+                self.assertNotEqual(bad.returncode, 0)
+                self.assertIn(says, bad.stderr)
+                self.assertNotIn(WORD, bad.stderr)
+        self.node.sauti("case", "correct", code, "2", "--field", "note", "--value-from", "-",
+                        "--reason", "new-info", stdin="lorem")
+        self.assertIn("note: -> lorem", self.node.sauti("case", "show", code).stdout)
+
+    def test_the_case_itself(self):
+        code = self.open_case()
+        self.node.sauti("case", "assign", code, "zz-amara")
+        self.assertIn("led by zz-amara", self.node.sauti("case", "show", code).stdout)
+        self.node.sauti("case", "assign", code, "zz-benoit", "--role", "backup", "--to", "+14d")
+        self.assertEqual(self.last(code, "OFFICER_ASSIGNED")["role"], "BACKUP")
+        self.node.sauti("case", "close", code, "--reason", "victim-request", "--victim-agreed", "y")
+        self.assertIn("closed", self.node.sauti("case", "show", code).stdout)
+        self.node.sauti("case", "reopen", code, "--reason", "new-need")
+        with self.terminal("case", "close", code) as terminal:
+            terminal.answer("")
+            self.assertIn("Why is it closed?", terminal.prompt())
+
+
 class Drafts(Cases):
     def on_disk(self, word):
         """Files of the node that hold the word."""
