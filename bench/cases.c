@@ -31,7 +31,7 @@
 enum { CHUNK_LINES = 2000, CHUNK_BYTES = 900 * 1024 };
 
 struct bench {
-	char keystore[PATH_MAX], keyring[PATH_MAX], store[PATH_MAX];
+	char keystore[PATH_MAX], keyring[PATH_MAX], drafts[PATH_MAX], store[PATH_MAX];
 	struct rig rig;
 	struct vault *vault;
 	int woken; /* eventfd */
@@ -98,6 +98,7 @@ static void vault_begin(struct bench *bench, const struct rig_opts *opts)
 		.store = bench->rig.store,
 		.keystore = bench->keystore,
 		.keyring = bench->keyring,
+		.drafts = bench->drafts,
 		.network = opts->network,
 		.node = opts->node,
 		.country = "ZZB",
@@ -200,6 +201,37 @@ static double scrypt_s(void)
 	return now_s() - start;
 }
 
+/* Milliseconds that the vault takes for what wants doing, documents made; and how many open cases
+ * it looked at. */
+static void todays(struct bench *bench, size_t rounds)
+{
+	struct samples today = {0};
+	size_t items = 0, open = 0;
+
+	for (size_t i = 0; i < rounds; i++) {
+		struct vault_request *request = request_new(VAULT_TODAY);
+		double start = now_s();
+
+		ask(bench, request);
+		samples_add(&today, (now_s() - start) * 1000);
+		check(request->result, &request->ctx, "today");
+		items = 0;
+		for (const struct vault_doc *doc = request->docs; doc != NULL; doc = doc->next)
+			items++;
+		vault_request_free(request);
+	}
+	struct vault_request *list = request_new(VAULT_LIST);
+
+	ask(bench, list);
+	check(list->result, &list->ctx, "list");
+	for (struct vault_doc *doc = list->docs; doc != NULL; doc = doc->next)
+		open += memmem(doc->json.data, doc->json.size, "\"stage\":\"closed\"", 16) == NULL;
+	vault_request_free(list);
+	samples_print("today_ms", &today, false);
+	printf(", \"today_items\": %zu, \"open_cases\": %zu", items, open);
+	samples_release(&today);
+}
+
 static size_t memory_used(void)
 {
 	struct mallinfo2 info = mallinfo2();
@@ -246,6 +278,7 @@ int main(int argc, char **argv)
 	json_memory_init(no_memory);
 	check(files_join(argv[1], "store", bench.store, NULL), NULL, "make a path");
 	check(files_join(argv[1], "keystore", bench.keystore, NULL), NULL, "make a path");
+	check(files_join(argv[1], "drafts", bench.drafts, NULL), NULL, "make a path");
 	check(files_join(argv[1], "keyring", bench.keyring, NULL), NULL, "make a path");
 	rig_identity_init(&identity, &opts, bench.store);
 	rig_open(&bench.rig, &opts);
@@ -256,6 +289,7 @@ int main(int argc, char **argv)
 	seconds = record_file(&bench, argv[2]);
 	printf("{");
 	unlocks(&bench, rounds);
+	todays(&bench, rounds);
 	fold_measure(&folded, rounds);
 	samples_print("timeline_ms", &folded, false);
 	printf(", \"events\": %llu, \"entries\": %llu, \"record_s\": %.9g}\n",

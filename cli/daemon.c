@@ -46,17 +46,24 @@ static enum err collect(void *arg, struct bytes json, struct errctx *ctx)
 	return json_array_append_new(array, document) == 0 ? OK : ERR_NOMEM;
 }
 
+enum err daemon_connect(const struct cli *cli, struct control **ret, struct errctx *ctx)
+{
+	struct node_config config;
+	enum err err;
+
+	TRY(daemon_config(cli, &config, ctx));
+	err = control_connect(config.socket, ret, ctx);
+	config_release(&config);
+	return err;
+}
+
 static enum err call(const struct cli *cli, const Sauti__ControlRequest *request,
 	enum err (*each)(void *arg, struct bytes json, struct errctx *ctx), void *arg,
 	uint32_t *ret_line, struct errctx *ctx)
 {
-	struct node_config config;
 	struct control *control = NULL;
-	enum err err;
+	enum err err = daemon_connect(cli, &control, ctx);
 
-	TRY(daemon_config(cli, &config, ctx));
-	err = control_connect(config.socket, &control, ctx);
-	config_release(&config);
 	if (err == OK)
 		err = control_call(control, request, each, arg, ret_line, ctx);
 	control_close(control);
@@ -82,6 +89,12 @@ enum err daemon_list(const struct cli *cli, const Sauti__ControlRequest *request
 	return OK;
 }
 
+static enum err first_document(json_t *array, json_t **ret)
+{
+	*ret = json_array_size(array) == 0 ? json_object() : json_incref(json_array_get(array, 0));
+	return *ret == NULL ? ERR_NOMEM : OK;
+}
+
 enum err daemon_call(const struct cli *cli, const Sauti__ControlRequest *request, json_t **ret,
 	uint32_t *ret_line, struct errctx *ctx)
 {
@@ -90,8 +103,18 @@ enum err daemon_call(const struct cli *cli, const Sauti__ControlRequest *request
 	if (array == NULL)
 		return ERR_NOMEM;
 	TRY(call(cli, request, collect, array, ret_line, ctx));
-	*ret = json_array_size(array) == 0 ? json_object() : json_incref(json_array_get(array, 0));
-	return *ret == NULL ? ERR_NOMEM : OK;
+	return first_document(array, ret);
+}
+
+enum err daemon_call_on(struct control *control, const Sauti__ControlRequest *request, json_t **ret,
+	uint32_t *ret_line, struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *array = json_array();
+
+	if (array == NULL)
+		return ERR_NOMEM;
+	TRY(control_call(control, request, collect, array, ret_line, ctx));
+	return first_document(array, ret);
 }
 
 /* ---- the session ---- */

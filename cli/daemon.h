@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "cli/cli.h"
+#include "node/control.h"
 #include "proto/control.pb-c.h"
 
 enum { DAEMON_LIST_MAX = 1000000 }; /* documents of one answer */
@@ -30,6 +31,11 @@ enum err daemon_unlock(const struct cli *cli, const Sauti__ControlRequest *reque
 	struct errctx *ctx) MUST_USE;
 /* Removes that file: the session is over. */
 enum err daemon_forget(const struct cli *cli, struct errctx *ctx) MUST_USE;
+
+/* The same over one connection, for requests that belong together; close it with control_close. */
+enum err daemon_connect(const struct cli *cli, struct control **ret, struct errctx *ctx) MUST_USE;
+enum err daemon_call_on(struct control *control, const Sauti__ControlRequest *request, json_t **ret,
+	uint32_t *ret_line, struct errctx *ctx) MUST_USE;
 
 /* Each document as it comes, to `each`, whose first error ends it. An error of the daemon's comes
  * after the documents before it. */

@@ -1,8 +1,9 @@
 /*
  * import: events from JSON lines into the node, in requests of whole lines. Two passes: the daemon
- * checks every line of the input (dry run) before the first is appended, so that a mistake in the
- * last line changes nothing. Events are recognised by event_id: what is there already is counted
- * and left alone, so an interrupted import is simply repeated.
+ * checks every line of the input, each as those before it would leave the cases (a trial), before
+ * the first is appended, so that a mistake in the last line changes nothing. Events are recognised
+ * by event_id: what is there already is counted and left alone, so an interrupted import is simply
+ * repeated.
  */
 #ifndef CLI_IMPORT_H
 #define CLI_IMPORT_H

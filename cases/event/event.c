@@ -72,6 +72,20 @@ enum err event_set_field(struct event *event, const char *name, const char *json
 	return event_add_field(event, bytes_str(name), copy);
 }
 
+void event_remove_field(struct event *event, const char *name)
+{
+	for (size_t i = 0; i < event->field_count; i++) {
+		if (strcmp(event->fields[i].name, name) != 0)
+			continue;
+		mem_free(event->fields[i].name);
+		event_string_free(event->fields[i].json);
+		event->field_count--;
+		memmove(&event->fields[i], &event->fields[i + 1],
+			(event->field_count - i) * sizeof *event->fields);
+		return;
+	}
+}
+
 enum err event_add_ref(struct event_refs *refs, const struct event_id *id)
 {
 	struct event_id *grown;

@@ -121,6 +121,8 @@ enum err event_field_string(const struct event *event, const char *name, char **
 /* Sets a field to a JSON text, compact and of one value, both copied; in place of one of that name.
  * ERR_LIMIT past LIMIT_EVENT_FIELDS; ERR_NOMEM. */
 enum err event_set_field(struct event *event, const char *name, const char *json) MUST_USE;
+/* Takes a field out and wipes it; none of that name: fine. */
+void event_remove_field(struct event *event, const char *name);
 /* Adds an id to a list; one that is there already stays there once. ERR_LIMIT past EVENT_REFS_MAX;
  * ERR_NOMEM. */
 enum err event_add_ref(struct event_refs *refs, const struct event_id *id) MUST_USE;

@@ -111,7 +111,9 @@ bool case_state_consent(
 struct item_view {               /* referral, claim, concern, allegation, complaint, transfer */
 	const char *id, *status; /* status: the code it stands at */
 	const char *what;        /* service, kind or "" */
-	bool open;
+	char on[11], due[11];    /* of its last move; of a referral: the reply; "" */
+	bool open, unanswered;   /* unanswered: of a referral */
+	bool imminent;           /* of a concern */
 };
 enum item_kind {
 	ITEM_REFERRAL,

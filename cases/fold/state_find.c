@@ -405,7 +405,12 @@ bool case_state_item(
 					  : machine_name(state_item_machine(kind), item->status),
 			.what = text_of(state, item->what),
 			.open = state_item_open(item),
+			.unanswered = kind == ITEM_REFERRAL && item->status <= REFERRAL_MADE,
+			.imminent = kind == ITEM_CONCERN &&
+				    bytes_equal_str(state_text(state, item->extra), "IMMINENT"),
 		};
+		day_text(item->on, ret->on);
+		day_text(item->due, ret->due);
 		return true;
 	}
 	return false;

@@ -99,21 +99,14 @@ static enum err author_get(
 	return OK;
 }
 
-enum err timeline_add(struct timeline *timeline, struct bytes part, struct errctx *ctx)
+static enum err add_part(struct timeline *timeline, const char *author, struct bytes part,
+	const struct part_info *info, struct errctx *ctx)
 {
-	return timeline_add_of(timeline, NULL, part, ctx);
-}
-
-enum err timeline_add_of(
-	struct timeline *timeline, const char *author, struct bytes part, struct errctx *ctx)
-{
-	struct part_info info;
 	uint8_t *copy;
 
 	assert(!timeline->finished);
-	TRY(part_info_read(part, &info, ctx));
 	if (timeline->part_count > 0 &&
-		memcmp(timeline->case_ref.b, info.case_ref.b, CASE_REF_SIZE) != 0)
+		memcmp(timeline->case_ref.b, info->case_ref.b, CASE_REF_SIZE) != 0)
 		return err_set(ctx, ERR_INVALID, "part of another case");
 	if (timeline->part_count >= PARTS_MAX)
 		return err_set(ctx, ERR_LIMIT, "more than %d parts in a case", PARTS_MAX);
@@ -122,16 +115,36 @@ enum err timeline_add_of(
 	copy = mem_dup(part.data, part.size);
 	if (copy == NULL)
 		return ERR_NOMEM;
-	timeline->case_ref = info.case_ref;
+	timeline->case_ref = info->case_ref;
 	timeline->parts[timeline->part_count++] = (struct kept_part){
-		.event_id = info.event_id,
+		.event_id = info->event_id,
 		.author = author,
-		.group = (uint8_t)info.group,
-		.main = info.main,
+		.group = (uint8_t)info->group,
+		.main = info->main,
 		.data = copy,
 		.size = part.size,
 	};
 	return OK;
+}
+
+enum err timeline_add(struct timeline *timeline, struct bytes part, struct errctx *ctx)
+{
+	return timeline_add_of(timeline, NULL, part, ctx);
+}
+
+enum err timeline_add_known(struct timeline *timeline, struct bytes part,
+	const struct part_info *info, struct errctx *ctx)
+{
+	return add_part(timeline, NULL, part, info, ctx);
+}
+
+enum err timeline_add_of(
+	struct timeline *timeline, const char *author, struct bytes part, struct errctx *ctx)
+{
+	struct part_info info;
+
+	TRY(part_info_read(part, &info, ctx));
+	return add_part(timeline, author, part, &info, ctx);
 }
 
 static int part_compare(const void *a, const void *b)

@@ -27,6 +27,9 @@ void timeline_free(struct timeline *timeline); /* wipes; NULL is fine */
  * ERR_INVALID for a part of another. ERR_MALFORMED, ERR_LIMIT as part_info_read (the timeline is as
  * before, and may be used on); ERR_LIMIT also past 10 * LIMIT_CASE_EVENTS parts; ERR_NOMEM. */
 enum err timeline_add(struct timeline *timeline, struct bytes part, struct errctx *ctx) MUST_USE;
+/* The same of a part that part_info_read has read: it is not read again. */
+enum err timeline_add_known(struct timeline *timeline, struct bytes part,
+	const struct part_info *info, struct errctx *ctx) MUST_USE;
 /* The same out of the log of that node; author NULL or "": of this one's. ERR_LIMIT also past
  * TIMELINE_AUTHORS_MAX of them. */
 enum { TIMELINE_AUTHORS_MAX = 64 };

@@ -202,6 +202,9 @@ void begin_append(struct control_request *request, const Sauti__CaseAppendReques
 	buf_put(&ask->lines, codec_bytes(message->lines));
 	wipe(message->lines.data, message->lines.len);
 	ask->dry_run = message->dry_run;
+	ask->trial = message->dry_run ? message->trial : 0;
+	ask->trial_end = message->trial_end;
+	ask->client = ask->trial == 0 ? 0 : control_trial(request);
 	ask->now_ms = runtime_wall_ms();
 	ask->now_s = ask->now_ms / 1000;
 	if (ask->lines.err != OK) {
@@ -286,7 +289,7 @@ void begin_show(struct control_request *request, enum vault_type type, const cha
 	if (ask == NULL)
 		return;
 	snprintf(ask->name, sizeof(ask->name), "%s", name);
-	vault_submit(control_runtime(request)->vault, ask);
+	submit_query(request, ask);
 }
 
 /* The case itself comes first: how well its newest entry is held goes into that document, which is

@@ -24,6 +24,8 @@ struct client {
 	struct control_request *request; /* under way */
 	unsigned writes;
 	bool closing, beginning;
+	uint64_t number;
+	bool has_trials;
 };
 
 struct control_request {
@@ -40,6 +42,7 @@ struct control_server {
 	char path[PATH_MAX];
 	struct client *clients;
 	unsigned client_count;
+	uint64_t clients_seen;
 	bool listening, closing;
 	uv_pipe_t refused; /* for a connection that there is no memory for */
 	bool refusing, refuse_more;
@@ -65,11 +68,24 @@ static void maybe_closed(struct control_server *server)
 	}
 }
 
+/* Without memory to say so the vault gives them up by itself, a while later. */
+static void end_trials(const struct client *client)
+{
+	struct vault_request *ask =
+		client->has_trials ? vault_request_new(VAULT_TRIAL_END, NULL) : NULL;
+
+	if (ask == NULL)
+		return;
+	ask->client = client->number;
+	vault_submit(client->server->rt->vault, ask);
+}
+
 static void on_client_closed(uv_handle_t *handle)
 {
 	struct client *client = handle->data;
 	struct control_server *server = client->server;
 
+	end_trials(client);
 	if (client->prev != NULL)
 		client->prev->next = client->next;
 	else
@@ -141,6 +157,14 @@ struct runtime *control_server_runtime(struct control_server *server)
 const struct officer_session *control_officer(const struct control_request *request)
 {
 	return request->has_officer ? &request->officer : NULL;
+}
+
+uint64_t control_trial(struct control_request *request)
+{
+	if (request->client == NULL)
+		return 0;
+	request->client->has_trials = true;
+	return request->client->number;
 }
 
 void control_item(struct control_request *request, struct bytes json)
@@ -346,6 +370,7 @@ static void on_connection(uv_stream_t *stream, int status)
 		return;
 	}
 	client->server = server;
+	client->number = ++server->clients_seen;
 	frame_reader_init(&client->reader, LIMIT_CONTROL_REQUEST);
 	uv_pipe_init(&server->rt->loop, &client->pipe, 0);
 	client->pipe.data = client;

@@ -25,6 +25,9 @@ struct runtime *control_runtime(struct control_request *request);
 struct runtime *control_server_runtime(struct control_server *server);
 /* The officer whose session the request came with, as it was then; NULL: without one. */
 const struct officer_session *control_officer(const struct control_request *request);
+/* A number of the client's connection. When it ends, so do the trials of that number in the vault.
+ */
+uint64_t control_trial(struct control_request *request);
 /* One response more; json may be NULL. The last one frees the request. */
 void control_item(struct control_request *request, struct bytes json);
 void control_end(struct control_request *request, struct bytes json);

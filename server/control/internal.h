@@ -23,6 +23,12 @@ void begin_panic(struct control_request *request);
 void begin_append(struct control_request *request, const Sauti__CaseAppendRequest *message);
 void begin_show(struct control_request *request, enum vault_type type, const char *name);
 
+/* queries.c */
+void begin_case_find(struct control_request *request, const Sauti__CaseFindRequest *message);
+void begin_case_today(struct control_request *request, const Sauti__CaseTodayRequest *message);
+/* With the time, and with what the quorum holds. */
+void submit_query(struct control_request *request, struct vault_request *ask);
+
 /* drafts.c */
 void begin_draft_put(struct control_request *request, const Sauti__DraftPutRequest *message);
 void begin_draft_list(struct control_request *request);

@@ -338,6 +338,15 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_LIST:
 		begin_show(request, VAULT_LIST, "");
 		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_FIND:
+		begin_case_find(request, message->case_find);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_TODAY:
+		begin_case_today(request, message->case_today);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_FORM:
+		begin_show(request, VAULT_FORM, message->case_form->case_);
+		break;
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_LIST:
 		begin_log_list(request);
 		break;

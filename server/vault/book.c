@@ -123,34 +123,50 @@ bool book_unreadable(enum err err)
 	       err == ERR_LIMIT || err == ERR_INVALID || err == ERR_NOTFOUND || err == ERR_CORRUPT;
 }
 
-/* ERR_LIMIT of casebook_note passes: the number would be lost, and used twice. */
-static enum err note_entry(struct book *book, struct casebook_key *key,
-	const struct casebook_at *at, bool *ret_noted, struct errctx *ctx)
-{
-	struct part_info info;
-	enum err err;
-
-	err = book_read(book, key, at, ctx);
-	if (err == OK)
-		err = part_info_read(buf_bytes(&book->part), &info, ctx);
-	if (err == OK && key_is_own(book, key->author))
-		ledger_noted(book, &info);
-	book_part_wipe(book);
-	if (err != OK)
-		return book_unreadable(err) ? OK : err;
-	err = casebook_note(book->cases, key, at, &info);
-	wipe(&info, sizeof(info));
-	*ret_noted = err == OK;
-	return err == ERR_INVALID ? OK : err;
-}
-
 /* What an unlock has beside the book. */
 struct rebuild {
 	struct book *book;
 	struct finder finders[BOOK_LOGS_MAX]; /* of book->logs */
 	uint64_t finder_entries;              /* that are still allowed */
+	struct timeline *timeline;            /* of the case that is looked at */
 	struct errctx *ctx;
 };
+
+/* ERR_LIMIT of casebook_note passes: the number would be lost, and used twice. A part that the
+ * timeline has no room for is missing in the state alone. */
+static enum err note_part(
+	struct rebuild *r, struct casebook_key *key, const struct casebook_at *at, bool *ret_noted)
+{
+	struct book *book = r->book;
+	struct part_info info;
+	enum err err;
+
+	TRY(part_info_read(buf_bytes(&book->part), &info, r->ctx));
+	if (key_is_own(book, key->author))
+		ledger_noted(book, &info);
+	err = casebook_note(book->cases, key, at, &info);
+	*ret_noted = err == OK;
+	if (err == ERR_LIMIT)
+		err = ERR_FULL;
+	if (err == OK && group_of_case(key->group) &&
+		timeline_add_known(r->timeline, buf_bytes(&book->part), &info, r->ctx) == ERR_NOMEM)
+		err = ERR_NOMEM;
+	wipe(&info, sizeof(info));
+	return err;
+}
+
+static enum err note_entry(
+	struct rebuild *r, struct casebook_key *key, const struct casebook_at *at, bool *ret_noted)
+{
+	enum err err = book_read(r->book, key, at, r->ctx);
+
+	if (err == OK)
+		err = note_part(r, key, at, ret_noted);
+	book_part_wipe(r->book);
+	if (err == ERR_FULL)
+		return ERR_LIMIT;
+	return book_unreadable(err) ? OK : err;
+}
 
 static enum err probe_at(
 	struct rebuild *r, struct casebook_key *key, struct casebook_at *at, bool *ret_found)
@@ -166,7 +182,7 @@ static enum err probe_at(
 		&r->finders[at->log], &locator, candidates, CANDIDATES_MAX, &count, r->ctx));
 	for (size_t i = 0; i < count && !noted; i++) {
 		at->index = candidates[i];
-		TRY(note_entry(r->book, key, at, &noted, r->ctx));
+		TRY(note_entry(r, key, at, &noted));
 	}
 	if (count > 0 && at->log == BOOK_OWN_LOG && key->next_i <= at->i)
 		key->next_i = at->i + 1;
@@ -192,9 +208,8 @@ static enum err probe_log(struct rebuild *r, struct casebook_key *key, uint16_t 
 	return OK;
 }
 
-static enum err probe_case(struct rebuild *r, struct casebook_case *kase)
+static enum err probe_keys(struct rebuild *r, struct casebook_case *kase)
 {
-	TRY(book_go_on(r->book));
 	for (struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
 		if (!key_is_own(r->book, key->author))
 			continue;
@@ -202,6 +217,33 @@ static enum err probe_case(struct rebuild *r, struct casebook_case *kase)
 			TRY(probe_log(r, key, log));
 	}
 	return OK;
+}
+
+static enum err fold_case(struct rebuild *r, const struct casebook_case *kase)
+{
+	struct case_state *state = NULL;
+
+	*r->ctx = (struct errctx){""}; /* what was unreadable is left out */
+	TRY(timeline_finish(r->timeline));
+	if (timeline_count(r->timeline) == 0)
+		return OK;
+	TRY(timeline_state(r->timeline, &state));
+	states_put(r->book, kase, state);
+	return OK;
+}
+
+static enum err probe_case(struct rebuild *r, struct casebook_case *kase)
+{
+	enum err err;
+
+	TRY(book_go_on(r->book));
+	TRY(timeline_new(&r->timeline));
+	err = probe_keys(r, kase);
+	if (err == OK)
+		err = fold_case(r, kase);
+	timeline_free(r->timeline);
+	r->timeline = NULL;
+	return err;
 }
 
 /* How much of an older epoch stands at a mirror: the largest size that one has cosigned, if what it
@@ -350,6 +392,7 @@ static enum err rebuild_from(struct rebuild *r)
 			return err_wrap(
 				r->ctx, err, "look at log '%s'", book->logs[log].origin.text);
 	}
+	TRY(states_reserve(book, casebook_case_count(book->cases)));
 	for (size_t c = 0; c < casebook_case_count(book->cases); c++)
 		TRY(probe_case(r, casebook_case_at(book->cases, c)));
 	TRY(branches_find(book, r->ctx));

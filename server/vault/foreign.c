@@ -186,6 +186,8 @@ static enum err note_entry(struct book *book, struct casebook_key *key,
 		wipe(&info, sizeof(info));
 	}
 	*ret_noted = err == OK;
+	if (err == OK)
+		states_drop(book, key->owner);
 	if (err == OK || book_unreadable(err)) {
 		*ctx = (struct errctx){""};
 		return OK;

@@ -2,11 +2,15 @@
  * What the files of the vault share. All of it belongs to the vault's thread; nothing is locked.
  *
  *   book.c    what is held while unlocked, and its rebuilding out of keyring and logs
+ *   finder.c  where in a log the entries with a locator are, for the time of an unlock
  *   foreign.c keys of other nodes, and what their logs hold under them
+ *   states.c  what each case is now
  *   plan.c    lines -> checked parts; changes nothing
+ *   trials.c  plans that are only tried, over several requests
  *   batch.c   checked parts -> new keys, reserved numbers, sealed entries; and their end
  *   show.c    opened events -> documents
  *   ledger.c  the node's own ledger: its events, the views that wait, reading it
+ *   queries.c states -> documents: lists, what wants doing, what a form needs
  *   epoch.c   a new log in place of one that is never signed again
  *   drafts.c  events that are not recorded yet (drafts.h)
  *   officers.c  the keystore, its slots and accounts
@@ -18,6 +22,8 @@
 #include <stdatomic.h>
 
 #include "cases/book/casebook.h"
+#include "cases/fold/timeline.h"
+#include "cases/rules/rules.h"
 #include "cases/seal/seal.h"
 #include "server/store/keyring.h"
 #include "server/vault/vault.h"
@@ -65,6 +71,9 @@ struct book {
 	uint16_t log_count;
 	struct foreign *foreign; /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
 	uint64_t unread;         /* unread.c */
+	/* By the casebook's number of the case; NULL: to be folded when it is asked for. */
+	struct case_state **states;
+	size_t state_capacity;
 	struct pool pool;
 	/* Scratch memory, reserved whole: growing would leave plaintext behind. */
 	struct buf entry, part, json;
@@ -113,33 +122,77 @@ bool plan_map_find(const struct plan_map *map, char tag, struct bytes name, uint
 enum err plan_map_put(struct plan_map *map, char tag, struct bytes name, uint32_t value) MUST_USE;
 
 struct plan_item {
-	struct case_ref ref;
+	uint32_t kase;              /* of plan->cases */
 	struct event_target target; /* for a CORRECTION behind it */
 };
 struct plan_part {
 	uint32_t line;
+	uint32_t next; /* of the same case, plus one; 0: none */
 	struct part_info info;
 	struct buf packed;
 };
+/* A case that lines are about, as it will be once they are recorded. */
+struct plan_case {
+	struct case_ref ref;
+	struct casebook_case *kase; /* NULL: opened by a line */
+	struct case_state *state;
+	uint32_t first_part, last_part; /* plus one; 0: none */
+	uint32_t events;                /* known ones included */
+	bool thinned;                   /* parts of earlier lines are not kept */
+};
 /* Events to be added, checked; in the order of the lines. */
 struct plan {
+	struct plan_case *cases;
+	size_t case_count, case_capacity;
 	struct plan_item *items;
 	size_t item_count, item_capacity;
 	struct plan_part *parts;
 	size_t part_count, part_capacity;
+	size_t part_bytes;
 	uint64_t known; /* events left out because they are there already */
 	bool on_way;    /* .. some of them reserved, and not durable yet */
 	size_t opened;  /* cases */
 	struct plan_map map;
 	uint32_t ids_made;
+	uint64_t refolded; /* parts */
 };
+enum err plan_init(struct plan *plan) MUST_USE;
 void plan_release(struct plan *plan); /* wipes; zeroed ones are fine */
 /* Takes the packed part over, also on failure. */
 enum err plan_add_part(
 	struct plan *plan, const struct part_info *info, struct buf *packed) MUST_USE;
-/* Reads request->lines; sets request->line and ctx on failure. Changes nothing in the book but its
- * pool and scratch. On OK the caller owns *ret. */
-enum err plan_make(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
+/* Reads request->lines into a plan, which may have lines before; sets request->line and ctx on
+ * failure: the plan is then of no more use. Changes nothing in the book but its pool, its scratch
+ * and states that were not folded yet. ERR_AGAIN: entries on their way have to be read. */
+enum err plan_make(struct book *book, struct vault_request *request, struct plan *plan) MUST_USE;
+/* Of a plan that is only tried: gives the parts back once they take too much room. */
+void plan_thin(struct plan *plan, size_t bytes_max);
+/* What the plan's cases will be is what they are: the plan is reserved and on its way. There must
+ * be room (states_reserve). */
+void plan_adopt(struct book *book, struct plan *plan);
+
+/* The state of a case, folded now if need be; the book's. Errors of reading. */
+enum err states_get(struct book *book, const struct casebook_case *kase,
+	const struct case_state **ret, struct errctx *ctx) MUST_USE;
+/* Out of the case's durable entries, and of parts that are to be recorded (plan may be NULL); the
+ * caller's. What cannot be read is left out. *parts counts up what was read. */
+enum err states_fold(struct book *book, const struct casebook_case *kase, const struct plan *plan,
+	const struct plan_case *planned, struct case_state **ret, uint64_t *parts,
+	struct errctx *ctx) MUST_USE;
+enum err states_reserve(struct book *book, size_t cases) MUST_USE; /* room for so many */
+void states_put(
+	struct book *book, const struct casebook_case *kase, struct case_state *state); /* takes */
+void states_drop(
+	struct book *book, const struct casebook_case *kase); /* folded anew when asked for */
+void states_release(struct book *book);
+struct batch;
+void states_take_back(struct book *book, const struct batch *batch); /* .. and all behind it */
+size_t states_memory(const struct book *book);
+
+/* May the officer of the request see the case? A supervisor sees all, an officer those that say
+ * so. */
+bool officer_sees(const struct vault_request *request, const struct case_state *state);
+void request_today(const struct vault_request *request, char ret[11]);
 
 /* Entries on their way to the log: reserved, sealed, not durable yet. */
 struct batch {
@@ -237,6 +290,33 @@ enum err ledger_list(struct book *book, struct vault_request *request) MUST_USE;
 /* Moves what was written into book->json to a document of its own size behind *last. */
 enum err show_doc(struct book *book, struct vault_doc ***last) MUST_USE;
 enum err show_case(struct book *book, struct vault_request *request) MUST_USE;
-enum err show_list(struct book *book, struct vault_request *request) MUST_USE;
+/* LIST, FIND, TODAY, FORM. */
+enum err query_cases(struct book *book, struct vault_request *request) MUST_USE;
+
+/* {"case_ref":.. without the closing brace. */
+void docs_put_case(struct buf *json, const struct casebook_case *kase, uint64_t events);
+void docs_put_summary(struct buf *json, const struct case_summary *summary);
+/* Of a request's `held`: does the quorum hold this entry, or another of the same part? */
+bool entry_synced(const struct book *book, const struct vault_request *request,
+	const struct casebook_key *key, const struct casebook_entry *entry);
+/* Events of this node in the case of which the quorum does not hold all. */
+enum err unsynced_events(const struct book *book, const struct vault_request *request,
+	const struct casebook_case *kase, uint64_t *ret) MUST_USE;
+/* The case of request->name, if the officer may see it; ERR_NOTFOUND says that none is known. */
+enum err case_named(struct book *book, struct vault_request *request,
+	const struct casebook_case **ret, const struct case_state **ret_state) MUST_USE;
+
+/* Dry runs that go on (vault.h). */
+struct trials {
+	struct trial *first;
+};
+/* The trial's plan, begun when it is new. ERR_LIMIT: too many, or of too many events. */
+enum err trials_plan(struct trials *trials, const struct vault_request *request, struct plan **ret,
+	struct errctx *ctx) MUST_USE;
+void trials_end(struct trials *trials, uint64_t client, uint64_t number); /* number 0: all of it */
+void trials_expire(struct trials *trials, uint64_t now_ms);
+void trials_clear(struct trials *trials);
+/* Events that all of them hold. */
+uint64_t trials_events(const struct trials *trials);
 
 #endif

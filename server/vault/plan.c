@@ -1,14 +1,23 @@
 /*
- * Lines -> checked parts. For each line: parse; leave it out when the event is known; fill in what
- * a node may fill in; check the case; split. Nothing is reserved and no key is made, so that one
- * bad line spoils the whole request before anything happened.
+ * Lines -> checked parts. For each line:
  *
- * A dry run may be one of several chunks whose earlier ones were not recorded: there a case or a
- * corrected event that is not known is no error.
+ *	1. parse; find its case, by reference or by code; leave the event out when it is known
+ *	2. fill in what the node knows (id, time, officer, office) and what follows from the case
+ *	   (rules_fill)
+ *	3. check it by itself (schema_check) and in its case, as the lines before it and what is on
+ *	   its way leave it (rules_check)
+ *	4. split it into parts, and move the state of the case on
+ *
+ * Nothing is reserved and no key is made, so that one bad line spoils the whole request before
+ * anything happened. Whoever may not see a case is told that there is none.
+ *
+ * An event that comes late (it was recorded before others that are known, or corrects one) has its
+ * case folded anew: out of the log, and of the parts of the lines before it.
  */
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/event/case_code.h"
+#include "cases/schema/schema.h"
 #include "server/vault/internal.h"
 
 enum { TAG_EVENT = 'E', TAG_CASE = 'C', TAG_CODE = 'N' };
@@ -82,18 +91,62 @@ enum err plan_map_put(struct plan_map *map, char tag, struct bytes name, uint32_
 
 /* --- the plan --- */
 
-void plan_release(struct plan *plan)
+enum err plan_init(struct plan *plan)
+{
+	*plan = (struct plan){0};
+	return random_bytes(plan->map.seed, sizeof(plan->map.seed));
+}
+
+static void parts_release(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->part_count; i++)
 		buf_wipe(&plan->parts[i].packed);
 	if (plan->parts != NULL)
 		wipe(plan->parts, plan->part_count * sizeof(*plan->parts));
+	mem_free(plan->parts);
+	plan->parts = NULL;
+	plan->part_count = plan->part_capacity = plan->part_bytes = 0;
+}
+
+void plan_release(struct plan *plan)
+{
+	parts_release(plan);
+	for (size_t i = 0; i < plan->case_count; i++)
+		case_state_free(plan->cases[i].state);
+	if (plan->cases != NULL)
+		wipe(plan->cases, plan->case_count * sizeof(*plan->cases));
 	if (plan->items != NULL)
 		wipe(plan->items, plan->item_count * sizeof(*plan->items));
-	mem_free(plan->parts);
+	mem_free(plan->cases);
 	mem_free(plan->items);
 	mem_free(plan->map.slots);
 	*plan = (struct plan){0};
+}
+
+void plan_thin(struct plan *plan, size_t bytes_max)
+{
+	if (plan->part_bytes <= bytes_max)
+		return;
+	parts_release(plan);
+	for (size_t i = 0; i < plan->case_count; i++) {
+		struct plan_case *c = &plan->cases[i];
+
+		c->thinned |= c->first_part != 0;
+		c->first_part = c->last_part = 0;
+	}
+}
+
+void plan_adopt(struct book *book, struct plan *plan)
+{
+	for (size_t i = 0; i < plan->case_count; i++) {
+		struct plan_case *c = &plan->cases[i];
+		const struct casebook_case *kase = casebook_find_ref(book->cases, &c->ref);
+
+		if (kase == NULL)
+			continue;
+		states_put(book, kase, c->state);
+		c->state = NULL;
+	}
 }
 
 /* Room for `more`, in an array that doubles. Copies ids, case codes and dates, no fields. */
@@ -125,6 +178,7 @@ struct planner {
 	const struct vault_request *request;
 	struct plan *plan;
 	uint32_t line;
+	char today[11];
 	struct errctx *ctx;
 };
 
@@ -147,13 +201,139 @@ static enum err check_known(const struct planner *p, const struct event *event, 
 		ref = &info.kase->ref;
 		p->plan->on_way |= !info.committed;
 	} else if (plan_map_find(&p->plan->map, TAG_EVENT, BYTES_ARRAY(event->id.b), &item)) {
-		ref = &p->plan->items[item].ref;
+		ref = &p->plan->cases[p->plan->items[item].kase].ref;
 	} else {
 		*ret_known = false;
 	}
 	if (*ret_known && event->has.case_ref &&
 		memcmp(ref->b, event->case_ref.b, CASE_REF_SIZE) != 0)
 		return other_case(p);
+	return OK;
+}
+
+/* --- the case of a line --- */
+
+static enum err unknown_case(const struct planner *p, const char *member, const char *name)
+{
+	return err_set(p->ctx, ERR_NOTFOUND, "%s: no case %s is known here", member, name);
+}
+
+static enum err take_field(struct planner *p, struct event *event, const char *name, char **ret)
+{
+	enum err err = event_field_string(event, name, ret);
+
+	if (err == ERR_NOTFOUND)
+		return OK;
+	if (err == ERR_INVALID)
+		return err_set(p->ctx, err, "%s: allowed is the code of a case, as text", name);
+	TRY(err);
+	event_remove_field(event, name);
+	return OK;
+}
+
+/* "case": a code in the place of the reference. */
+static enum err name_case(struct planner *p, struct event *event, const char *code)
+{
+	const struct casebook_case *kase;
+	char normal[CASE_CODE_MAX + 1];
+	uint32_t number;
+
+	if (event->type == EVENT_CASE_OPENED)
+		return err_set(p->ctx, ERR_INVALID,
+			"case: found in CASE_OPENED, which has a case_code instead");
+	if (event->has.case_ref)
+		return err_set(p->ctx, ERR_INVALID, "case: found beside case_ref, allowed is one");
+	if (case_code_normal(bytes_str(code), normal) != OK)
+		return err_set(p->ctx, ERR_INVALID,
+			"case: allowed is a case code, 1 to %d letters, digits and hyphens",
+			CASE_CODE_MAX);
+	kase = casebook_find_code(p->book->cases, bytes_str(normal));
+	if (kase != NULL)
+		event_set_case(event, &kase->ref);
+	else if (plan_map_find(&p->plan->map, TAG_CODE, bytes_str(normal), &number))
+		event_set_case(event, &p->plan->cases[number].ref);
+	else
+		return unknown_case(p, "case", normal);
+	return OK;
+}
+
+static enum err settle_case(struct planner *p, struct event *event)
+{
+	char *code = NULL;
+	enum err err = take_field(p, event, "case", &code);
+
+	if (err == OK && code != NULL)
+		err = name_case(p, event, code);
+	if (code != NULL)
+		wipe(code, strlen(code));
+	mem_free(code);
+	return err;
+}
+
+static enum err case_add(struct planner *p, const struct case_ref *ref, struct plan_case *planned,
+	struct plan_case **ret)
+{
+	struct plan *plan = p->plan;
+	void *array = plan->cases;
+	enum err err = array_reserve(
+		&array, &plan->case_capacity, plan->case_count, 1, sizeof(*plan->cases));
+
+	plan->cases = array;
+	planned->ref = *ref;
+	if (err == OK)
+		err = plan_map_put(
+			&plan->map, TAG_CASE, BYTES_ARRAY(ref->b), (uint32_t)plan->case_count);
+	if (err != OK) {
+		case_state_free(planned->state);
+		return err;
+	}
+	plan->cases[plan->case_count] = *planned;
+	*ret = &plan->cases[plan->case_count++];
+	return OK;
+}
+
+static enum err case_begin(struct planner *p, const struct case_ref *ref, struct plan_case **ret)
+{
+	struct casebook_case *kase = casebook_find_ref(p->book->cases, ref);
+	struct plan_case planned = {.kase = kase};
+	const struct case_state *state;
+
+	/* One that has keys and no event is left of a request that failed. */
+	if (kase == NULL || kase->event_all == 0) {
+		TRY(case_state_new(&planned.state));
+	} else {
+		TRY(states_get(p->book, kase, &state, p->ctx));
+		TRY(case_state_copy(state, &planned.state));
+		planned.events = kase->event_all;
+	}
+	return case_add(p, ref, &planned, ret);
+}
+
+/* The case as it will be, if it is there and the officer may see it, or if this opens it. */
+static enum err find_case(struct planner *p, const struct event *event, struct plan_case **ret)
+{
+	bool opens = event->type == EVENT_CASE_OPENED;
+	char ref[2 * CASE_REF_SIZE + 1];
+	struct plan_case *c = NULL;
+	uint32_t number;
+
+	case_ref_text(&event->case_ref, ref);
+	if (ledger_is(p->book, &event->case_ref))
+		return err_set(p->ctx, ERR_INVALID,
+			"case_ref: %s is the node's own ledger, which nobody writes into", ref);
+	if (plan_map_find(&p->plan->map, TAG_CASE, BYTES_ARRAY(event->case_ref.b), &number))
+		c = &p->plan->cases[number];
+	else
+		TRY(case_begin(p, &event->case_ref, &c));
+	if (opens && c->events > 0)
+		return err_set(p->ctx, ERR_EXISTS,
+			"case_ref: case %s is open already, by another event", ref);
+	if (!opens && (c->events == 0 || !officer_sees(p->request, c->state)))
+		return unknown_case(p, "case_ref", ref);
+	if (c->events >= LIMIT_CASE_EVENTS)
+		return err_set(p->ctx, ERR_LIMIT, "the case would have more than %d events",
+			LIMIT_CASE_EVENTS);
+	*ret = c;
 	return OK;
 }
 
@@ -188,6 +368,7 @@ static enum err fill_case(struct planner *p, struct event *event)
 	return OK;
 }
 
+/* What the node knows. */
 static enum err fill(struct planner *p, struct event *event)
 {
 	const char *officer = p->request->officer;
@@ -212,26 +393,6 @@ static enum err fill(struct planner *p, struct event *event)
 }
 
 /* --- cases and their codes --- */
-
-static enum err check_opened(const struct planner *p, const struct event *event)
-{
-	const struct casebook_case *kase = casebook_find_ref(p->book->cases, &event->case_ref);
-	struct bytes name = BYTES_ARRAY(event->case_ref.b);
-	char ref[2 * CASE_REF_SIZE + 1];
-	bool here = kase != NULL && kase->event_count > 0;
-	bool above = plan_map_find(&p->plan->map, TAG_CASE, name, NULL);
-
-	case_ref_text(&event->case_ref, ref);
-	if (ledger_is(p->book, &event->case_ref))
-		return err_set(p->ctx, ERR_INVALID,
-			"case_ref: %s is the node's own ledger, which nobody writes into", ref);
-	if (event->type == EVENT_CASE_OPENED && (here || above))
-		return err_set(p->ctx, ERR_EXISTS,
-			"case_ref: case %s is open already, by another event", ref);
-	if (event->type != EVENT_CASE_OPENED && !here && !above && !p->request->dry_run)
-		return err_set(p->ctx, ERR_NOTFOUND, "case_ref: no case %s is known here", ref);
-	return OK;
-}
 
 static bool code_taken(const struct planner *p, const struct event *event, const char *normal)
 {
@@ -305,7 +466,7 @@ static enum err read_code(const struct planner *p, const struct event *event, ch
 }
 
 /* The code of a case that is opened: given, or made here. */
-static enum err settle_code(struct planner *p, struct event *event)
+static enum err settle_code(struct planner *p, struct event *event, uint32_t kase)
 {
 	char code[CASE_CODE_MAX + 1] = "";
 
@@ -315,8 +476,7 @@ static enum err settle_code(struct planner *p, struct event *event)
 		TRY(read_code(p, event, code));
 	if (code_taken(p, event, code))
 		return err_set(p->ctx, ERR_EXISTS, "case_code: another case has the code %s", code);
-	return plan_map_put(
-		&p->plan->map, TAG_CODE, bytes_str(code), (uint32_t)p->plan->item_count);
+	return plan_map_put(&p->plan->map, TAG_CODE, bytes_str(code), kase);
 }
 
 /* --- splitting --- */
@@ -325,8 +485,6 @@ static enum err settle_code(struct planner *p, struct event *event)
 static enum err find_target(const struct planner *p, const struct event *event,
 	struct event_target *ret, bool *ret_found)
 {
-	static const struct event_target stand_in = {
-		EVENT_CASE_OPENED, GROUP_CORE, GROUP_BIT(GROUP_CORE)};
 	const struct case_ref *ref = &event->case_ref;
 	const struct casebook_case *kase = casebook_find_ref(p->book->cases, &event->case_ref);
 	struct casebook_event_info info;
@@ -346,15 +504,13 @@ static enum err find_target(const struct planner *p, const struct event *event,
 		ref = &info.kase->ref;
 	} else if (plan_map_find(&p->plan->map, TAG_EVENT, BYTES_ARRAY(id.b), &number)) {
 		*ret = p->plan->items[number].target;
-		ref = &p->plan->items[number].ref;
+		ref = &p->plan->cases[p->plan->items[number].kase].ref;
 	} else if (kase != NULL && casebook_find_foreign(p->book->cases, kase, &id, &info)) {
 		/* Which of them is meant decides the group, and so who may read it. */
 		if (info.contested)
 			return err_set(p->ctx, ERR_INVALID,
 				"corrects: several nodes wrote an event of that id");
 		*ret = info.target;
-	} else if (p->request->dry_run) {
-		*ret = stand_in;
 	} else {
 		*ret_found = false;
 	}
@@ -378,7 +534,19 @@ enum err plan_add_part(struct plan *plan, const struct part_info *info, struct b
 	return OK;
 }
 
-static enum err add_parts(struct planner *p, struct event_parts *parts, struct plan_item *item)
+static void chain(struct plan *plan, struct plan_case *c)
+{
+	uint32_t number = (uint32_t)plan->part_count; /* plus one: it is counted already */
+
+	if (c->last_part == 0)
+		c->first_part = number;
+	else
+		plan->parts[c->last_part - 1].next = number;
+	c->last_part = number;
+}
+
+static enum err add_parts(
+	struct planner *p, struct event_parts *parts, struct plan_case *c, struct plan_item *item)
 {
 	struct plan *plan = p->plan;
 	void *array = plan->parts; /* array_reserve frees the old one */
@@ -391,10 +559,13 @@ static enum err add_parts(struct planner *p, struct event_parts *parts, struct p
 		struct buf *packed = &parts->part[i].packed;
 
 		part->line = p->line;
+		part->next = 0;
 		TRY(part_info_read(buf_bytes(packed), &part->info, p->ctx));
 		part->packed = *packed;
 		buf_init(packed, packed->max);
 		plan->part_count++;
+		plan->part_bytes += part->packed.size;
+		chain(plan, c);
 		item->target.groups |= GROUP_BIT(part->info.group);
 		if (part->info.main)
 			item->target.main = part->info.group;
@@ -402,9 +573,10 @@ static enum err add_parts(struct planner *p, struct event_parts *parts, struct p
 	return OK;
 }
 
-static enum err add_event(struct planner *p, const struct event *event)
+static enum err add_event(struct planner *p, const struct event *event, struct plan_case *c)
 {
-	struct plan_item item = {.ref = event->case_ref, .target = {.type = event->type}};
+	struct plan_item item = {
+		.kase = (uint32_t)(c - p->plan->cases), .target = {.type = event->type}};
 	struct event_target target;
 	struct event_parts parts = {0};
 	struct plan *plan = p->plan;
@@ -416,35 +588,79 @@ static enum err add_event(struct planner *p, const struct event *event)
 	plan->items = array;
 	TRY(find_target(p, event, &target, &found));
 	TRY(event_split(event, found ? &target : NULL, &parts, p->ctx));
-	err = add_parts(p, &parts, &item);
+	err = add_parts(p, &parts, c, &item);
 	event_parts_release(&parts);
 	TRY(err);
 	TRY(plan_map_put(
 		&plan->map, TAG_EVENT, BYTES_ARRAY(event->id.b), (uint32_t)plan->item_count));
-	if (event->type == EVENT_CASE_OPENED)
-		TRY(plan_map_put(&plan->map, TAG_CASE, BYTES_ARRAY(event->case_ref.b),
-			(uint32_t)plan->item_count));
 	plan->opened += event->type == EVENT_CASE_OPENED;
 	plan->items[plan->item_count++] = item;
+	c->events++;
 	return OK;
+}
+
+/* --- states --- */
+
+static bool on_way(const struct casebook_case *kase)
+{
+	for (const struct casebook_key *key = kase == NULL ? NULL : kase->keys; key != NULL;
+		key = key->next)
+		if (key->entry_committed != key->entry_count)
+			return true;
+	return false;
+}
+
+/* The case with the event, whose parts are in the plan, out of all there is. What a trial has not
+ * kept, or what is on its way while one goes on, it does without: then the event is not seen by
+ * those behind it, until it is recorded. */
+static enum err refold(struct planner *p, struct plan_case *c)
+{
+	struct case_state *state = NULL;
+
+	if (p->request->dry_run && (c->thinned || on_way(c->kase)))
+		return OK;
+	if (on_way(c->kase))
+		return ERR_AGAIN;
+	TRY(states_fold(p->book, c->kase, p->plan, c, &state, &p->plan->refolded, p->ctx));
+	case_state_free(c->state);
+	c->state = state;
+	if (p->plan->refolded > LIMIT_REFOLD_PARTS)
+		return err_set(p->ctx, ERR_LIMIT,
+			"too many events here were recorded before others of their case: put them "
+			"into the order of recorded_at");
+	return OK;
+}
+
+static enum err move_on(struct planner *p, const struct event *event, struct plan_case *c)
+{
+	enum err err = case_state_apply(c->state, event);
+
+	if (err == ERR_AGAIN)
+		err = refold(p, c);
+	if (err == ERR_LIMIT && p->ctx->text[0] == '\0')
+		return err_set(p->ctx, err, "the case has no room for another event of this type");
+	return err;
 }
 
 /* --- lines --- */
 
 static enum err plan_event(struct planner *p, struct event *event)
 {
+	struct plan_case *c = NULL;
 	bool known;
 
+	TRY(settle_case(p, event));
 	TRY(check_known(p, event, &known));
 	if (known) {
 		p->plan->known++;
 		return OK;
 	}
 	TRY(fill(p, event));
-	TRY(check_opened(p, event));
+	TRY(find_case(p, event, &c));
 	if (event->type == EVENT_CASE_OPENED)
-		TRY(settle_code(p, event));
-	return add_event(p, event);
+		TRY(settle_code(p, event, (uint32_t)(c - p->plan->cases)));
+	TRY(add_event(p, event, c));
+	return move_on(p, event, c);
 }
 
 static enum err plan_line(struct planner *p, struct bytes line)
@@ -483,20 +699,17 @@ static enum err plan_lines(struct planner *p, struct bytes rest)
 	return OK;
 }
 
-enum err plan_make(struct book *book, struct vault_request *request, struct plan *ret)
+enum err plan_make(struct book *book, struct vault_request *request, struct plan *plan)
 {
-	struct plan plan = {0};
-	struct planner p = {book, request, &plan, 0, &request->ctx};
+	struct planner p = {.book = book, .request = request, .plan = plan, .ctx = &request->ctx};
 	enum err err;
 
 	TRY(request->lines.err);
-	TRY(random_bytes(plan.map.seed, sizeof(plan.map.seed)));
+	request_today(request, p.today);
 	err = plan_lines(&p, buf_bytes(&request->lines));
-	if (err != OK) {
+	if (err == OK && casebook_case_count(book->cases) + plan->opened > LIMIT_CASES)
+		err = err_set(p.ctx, ERR_LIMIT, "more than %d cases", LIMIT_CASES);
+	if (err != OK && err != ERR_AGAIN)
 		request->line = p.line;
-		plan_release(&plan);
-		return err;
-	}
-	*ret = plan;
-	return OK;
+	return err;
 }

@@ -10,6 +10,8 @@
 #include "cases/fold/timeline.h"
 #include "server/vault/foreign.h"
 
+enum { TAG_EVENT = 'E' };
+
 enum err show_doc(struct book *book, struct vault_doc ***last)
 {
 	struct buf *json = &book->json;
@@ -36,7 +38,7 @@ enum err show_doc(struct book *book, struct vault_doc ***last)
 }
 
 /* Codes and dates are plain letters, digits and hyphens. */
-static void put_case(struct buf *json, const struct casebook_case *kase, uint64_t events)
+void docs_put_case(struct buf *json, const struct casebook_case *kase, uint64_t events)
 {
 	char ref[2 * CASE_REF_SIZE + 1];
 
@@ -79,37 +81,75 @@ static enum err read_case(struct book *book, const struct casebook_case *kase,
 	return timeline_finish(timeline);
 }
 
+static void add_member(struct buf *json, const char *member)
+{
+	if (json->err != OK || json->size == 0)
+		return;
+	json->size--; /* the last brace */
+	buf_put_str(json, member);
+	buf_put_u8(json, '}');
+}
+
 /* Of an event out of another node's log: whose, and whether what it says is said otherwise too. A
  * node's name needs no escaping. */
 static void put_author(struct buf *json, const struct timeline *timeline, size_t i)
 {
 	const char *author = timeline_author(timeline, i);
-	bool contested = timeline_contested(timeline, i);
+	char member[LIMIT_NODE_NAME + 20];
 
-	if ((author[0] == '\0' && !contested) || json->err != OK || json->size == 0)
-		return;
-	json->size--; /* the last brace */
+	snprintf(member, sizeof(member), ",\"from_node\":\"%s\"", author);
 	if (author[0] != '\0')
-		buf_printf(json, ",\"from_node\":\"%s\"", author);
-	buf_put_str(json, contested ? ",\"contested\":true}" : "}");
+		add_member(json, member);
+	if (timeline_contested(timeline, i))
+		add_member(json, ",\"contested\":true");
+}
+
+/* Events of the case of which the quorum does not hold all, by id. */
+static enum err unsynced_gather(const struct book *book, const struct vault_request *request,
+	const struct casebook_case *kase, struct plan_map *ret)
+{
+	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next)
+		for (uint32_t i = 0; i < key->entry_committed; i++) {
+			const struct casebook_entry *entry = &key->entries[i];
+
+			if (!entry_synced(book, request, key, entry))
+				TRY(plan_map_put(ret, TAG_EVENT,
+					BYTES_ARRAY(casebook_entry_event(book->cases, entry)->b),
+					0));
+		}
+	return OK;
+}
+
+static bool unsynced_find(
+	const struct plan_map *unsynced, const struct timeline *timeline, size_t i)
+{
+	return plan_map_find(
+		unsynced, TAG_EVENT, BYTES_ARRAY(timeline_event(timeline, i)->id.b), NULL);
 }
 
 static enum err write_case(struct book *book, const struct casebook_case *kase,
-	const struct timeline *timeline, uint64_t unread, struct vault_request *request)
+	const struct timeline *timeline, const struct plan_map *unsynced,
+	const struct case_summary *summary, uint64_t unread, struct vault_request *request)
 {
 	struct vault_doc **last = &request->docs;
 	size_t count = timeline_count(timeline);
 	struct foreign_faults faults;
 
 	foreign_faults(book, kase, &faults);
-	put_case(&book->json, kase, count);
-	buf_printf(&book->json, ",\"left_out\":%" PRIu64 "}",
+	docs_put_case(&book->json, kase, count);
+	buf_printf(&book->json, ",\"left_out\":%" PRIu64 ",\"summary\":{",
 		unread + timeline_left_out(timeline) + faults.refused + faults.missing);
+	docs_put_summary(&book->json, summary);
+	buf_put_str(&book->json, "}}");
 	TRY(show_doc(book, &last));
 	for (size_t i = 0; i < count; i++) {
 		TRY(book_go_on(book));
 		event_write(timeline_event(timeline, i), &book->json);
 		put_author(&book->json, timeline, i);
+		if (timeline_author(timeline, i)[0] == '\0')
+			add_member(&book->json, unsynced_find(unsynced, timeline, i)
+							? ",\"synced\":false"
+							: ",\"synced\":true");
 		TRY(show_doc(book, &last));
 	}
 	request->cases = 1;
@@ -150,42 +190,57 @@ static void note_view(struct book *book, const struct vault_request *request,
 	ledger_view(book, request, &kase->ref, groups);
 }
 
-enum err show_case(struct book *book, struct vault_request *request)
+enum err case_named(struct book *book, struct vault_request *request,
+	const struct casebook_case **ret, const struct case_state **ret_state)
 {
 	const struct casebook_case *kase = casebook_find(book->cases, bytes_str(request->name));
-	struct timeline *timeline;
-	uint64_t unread = 0;
+	const struct case_state *state = NULL;
 	char name[80];
-	enum err err;
 
-	if (kase == NULL || kase->event_count == 0)
+	if (kase != NULL && kase->event_count > 0)
+		TRY(states_get(book, kase, &state, &request->ctx));
+	if (state == NULL || !officer_sees(request, state))
 		return err_set(&request->ctx, ERR_NOTFOUND, "no case '%s' is known here",
 			text_escape(bytes_str(request->name), name, sizeof(name)));
-	TRY(timeline_new(&timeline));
-	err = read_case(book, kase, timeline, &unread, &request->ctx);
+	*ret = kase;
+	*ret_state = state;
+	return OK;
+}
+
+static enum err show_events(struct book *book, const struct casebook_case *kase,
+	const struct case_state *state, struct timeline *timeline, struct vault_request *request)
+{
+	struct plan_map unsynced = {.slots = NULL};
+	struct case_summary summary;
+	uint64_t unread = 0;
+	char today[11];
+	enum err err;
+
+	request_today(request, today);
+	case_state_summary(state, today, &summary);
+	TRY(read_case(book, kase, timeline, &unread, &request->ctx));
+	err = random_bytes(unsynced.seed, sizeof(unsynced.seed));
 	if (err == OK)
-		err = write_case(book, kase, timeline, unread, request);
+		err = unsynced_gather(book, request, kase, &unsynced);
+	if (err == OK)
+		err = write_case(book, kase, timeline, &unsynced, &summary, unread, request);
+	mem_free(unsynced.slots);
+	return err;
+}
+
+enum err show_case(struct book *book, struct vault_request *request)
+{
+	const struct casebook_case *kase;
+	const struct case_state *state;
+	struct timeline *timeline;
+	enum err err;
+
+	TRY(case_named(book, request, &kase, &state));
+	TRY(timeline_new(&timeline));
+	err = show_events(book, kase, state, timeline, request);
 	if (err == OK)
 		note_view(book, request, kase, timeline);
 	newest_entry(book, kase, request);
 	timeline_free(timeline);
 	return err;
-}
-
-enum err show_list(struct book *book, struct vault_request *request)
-{
-	CLEANUP(mem_free_p) const struct casebook_case **cases = NULL;
-	struct vault_doc **last = &request->docs;
-	size_t count = 0;
-
-	TRY(casebook_list(book->cases, &cases, &count));
-	for (size_t i = 0; i < count; i++) {
-		TRY(book_go_on(book));
-		put_case(&book->json, cases[i], cases[i]->event_count);
-		buf_put_u8(&book->json, '}');
-		TRY(show_doc(book, &last));
-	}
-	request->cases = count;
-	request->events = casebook_event_count(book->cases);
-	return OK;
 }

@@ -53,6 +53,7 @@ struct vault {
 	struct book *book;       /* NULL: locked */
 	struct mailbox mailbox;  /* empty: locked */
 	struct secret master;    /* of the keystore; empty: locked */
+	struct trials trials;    /* none: locked */
 	/* Batches that were handed out, oldest first, until they and all before them have ended.
 	 * Without tickets when the node was locked meanwhile. */
 	struct batch *on_way, **on_way_end;
@@ -108,6 +109,7 @@ void vault_request_free(struct vault_request *request)
 	buf_wipe(&request->mail);
 	vault_keys_free(request->keys);
 	entries_unref(request->entries);
+	mem_free(request->held);
 	docs_free(request);
 	wipe(request, sizeof(*request));
 	mem_free(request);
@@ -220,7 +222,8 @@ static enum err unlock(struct vault *vault, struct vault_request *request)
 	request->cases = book_cases(vault->book);
 	request->events = casebook_event_count(vault->book->cases);
 	request->unread = vault->book->unread;
-	request->view_bytes = casebook_event_memory(vault->book->cases);
+	request->view_bytes =
+		casebook_event_memory(vault->book->cases) + states_memory(vault->book);
 	return OK;
 }
 
@@ -232,6 +235,7 @@ static void lock(struct vault *vault)
 		ledger_count(vault->book->ledger, &waiting, &lost);
 		vault->views_lost += lost + ledger_views_kept(vault->book->ledger);
 	}
+	trials_clear(&vault->trials);
 	book_close(vault->book);
 	vault->book = NULL;
 	mailbox_release(&vault->mailbox);
@@ -271,27 +275,83 @@ static enum err batch_start(struct vault *vault, struct vault_request *request, 
 /* ERR_AGAIN: all of it is known, and not all of that durable yet. */
 static enum err seal_plan(struct vault *vault, struct vault_request *request, struct plan *plan)
 {
-	if (!request->dry_run && plan->item_count > 0)
+	if (plan->item_count > 0) {
+		TRY(states_reserve(
+			vault->book, casebook_case_count(vault->book->cases) + plan->case_count));
 		TRY(batch_start(vault, request, plan));
-	else if (!request->dry_run && plan->on_way)
+		plan_adopt(vault->book, plan);
+	} else if (plan->on_way) {
 		return ERR_AGAIN;
+	}
 	request->added = plan->item_count;
 	request->known = plan->known;
 	return OK;
 }
 
-static enum err seal(struct vault *vault, struct vault_request *request)
+static enum err record(struct vault *vault, struct vault_request *request)
 {
 	const char *origin = vault->book->logs[BOOK_OWN_LOG].origin.text;
 	struct plan plan;
 	enum err err;
 
 	memcpy(request->log_origin, origin, strlen(origin) + 1);
-	err = plan_make(vault->book, request, &plan);
-	if (err == OK) {
+	err = plan_init(&plan);
+	if (err == OK)
+		err = plan_make(vault->book, request, &plan);
+	if (err == OK)
 		err = seal_plan(vault, request, &plan);
-		plan_release(&plan);
-	}
+	plan_release(&plan);
+	return err;
+}
+
+/* What is added and known is told of these lines alone. */
+static enum err try_lines(struct vault *vault, struct vault_request *request, struct plan *plan)
+{
+	uint64_t items = plan->item_count, known = plan->known;
+
+	TRY(plan_make(vault->book, request, plan));
+	request->added = plan->item_count - items;
+	request->known = plan->known - known;
+	return OK;
+}
+
+static enum err try_alone(struct vault *vault, struct vault_request *request)
+{
+	struct plan plan;
+	enum err err = plan_init(&plan);
+
+	if (err == OK)
+		err = try_lines(vault, request, &plan);
+	plan_release(&plan);
+	return err;
+}
+
+static enum err try_on(struct vault *vault, struct vault_request *request)
+{
+	struct plan *plan;
+	enum err err;
+
+	trials_expire(&vault->trials, request->now_ms);
+	TRY(trials_plan(&vault->trials, request, &plan, &request->ctx));
+	err = try_lines(vault, request, plan);
+	if (err == OK)
+		plan_thin(plan, LIMIT_TRIAL_BYTES);
+	if (err == OK && trials_events(&vault->trials) > LIMIT_TRIAL_EVENTS)
+		err = err_set(&request->ctx, ERR_LIMIT,
+			"more than %d events in the files that are checked at this moment: import "
+			"them one after the other, or in parts",
+			LIMIT_TRIAL_EVENTS);
+	if (err != OK || request->trial_end)
+		trials_end(&vault->trials, request->client, request->trial);
+	return err;
+}
+
+static enum err seal(struct vault *vault, struct vault_request *request)
+{
+	enum err err = !request->dry_run     ? record(vault, request)
+		       : request->trial != 0 ? try_on(vault, request)
+					     : try_alone(vault, request);
+
 	pool_wipe(&vault->book->pool);
 	return err;
 }
@@ -357,9 +417,10 @@ static void on_way_settle(struct vault *vault)
 		struct batch *batch = vault->on_way;
 
 		assert(!aborted || batch->state == BATCH_ABORTED);
-		if (batch->state == BATCH_ABORTED && !aborted && vault->book != NULL)
+		if (batch->state == BATCH_ABORTED && !aborted && vault->book != NULL) {
+			states_take_back(vault->book, batch);
 			casebook_abort(vault->book->cases);
-		else if (batch->state == BATCH_COMMITTED && batch->count > 0)
+		} else if (batch->state == BATCH_COMMITTED && batch->count > 0)
 			batch_commit(vault->book, batch, batch->index);
 		aborted |= batch->state == BATCH_ABORTED;
 		if (vault->book != NULL)
@@ -409,6 +470,35 @@ static enum err draft(const struct vault *vault, struct vault_request *request)
 
 /* --- the thread --- */
 
+/* Requests that need the book. */
+static enum err answer_unlocked(struct vault *vault, struct vault_request *request)
+{
+	switch (request->type) {
+	case VAULT_SEAL:
+		return seal(vault, request);
+	case VAULT_LEDGER:
+	case VAULT_VIEWS:
+		return seal_ledger(vault, request);
+	case VAULT_LEDGER_LIST:
+		return ledger_list(vault->book, request);
+	case VAULT_RESEAL:
+		return reseal(vault, request);
+	case VAULT_MAIL_OPEN:
+		return mailbox_open(&vault->mailbox, vault->book, request);
+	case VAULT_MAIL_SHOW:
+		return mailbox_show(vault->book, request);
+	case VAULT_SHOW:
+		return show_case(vault->book, request);
+	case VAULT_LIST:
+	case VAULT_FIND:
+	case VAULT_TODAY:
+	case VAULT_FORM:
+		return query_cases(vault->book, request);
+	default:
+		return draft(vault, request);
+	}
+}
+
 static enum err answer(struct vault *vault, struct vault_request *request)
 {
 	switch (request->type) {
@@ -420,6 +510,9 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_COMMITTED:
 	case VAULT_ABORTED:
 		return end_batch(vault, request);
+	case VAULT_TRIAL_END:
+		trials_end(&vault->trials, request->client, request->trial);
+		return OK;
 	case VAULT_SEAL:
 	case VAULT_RESEAL:
 	case VAULT_SHOW:
@@ -427,6 +520,9 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_VIEWS:
 	case VAULT_LEDGER_LIST:
 	case VAULT_LIST:
+	case VAULT_FIND:
+	case VAULT_TODAY:
+	case VAULT_FORM:
 	case VAULT_MAIL_OPEN:
 	case VAULT_MAIL_SHOW:
 	case VAULT_DRAFT_PUT:
@@ -438,17 +534,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	if (vault->book == NULL)
 		return ERR_LOCKED;
 	TRY(foreign_refresh(vault->book, &request->ctx));
-	return request->type == VAULT_SEAL ? seal(vault, request)
-	       : request->type == VAULT_LEDGER || request->type == VAULT_VIEWS
-		       ? seal_ledger(vault, request)
-	       : request->type == VAULT_LEDGER_LIST ? ledger_list(vault->book, request)
-	       : request->type == VAULT_RESEAL      ? reseal(vault, request)
-	       : request->type == VAULT_MAIL_OPEN
-		       ? mailbox_open(&vault->mailbox, vault->book, request)
-	       : request->type == VAULT_MAIL_SHOW ? mailbox_show(vault->book, request)
-	       : request->type == VAULT_SHOW      ? show_case(vault->book, request)
-	       : request->type == VAULT_LIST      ? show_list(vault->book, request)
-						  : draft(vault, request);
+	return answer_unlocked(vault, request);
 }
 
 static void count_views(const struct vault *vault, struct vault_request *request)
@@ -476,7 +562,7 @@ static bool waits(const struct vault *vault, const struct vault_request *request
 
 	if (vault->on_way == NULL || type == VAULT_COMMITTED || type == VAULT_ABORTED)
 		return false;
-	if (behind || request->held)
+	if (behind || request->waiting)
 		return true;
 	if (type == VAULT_UNLOCK)
 		return vault->book == NULL;
@@ -552,7 +638,7 @@ static bool hold(struct vault *vault, struct vault_request *request)
 {
 	bool held;
 
-	request->held = true;
+	request->waiting = true;
 	pthread_mutex_lock(&vault->mutex);
 	held = request->locks == vault->locks;
 	if (held)

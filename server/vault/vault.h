@@ -65,14 +65,14 @@ struct vault_opts {
 enum vault_type {
 	VAULT_UNLOCK, /* passphrase -> keys (NULL: was unlocked already); cases, events */
 	VAULT_LOCK,   /* forgets everything */
-	VAULT_SEAL,   /* lines, dry_run -> entries (NULL when nothing is new), added, known; line;
-		       * trouble: what the keyring's disk refused */
+	VAULT_SEAL,   /* lines, dry_run, trial, client, trial_end -> entries (NULL when nothing is
+		       * new), added, known; line; trouble: what the keyring's disk refused */
+	VAULT_TRIAL_END, /* client, trial (0: all of the client's) */
 	VAULT_COMMITTED, /* batch, index of the first entry */
 	VAULT_ABORTED,   /* batch */
 	VAULT_RESEAL, /* -> entries (NULL: nothing is left), added, known (left out: not readable)
 		       */
-	VAULT_SHOW, /* name -> docs: one as of LIST with "left_out" (entries and events that cannot
-		     * be read), then one per event, as event_write; events */
+	VAULT_SHOW,   /* name, held -> docs; events. proto/control.proto has these documents */
 	VAULT_MAIL_OPEN, /* mail: a packed Mail, item -> outcome; mail: the packed MailInbox of a
 			  * notice, or empty */
 	VAULT_MAIL_SHOW, /* mail: a packed MailInbox, item -> mail: its text */
@@ -81,9 +81,11 @@ enum vault_type {
 	VAULT_VIEWS,     /* -> entries (NULL: no view waits), added; as SEAL */
 	VAULT_LEDGER_LIST, /* since_s, with_views -> docs: one per event, as event_write, with
 			    * "log" and "index"; events; unread */
-	VAULT_LIST, /* -> docs: one {"case_ref","code","opened_on","last_on","events"} per case;
-		     * cases, events */
-	VAULT_DRAFT_PUT, /* index, name, draft_type, lines -> docs; drafts.h, as all of these */
+	VAULT_LIST,        /* held -> docs; cases, events */
+	VAULT_FIND,        /* find, held -> docs; cases, events */
+	VAULT_TODAY,       /* today, held -> docs; cases */
+	VAULT_FORM,        /* name -> docs */
+	VAULT_DRAFT_PUT,   /* index, name, draft_type, lines -> docs; drafts.h, as all of these */
 	VAULT_DRAFT_LIST,
 	VAULT_DRAFT_SHOW,
 	VAULT_DRAFT_REMOVE,
@@ -101,6 +103,24 @@ struct vault_keys {
 };
 void vault_keys_free(struct vault_keys *keys); /* wipes; NULL is fine */
 
+/* How far the quorum holds a log of this node. */
+struct vault_held {
+	char origin[LIMIT_LOG_NAME + 1];
+	uint64_t size;
+};
+
+/* Of FIND: the cases for which all that is given is so; "": any. */
+struct vault_find {
+	char code[33]; /* how it begins */
+	char officer[65];
+	char stage[16];
+	char due_before[11];
+	bool open_claims, open_referrals, imminent;
+};
+
+bool vault_stage_valid(const char *stage); /* one that FIND may ask for */
+bool vault_day_valid(const char *day);     /* YYYY-MM-DD of the calendar */
+
 struct vault_doc {
 	struct buf json;
 	struct vault_doc *next;
@@ -112,7 +132,8 @@ struct vault_request {
 	/* in */
 	struct secret passphrase; /* released by the vault when used */
 	struct buf lines;         /* JSON lines; wiped by the vault */
-	bool dry_run;
+	bool dry_run, trial_end;
+	uint64_t trial, client; /* of a dry run that goes on; trial 0: it stands alone */
 	bool renew;             /* UNLOCK: the own log is never signed again */
 	uint64_t turn;          /* .. of the guard's state, when it was asked for */
 	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
@@ -125,6 +146,11 @@ struct vault_request {
 	bool with_views;
 	char name[LIMIT_NODE_NAME + 100]; /* of a case: code or reference */
 	char draft_type[49];
+	struct vault_find find;
+	char today[11];          /* of TODAY; "": that of now_s */
+	struct vault_held *held; /* owned; what is not in it nobody holds */
+	size_t held_count;
+	uint64_t unheld_since_s; /* since when the quorum lacks entries; 0: not known */
 	struct hash item;
 	struct buf mail; /* in and out; wiped by whoever frees the request */
 	uint32_t outcome;
@@ -150,7 +176,7 @@ struct vault_request {
 	 * stands, at `index`; "": nowhere yet. */
 	char log_origin[LIMIT_LOG_NAME + 1];
 	struct vault_request *next;
-	bool held;      /* the vault's own */
+	bool waiting;   /* the vault's own */
 	uint64_t locks; /* likewise: vault_lock_now came so often before it */
 };
 struct vault_request *vault_request_new(enum vault_type type, void *arg); /* NULL: no memory */

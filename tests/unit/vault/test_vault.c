@@ -879,6 +879,427 @@ static void test_no_country(void **state)
 	record(f, "{\"type\":\"CASE_OPENED\",\"office\":\"LBN\"}");
 }
 
+/* --- questions; the day is 2026-09-21 --- */
+
+#define IN_1(type, day, fields)                                                                    \
+	"{\"type\":\"" type "\",\"case_ref\":\"" REF_1 "\",\"occurred_on\":\"" day "\"," fields    \
+	"}\n"
+#define CONSENT(id, event, purpose, until)                                                         \
+	"{\"type\":\"CONSENT_RECORDED\",\"case_ref\":\"" REF_1 "\",\"event_id\":\"" event          \
+	"\",\"occurred_on\":\"2026-02-03\",\"consent_id\":\"" id "\",\"purpose\":\"" purpose       \
+	"\",\"recipients\":[\"ZZ-CLINIC\"],\"groups\":[\"health\",\"services\"],"                  \
+	"\"given_by\":\"VICTIM\",\"form\":\"WRITTEN\",\"valid_from\":\"2026-02-03\","              \
+	"\"valid_until\":\"" until "\"}\n"
+#define QUESTIONS                                                                                  \
+	OPEN_1 CONSENT("C-1", "01890a5d-ac96-774b-bcce-b302099a9001", "CASE_MGMT",                 \
+		"2027-02-02") CONSENT("C-2", "01890a5d-ac96-774b-bcce-b302099a9002", "REFERRAL",   \
+		"2026-10-01") IN_1("PERSON_RECORDED", "2026-02-04",                                \
+		"\"person_ref\":\"P-1\",\"role\":\"VICTIM\"") IN_1("REFERRAL_MADE", "2026-02-10",  \
+		"\"referral_id\":\"R-1\",\"service_code\":\"MED\","                                \
+		"\"to_org\":\"ZZ-CLINIC\",\"consent_ref\":\"01890a5d-"                             \
+		"ac96-774b-bcce-b302099a9002\",\"shared_groups\":["                                \
+		"\"health\"],\"reply_due_on\":\"2026-09-11\"") IN_1("CONTACT", "2026-03-01",       \
+		"\"channel\":\"PHONE\",\"direction\":\"OUT\","                                     \
+		"\"result\":\"REACHED\",\"next_contact_due_on\":"                                  \
+		"\"2026-09-20\"") IN_1("PROTECTION_CONCERN", "2026-09-19",                         \
+		"\"concern_id\":\"P-9\",\"kind\":"                                                 \
+		"\"THREAT\",\"level\":\"IMMINENT\"")
+
+static json_t *answer_json(struct vault_request *request)
+{
+	json_t *array = json_array();
+
+	if (request->result != OK)
+		fail_msg("%s", err_message(&request->ctx, request->result));
+	for (const struct vault_doc *doc = request->docs; doc != NULL; doc = doc->next)
+		json_array_append_new(array, doc_json(doc));
+	vault_request_free(request);
+	return array;
+}
+
+static void hold(struct fixture *f, struct vault_request *request, uint64_t size)
+{
+	request->held = mem_zalloc(sizeof(*request->held));
+	snprintf(request->held->origin, sizeof(request->held->origin), "%s", f->log.origin.text);
+	request->held->size = size;
+	request->held_count = 1;
+}
+
+static void check_text(json_t *doc, const char *name, const char *expected)
+{
+	const char *text = json_string_value(json_object_get(doc, name));
+
+	if (text == NULL || strcmp(text, expected) != 0)
+		fail_msg("%s is '%s', not '%s'", name, text == NULL ? "none" : text, expected);
+}
+
+static void check_number(json_t *doc, const char *name, json_int_t expected)
+{
+	assert_true(json_is_integer(json_object_get(doc, name)));
+	if (json_integer_value(json_object_get(doc, name)) != expected)
+		fail_msg("%s is %lld", name,
+			(long long)json_integer_value(json_object_get(doc, name)));
+}
+
+static void test_list(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	json_t *docs, *one;
+
+	unlock(f);
+	record(f, QUESTIONS OPEN_2);
+	for (int i = 0; i < 2; i++) {
+		docs = answer_json(ask(f, request_new(VAULT_LIST)));
+		assert_int_equal(json_array_size(docs), 2);
+		one = json_array_get(docs, 0);
+		check_text(one, "code", "ZZ-ONE");
+		check_text(one, "lead", "officer one");
+		check_number(one, "events", 7);
+		check_number(one, "unsynced", 7);
+		check_text(one, "next_due_on", "2026-09-11");
+		check_text(one, "next_due", "reply");
+		check_number(one, "open_referrals", 1);
+		check_number(one, "unanswered", 1);
+		check_number(one, "imminent_concerns", 1);
+		check_number(one, "live_consents", 2);
+		assert_false(json_boolean_value(json_object_get(one, "contact_only")));
+		assert_true(json_boolean_value(
+			json_object_get(json_array_get(docs, 1), "contact_only")));
+		json_decref(docs);
+		lock(f); /* and the same out of the log */
+		unlock(f);
+	}
+	/* What the quorum holds of it. */
+	request = request_new(VAULT_LIST);
+	hold(f, request, f->log.compact.size);
+	docs = answer_json(ask(f, request));
+	check_number(json_array_get(docs, 0), "unsynced", 0);
+	json_decref(docs);
+	docs = answer_json(show(f, "ZZ-ONE"));
+	one = json_array_get(docs, 0);
+	check_text(json_object_get(one, "summary"), "next_due", "reply");
+	assert_true(json_is_false(json_object_get(json_array_get(docs, 1), "synced")));
+	json_decref(docs);
+	request = request_new(VAULT_SHOW);
+	snprintf(request->name, sizeof(request->name), "ZZ-ONE");
+	hold(f, request, f->log.compact.size);
+	docs = answer_json(ask(f, request));
+	assert_int_equal(json_array_size(docs), 8);
+	assert_true(json_is_true(json_object_get(json_array_get(docs, 7), "synced")));
+	json_decref(docs);
+}
+
+static size_t found(struct fixture *f, const struct vault_find *find)
+{
+	struct vault_request *request = request_new(VAULT_FIND);
+	size_t count;
+
+	request->find = *find;
+	ask(f, request);
+	assert_ok(request->result);
+	count = (size_t)request->cases;
+	vault_request_free(request);
+	return count;
+}
+
+static void test_find(void **state)
+{
+	static const struct {
+		struct vault_find find;
+		size_t count;
+	} all[] = {
+		{{.code = ""}, 2},
+		{{.code = "zz-"}, 2},
+		{{.code = "ZZ-O"}, 1},
+		{{.code = "ZZ-ONE-MORE"}, 0},
+		{{.officer = "officer one"}, 2},
+		{{.officer = "officer"}, 0},
+		{{.due_before = "2026-09-11"}, 0},
+		{{.due_before = "2026-09-12"}, 1},
+		{{.open_referrals = true}, 1},
+		{{.open_claims = true}, 0},
+		{{.imminent = true}, 1},
+		{{.imminent = true, .code = "ZZ-T"}, 0},
+		{{.stage = "closed"}, 0},
+		{{.stage = "introduction", .code = "ZZ-TWO"}, 1},
+	};
+	struct fixture *f = *state;
+
+	unlock(f);
+	record(f, QUESTIONS OPEN_2);
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (found(f, &all[i].find) != all[i].count)
+			fail_msg("question %zu: %zu cases", i, found(f, &all[i].find));
+	assert_true(vault_stage_valid("follow-up"));
+	assert_false(vault_stage_valid("FOLLOW"));
+	assert_true(vault_day_valid("2026-02-28"));
+	assert_false(vault_day_valid("2026-02-30"));
+	assert_false(vault_day_valid("2026-02"));
+}
+
+static void check_todo(
+	json_t *doc, const char *section, const char *why, const char *since, json_int_t days)
+{
+	check_text(doc, "section", section);
+	check_text(doc, "code", "ZZ-ONE");
+	check_text(doc, "why", why);
+	check_text(doc, "since", since);
+	check_number(doc, "days", days);
+}
+
+static void test_today(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	json_t *docs, *last;
+
+	unlock(f);
+	record(f, QUESTIONS);
+	request = request_new(VAULT_TODAY);
+	hold(f, request, f->log.compact.size - 1);
+	request->unheld_since_s = 1790000000;
+	docs = answer_json(ask(f, request));
+	assert_int_equal(json_array_size(docs), 6);
+	check_todo(json_array_get(docs, 0), "imminent_concerns", "P-9", "2026-09-19", 2);
+	check_todo(json_array_get(docs, 1), "overdue_contacts", "agreed", "2026-09-20", 1);
+	check_todo(json_array_get(docs, 2), "unanswered_referrals", "R-1", "2026-09-11", 10);
+	check_todo(json_array_get(docs, 3), "expiring_consents", "REFERRAL", "2026-10-01", 10);
+	check_text(json_array_get(docs, 4), "section", "unsynced");
+	check_text(json_array_get(docs, 4), "why", "1");
+	last = json_array_get(docs, 5);
+	check_text(last, "on", "2026-09-21");
+	check_number(last, "cases", 1);
+	check_number(json_object_get(last, "sections"), "overdue_contacts", 1);
+	check_number(json_object_get(last, "unsynced"), "events", 1);
+	check_text(json_object_get(last, "unsynced"), "since", "2026-09-21T14:13:20Z");
+	json_decref(docs);
+
+	/* Another day: nothing is late yet. */
+	request = request_new(VAULT_TODAY);
+	hold(f, request, f->log.compact.size);
+	snprintf(request->today, sizeof(request->today), "2026-08-01");
+	docs = answer_json(ask(f, request));
+	last = json_array_get(docs, json_array_size(docs) - 1);
+	check_number(json_object_get(last, "sections"), "overdue_contacts", 0);
+	check_number(json_object_get(last, "sections"), "unanswered_referrals", 0);
+	assert_true(json_is_null(json_object_get(json_object_get(last, "unsynced"), "since")));
+	json_decref(docs);
+}
+
+static void test_form(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	json_t *docs, *form, *list;
+
+	unlock(f);
+	record(f, QUESTIONS);
+	request = request_new(VAULT_FORM);
+	snprintf(request->name, sizeof(request->name), "zz-one");
+	docs = answer_json(ask(f, request));
+	form = json_array_get(docs, 0);
+	check_text(form, "case_ref", REF_1);
+	list = json_object_get(form, "consents");
+	assert_int_equal(json_array_size(list), 2);
+	check_text(json_array_get(list, 1), "id", "C-2");
+	check_text(json_array_get(list, 1), "event_id", "01890a5d-ac96-774b-bcce-b302099a9002");
+	assert_int_equal(json_array_size(json_object_get(json_array_get(list, 1), "groups")), 2);
+	list = json_object_get(form, "referrals");
+	assert_int_equal(json_array_size(list), 1);
+	check_text(json_array_get(list, 0), "status", "MADE");
+	check_text(json_array_get(list, 0), "what", "MED");
+	check_text(json_object_get(form, "next_ids"), "C", "C-3");
+	check_text(json_object_get(form, "next_ids"), "R", "R-2");
+	json_decref(docs);
+	request = request_new(VAULT_FORM);
+	snprintf(request->name, sizeof(request->name), "ZZ-NONE");
+	assert_int_equal(ask_simple(f, request), ERR_NOTFOUND);
+}
+
+/* A commit that fails takes the states of its cases back, and those of all behind it. */
+static void test_states_taken_back(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *first, *second;
+	struct vault_find imminent = {.imminent = true}, referral = {.open_referrals = true};
+
+	unlock(f);
+	record(f, OPEN_1);
+	first = seal(
+		f, IN_1("PROTECTION_CONCERN", "2026-09-19",
+			   "\"concern_id\":\"P-9\",\"kind\":\"THREAT\",\"level\":\"IMMINENT\""));
+	second = seal(f, IN_1("REFERRAL_MADE", "2026-02-10",
+				 "\"referral_id\":\"R-1\",\"service_code\":\"MED\""));
+	assert_int_equal(found(f, &imminent), 1);
+	assert_int_equal(found(f, &referral), 1);
+	end_batch(f, VAULT_ABORTED, first->batch, 0);
+	assert_int_equal(found(f, &imminent), 0);
+	assert_int_equal(found(f, &referral), 0);
+	end_batch(f, VAULT_ABORTED, second->batch, 0);
+	vault_request_free(first);
+	vault_request_free(second);
+	record(f, IN_1("PROTECTION_CONCERN", "2026-09-19",
+			  "\"concern_id\":\"P-9\",\"kind\":\"THREAT\",\"level\":\"IMMINENT\""));
+	assert_int_equal(found(f, &imminent), 1);
+}
+
+/* An event that was recorded before those that are known moves nothing back, and one behind a batch
+ * on its way waits for that one's end. */
+static void test_late_event(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *first, *late;
+	struct vault_find imminent = {.imminent = true};
+
+	unlock(f);
+	record(f, OPEN_1);
+	first = seal(f, IN_1("PROTECTION_CONCERN", "2026-09-19",
+				"\"recorded_at\":\"2026-09-19T10:00:00Z\",\"concern_id\":\"P-9\","
+				"\"kind\":\"THREAT\",\"level\":\"IMMINENT\""));
+	late = submit(
+		f, seal_request(IN_1("CONTACT", "2026-09-18",
+					"\"recorded_at\":\"2026-09-18T10:00:00Z\",\"channel\":"
+					"\"PHONE\",\"direction\":\"OUT\",\"result\":\"REACHED\""),
+			   false));
+	assert_ok(ask_simple(f, request_new(VAULT_FORM)) == ERR_NOTFOUND ? OK : ERR_INVALID);
+	collect(f);
+	assert_null(find_done(f, late));
+	append_commit(f, first);
+	wait_for(f, late);
+	assert_ok(late->result);
+	append_commit(f, late);
+	assert_int_equal(found(f, &imminent), 1);
+	lock(f);
+	unlock(f);
+	assert_int_equal(found(f, &imminent), 1);
+}
+
+#define CORRECTION_1                                                                               \
+	"{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":\"" ID_2                 \
+	"\",\"field\":\"note\",\"new_value\":\"x\"}\n"
+
+static struct vault_request *trial_request(uint64_t client, uint64_t number, const char *lines)
+{
+	struct vault_request *request = seal_request(lines, true);
+
+	request->client = client;
+	request->trial = number;
+	return request;
+}
+
+static void check_trial(struct fixture *f, uint64_t client, uint64_t number, const char *lines,
+	enum err expected, uint64_t added)
+{
+	struct vault_request *request = ask(f, trial_request(client, number, lines));
+
+	if (request->result != expected)
+		fail_msg("'%s': %s", lines, err_message(&request->ctx, request->result));
+	if (expected == OK)
+		assert_int_equal(request->added, added);
+	assert_null(request->entries);
+	vault_request_free(request);
+}
+
+static void end_trials(struct fixture *f, uint64_t client, uint64_t number)
+{
+	struct vault_request *request = request_new(VAULT_TRIAL_END);
+
+	request->client = client;
+	request->trial = number;
+	assert_ok(ask_simple(f, request));
+}
+
+/* Later lines see what earlier ones of the same trial would have done, and nobody else does. */
+static void test_trial(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	check_trial(f, 1, 7, OPEN_1, OK, 1);
+	check_trial(f, 1, 7, PERSON_1, OK, 1);
+	check_trial(f, 1, 7, CORRECTION_1, OK, 1);
+	check_trial(f, 1, 7, OPEN_1 PERSON_1, OK, 0); /* known */
+	check_trial(f, 1, 7, "{\"type\":\"CONTACT\",\"case\":\"zz-one\"}", OK, 1);
+	check_trial(f, 1, 8, PERSON_1, ERR_NOTFOUND, 0);
+	check_trial(f, 2, 7, PERSON_1, ERR_NOTFOUND, 0);
+	check_refused(f, PERSON_1, ERR_NOTFOUND, 1, REF_1);
+	/* Another case of that code, by a later request: the line is named, and the trial ends. */
+	request = ask(f, trial_request(1, 7,
+				 CONTACT_1 "{\"type\":\"CASE_OPENED\",\"case_code\":\"ZZ-ONE\"}"));
+	assert_int_equal(request->result, ERR_EXISTS);
+	assert_int_equal(request->line, 2);
+	vault_request_free(request);
+	check_trial(f, 1, 7, PERSON_1, ERR_NOTFOUND, 0);
+
+	/* Its end, by word, by connection, by lock. */
+	check_trial(f, 1, 9, OPEN_1, OK, 1);
+	request = trial_request(1, 9, PERSON_1);
+	request->trial_end = true;
+	assert_ok(ask_simple(f, request));
+	check_trial(f, 1, 9, CONTACT_1, ERR_NOTFOUND, 0);
+	check_trial(f, 1, 9, OPEN_1, OK, 1);
+	check_trial(f, 1, 10, OPEN_1, OK, 1);
+	end_trials(f, 2, 0);
+	check_trial(f, 1, 9, CONTACT_1, OK, 1);
+	end_trials(f, 1, 9);
+	check_trial(f, 1, 9, CONTACT_1, ERR_NOTFOUND, 0);
+	check_trial(f, 1, 10, CONTACT_1, OK, 1);
+	end_trials(f, 1, 0);
+	check_trial(f, 1, 10, CONTACT_1, ERR_NOTFOUND, 0);
+	check_trial(f, 1, 11, OPEN_1, OK, 1);
+	lock(f);
+	unlock(f);
+	check_trial(f, 1, 11, CONTACT_1, ERR_NOTFOUND, 0);
+	/* Nothing of all that was recorded. */
+	request = ask(f, request_new(VAULT_LIST));
+	assert_int_equal(request->cases, 0);
+	vault_request_free(request);
+}
+
+static void test_trial_bounds(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	for (uint64_t i = 0; i < LIMIT_TRIALS; i++)
+		check_trial(f, i, 1, OPEN_1, OK, 1);
+	check_trial(f, LIMIT_TRIALS, 1, OPEN_1, ERR_LIMIT, 0);
+	end_trials(f, 0, 1);
+	check_trial(f, LIMIT_TRIALS, 1, OPEN_1, OK, 1);
+	/* Nothing was heard of them for a while: at the limit, and past it. */
+	request = trial_request(1, 1, CONTACT_1);
+	request->now_ms += LIMIT_TRIAL_IDLE_MS - 1000;
+	assert_ok(ask_simple(f, request));
+	request = trial_request(9, 1, OPEN_1);
+	request->now_ms += LIMIT_TRIAL_IDLE_MS + 60000;
+	assert_ok(ask_simple(f, request)); /* there is room again */
+	check_trial(f, 2, 1, CONTACT_1, ERR_NOTFOUND, 0);
+	check_trial(f, 1, 1, CONTACT_1, OK, 1);
+}
+
+/* The cap of a case shows in the trial, over several requests, before anything is recorded. */
+static void test_trial_case_cap(void **state)
+{
+	static const char line[] = "{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1 "\"}\n";
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	check_trial(f, 1, 1, OPEN_1, OK, 1);
+	for (int k = 0; k < 3; k++) {
+		request = trial_request(1, 1, "");
+		for (int i = 0; i < (k == 0 ? LIMIT_CASE_EVENTS - 2 : 1); i++)
+			buf_put_str(&request->lines, line);
+		ask(f, request);
+		assert_int_equal(request->result, k < 2 ? OK : ERR_LIMIT);
+		assert_int_equal(request->line, k < 2 ? 0 : 1);
+		vault_request_free(request);
+	}
+}
+
 static void test_dry_run(void **state)
 {
 	struct fixture *f = *state;
@@ -895,13 +1316,9 @@ static void test_dry_run(void **state)
 	assert_int_equal(request->known, 1);
 	assert_null(request->entries);
 	vault_request_free(request);
-	/* Its case may be in an earlier chunk, and what it corrects. */
-	request = ask(f, seal_request(PERSON_1 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1
-					       "\",\"corrects\":\"" ID_4
-					       "\",\"field\":\"note\",\"new_value\":\"x\"}",
-				 true));
-	assert_ok(request->result);
-	assert_int_equal(request->added, 2);
+	/* What is tried alone is forgotten at once. */
+	request = ask(f, seal_request(PERSON_1, true));
+	assert_int_equal(request->result, ERR_NOTFOUND);
 	vault_request_free(request);
 	request = ask(f, seal_request(OPEN_1 "{}", true));
 	assert_int_equal(request->result, ERR_INVALID);
@@ -2079,6 +2496,15 @@ int main(void)
 		TEST(test_bad_lines),
 		TEST(test_no_country),
 		TEST(test_dry_run),
+		TEST(test_list),
+		TEST(test_find),
+		TEST(test_today),
+		TEST(test_form),
+		TEST(test_states_taken_back),
+		TEST(test_late_event),
+		TEST(test_trial),
+		TEST(test_trial_bounds),
+		TEST(test_trial_case_cap),
 		TEST(test_correction),
 		TEST(test_wave),
 		TEST(test_wave_is_bounded),
