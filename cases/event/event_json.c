@@ -509,7 +509,7 @@ enum err event_parse_ledger(struct bytes line, struct event *ret, struct errctx 
 }
 
 /* A string as JSON, escaped as Jansson does. */
-static void put_string(struct buf *buf, const char *text)
+void event_put_string(struct buf *buf, const char *text)
 {
 	buf_put_u8(buf, '"');
 	for (; *text != 0; text++) {
@@ -528,7 +528,7 @@ static void put_string(struct buf *buf, const char *text)
 static void put_member(struct buf *buf, const char *name, const char *text)
 {
 	buf_printf(buf, ",\"%s\":", name);
-	put_string(buf, text);
+	event_put_string(buf, text);
 }
 
 static void put_refs(struct buf *buf, const char *name, const struct event_refs *refs)

@@ -35,6 +35,9 @@ enum err event_precision_parse(struct bytes text, enum event_precision *ret) MUS
 /* Adds a field; copies the name, takes json in any case. ERR_LIMIT past LIMIT_EVENT_FIELDS. */
 enum err event_add_field(struct event *event, struct bytes name, char *json) MUST_USE;
 
+/* Appends a text as a JSON string. */
+void event_put_string(struct buf *buf, const char *text);
+
 /* Wipes and frees a C string. */
 void event_string_free(char *text);
 

@@ -15,9 +15,9 @@
  *
  * What one more event changes is not always to be seen from the state: case_state_apply then is
  * ERR_AGAIN and changes nothing: fold the case anew, from its events, by a timeline. These are: an
- * event that was recorded before one already applied (at another node); CORRECTION,
- * CONFLICT_RESOLVED and events that supersede others; an event that knew nothing of one of the
- * heads, and may contradict it.
+ * event that was recorded before one already applied (at another node), or is a parent of one;
+ * CORRECTION, CONFLICT_RESOLVED and events that supersede others; an event that knew nothing of one
+ * of the heads, and may contradict it; one that may settle an open conflict.
  *
  * Folding is total: an event of another node, or of a later version, that breaks a rule is folded
  * as far as it can be and counted as irregular; what the own node records is checked before

@@ -13,6 +13,13 @@ static void irregular(struct case_state *state)
 		state->irregular++;
 }
 
+void state_note_marks(struct case_state *state, size_t conflicts, size_t more_irregular)
+{
+	state->conflicts = conflicts < UINT16_MAX ? (uint16_t)conflicts : UINT16_MAX;
+	while (more_irregular-- > 0 && state->irregular < UINT16_MAX)
+		irregular(state);
+}
+
 static text_id intern_text(struct case_state *state, const struct event *event, const char *name)
 {
 	return state_intern(state, value_text(event, name));
@@ -501,6 +508,28 @@ static const struct effect {
 	[EVENT_GUARDIAN_CHANGED] = {on_guardian, ADDS_ITEM, {"replaces"}, false},
 };
 
+bool state_may_be_replaced(uint32_t type)
+{
+	switch (type) {
+	case EVENT_RIGHTS_EXPLAINED:
+	case EVENT_NEEDS_ASSESSED:
+	case EVENT_ACTION_PLAN_AGREED:
+	case EVENT_ASSISTANCE_PROVIDED:
+	case EVENT_ASSISTANCE_DECLINED:
+	case EVENT_NEED_UNMET:
+	case EVENT_CONTACT:
+	case EVENT_VICTIM_VIEW:
+	case EVENT_ACTION_TAKEN:
+	case EVENT_ACCOMPANIED:
+	case EVENT_CHILD_SUPPORT:
+	case EVENT_REMEDY:
+	case EVENT_FEEDBACK:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* --- the record, and the order --- */
 
 /* Recorded before the last of those applied. */
@@ -628,8 +657,11 @@ static bool needs_the_others(const struct case_state *state, const struct event 
 	if (event->type == EVENT_CORRECTION || event->type == EVENT_CONFLICT_RESOLVED ||
 		event->supersedes.count > 0)
 		return true;
+	for (uint16_t i = 0; i < state->awaited_count; i++)
+		if (memcmp(state->awaited[i].b, event->id.b, EVENT_ID_SIZE) == 0)
+			return true;
 	return event->type <= EVENT_TYPE_LAST && effects[event->type].contested &&
-	       beside(state, event);
+	       (state->conflicts > 0 || beside(state, event));
 }
 
 enum err case_state_apply(struct case_state *state, const struct event *event)

@@ -119,6 +119,11 @@ enum state_effect {
 enum err state_apply(
 	struct case_state *state, const struct event *event, enum state_effect effect) MUST_USE;
 
+/* What a timeline found beyond single events: open conflicts, marks on what cannot be marked. */
+void state_note_marks(struct case_state *state, size_t conflicts, size_t irregular);
+/* Types whose events may be replaced by another (supersedes): nothing is begun or moved by them. */
+bool state_may_be_replaced(uint32_t type);
+
 /* --- state_find.c --- */
 uint16_t state_event_find(const struct case_state *state, const struct event_id *id);
 struct state_consent *state_consent_find(const struct case_state *state, struct bytes id);

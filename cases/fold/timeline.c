@@ -1,41 +1,10 @@
-#include "cases/fold/timeline.h"
+#include "cases/fold/timeline_parts.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/secret.h"
-#include "cases/fold/state_parts.h"
-
-enum { PARTS_MAX = 10 * LIMIT_CASE_EVENTS };
-
-struct kept_part {
-	struct event_id event_id;
-	const char *author; /* of the table: one pointer a name */
-	uint8_t group;
-	bool main;
-	uint8_t *data; /* owned */
-	size_t size;
-};
-
-struct folded {
-	struct event event;
-	const char *author;
-	const struct bytes *views; /* while folding: its parts */
-	size_t view_count;
-	bool contested;
-};
-
-struct timeline {
-	struct case_ref case_ref;
-	char authors[TIMELINE_AUTHORS_MAX][LIMIT_NODE_NAME + 1];
-	size_t author_count;
-	struct kept_part *parts;
-	size_t part_count, part_capacity;
-	struct folded *events;
-	size_t event_count, left_out;
-	bool finished;
-};
 
 enum err timeline_new(struct timeline **ret)
 {
@@ -58,6 +27,9 @@ void timeline_free(struct timeline *timeline)
 	}
 	for (size_t i = 0; i < timeline->event_count; i++)
 		event_release(&timeline->events[i].event);
+	marks_release(&timeline->marks);
+	mem_free(timeline->recorded);
+	mem_free(timeline->by_number);
 	mem_free(timeline->parts);
 	mem_free(timeline->events);
 	mem_free(timeline);
@@ -222,6 +194,7 @@ static void settle_newest(struct timeline *timeline)
 		event_release(&newest->event);
 		timeline->event_count--;
 	} else if (other != newest) {
+		newest->second = true;
 		for (; other <= newest; other++)
 			other->contested = true;
 	}
@@ -290,6 +263,7 @@ enum err timeline_finish(struct timeline *timeline)
 	if (err != OK)
 		return err; /* only timeline_free is left */
 	qsort(timeline->events, timeline->event_count, sizeof *timeline->events, event_compare);
+	TRY(timeline_mark(timeline));
 	timeline->finished = true;
 	return OK;
 }
@@ -320,41 +294,6 @@ bool timeline_contested(const struct timeline *timeline, size_t i)
 size_t timeline_left_out(const struct timeline *timeline)
 {
 	return timeline->left_out;
-}
-
-static int recorded_compare(const void *a, const void *b)
-{
-	const struct folded *x = *(const struct folded *const *)a;
-	const struct folded *y = *(const struct folded *const *)b;
-	int c;
-
-	if (x->event.recorded_at != y->event.recorded_at)
-		return x->event.recorded_at < y->event.recorded_at ? -1 : 1;
-	c = memcmp(x->event.id.b, y->event.id.b, EVENT_ID_SIZE);
-	return c != 0 ? c : strcmp(x->author, y->author);
-}
-
-enum err timeline_state(const struct timeline *timeline, struct case_state **ret)
-{
-	size_t count = timeline->event_count;
-	struct case_state *state = NULL;
-	const struct folded **events = mem_array(count + 1, sizeof *events);
-	enum err err = events == NULL ? ERR_NOMEM : case_state_new(&state);
-
-	assert(timeline->finished);
-	for (size_t i = 0; i < count && err == OK; i++)
-		events[i] = &timeline->events[i];
-	if (err == OK)
-		qsort(events, count, sizeof *events, recorded_compare);
-	for (size_t i = 0; i < count && err == OK; i++)
-		err = state_apply(state, &events[i]->event, EFFECT_WHOLE);
-	mem_free(events);
-	if (err != OK) {
-		case_state_free(state);
-		return err;
-	}
-	*ret = state;
-	return OK;
 }
 
 void timeline_json(const struct timeline *timeline, struct buf *buf)

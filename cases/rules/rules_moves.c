@@ -478,29 +478,6 @@ static enum err check_resolution(const struct judged *j)
 	return OK;
 }
 
-/* Others build on what these types begin or move. */
-static bool may_be_replaced(uint32_t type)
-{
-	switch (type) {
-	case EVENT_RIGHTS_EXPLAINED:
-	case EVENT_NEEDS_ASSESSED:
-	case EVENT_ACTION_PLAN_AGREED:
-	case EVENT_ASSISTANCE_PROVIDED:
-	case EVENT_ASSISTANCE_DECLINED:
-	case EVENT_NEED_UNMET:
-	case EVENT_CONTACT:
-	case EVENT_VICTIM_VIEW:
-	case EVENT_ACTION_TAKEN:
-	case EVENT_ACCOMPANIED:
-	case EVENT_CHILD_SUPPORT:
-	case EVENT_REMEDY:
-	case EVENT_FEEDBACK:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static enum err check_supersedes(const struct judged *j)
 {
 	const struct event_refs *refs = &j->event->supersedes;
@@ -512,7 +489,7 @@ static enum err check_supersedes(const struct judged *j)
 			return err_set(j->ctx, ERR_INVALID,
 				"supersedes: no event of this case has the %zu. id", i + 1);
 		if ((j->state->events[at].type & STATE_TYPE_OTHER) != j->event->type ||
-			!may_be_replaced(j->event->type))
+			!state_may_be_replaced(j->event->type))
 			return err_set(j->ctx, ERR_INVALID,
 				"supersedes: the %zu. event cannot be replaced by a %s; allowed is "
 				"one of the same type on which nothing rests; for others "
