@@ -90,6 +90,36 @@ void buf_put(struct buf *buf, struct bytes bytes)
 	buf->size += bytes.size;
 }
 
+static void grow_clean(struct buf *buf, size_t more)
+{
+	struct buf grown;
+	size_t room = buf->capacity <= buf->max / 2 ? 2 * buf->capacity : buf->max;
+
+	if (more > buf->max - buf->size) {
+		buf->err = ERR_LIMIT;
+		return;
+	}
+	if (room < buf->size + more)
+		room = buf->size + more;
+	buf_init(&grown, buf->max);
+	(void)buf_reserve(&grown, room);
+	buf_put(&grown, buf_bytes(buf));
+	if (grown.err == OK) {
+		buf_wipe(buf);
+		*buf = grown;
+	} else {
+		buf->err = grown.err;
+		buf_release(&grown);
+	}
+}
+
+void buf_put_clean(struct buf *buf, struct bytes bytes)
+{
+	if (buf->err == OK && buf->capacity - buf->size < bytes.size + 1)
+		grow_clean(buf, bytes.size);
+	buf_put(buf, bytes);
+}
+
 void buf_put_str(struct buf *buf, const char *text)
 {
 	buf_put(buf, bytes_str(text));

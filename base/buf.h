@@ -25,6 +25,9 @@ void buf_wipe(struct buf *buf);    /* as release, contents overwritten first: fo
 uint8_t *buf_reserve(struct buf *buf, size_t more);
 
 void buf_put(struct buf *buf, struct bytes bytes);
+/* As buf_put; what the buffer leaves behind when it grows is wiped. For secrets whose size is not
+ * known before. */
+void buf_put_clean(struct buf *buf, struct bytes bytes);
 void buf_put_str(struct buf *buf, const char *text);
 void buf_put_u8(struct buf *buf, uint8_t v);
 void buf_put_u16be(struct buf *buf, uint16_t v);

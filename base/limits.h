@@ -119,7 +119,17 @@
 #define LIMIT_EXPORT_FILES    512                /* .. and how many files */
 
 /* Tables of cases, read and written. */
-#define LIMIT_CSV_COLUMNS 512
+#define LIMIT_CSV_COLUMNS      512
+#define LIMIT_CSV_ROW          (64 * 1024)
+#define LIMIT_CSV_CELL         (16 * 1024)
+#define LIMIT_TABLE_SIZE       (64 * 1024 * 1024)  /* a register's file */
+#define LIMIT_TABLE_LINES      (256 * 1024 * 1024) /* what it becomes, as JSON lines */
+#define LIMIT_TABLE_EVENTS     1000000             /* .. and how many */
+#define LIMIT_TABLE_ERRORS     50                  /* told of in one run */
+#define LIMIT_MAPPING_SIZE     (64 * 1024)
+#define LIMIT_MAPPING_LINE     1024
+#define LIMIT_MAPPING_SECTIONS 64
+#define LIMIT_MAPPING_ENTRIES  2048 /* keys of all sections */
 
 /* Bundles. */
 #define LIMIT_BUNDLE_PART_MIN (128 * 1024) /* bytes of one part: any frame of one entry fits */

@@ -65,6 +65,12 @@ static const struct cli_option drafts_options[] = {
 	{0},
 };
 
+static const struct cli_option import_options[] = {
+	{"map", "MAP", "the input is a table, and this file says what its columns mean", false},
+	{"dry-run", NULL, "say what would be recorded, and record nothing", false},
+	{0},
+};
+
 const struct cli_extra cli_extras[] = {
 	{"case", "add", case_types_option, case_types_help},
 	{"case", "assign", case_types_option, NULL},
@@ -114,10 +120,14 @@ const struct cli_command case_commands[] = {
 		"'sauti case types reopen' lists its fields.", 1, 1, close_options,
 		case_reopen_run},
 	{"case", "list", "", "the cases this node can read", NULL, 0, 0, NULL, case_list_run},
-	{"case", "import", "FILE|-", "record events of many cases from JSON lines",
-		"Every line is checked before the first is recorded: after an error nothing has\n"
-		"changed. Events that are there already are counted and left alone.",
-		1, 1, NULL, case_import_run},
+	{"case", "import", "FILE|-", "record events of many cases from JSON lines or a table",
+		"Without --map the input has JSON lines. With it, it is a register as CSV, and MAP "
+		"says\nwhat its columns mean (docs/IMPORT.md). Everything is checked before the "
+		"first "
+		"event is\nrecorded: after an error nothing has changed. Events that are there "
+		"already "
+		"are counted\nand left alone, so an import can be repeated.",
+		1, 1, import_options, case_import_run},
 	SHEET_COMMAND,
 	{0},
 };

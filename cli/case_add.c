@@ -279,11 +279,3 @@ enum err case_assign_run(struct cli *cli, const struct cli_args *args, struct er
 		json_object_set_new(event, "from", json_string(today));
 	return add_typed(cli, args, "assignment", event, ctx);
 }
-
-enum err case_import_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
-{
-	struct import_counts counts;
-
-	TRY(import_events(cli, args_at(args, 0), NULL, &counts, ctx));
-	return case_report_counts(cli, &counts);
-}

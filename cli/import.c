@@ -17,6 +17,8 @@ struct import {
 	const char *name; /* of the input, for messages */
 	const char *case_ref;
 	FILE *file;
+	const struct import_source *source; /* instead of a file */
+	size_t source_at;
 	struct buf spool; /* of a stream, so that it can be read twice */
 	struct buf line, request;
 	uint64_t line_number;
@@ -88,10 +90,23 @@ static enum err line_error(
 	return err_wrap(ctx, err, "%s:%llu", import->name, (unsigned long long)line);
 }
 
+static enum err next_given(struct import *import, bool *ret_end)
+{
+	buf_clear(&import->line);
+	*ret_end = import->source_at == import->source->count;
+	if (!*ret_end)
+		import->line_number = import->source->get(
+			import->source->arg, import->source_at++, &import->line);
+	return import->line.err;
+}
+
 /* The next line that is not blank, without its newline; *ret_end at the end. */
 static enum err next_line(struct import *import, bool *ret_end, struct errctx *ctx)
 {
 	int c = 0;
+
+	if (import->source != NULL)
+		return next_given(import, ret_end);
 
 	while (c != EOF) {
 		buf_clear(&import->line);
@@ -144,7 +159,7 @@ static enum err flush(struct import *import, bool end, struct errctx *ctx)
 		return line_error(import, ctx, err, import->numbers[line - 1]);
 	if (err != OK)
 		return err;
-	if (!import->dry_run) {
+	if (!import->dry_run || import->counts.only_check) {
 		import->counts.added += output_number(answer, "added");
 		import->counts.known += output_number(answer, "known");
 	}
@@ -219,6 +234,8 @@ static enum err pass(struct import *import, bool dry_run, struct errctx *ctx)
 		TRY(next_line(import, &end, ctx));
 		if (end)
 			break;
+		if (dry_run && import->counts.look != NULL)
+			import->counts.look(import->counts.arg, buf_bytes(&import->line));
 		TRY(add_line(import, ctx));
 	}
 	TRY(flush(import, true, ctx));
@@ -236,22 +253,33 @@ static enum err begin(struct import *import, struct errctx *ctx)
 	return daemon_connect(import->cli, &import->control, ctx);
 }
 
+static enum err rewind_input(struct import *import, struct errctx *ctx)
+{
+	import->source_at = 0;
+	if (import->file != NULL && fseek(import->file, 0, SEEK_SET) != 0)
+		return files_errno(ctx, errno, "read again", import->name);
+	return OK;
+}
+
 static enum err run_passes(struct import *import, struct errctx *ctx)
 {
 	TRY(begin(import, ctx));
 	TRY(pass(import, true, ctx));
 	if (import->counts.events == 0)
 		return err_set(ctx, ERR_INVALID, "%s: no events in it", import->name);
-	if (fseek(import->file, 0, SEEK_SET) != 0)
-		return files_errno(ctx, errno, "read again", import->name);
+	if (import->counts.only_check)
+		return OK;
+	TRY(rewind_input(import, ctx));
 	return pass(import, false, ctx);
 }
 
-enum err import_events(struct cli *cli, const char *path, const char *case_ref,
-	struct import_counts *ret, struct errctx *ctx)
+static enum err run(
+	struct import *given, const char *path, struct import_counts *ret, struct errctx *ctx)
 {
-	struct import import = {.cli = cli, .case_ref = case_ref};
+	struct import import = *given;
 	enum err err = OK;
+
+	import.counts = *ret;
 
 	buf_init(&import.spool, IMPORT_STREAM_MAX);
 	buf_init(&import.line, LIMIT_EVENT_JSON);
@@ -261,7 +289,7 @@ enum err import_events(struct cli *cli, const char *path, const char *case_ref,
 	if (import.numbers == NULL || buf_reserve(&import.line, LIMIT_EVENT_JSON) == NULL ||
 		buf_reserve(&import.request, IMPORT_REQUEST_MAX) == NULL)
 		err = ERR_NOMEM;
-	if (err == OK)
+	if (err == OK && import.source == NULL)
 		err = open_input(&import, path, ctx);
 	if (err == OK)
 		err = run_passes(&import, ctx);
@@ -275,6 +303,19 @@ enum err import_events(struct cli *cli, const char *path, const char *case_ref,
 	if (err == OK)
 		*ret = import.counts;
 	return err;
+}
+
+enum err import_events(struct cli *cli, const char *path, const char *case_ref,
+	struct import_counts *ret, struct errctx *ctx)
+{
+	return run(&(struct import){.cli = cli, .case_ref = case_ref}, path, ret, ctx);
+}
+
+enum err import_given(struct cli *cli, const struct import_source *source,
+	struct import_counts *ret, struct errctx *ctx)
+{
+	return run(&(struct import){.cli = cli, .name = source->name, .source = source}, NULL, ret,
+		ctx);
 }
 
 enum err import_line(

@@ -22,35 +22,6 @@ const char *render_format_name(enum render_format format)
 	return names[format];
 }
 
-/* ---- text that grows and leaves nothing behind ---- */
-
-static void grow_clean(struct buf *buf, size_t more)
-{
-	struct buf grown;
-	size_t room = buf->capacity * 2;
-
-	if (more > buf->max - buf->size) {
-		buf->err = ERR_LIMIT;
-		return;
-	}
-	if (room < buf->size + more)
-		room = buf->size + more;
-	if (room > buf->max)
-		room = buf->max;
-	buf_init(&grown, buf->max);
-	(void)buf_reserve(&grown, room);
-	buf_put(&grown, buf_bytes(buf));
-	buf_wipe(buf);
-	*buf = grown;
-}
-
-void render_put(struct buf *to, struct bytes text)
-{
-	if (to->err == OK && to->size + text.size + 1 > to->capacity)
-		grow_clean(to, text.size);
-	buf_put(to, text);
-}
-
 /* ---- values ---- */
 
 static int put_json(const char *text, size_t size, void *arg)
@@ -124,7 +95,7 @@ static enum err jsonl_case(
 			mem_free(order);
 			return too_large(event, render->scratch.err, ctx);
 		}
-		render_put(&render->out, buf_bytes(&render->scratch));
+		buf_put_clean(&render->out, buf_bytes(&render->scratch));
 	}
 	mem_free(order);
 	return OK;

@@ -174,8 +174,8 @@ static void keep_cell(struct render_csv *csv, size_t column, struct bytes text)
 		return;
 	put_u16be(head, (uint16_t)column);
 	put_u32be(head + 2, (uint32_t)text.size);
-	render_put(&csv->rows, BYTES_ARRAY(head));
-	render_put(&csv->rows, text);
+	buf_put_clean(&csv->rows, BYTES_ARRAY(head));
+	buf_put_clean(&csv->rows, text);
 }
 
 static void keep_text(struct render_csv *csv, const char *name, const char *text)
@@ -237,10 +237,10 @@ static void keep_field(struct render *render, const struct event_field *field)
 		keep_cell(csv, column, buf_bytes(&render->scratch));
 		return;
 	}
-	render_put(&csv->rest, bytes_str(csv->rest.size == 0 ? "{\"" : ",\""));
-	render_put(&csv->rest, bytes_str(field->name));
-	render_put(&csv->rest, bytes_str("\":"));
-	render_put(&csv->rest, bytes_str(field->json));
+	buf_put_clean(&csv->rest, bytes_str(csv->rest.size == 0 ? "{\"" : ",\""));
+	buf_put_clean(&csv->rest, bytes_str(field->name));
+	buf_put_clean(&csv->rest, bytes_str("\":"));
+	buf_put_clean(&csv->rest, bytes_str(field->json));
 }
 
 static enum err keep_event(
@@ -260,12 +260,12 @@ static enum err keep_event(
 	if (err != OK)
 		return err_set(ctx, err, "an event of more than %d bytes", RENDER_EVENT_MAX);
 	if (csv->rest.size > 0) {
-		render_put(&csv->rest, bytes_str("}"));
+		buf_put_clean(&csv->rest, bytes_str("}"));
 		keep_cell(csv, COLUMN_OTHER, buf_bytes(&csv->rest));
 		csv->other = true;
 	}
 	put_u16be(end, COLUMN_NONE);
-	render_put(&csv->rows, BYTES_ARRAY(end));
+	buf_put_clean(&csv->rows, BYTES_ARRAY(end));
 	return csv->rest.err;
 }
 
@@ -289,19 +289,19 @@ static void write_cell(struct render *render, size_t column, struct bytes text)
 	render_csv_cell(text, &render->scratch);
 	if (render->scratch.err != OK)
 		render->out.err = render->scratch.err;
-	render_put(&render->out, buf_bytes(&render->scratch));
+	buf_put_clean(&render->out, buf_bytes(&render->scratch));
 }
 
 static void write_head(struct render *render)
 {
 	const struct render_csv *csv = render->csv;
 
-	render_put(&render->out, bytes_str("\xef\xbb\xbf"));
+	buf_put_clean(&render->out, bytes_str("\xef\xbb\xbf"));
 	for (size_t i = 0; i < csv->count; i++)
 		write_cell(render, i, bytes_str(csv->names[i]));
 	if (csv->other)
 		write_cell(render, csv->count, bytes_str("other"));
-	render_put(&render->out, bytes_str("\r\n"));
+	buf_put_clean(&render->out, bytes_str("\r\n"));
 }
 
 /* Reads one row; what is left behind it. */
@@ -333,7 +333,7 @@ enum err render_csv_finish(struct render *render, struct errctx *ctx)
 			write_cell(render, i, cells[i]);
 		if (csv->other)
 			write_cell(render, csv->count, cells[LIMIT_CSV_COLUMNS]);
-		render_put(&render->out, bytes_str("\r\n"));
+		buf_put_clean(&render->out, bytes_str("\r\n"));
 	}
 	return OK;
 }

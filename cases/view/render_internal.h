@@ -17,9 +17,6 @@ struct render {
 	struct render_csv *csv;
 };
 
-/* Appends to a buf that may hold secrets: what it leaves behind as it grows is wiped. */
-void render_put(struct buf *to, struct bytes text);
-
 /* The value of a field as plain text, without JSON's marks where it has any other form. Appends;
  * sticky error in out. */
 void render_plain(const char *json, struct buf *out);
