@@ -157,6 +157,7 @@
 #define LIMIT_CONTROL_REQUEST   (1024 * 1024)
 #define LIMIT_CONTROL_RESPONSE  (1024 * 1024) /* one response frame; a reply may have many */
 #define LIMIT_CONTROL_CLIENTS   32
+#define LIMIT_CONTROL_URGENT    4 /* more, that may only lock */
 #define LIMIT_CONFIG_SIZE       (256 * 1024)
 #define LIMIT_MAP_SIZE_MIN      (UINT64_C(1) << 20) /* of the store's map */
 #define LIMIT_MAP_SIZE          (UINT64_C(16) << 40)

@@ -88,7 +88,7 @@ void locking_done(struct runtime *rt)
 {
 	crypto_forget();
 	wipe_stack();
-	log_line(LOG_DEBUG, "nothing is left of keys and cases after %llu ms",
+	log_line(LOG_INFO, "keys and cases are forgotten after %llu ms",
 		(unsigned long long)(awake_ms() - rt->locking->began_ms));
 }
 

@@ -26,6 +26,7 @@ struct client {
 	bool closing, beginning;
 	uint64_t number;
 	bool has_trials;
+	bool urgent; /* past the cap: it may only lock */
 };
 
 struct control_request {
@@ -224,6 +225,11 @@ void control_fail(
 
 static void begin_unpacked(struct control_request *request, const Sauti__ControlRequest *message)
 {
+	if (request->client->urgent && !control_locks(message)) {
+		control_fail(request, ERR_BUSY, 0,
+			"too many connections: only 'lock' and 'panic' are taken now");
+		return;
+	}
 	request->use = control_counts_as_use(message);
 	if (request->use)
 		locking_use_begin(request->rt);
@@ -378,9 +384,9 @@ static void on_connection(uv_stream_t *stream, int status)
 	if (client->next != NULL)
 		client->next->prev = client;
 	server->clients = client;
-	server->client_count++;
+	client->urgent = ++server->client_count > LIMIT_CONTROL_CLIENTS;
 	if (uv_accept(stream, (uv_stream_t *)&client->pipe) != 0 || !may_connect(client) ||
-		server->client_count > LIMIT_CONTROL_CLIENTS ||
+		server->client_count > LIMIT_CONTROL_CLIENTS + LIMIT_CONTROL_URGENT ||
 		uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read) != 0)
 		client_close(client);
 }

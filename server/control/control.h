@@ -39,6 +39,8 @@ void control_fail(
 /* requests.c: begins one; what it borrows is gone when it returns. */
 void control_begin(struct control_request *request, const Sauti__ControlRequest *message);
 
+/* Is it to lock the node? */
+bool control_locks(const Sauti__ControlRequest *message);
 /* Does it keep the node from locking itself for idleness? */
 bool control_counts_as_use(const Sauti__ControlRequest *message);
 

@@ -293,6 +293,12 @@ static void begin_status(struct control_request *request)
 		true);
 }
 
+bool control_locks(const Sauti__ControlRequest *message)
+{
+	return message->body_case == SAUTI__CONTROL_REQUEST__BODY_LOCK ||
+	       message->body_case == SAUTI__CONTROL_REQUEST__BODY_PANIC;
+}
+
 /* What programs ask by themselves, and what locks, keeps no node unlocked. */
 bool control_counts_as_use(const Sauti__ControlRequest *message)
 {

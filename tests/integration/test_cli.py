@@ -156,7 +156,7 @@ class Usage(Case):
 
 class NoDaemon(Case):
     DAEMON = [
-        ["lock"], ["status"], ["node", "list"], ["node", "show", "hq"],
+        ["lock"], ["panic"], ["status"], ["node", "list"], ["node", "show", "hq"],
         ["node", "invite", "haiti", "--country", "HTI"], ["case", "list"], ["case", "show", "X"],
         ["case", "open", "--office", "HTI"], ["case", "open", "--code", "ZZ-1"], ["case", "open"],
         ["case", "add", "X", "--type", "CONTACT"], ["log", "list"], ["log", "show", "x"],

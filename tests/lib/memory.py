@@ -63,7 +63,7 @@ def ask(pid, needles):
         try:
             done = subprocess.run([*command, sys.executable, __file__, str(pid)], input=text,
                                   capture_output=True, text=True, check=False)
-        except FileNotFoundError:  # no sudo
+        except OSError:  # no sudo
             continue
         if done.returncode == 0:
             return json.loads(done.stdout)
