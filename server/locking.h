@@ -8,8 +8,9 @@
  * what it has answered and nobody was told yet is dropped. Connections to clients that a plaintext
  * is on its way to or from are closed; in a panic, all but the one that asked.
  *
- * What counts as use: requests of people (control/requests.c says which), from their arrival until
- * their end. The clock of idleness goes on while the machine sleeps.
+ * What counts as use: an unlock, and requests of an officer's session (control_counts_as_use says
+ * which), from their arrival until their end. The clock of idleness goes on while the machine
+ * sleeps.
  */
 #ifndef SERVER_LOCKING_H
 #define SERVER_LOCKING_H

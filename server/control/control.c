@@ -230,7 +230,10 @@ static void begin_unpacked(struct control_request *request, const Sauti__Control
 			"too many connections: only 'lock' and 'panic' are taken now");
 		return;
 	}
-	request->use = control_counts_as_use(message);
+	/* Of somebody who is logged in, or is about to be. */
+	request->use =
+		control_counts_as_use(message) &&
+		(request->has_officer || message->body_case == SAUTI__CONTROL_REQUEST__BODY_UNLOCK);
 	if (request->use)
 		locking_use_begin(request->rt);
 	control_begin(request, message);

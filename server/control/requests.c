@@ -314,6 +314,8 @@ bool control_counts_as_use(const Sauti__ControlRequest *message)
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_LIST:
 	case SAUTI__CONTROL_REQUEST__BODY_MAIL_LIST:
 	case SAUTI__CONTROL_REQUEST__BODY_BACKUP:
+	case SAUTI__CONTROL_REQUEST__BODY_WHOAMI:
+	case SAUTI__CONTROL_REQUEST__BODY_LOGOUT:
 		return false;
 	default:
 		return true;

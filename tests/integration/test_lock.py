@@ -333,6 +333,8 @@ class Memory(Case):
     def check_gone(self, lock):
         """Some is there before `lock`, nothing behind it."""
         clients, keys = self.use(), self.keys()
+        token = clients[0].token[-32:].hex()
+        keys |= {token: "session", "hex:" + token: "session"}
         before = self.found(self.text + list(keys))
         self.assertIn(self.CODE, before)  # or the search finds nothing
         self.assertEqual({keys[k] for k in before if k in keys} & {"keyring", "node", "log"},
