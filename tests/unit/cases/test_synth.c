@@ -2,6 +2,8 @@
 #include "cases_test.h"
 
 #include "cases/book/casebook.h"
+#include "cases/fold/timeline.h"
+#include "cases/rules/rules.h"
 #include "cases/schema/schema.h"
 
 static struct casebook *book;
@@ -148,6 +150,111 @@ static void every_line_is_an_event(void **state)
 	casebook_free(book);
 }
 
+/* One case as it grows: its state, and the parts to fold it anew from. */
+static struct {
+	struct case_state *state;
+	struct event_id ids[1000];
+	struct event_target targets[1000];
+	struct buf parts[3000];
+	size_t events, part_count;
+} kase;
+
+static void kase_clear(void)
+{
+	case_state_free(kase.state);
+	for (size_t i = 0; i < kase.part_count; i++)
+		buf_release(&kase.parts[i]);
+	kase.events = kase.part_count = 0;
+	assert_ok(case_state_new(&kase.state));
+}
+
+static const struct event_target *kase_target(const struct event *event)
+{
+	struct event_id id;
+
+	if (event_corrects(event, &id) != OK)
+		return NULL;
+	for (size_t i = 0; i < kase.events; i++)
+		if (memcmp(&kase.ids[i], &id, sizeof id) == 0)
+			return &kase.targets[i];
+	return NULL;
+}
+
+static void kase_keep(const struct event *event)
+{
+	struct event_target *target = &kase.targets[kase.events];
+	struct event_parts parts;
+
+	assert_ok(event_split(event, kase_target(event), &parts, NULL));
+	kase.ids[kase.events++] = event->id;
+	*target = (struct event_target){.type = event->type};
+	for (size_t i = 0; i < parts.count; i++) {
+		target->groups |= GROUP_BIT(parts.part[i].group);
+		if (parts.part[i].main)
+			target->main = parts.part[i].group;
+		kase.parts[kase.part_count++] = parts.part[i].packed;
+	}
+}
+
+static void kase_fold(void)
+{
+	struct timeline *timeline;
+
+	assert_ok(timeline_new(&timeline));
+	for (size_t i = 0; i < kase.part_count; i++)
+		assert_ok(timeline_add(timeline, buf_bytes(&kase.parts[i]), NULL));
+	assert_ok(timeline_finish(timeline));
+	case_state_free(kase.state);
+	assert_ok(timeline_state(timeline, &kase.state));
+	timeline_free(timeline);
+}
+
+static void record(struct event *event, size_t line)
+{
+	static const struct rules_context context = {.today = "2026-01-01", .node = "haiti"};
+	struct errctx ctx = {""};
+	enum err err;
+
+	if (rules_fill(kase.state, event, &context, &ctx) != OK ||
+		schema_check(event, &ctx) != OK ||
+		rules_check(kase.state, event, &context, &ctx) != OK)
+		fail_msg("line %zu: %s: %s", line, event_type_get(event->type)->name, ctx.text);
+	kase_keep(event);
+	err = case_state_apply(kase.state, event);
+	if (err == ERR_AGAIN)
+		kase_fold();
+	else
+		assert_ok(err);
+}
+
+/* Cases stand one behind the other. Not one refusal, and nothing irregular in the end. */
+static void every_case_obeys_the_rules(void **state)
+{
+	static char line[LIMIT_EVENT_JSON];
+	FILE *pipe = synth("", "--seed 1 --size country");
+	size_t lines = 0, cases = 0, resolved = 0;
+
+	while (fgets(line, sizeof line, pipe) != NULL) {
+		struct case_summary summary;
+		struct event event;
+
+		assert_ok(event_parse(bytes_str(line), &event, NULL));
+		if (event.type == EVENT_CASE_OPENED)
+			kase_clear();
+		record(&event, ++lines);
+		case_state_summary(kase.state, "2026-01-01", &summary);
+		if (summary.irregular != 0)
+			fail_msg("line %zu: irregular", lines);
+		cases += event.type == EVENT_CASE_OPENED;
+		resolved += event.type == EVENT_CONFLICT_RESOLVED;
+		event_release(&event);
+	}
+	assert_int_equal(pclose(pipe), 0);
+	kase_clear();
+	case_state_free(kase.state);
+	assert_true(cases > 2000 && resolved > 0);
+}
+
 /* .. that stands in a case. */
 static void every_type_occurs(void **state)
 {
@@ -176,6 +283,7 @@ int main(void)
 		cmocka_unit_test(same_seed_same_bytes),
 		cmocka_unit_test(every_line_is_an_event),
 		cmocka_unit_test(every_type_occurs),
+		cmocka_unit_test(every_case_obeys_the_rules),
 	};
 
 	return cmocka_run_group_tests(tests, setup_crypto, teardown_crypto);
