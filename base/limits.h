@@ -113,6 +113,7 @@
 #define LIMIT_VIEWS_DAY     65536  /* pairs of officer and case whose view today is remembered */
 #define LIMIT_PURPOSE       200    /* bytes of what a view or an export was for */
 #define LIMIT_EXPORT_BYTES  (64 * 1024 * 1024) /* of cases, in one file */
+#define LIMIT_EXPORT_CASES  4096               /* named for one */
 
 /* Exports. */
 #define LIMIT_EXPORT_UNSYNCED (32 * 1024 * 1024) /* written and not synced: then it is */

@@ -1,6 +1,7 @@
 /* sauti case: the commands, one file each beside this one. */
 #include "cli/case.h"
 #include "cli/case_types.h"
+#include "cli/export.h"
 #include "cli/sheet.h"
 
 #define EVENT_OPTIONS                                                                              \
@@ -128,6 +129,7 @@ const struct cli_command case_commands[] = {
 		"already "
 		"are counted\nand left alone, so an import can be repeated.",
 		1, 1, import_options, case_import_run},
+	EXPORT_COMMAND,
 	SHEET_COMMAND,
 	{0},
 };

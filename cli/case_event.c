@@ -41,11 +41,17 @@ enum err case_ask(const struct cli *cli, const char *name, json_t **ret, struct 
 enum err case_find_ref(
 	const struct cli *cli, const char *name, char ret[CASE_REF_TEXT + 1], struct errctx *ctx)
 {
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__CaseShowRequest show = SAUTI__CASE_SHOW_REQUEST__INIT;
 	CLEANUP(daemon_json_release) json_t *found = NULL;
 	struct output_buffer buffer;
 	struct case_ref ref;
 
-	TRY(case_ask(cli, name, &found, ctx));
+	show.case_ = (char *)name;
+	show.head = true;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_SHOW;
+	request.case_show = &show;
+	TRY(daemon_call(cli, &request, &found, NULL, ctx));
 	if (case_ref_parse(bytes_str(output_member(found, "case_ref", &buffer)), &ref) != OK)
 		return err_set(ctx, ERR_MALFORMED, "the daemon gave no case_ref for the case");
 	case_ref_text(&ref, ret);

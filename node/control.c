@@ -203,6 +203,7 @@ enum err control_next(struct control *control, struct control_response *ret, str
 		return err_wrap(ctx, err, "answer of the daemon at %s", control->socket);
 	ret->last = response->last;
 	ret->json = codec_bytes(response->json);
+	ret->data = codec_bytes(response->data);
 	ret->line = response->line;
 	ret->token = codec_bytes(response->token);
 	if (response->error == 0)

@@ -35,6 +35,7 @@ struct control_response {
 	struct bytes json;  /* one document, or empty; valid until the next call on this control */
 	uint32_t line;      /* with an error about a batch of lines: which, 1-based; else 0 */
 	struct bytes token; /* of a new session, or empty; valid as json */
+	struct bytes data;  /* the next bytes of a file; likewise */
 };
 /* The next response. An error of the daemon's is returned after *ret was filled in (with `line`);
  * it ends the request, as `last` does. */

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "server/control/control.h"
 #include "server/internal.h"
+#include "server/ledger.h"
 #include "server/locking.h"
 #include "server/log.h"
 #include "server/mail.h"
@@ -248,6 +249,7 @@ static void on_vault(uv_async_t *async)
 
 		request->next = NULL;
 		vault_overtake(rt->vault, request);
+		ledger_views_told(rt, request);
 		control_vault_done(rt->control, request);
 		request = next;
 	}
@@ -260,12 +262,23 @@ void runtime_wake(void *async)
 
 static void stop(struct runtime *rt);
 
+static void on_flushed(void *arg)
+{
+	struct runtime *rt = arg;
+
+	log_line(LOG_INFO, "stopping");
+	stop(rt);
+}
+
+/* The second one does not wait for the ledger. */
 static void on_signal(uv_signal_t *signal, int number)
 {
 	struct runtime *rt = signal->data;
 
-	log_line(LOG_INFO, "stopping");
-	stop(rt);
+	if (rt->views.waiters != NULL)
+		stop(rt);
+	else if (!rt->stopping)
+		ledger_flush(rt, on_flushed, rt);
 }
 
 static void init_handles(struct runtime *rt)
@@ -279,6 +292,7 @@ static void init_handles(struct runtime *rt)
 	uv_signal_init(&rt->loop, &rt->sigint);
 	uv_signal_init(&rt->loop, &rt->sigterm);
 	rt->writer_async.data = rt->vault_async.data = rt;
+	ledger_init(rt);
 	rt->tick.data = rt->tidy.data = rt->officers_timer.data = rt;
 	rt->sigint.data = rt->sigterm.data = rt;
 }
@@ -339,6 +353,8 @@ static void surfaces_closed(struct runtime *rt)
 	close_handle((uv_handle_t *)&rt->tick);
 	close_handle((uv_handle_t *)&rt->tidy);
 	close_handle((uv_handle_t *)&rt->officers_timer);
+	close_handle((uv_handle_t *)&rt->views.timer);
+	close_handle((uv_handle_t *)&rt->views.flush);
 	close_handle((uv_handle_t *)&rt->sigint);
 	close_handle((uv_handle_t *)&rt->sigterm);
 	locking_close(rt);
@@ -365,6 +381,7 @@ static void stop(struct runtime *rt)
 	if (rt->stopping)
 		return;
 	rt->stopping = true;
+	ledger_stop(rt);
 	if (rt->import != NULL)
 		bundle_import_stop(rt->import);
 	if (rt->export != NULL)

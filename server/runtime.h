@@ -55,6 +55,16 @@ struct guard_state {
 		       1]; /* a newer log of this node, which another machine writes */
 	uint64_t turn;     /* grows when the own log is no longer what was there at the start */
 };
+/* Views of cases on their way into the ledger (server/ledger.h). */
+struct ledger_views {
+	uv_timer_t timer, flush;
+	uint64_t waiting, lost;
+	struct sealed_batch batch; /* of those that are written */
+	bool writing;              /* asked for, until the vault knows how that ended */
+	bool settling;             /* .. durable; the vault has not said yet that it knows */
+	struct ledger_waiter *waiters;
+};
+
 /* May this node's own log be written? */
 bool guard_state_writable(const struct guard_state *state);
 /* What the operator is to do, in plain words; "" for nothing. */
@@ -72,6 +82,7 @@ struct runtime {
 	struct store *store;
 	struct guard *guard;
 	struct guard_state guard_state;
+	struct ledger_views views;
 	struct writer *writer;
 	struct engine *engine;
 	struct vault *vault;

@@ -6,6 +6,7 @@
 #include "proto/codec.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
+#include "server/ledger.h"
 #include "server/locking.h"
 #include "server/log.h"
 #include "server/mail.h"
@@ -169,9 +170,16 @@ static void done_unlock(struct control_request *request, struct vault_request *d
 	runtime_unlocked(rt, keys, on_unlocked, unlocked);
 }
 
+static void lock_now(void *arg)
+{
+	struct control_request *request = arg;
+
+	runtime_lock(control_runtime(request), LOCK_ASKED, request);
+}
+
 void begin_lock(struct control_request *request)
 {
-	runtime_lock(control_runtime(request), LOCK_ASKED, request);
+	ledger_flush(control_runtime(request), lock_now, request);
 }
 
 void begin_panic(struct control_request *request)
@@ -180,7 +188,7 @@ void begin_panic(struct control_request *request)
 }
 
 /* The reason why nothing can be recorded at all is told before anything is read. */
-static bool may_record(struct control_request *request)
+bool may_record(struct control_request *request)
 {
 	const struct guard_state *state = &control_runtime(request)->guard_state;
 	char message[GUARD_WHY_MAX + 100];
@@ -277,18 +285,43 @@ static void done_seal(struct control_request *request, struct vault_request *don
 	runtime_append(appending->rt, done->log_origin, entries, on_appended, appending);
 }
 
-void begin_show(struct control_request *request, enum vault_type type, const char *name)
+static struct vault_request *ask_named(
+	struct control_request *request, enum vault_type type, const char *name)
+{
+	struct vault_request *ask = vault_ask(request, type);
+
+	if (ask == NULL)
+		return NULL;
+	if (strlen(name) >= sizeof(ask->name)) {
+		control_fail(request, ERR_INVALID, 0, "the case's name is too long");
+		vault_request_free(ask);
+		return NULL;
+	}
+	snprintf(ask->name, sizeof(ask->name), "%s", name);
+	return ask;
+}
+
+void begin_query(struct control_request *request, enum vault_type type, const char *name)
+{
+	struct vault_request *ask = ask_named(request, type, name);
+
+	if (ask != NULL)
+		submit_query(request, ask);
+}
+
+void begin_show(struct control_request *request, const Sauti__CaseShowRequest *message)
 {
 	struct vault_request *ask;
 
-	if (strlen(name) >= sizeof(ask->name)) {
-		control_fail(request, ERR_INVALID, 0, "the case's name is too long");
+	if (strlen(message->purpose) > LIMIT_PURPOSE) {
+		control_fail(request, ERR_INVALID, 0, "the purpose is too long");
 		return;
 	}
-	ask = vault_ask(request, type);
+	ask = ask_named(request, VAULT_SHOW, message->case_);
 	if (ask == NULL)
 		return;
-	snprintf(ask->name, sizeof(ask->name), "%s", name);
+	snprintf(ask->purpose, sizeof(ask->purpose), "%s", message->purpose);
+	ask->head_only = message->head;
 	submit_query(request, ask);
 }
 
@@ -339,6 +372,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 
 	if (done->type == VAULT_MAIL_OPEN) {
 		mail_vault_done(control_server_runtime(server), done);
+	} else if (done->type == VAULT_LEDGER || done->type == VAULT_VIEWS) {
+		ledger_vault_done(control_server_runtime(server), done);
 	} else if (request == NULL && done->type == VAULT_RESEAL) {
 		runtime_resealed(control_server_runtime(server), done);
 	} else if (done->type == VAULT_LOCK && request == NULL) {
@@ -357,6 +392,11 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		done_seal(request, done);
 	} else if (done->type == VAULT_MAIL_SHOW) {
 		done_mail_show(request, done);
+	} else if (done->type == VAULT_CASE_EXPORT) {
+		done_case_export(request, done);
+	} else if (done->type == VAULT_LEDGER_LIST) {
+		done_ledger_list(request, done); /* takes it */
+		return;
 	} else if (done->type == VAULT_LOCK) {
 		locking_done(control_runtime(request));
 		answer_json(request, json_pack("{s:b}", "locked", 1), true);
@@ -369,6 +409,9 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 void control_vault_drop(struct vault_request *done)
 {
 	/* Its client is gone with the server. */
-	mem_free(done->arg);
+	if (done->type == VAULT_LEDGER)
+		ledger_vault_drop(done);
+	else
+		mem_free(done->arg);
 	vault_request_free(done);
 }

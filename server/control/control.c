@@ -32,6 +32,8 @@ struct client {
 struct control_request {
 	struct runtime *rt;
 	struct client *client; /* NULL: gone */
+	void (*sent)(void *arg, bool gone);
+	void *sent_arg;
 	bool use;
 	struct officer_session officer;
 	bool has_officer;
@@ -81,10 +83,21 @@ static void end_trials(const struct client *client)
 	vault_submit(client->server->rt->vault, ask);
 }
 
+/* Whoever waits for all to be written is told, once. */
+static void tell_sent(struct control_request *request, bool gone)
+{
+	void (*sent)(void *arg, bool gone) = request->sent;
+
+	request->sent = NULL;
+	if (sent != NULL)
+		sent(request->sent_arg, gone);
+}
+
 static void on_client_closed(uv_handle_t *handle)
 {
 	struct client *client = handle->data;
 	struct control_server *server = client->server;
+	struct control_request *request = client->request;
 
 	end_trials(client);
 	if (client->prev != NULL)
@@ -94,10 +107,12 @@ static void on_client_closed(uv_handle_t *handle)
 	if (client->next != NULL)
 		client->next->prev = client->prev;
 	server->client_count--;
-	if (client->request != NULL)
-		client->request->client = NULL;
+	if (request != NULL)
+		request->client = NULL;
 	buf_wipe(&client->reader.buf);
 	mem_free(client);
+	if (request != NULL)
+		tell_sent(request, true);
 	maybe_closed(server);
 }
 
@@ -119,6 +134,8 @@ static void on_replied(uv_write_t *write, int status)
 	client->writes--;
 	if (status != 0)
 		client_close(client);
+	else if (client->writes == 0 && !client->closing && client->request != NULL)
+		tell_sent(client->request, false);
 }
 
 static void send_response(struct client *client, const Sauti__ControlResponse *response)
@@ -176,6 +193,24 @@ void control_item(struct control_request *request, struct bytes json)
 		return;
 	response.json = codec_binary(json);
 	send_response(request->client, &response);
+}
+
+void control_data(struct control_request *request, struct bytes data)
+{
+	Sauti__ControlResponse response = SAUTI__CONTROL_RESPONSE__INIT;
+
+	if (request->client == NULL || request->client->closing)
+		return;
+	response.data = codec_binary(data);
+	send_response(request->client, &response);
+}
+
+void control_sent(struct control_request *request, void (*sent)(void *arg, bool gone), void *arg)
+{
+	request->sent = sent;
+	request->sent_arg = arg;
+	if (request->client == NULL)
+		tell_sent(request, true);
 }
 
 static void client_next(struct client *client);

@@ -30,6 +30,11 @@ const struct officer_session *control_officer(const struct control_request *requ
 uint64_t control_trial(struct control_request *request);
 /* One response more; json may be NULL. The last one frees the request. */
 void control_item(struct control_request *request, struct bytes json);
+/* The next bytes of a file: at most LIMIT_CONTROL_RESPONSE - 1024. */
+void control_data(struct control_request *request, struct bytes data);
+/* Calls back once what was said to the client is written, or the client has gone. To be called when
+ * something was said; until then nothing else may be. */
+void control_sent(struct control_request *request, void (*sent)(void *arg, bool gone), void *arg);
 void control_end(struct control_request *request, struct bytes json);
 /* The end of an unlock: a session begins, whose token goes along. */
 void control_end_session(struct control_request *request, struct bytes json, struct bytes token);

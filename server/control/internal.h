@@ -21,7 +21,16 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 void begin_lock(struct control_request *request);
 void begin_panic(struct control_request *request);
 void begin_append(struct control_request *request, const Sauti__CaseAppendRequest *message);
-void begin_show(struct control_request *request, enum vault_type type, const char *name);
+void begin_show(struct control_request *request, const Sauti__CaseShowRequest *message);
+/* LIST (name ""), FORM. */
+void begin_query(struct control_request *request, enum vault_type type, const char *name);
+bool may_record(struct control_request *request); /* false: answered */
+
+/* ledger.c; done_ledger_list takes the answer; case_export.c */
+void begin_ledger_list(struct control_request *request, const Sauti__LedgerListRequest *message);
+void done_ledger_list(struct control_request *request, struct vault_request *done);
+void begin_case_export(struct control_request *request, const Sauti__CaseExportRequest *message);
+void done_case_export(struct control_request *request, struct vault_request *done);
 
 /* queries.c */
 void begin_case_find(struct control_request *request, const Sauti__CaseFindRequest *message);

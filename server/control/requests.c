@@ -5,6 +5,7 @@
 #include "cases/event/json_memory.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
+#include "server/ledger.h"
 #include "server/locking.h"
 
 void answer_dump(json_t *json, struct buf *out)
@@ -280,7 +281,8 @@ static void begin_status(struct control_request *request)
 	while (directory_at(directory, members) != NULL)
 		members++;
 	answer_json(request,
-		json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:s,s:i,s:i,s:o,s:o}",
+		json_pack(
+			"{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:s,s:i,s:i,s:o,s:o,s:o}",
 			"node", rt->node, "network", rt->genesis.network, "role",
 			role_name(self == NULL ? ROLE_UNKNOWN : self->role), "locked",
 			rt->keys == NULL, "directory_size", (json_int_t)directory_size(directory),
@@ -289,7 +291,8 @@ static void begin_status(struct control_request *request)
 			store_json(&rt->condition), "uptime_s",
 			(json_int_t)((uv_now(&rt->loop) - rt->started_ms) / 1000), "version",
 			SAUTI_VERSION, "format", FORMAT_VERSION, "port", (int)rt->port, "mail",
-			mail_status_json(rt), "lock", locking_json(rt)),
+			mail_status_json(rt), "lock", locking_json(rt), "views",
+			ledger_views_json(rt)),
 		true);
 }
 
@@ -341,10 +344,16 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		begin_append(request, message->case_append);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_SHOW:
-		begin_show(request, VAULT_SHOW, message->case_show->case_);
+		begin_show(request, message->case_show);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_LIST:
-		begin_show(request, VAULT_LIST, "");
+		begin_query(request, VAULT_LIST, "");
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_LEDGER_LIST:
+		begin_ledger_list(request, message->ledger_list);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_EXPORT:
+		begin_case_export(request, message->case_export);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_FIND:
 		begin_case_find(request, message->case_find);
@@ -353,7 +362,7 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		begin_case_today(request, message->case_today);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_FORM:
-		begin_show(request, VAULT_FORM, message->case_form->case_);
+		begin_query(request, VAULT_FORM, message->case_form->case_);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_LIST:
 		begin_log_list(request);

@@ -9,6 +9,7 @@
  *   trials.c  plans that are only tried, over several requests
  *   batch.c   checked parts -> new keys, reserved numbers, sealed entries; and their end
  *   show.c    opened events -> documents
+ *   export.c  cases as a file
  *   ledger.c  the node's own ledger: its events, the views that wait, reading it
  *   queries.c states -> documents: lists, what wants doing, what a form needs
  *   epoch.c   a new log in place of one that is never signed again
@@ -49,6 +50,7 @@ struct book_log {
 enum { BOOK_OWN_LOG = 0, BOOK_LOGS_MAX = 3 * LIMIT_EPOCHS_PER_NODE /* and two branches of each */ };
 
 struct ledger;
+struct timeline;
 
 struct book_opts {
 	struct store *store;                  /* borrowed */
@@ -289,6 +291,11 @@ enum err ledger_list(struct book *book, struct vault_request *request) MUST_USE;
 
 /* Moves what was written into book->json to a document of its own size behind *last. */
 enum err show_doc(struct book *book, struct vault_doc ***last) MUST_USE;
+/* Opens all parts of the case into the timeline and finishes it; counts entries that cannot be
+ * read. */
+enum err show_read(struct book *book, const struct casebook_case *kase, struct timeline *timeline,
+	uint64_t *ret_unread, struct errctx *ctx) MUST_USE;
+enum err export_cases(struct book *book, struct vault_request *request) MUST_USE;
 enum err show_case(struct book *book, struct vault_request *request) MUST_USE;
 /* LIST, FIND, TODAY, FORM. */
 enum err query_cases(struct book *book, struct vault_request *request) MUST_USE;

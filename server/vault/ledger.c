@@ -564,8 +564,24 @@ static enum err list_collect(
 	return OK;
 }
 
-/* The event, and where it stands. */
-static enum err list_event(struct book *book, const struct listed *item, struct errctx *ctx)
+/* For a person: which case it was. */
+static void put_code(const struct book *book, const struct event *event, struct buf *json)
+{
+	const struct casebook_case *kase = NULL;
+	struct case_ref ref;
+	char *text = NULL;
+
+	if (event_field_string(event, LEDGER_CASE, &text) == OK &&
+		case_ref_parse(bytes_str(text), &ref) == OK)
+		kase = casebook_find_ref(book->cases, &ref);
+	mem_free(text);
+	if (kase != NULL && kase->code[0] != '\0')
+		buf_printf(json, ",\"code\":\"%s\"", kase->code);
+}
+
+/* The event, and where it stands. Whoever may see views may know cases by their codes. */
+static enum err list_event(
+	struct book *book, const struct listed *item, bool codes, struct errctx *ctx)
 {
 	struct casebook_at at = {
 		item->entry->i, casebook_entry_index(item->entry), item->entry->log};
@@ -579,9 +595,11 @@ static enum err list_event(struct book *book, const struct listed *item, struct 
 	book_part_wipe(book);
 	TRY(err);
 	event_write(&event, &book->json);
-	event_release(&event);
 	if (book->json.err == OK)
 		book->json.size--; /* the brace */
+	if (codes)
+		put_code(book, &event, &book->json);
+	event_release(&event);
 	buf_printf(&book->json, ",\"log\":\"%s\",\"index\":%llu}", book->logs[at.log].origin.text,
 		(unsigned long long)at.index);
 	return OK;
@@ -599,7 +617,7 @@ enum err ledger_list(struct book *book, struct vault_request *request)
 			"%zu events in the ledger, one answer has at most %d: say since when",
 			l.count, LIMIT_LEDGER_LIST);
 	for (size_t i = 0; err == OK && i < l.count; i++) {
-		err = list_event(book, &l.list[i], &request->ctx);
+		err = list_event(book, &l.list[i], request->with_views, &request->ctx);
 		if (err == OK)
 			err = show_doc(book, &last);
 		else if (book_unreadable(err) && ++unread > 0)

@@ -63,8 +63,8 @@ static enum err read_entry(struct book *book, const struct casebook_key *key,
 	return err;
 }
 
-static enum err read_case(struct book *book, const struct casebook_case *kase,
-	struct timeline *timeline, uint64_t *ret_unread, struct errctx *ctx)
+enum err show_read(struct book *book, const struct casebook_case *kase, struct timeline *timeline,
+	uint64_t *ret_unread, struct errctx *ctx)
 {
 	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
 		if (!group_of_case(key->group))
@@ -218,7 +218,7 @@ static enum err show_events(struct book *book, const struct casebook_case *kase,
 
 	request_today(request, today);
 	case_state_summary(state, today, &summary);
-	TRY(read_case(book, kase, timeline, &unread, &request->ctx));
+	TRY(show_read(book, kase, timeline, &unread, &request->ctx));
 	err = random_bytes(unsynced.seed, sizeof(unsynced.seed));
 	if (err == OK)
 		err = unsynced_gather(book, request, kase, &unsynced);
@@ -226,6 +226,17 @@ static enum err show_events(struct book *book, const struct casebook_case *kase,
 		err = write_case(book, kase, timeline, &unsynced, &summary, unread, request);
 	mem_free(unsynced.slots);
 	return err;
+}
+
+/* Which case it is, and nothing that was recorded about it: no view. */
+static enum err show_head(
+	struct book *book, const struct casebook_case *kase, struct vault_request *request)
+{
+	struct vault_doc **last = &request->docs;
+
+	docs_put_case(&book->json, kase, kase->event_count);
+	buf_put_u8(&book->json, '}');
+	return show_doc(book, &last);
 }
 
 enum err show_case(struct book *book, struct vault_request *request)
@@ -236,6 +247,8 @@ enum err show_case(struct book *book, struct vault_request *request)
 	enum err err;
 
 	TRY(case_named(book, request, &kase, &state));
+	if (request->head_only)
+		return show_head(book, kase, request);
 	TRY(timeline_new(&timeline));
 	err = show_events(book, kase, state, timeline, request);
 	if (err == OK)

@@ -86,6 +86,7 @@ struct vault_request *vault_request_new(enum vault_type type, void *arg)
 	request->arg = arg;
 	buf_init(&request->lines, LIMIT_CONTROL_REQUEST);
 	buf_init(&request->mail, LIMIT_MAIL_ITEM + 1024);
+	buf_init(&request->refs, LIMIT_CASES * VAULT_REF_SIZE);
 	return request;
 }
 
@@ -107,6 +108,8 @@ void vault_request_free(struct vault_request *request)
 	secret_release(&request->passphrase);
 	buf_wipe(&request->lines);
 	buf_wipe(&request->mail);
+	buf_wipe(&request->file);
+	buf_wipe(&request->refs);
 	vault_keys_free(request->keys);
 	entries_unref(request->entries);
 	mem_free(request->held);
@@ -481,6 +484,8 @@ static enum err answer_unlocked(struct vault *vault, struct vault_request *reque
 		return seal_ledger(vault, request);
 	case VAULT_LEDGER_LIST:
 		return ledger_list(vault->book, request);
+	case VAULT_CASE_EXPORT:
+		return export_cases(vault->book, request);
 	case VAULT_RESEAL:
 		return reseal(vault, request);
 	case VAULT_MAIL_OPEN:
@@ -519,6 +524,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_LEDGER:
 	case VAULT_VIEWS:
 	case VAULT_LEDGER_LIST:
+	case VAULT_CASE_EXPORT:
 	case VAULT_LIST:
 	case VAULT_FIND:
 	case VAULT_TODAY:
@@ -544,13 +550,16 @@ static void count_views(const struct vault *vault, struct vault_request *request
 	if (vault->book != NULL)
 		ledger_count(vault->book->ledger, &request->views_waiting, &lost);
 	request->views_lost = vault->views_lost + lost;
+	request->views_told = true;
 }
 
 static void finish(struct vault_request *request, enum err result)
 {
 	request->result = result;
-	if (result != OK)
+	if (result != OK) {
 		docs_free(request);
+		buf_wipe(&request->file);
+	}
 	secret_release(&request->passphrase);
 	buf_wipe(&request->lines);
 }

@@ -81,6 +81,8 @@ enum vault_type {
 	VAULT_VIEWS,     /* -> entries (NULL: no view waits), added; as SEAL */
 	VAULT_LEDGER_LIST, /* since_s, with_views -> docs: one per event, as event_write, with
 			    * "log" and "index"; events; unread */
+	VAULT_CASE_EXPORT, /* lines: names of cases (none: all), format -> file, file_hash, refs,
+			    * groups, cases, events, unread */
 	VAULT_LIST,        /* held -> docs; cases, events */
 	VAULT_FIND,        /* find, held -> docs; cases, events */
 	VAULT_TODAY,       /* today, held -> docs; cases */
@@ -92,7 +94,7 @@ enum vault_type {
 };
 
 /* What the loop needs while the node is unlocked; owned by whoever holds it. */
-enum { VAULT_WAVE_MAX = 64 };
+enum { VAULT_WAVE_MAX = 64, VAULT_REF_SIZE = 16 };
 struct vault_keys {
 	struct signer *node, *log, *directory; /* directory NULL but at headquarters */
 	struct secret issuing_key;             /* size 0 but at headquarters */
@@ -144,6 +146,8 @@ struct vault_request {
 	char purpose[LIMIT_PURPOSE + 1]; /* of SHOW: why, as far as was said */
 	uint64_t since_s;
 	bool with_views;
+	bool head_only;                   /* of SHOW: which case it is, alone; no view */
+	char format[16];                  /* a code of the list export_formats */
 	char name[LIMIT_NODE_NAME + 100]; /* of a case: code or reference */
 	char draft_type[49];
 	struct vault_find find;
@@ -171,7 +175,12 @@ struct vault_request {
 	/* Of every answer: views of cases that wait for VIEWS, and how many were lost since the
 	 * start: there was no room for them, or the node was locked before they were written. */
 	uint64_t views_waiting, views_lost;
+	bool views_told; /* false: the vault has not looked at it */
 	struct vault_doc *docs;
+	struct buf file; /* plaintext; wiped by whoever frees the request */
+	struct buf refs; /* of the cases in it, VAULT_REF_SIZE each */
+	struct hash file_hash;
+	uint16_t groups; /* a group_set */
 	/* Of SEAL: the log the entries are sealed for. Of SHOW: where the case's newest entry
 	 * stands, at `index`; "": nowhere yet. */
 	char log_origin[LIMIT_LOG_NAME + 1];

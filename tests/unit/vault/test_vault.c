@@ -2479,6 +2479,155 @@ static void test_ledger_torture(void **state)
 	}
 }
 
+/* 65,536 pairs of officer and case are remembered on a day; one more is written at each look. */
+static void test_views_day(void **state)
+{
+	struct fixture *f = *state;
+	char officer[40];
+
+	unlock(f);
+	record(f, OPEN_1);
+	for (int i = 0; i < LIMIT_VIEWS_DAY; i++) {
+		snprintf(officer, sizeof(officer), "officer %d", i);
+		if (look_at(f, officer, 0) == 256)
+			append_commit(f, views(f));
+	}
+	assert_int_equal(look_at(f, "officer 0", 0), 0);
+	assert_int_equal(look_at(f, "one more", 0), 1);
+	assert_int_equal(look_at(f, "one more", 0), 2);
+	append_commit(f, views(f));
+	lock(f);
+	unlock(f);
+	assert_int_equal(look_at(f, "officer 0", 0), 0);
+}
+
+static void test_ledger_list_cap(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	json_t *list;
+
+	unlock(f);
+	for (int left = LIMIT_LEDGER_LIST; left > 0; left -= 2000) {
+		request = ledger_request(EXPORT);
+		for (int i = 1; i < 2000; i++)
+			buf_put_str(&request->lines, "\n" EXPORT);
+		append_commit(f, ask(f, request));
+	}
+	list = ledger_events(f, false, 0);
+	assert_int_equal(json_array_size(list), LIMIT_LEDGER_LIST);
+	json_decref(list);
+	ledger_write(f, EXPORT);
+	request = ask(f, request_new(VAULT_LEDGER_LIST));
+	assert_int_equal(request->result, ERR_LIMIT);
+	assert_non_null(strstr(request->ctx.text, "since"));
+	assert_null(request->docs);
+	vault_request_free(request);
+}
+
+static struct vault_request *export_request(const char *names, const char *format)
+{
+	struct vault_request *request = request_new(VAULT_CASE_EXPORT);
+
+	buf_put_str(&request->lines, names);
+	snprintf(request->format, sizeof(request->format), "%s", format);
+	return request;
+}
+
+static void check_export(
+	struct fixture *f, const char *names, const char *format, uint64_t cases, const char *says)
+{
+	struct vault_request *request = ask(f, export_request(names, format));
+	struct hash hash;
+
+	assert_ok(request->result);
+	assert_int_equal(request->cases, cases);
+	assert_int_equal(request->refs.size, cases * VAULT_REF_SIZE);
+	sha256(buf_bytes(&request->file), &hash);
+	assert_memory_equal(hash.b, request->file_hash.b, HASH_SIZE);
+	if (strstr(buf_cstr(&request->file), says) == NULL)
+		fail_msg("the export does not say '%s'", says);
+	assert_null(strstr(buf_cstr(&request->file), "EXPORT_MADE"));
+	vault_request_free(request);
+}
+
+static void check_not_exported(
+	struct fixture *f, const char *names, const char *format, enum err err)
+{
+	struct vault_request *request = ask(f, export_request(names, format));
+
+	assert_int_equal(request->result, err);
+	assert_int_equal(request->file.size, 0);
+	vault_request_free(request);
+}
+
+static void test_export(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	enum err err = ERR_NOMEM;
+
+	check_not_exported(f, "", "JSONL", ERR_LOCKED);
+	unlock(f);
+	check_not_exported(f, "", "JSONL", ERR_NOTFOUND);
+	record(f, OPEN_1 PERSON_1 OPEN_2);
+	ledger_write(f, EXPORT);
+	check_export(f, "", "JSONL", 2, "Marisolwenda");
+	check_export(f, "", "CSV", 2, "Marisolwenda");
+	check_export(f, "zz-two\n" REF_2 "\nZZ-TWO", "CSV", 1, "ZZ-TWO");
+	check_not_exported(f, "ZZ-ONE\nZZ-NONE\n", "JSONL", ERR_NOTFOUND);
+	check_not_exported(f, "", "PDF", ERR_UNSUPPORTED);
+	request = ask(f, export_request(REF_1 "\n", "JSONL"));
+	assert_int_equal(request->events, 2);
+	assert_int_equal(request->groups, GROUP_BIT(GROUP_CORE) | GROUP_BIT(GROUP_IDENTITY) |
+						  GROUP_BIT(GROUP_HEALTH) | GROUP_BIT(GROUP_NOTE));
+	assert_memory_equal(request->refs.data, "\x00\x11\x22\x33", 4);
+	vault_request_free(request);
+	for (size_t n = 0; err != OK; n++) {
+		request = export_request("", "JSONL");
+		alloc_fail_after(n);
+		err = ask(f, request)->result;
+		alloc_fail_after(SIZE_MAX);
+		assert_true(err == OK || request->file.size == 0);
+		vault_request_free(request);
+		assert_true(n < 100000);
+	}
+}
+
+/* 64 MiB: what fits is given, what does not is refused with what to do. */
+static void test_export_cap(void **state)
+{
+	enum { NOTE = 16000, EVENTS = 64, REQUESTS = LIMIT_EXPORT_BYTES / (EVENTS * (NOTE + 400)) };
+	struct fixture *f = *state;
+	struct vault_request *request;
+	char note[NOTE + 1];
+
+	memset(note, 'x', NOTE);
+	note[NOTE] = '\0';
+	unlock(f);
+	record(f, OPEN_1);
+	for (int n = 0; n < REQUESTS + 2; n++) {
+		if (n == REQUESTS) {
+			request = ask(f, export_request("", "JSONL"));
+			assert_ok(request->result);
+			assert_true(request->file.size > LIMIT_EXPORT_BYTES - 4 * 1024 * 1024);
+			vault_request_free(request);
+		}
+		request = seal_request("", false);
+		for (int i = 0; i < EVENTS; i++)
+			buf_printf(&request->lines,
+				"{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1
+				"\",\"note\":\"%s\"}\n",
+				note);
+		append_commit(f, ask(f, request));
+	}
+	request = ask(f, export_request("", "JSONL"));
+	assert_int_equal(request->result, ERR_LIMIT);
+	assert_non_null(strstr(request->ctx.text, "fewer"));
+	assert_int_equal(request->file.size, 0);
+	vault_request_free(request);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -2529,6 +2678,10 @@ int main(void)
 		TEST(test_views),
 		TEST(test_views_bound),
 		TEST(test_ledger_torture),
+		TEST(test_views_day),
+		TEST(test_ledger_list_cap),
+		TEST(test_export),
+		TEST(test_export_cap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,119 @@
+/* sauti ledger list */
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+#include "cases/event/event.h"
+#include "cli/args.h"
+#include "cli/daemon.h"
+#include "cli/output.h"
+
+static enum err take_since(
+	struct cli *cli, const struct cli_args *args, uint64_t *ret, struct errctx *ctx)
+{
+	const char *date = args_option(args, "since");
+	char text[32];
+
+	if (date == NULL)
+		return OK;
+	snprintf(text, sizeof(text), "%.10sT00:00:00Z", date);
+	if (strlen(date) != 10 || event_time_parse(bytes_str(text), ret) != OK)
+		return cli_usage(cli, ctx, "--since is a day: YYYY-MM-DD");
+	return OK;
+}
+
+static void put_list(struct buf *out, const json_t *list)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item) if (json_is_string(item))
+		buf_printf(out, "%s%s", i == 0 ? "" : ", ", json_string_value(item));
+}
+
+/* What it is about, in one line: the case, how many, groups, the file. */
+static const char *what(json_t *event, struct buf *out)
+{
+	struct output_buffer b;
+	const char *code = output_member(event, "code", &b);
+
+	buf_clear(out);
+	if (code[0] != '\0')
+		buf_printf(out, "%s: ", code);
+	else if (json_object_get(event, "case") != NULL)
+		buf_printf(out, "%s: ", output_member(event, "case", &b));
+	if (json_object_get(event, "case_count") != NULL)
+		buf_printf(out, "%llu case(s) as %s: ",
+			(unsigned long long)output_number(event, "case_count"),
+			output_member(event, "format", &b));
+	put_list(out, json_object_get(event, "groups"));
+	if (json_object_get(event, "file_hash") != NULL)
+		buf_printf(out, "; sha256 %s", output_member(event, "file_hash", &b));
+	return buf_cstr(out);
+}
+
+static void print_events(json_t *events)
+{
+	struct buf out;
+	json_t *event;
+	size_t i;
+
+	buf_init(&out, 64 * 1024);
+	json_array_foreach(events, i, event)
+	{
+		struct output_buffer b;
+
+		printf("%s  ", output_time(event, "recorded_at", &b));
+		output_text(stdout, output_member(event, "type", &b), false);
+		printf("  ");
+		output_text(stdout, output_member(event, "recorded_by", &b), false);
+		printf("  ");
+		output_text(stdout, what(event, &out), false);
+		if (json_object_get(event, "purpose") != NULL) {
+			printf("  (");
+			output_text(stdout, output_member(event, "purpose", &b), false);
+			putchar(')');
+		}
+		putchar('\n');
+	}
+	buf_release(&out);
+}
+
+static enum err run_list(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__LedgerListRequest list = SAUTI__LEDGER_LIST_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *events = NULL;
+	uint64_t left_out;
+
+	TRY(take_since(cli, args, &list.since, ctx));
+	list.views = args_flag(args, "views");
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LEDGER_LIST;
+	request.ledger_list = &list;
+	TRY(daemon_list(cli, &request, &events, ctx));
+	left_out = output_number(json_array_get(events, 0), "left_out");
+	json_array_remove(events, 0);
+	if (left_out > 0)
+		cli_note(cli, "%llu events of the ledger cannot be read",
+			(unsigned long long)left_out);
+	if (cli->json)
+		output_json(events);
+	else
+		print_events(events);
+	return OK;
+}
+
+static const struct cli_option list_options[] = {
+	{"views", NULL, "also who looked at which case", false},
+	{"since", "DATE", "from that day on (UTC): YYYY-MM-DD", false},
+	{0},
+};
+
+const struct cli_command ledger_commands[] = {
+	{"ledger", "list", "", "what was granted, erased and exported, and who looked at what",
+		"The ledger is the node's own: it writes it, nobody else. Each event stands in "
+		"the\n"
+		"node's log, at the place that --json shows.",
+		0, 0, list_options, run_list},
+	{0},
+};
