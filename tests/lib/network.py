@@ -48,6 +48,7 @@ class Node:
         self.port = port or free_port()
         self.process = None
         self.env = {}  # of the daemon, besides ours
+        self.looked = False  # at a case: the ledger, and so the log, grows a little later
         self.allow_swap = True  # the machine that tests run on may have any
 
     # The command line.
@@ -57,6 +58,7 @@ class Node:
         done = subprocess.run([self.network.bin / "sauti", "--dir", self.dir, *map(str, args)],
                               input=stdin, capture_output=True, text=True, timeout=300, check=False,
                               env=env)
+        self.looked = self.looked or "case" in args[:2]
         if check and done.returncode != 0:
             raise Failed(f"sauti {' '.join(map(str, args))} at {self.name}: exit {done.returncode}: "
                          f"{done.stderr.strip()}")
@@ -140,8 +142,17 @@ class Node:
     # What it holds.
 
     def logs(self):
-        """Its logs by origin, from log list."""
+        """Its logs by origin, from log list, with the views of cases that were looked at."""
+        if self.looked:
+            self.looked = False
+            wait_for("views in the ledger", lambda: self.views_written(self.json("status")))
         return {log["origin"]: log for log in self.json("log", "list")}
+
+    @staticmethod
+    def views_written(status):
+        """No view of a case waits, or the node cannot record any."""
+        return (status["views"]["waiting"] == 0 or not status["guard"]["writable"]
+                or status["store"]["message"] is not None)
 
     def own(self):
         """Its own case log."""
