@@ -125,20 +125,20 @@ static enum err no_consent(const struct judged *j, const struct consent_need *ne
 	const struct state_consent *consent, const char *why)
 {
 	struct bytes id = consent == NULL ? BYTES_NONE : state_text(j->state, consent->id);
-	const char *purpose =
-		need->purpose == NULL ? "that names the recipient and the groups" : need->purpose;
+	const char *to = need->purpose == NULL ? "" : " to ";
+	const char *purpose = need->purpose == NULL ? "" : need->purpose;
 	char day[11];
 
 	day_text(j->day, day);
 	if (consent == NULL)
 		return err_set(j->ctx, ERR_CONSENT,
-			"%s: no consent to %s is live on %s; ask the victim, and record "
+			"%s: no consent%s%s covers it on %s; ask the victim, and record "
 			"CONSENT_RECORDED first",
-			j->type, purpose, day);
+			j->type, to, purpose, day);
 	return err_set(j->ctx, ERR_CONSENT,
-		"%s of %s: consent %.*s %s; needed is a live one to %s: ask the victim, and record "
-		"CONSENT_RECORDED first",
-		j->type, day, BYTES_FMT(id), why, purpose);
+		"%s of %s: consent %.*s %s; needed is one%s%s that covers it: ask the victim, and "
+		"record CONSENT_RECORDED first",
+		j->type, day, BYTES_FMT(id), why, to, purpose);
 }
 
 /* The consent the event names; NULL when it names none. */

@@ -117,8 +117,11 @@ static enum err fill_meant(const struct filling *f)
 			}
 		if (count > 1)
 			return which(f, meant);
-		if (count == 1)
-			TRY(set_text(f, meant->field, state_text(f->state, found->id)));
+		if (count == 0)
+			return err_set(f->ctx, ERR_INVALID,
+				"%s: missing, and nothing is open in the case that it could be",
+				meant->field);
+		TRY(set_text(f, meant->field, state_text(f->state, found->id)));
 	}
 	return OK;
 }

@@ -351,8 +351,6 @@ static bool is_fixed(uint32_t type, struct bytes field)
 		{EVENT_COMPLAINT_RECEIVED, "subject_officer"},
 		{EVENT_LEGAL_HOLD, "approvers"},
 		{EVENT_LEGAL_HOLD, "until"},
-		{EVENT_CORRECTION, "corrects"},
-		{EVENT_CORRECTION, "field"},
 		{EVENT_CONFLICT_RESOLVED, "chosen"},
 		{EVENT_CONFLICT_RESOLVED, "over"},
 	};
@@ -416,6 +414,11 @@ static enum err check_new_value(
 	if (field == NULL)
 		return err_set(j->ctx, ERR_INVALID, "field: %s has no such field",
 			event_type_get(type)->name);
+	if (type == EVENT_CORRECTION && strcmp(field->name, "reason") != 0 &&
+		strcmp(field->name, "note") != 0)
+		return err_set(j->ctx, ERR_INVALID,
+			"corrects: is a CORRECTION itself; correct the same field of the same "
+			"event once more: the last one holds");
 	if (is_fixed(type, name))
 		return err_set(j->ctx, ERR_INVALID,
 			"field: %s of %s is not corrected: others rely on it; end or withdraw what "
