@@ -5,7 +5,8 @@
 #include "cases/event/event_json.h"
 #include "cases/view/render_internal.h"
 
-static const char *const names[] = {[RENDER_JSONL] = "jsonl", [RENDER_CSV] = "csv"};
+static const char *const names[] = {
+	[RENDER_JSONL] = "jsonl", [RENDER_CSV] = "csv", [RENDER_HANDOVER] = "handover"};
 
 bool render_format_find(struct bytes name, enum render_format *ret)
 {
@@ -117,6 +118,8 @@ enum err render_new(const struct render_options *options, struct render **ret, s
 		err = ERR_NOMEM;
 	if (err == OK && options->format == RENDER_CSV)
 		err = render_csv_new(options, &render->csv, ctx);
+	if (err == OK && options->format == RENDER_HANDOVER)
+		err = render_handover_new(render, ctx);
 	if (err != OK) {
 		render_free(render);
 		return err;
@@ -131,6 +134,7 @@ void render_free(struct render *render)
 		return;
 	buf_wipe(&render->out);
 	buf_wipe(&render->scratch);
+	buf_wipe(&render->plain);
 	render_csv_free(render->csv);
 	mem_free(render);
 }
@@ -151,14 +155,18 @@ static void count_case(struct render *render, const struct timeline *timeline)
 	for (size_t i = 0; i < timeline_count(timeline); i++) {
 		const struct event *event = timeline_event(timeline, i);
 
-		render->counts.not_again += event->partial || event_type_get(event->type) == NULL;
+		render->counts.not_again += event->partial || event_type_get(event->type) == NULL ||
+					    (timeline_contested(timeline, i) &&
+						    timeline_author(timeline, i)[0] != '\0');
 	}
 }
 
 enum err render_case(struct render *render, const struct render_case *kase, struct errctx *ctx)
 {
-	if (render->csv != NULL)
+	if (render->options.format == RENDER_CSV)
 		TRY(render_csv_case(render, kase, ctx));
+	else if (render->options.format == RENDER_HANDOVER)
+		TRY(render_handover_case(render, kase, ctx));
 	else
 		TRY(jsonl_case(render, kase->timeline, ctx));
 	count_case(render, kase->timeline);
@@ -167,8 +175,10 @@ enum err render_case(struct render *render, const struct render_case *kase, stru
 
 enum err render_finish(struct render *render, struct buf *ret, struct errctx *ctx)
 {
-	if (render->csv != NULL)
+	if (render->options.format == RENDER_CSV)
 		TRY(render_csv_finish(render, ctx));
+	if (render->options.format == RENDER_HANDOVER)
+		render_handover_finish(render);
 	TRY(check_room(render, ctx));
 	*ret = render->out;
 	buf_init(&render->out, 0);

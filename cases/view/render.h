@@ -1,7 +1,7 @@
 /*
- * render: cases as one text for a program or a person: JSON lines, CSV. Init with options, one call
- * per case, finish: the whole text in a buf with a maximum. Who exports hashes it, writes the
- * export into the ledger, and only then hands it out.
+ * render: cases as one text for a program or a person: JSON lines, CSV, a page to hand over. Init
+ * with options, one call per case, finish: the whole text in a buf with a maximum. Who exports
+ * hashes it, writes the export into the ledger, and only then hands it out.
  *
  * JSON lines can be imported again (docs/EVENTS): CASE_OPENED first, then in the order of
  * recording, an event never before those it names; an empty node that imports them has the same
@@ -13,6 +13,11 @@
  * behind the beginning of a cell, a separator, a quote or a line break, an apostrophe stands before
  * = + - @ (their wide forms too), TAB and CR. It is not taken back by an import.
  *
+ * A hand-over is one page of HTML for a printer or a browser: per case what it is now, what stands
+ * open, the consents, and the timeline, newest first, with corrections beside what they strike.
+ * Nothing in it runs, nothing is loaded, all text is escaped; text in a script from the right is
+ * shown so.
+ *
  * Holds plaintext of cases: wiped, also where it moved as it grew. Pure. Not thread-safe.
  */
 #ifndef CASES_VIEW_RENDER_H
@@ -21,8 +26,8 @@
 #include "base/buf.h"
 #include "cases/fold/timeline.h"
 
-enum render_format { RENDER_JSONL, RENDER_CSV };
-/* "jsonl", "csv"; false for others. The name is the file's usual ending, too. */
+enum render_format { RENDER_JSONL, RENDER_CSV, RENDER_HANDOVER };
+/* "jsonl", "csv", "handover"; false for others. */
 bool render_format_find(struct bytes name, enum render_format *ret);
 const char *render_format_name(enum render_format format);
 
@@ -33,6 +38,9 @@ struct render_options {
 	 * members, then every field that occurs. Borrowed until render_free. */
 	const char *const *columns;
 	size_t column_count;
+	/* RENDER_HANDOVER: the day as YYYY-MM-DD, on which things are open or late; who prints it.
+	 * Borrowed until render_free. */
+	const char *today, *officer;
 };
 
 struct render_case {
@@ -42,7 +50,7 @@ struct render_case {
 
 struct render_counts {
 	uint64_t cases, events;
-	uint64_t not_again; /* events that an import would refuse */
+	uint64_t not_again; /* events that an import would refuse, or take for another's */
 };
 
 struct render;

@@ -14,6 +14,7 @@ struct render {
 	struct render_counts counts;
 	struct buf out;
 	struct buf scratch; /* whole from the start: what is made in it leaves no copy behind */
+	struct buf plain;   /* of a hand-over: one value, before it is escaped; whole, too */
 	struct render_csv *csv;
 };
 
@@ -31,5 +32,10 @@ void render_csv_free(struct render_csv *csv);
 enum err render_csv_case(
 	struct render *render, const struct render_case *kase, struct errctx *ctx) MUST_USE;
 enum err render_csv_finish(struct render *render, struct errctx *ctx) MUST_USE;
+
+enum err render_handover_new(struct render *render, struct errctx *ctx) MUST_USE;
+enum err render_handover_case(
+	struct render *render, const struct render_case *kase, struct errctx *ctx) MUST_USE;
+void render_handover_finish(struct render *render);
 
 #endif

@@ -307,7 +307,144 @@ static void csv_bad_columns(void **state)
 	assert_null(render);
 }
 
-/* ---- both ---- */
+/* ---- a hand-over ---- */
+
+#define COMMONS(day) REF ",\"occurred_on\":\"" day "\",\"recorded_at\":\"" day "T08:00:00Z\"" TAIL
+static const char *const story[] = {
+	"{\"type\":\"CASE_OPENED\",\"event_id\":" ID("21") "," COMMONS(
+		"2024-01-01") ",\"case_code\":\"ZZ-A-1\"}",
+	"{\"type\":\"CONSENT_RECORDED\",\"event_id\":" ID("22") "," COMMONS(
+		"2024-01-02") ",\"consent_id\":\"C-1\",\"purpose\":\"CASE_MGMT\",\"given_by\":"
+			      "\"VICTIM\",\"form\":\"WRITTEN\",\"valid_until\":\"2030-01-01\"}",
+	"{\"type\":\"CONSENT_RECORDED\",\"event_id\":" ID("23") "," COMMONS(
+		"2024-01-03") ",\"consent_id\":\"C-2\",\"purpose\":\"REFERRAL\",\"given_by\":"
+			      "\"VICTIM\",\"form\":\"WRITTEN\",\"valid_until\":\"2030-01-01\","
+			      "\"recipients\":[\"ZZ <clinic>\"],\"services\":[\"MED\"],"
+			      "\"groups\":[\"contact\",\"health\"]}",
+	"{\"type\":\"REFERRAL_MADE\",\"event_id\":" ID("24") "," COMMONS(
+		"2024-01-04") ",\"referral_id\":\"R-1\",\"service_code\":\"MED\",\"to_org\":"
+			      "\"ZZ <clinic>\",\"consent_ref\":" ID("23") ",\"reply_due_on\":"
+									  "\"2024-01-18\"}",
+	"{\"type\":\"CONTACT\",\"event_id\":" ID("25") "," COMMONS(
+		"2024-02-01") ",\"language\":\"ar\",\"channel\":\"PHONE\",\"direction\":\"OUT\","
+			      "\"result\":\"REACHED\",\"next_contact_due_on\":\"2024-03-01\","
+			      "\"note\":\"\xd9\x85\xd9\x81 <script>alert('1')</script> & "
+			      "\\\"x\\\"\"}",
+	"{\"type\":\"CORRECTION\",\"event_id\":" ID("26") "," COMMONS(
+		"2024-02-02") ",\"corrects\":" ID("25") ",\"field\":\"channel\",\"new_value\":"
+							"\"SMS\",\"reason\":\"ERROR\"}",
+	"{\"type\":\"CORRECTION\",\"event_id\":" ID("27") "," COMMONS(
+		"2024-02-03") ",\"corrects\":" ID("25") ",\"field\":\"topics\",\"new_value\":"
+							"[\"SERVICES\"],\"reason\":\"NEW_INFO\"}",
+	"{\"type\":\"CONSENT_WITHDRAWN\",\"event_id\":" ID("28") "," COMMONS(
+		"2024-02-04") ",\"consent_id\":\"C-2\",\"effective_at\":\"2024-02-04\"}",
+};
+enum { STORY = sizeof story / sizeof story[0] };
+
+static const struct render_options handover = {
+	.format = RENDER_HANDOVER, .max = MAX, .today = "2024-06-01", .officer = "ZZ-<o>"};
+
+/* Every element that is opened is closed, in order. */
+static void check_balance(const char *page)
+{
+	char stack[40][20];
+	size_t depth = 0;
+
+	for (const char *at = strchr(page, '<'); at != NULL; at = strchr(at + 1, '<')) {
+		char name[20] = "";
+		size_t size = strspn(at + 1, "/abcdefghijklmnopqrstuvwxyz0123456789");
+
+		assert_in_range(size, at[1] == '!' ? 0 : 1, 19);
+		memcpy(name, at + 1, size);
+		if (at[1] == '!' || strcmp(name, "meta") == 0)
+			continue;
+		if (name[0] != '/') {
+			assert_true(depth < 40);
+			strcpy(stack[depth++], name);
+			continue;
+		}
+		assert_true(depth > 0);
+		assert_string_equal(stack[--depth], name + 1);
+	}
+	assert_int_equal(depth, 0);
+}
+
+static void assert_has(const char *page, const char *text)
+{
+	if (strstr(page, text) == NULL)
+		fail_msg("'%s' is not in: %s", text, page);
+}
+
+static void handover_page(void **state)
+{
+	struct timeline *timeline = timeline_of(story, STORY);
+	char *page = render(&handover, timeline, NULL);
+	const char *newest, *oldest;
+
+	check_balance(page);
+	assert_has(page, "Printed on 2024-06-01 by ZZ-&lt;o&gt;.");
+	assert_has(page, "<h2>ZZ-A-1</h2>");
+	/* Nothing of an officer's or a victim's is more than text. */
+	assert_null(strstr(page, "<script"));
+	assert_null(strstr(page, "src="));
+	assert_null(strstr(page, "http://"));
+	assert_null(strstr(page, "url("));
+	assert_has(page, "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; &quot;x&quot;");
+	/* Arabic from the right. */
+	assert_has(page, "<article lang=\"ar\">");
+	assert_has(page, "<dt>note</dt><dd><span dir=\"auto\">\xd9\x85\xd9\x81 ");
+	/* What stands open, and what is late. */
+	assert_has(page, "<li>Referral R-1, MED: no answer yet, due 2024-01-18 "
+			 "<span class=\"late\">(over)</span></li>");
+	assert_has(
+		page, "<tr><th>Next contact</th><td>2024-03-01 <span class=\"late\">(over)</span>");
+	/* Consents: purpose, recipients, services, groups, days. */
+	assert_has(page, "<td>CASE_MGMT</td><td>-</td><td>all</td><td>-</td>");
+	assert_has(page, "<td>lives</td>");
+	assert_has(page, "<td>REFERRAL</td><td dir=\"auto\">ZZ &lt;clinic&gt;</td><td "
+			 "dir=\"auto\">medical</td><td dir=\"auto\">contact, health</td>");
+	assert_has(page, "<span class=\"late\">withdrawn 2024-02-04</span>");
+	/* Corrections: the old value struck, also of a field that was not there. */
+	assert_has(page,
+		"<dt>channel</dt><dd><del dir=\"auto\">telephone</del> <ins "
+		"dir=\"auto\">text message</ins> <span class=\"by\">(2024-02-02, ZZ-o)</span>");
+	assert_has(page,
+		"<dt>topics</dt><dd><del dir=\"auto\">-</del> <ins dir=\"auto\">services</ins>");
+	newest = strstr(page, "2024-02-04 Consent withdrawn");
+	oldest = strstr(page, "2024-01-01 Case opened");
+	assert_non_null(newest);
+	assert_non_null(oldest);
+	assert_true(newest < oldest);
+	free(page);
+	timeline_free(timeline);
+}
+
+static void handover_of_anything(void **state)
+{
+	struct timeline *timeline = timeline_of(life, LIFE);
+	char *page = render(&handover, timeline, NULL);
+
+	check_balance(page);
+	free(page);
+	timeline_free(timeline);
+}
+
+static void handover_needs(void **state)
+{
+	struct render_options options = handover;
+	struct render *render = NULL;
+
+	options.today = NULL;
+	assert_int_equal(render_new(&options, &render, NULL), ERR_INVALID);
+	options.today = "2024-13-01";
+	assert_int_equal(render_new(&options, &render, NULL), ERR_INVALID);
+	options.today = "2024-12-01";
+	options.officer = NULL;
+	assert_int_equal(render_new(&options, &render, NULL), ERR_INVALID);
+	assert_null(render);
+}
+
+/* ---- all ---- */
 
 static enum err render_within(enum render_format format, size_t max, size_t *ret_size)
 {
@@ -353,7 +490,10 @@ static void maximum(void **state)
 
 static enum err render_once(void *arg)
 {
-	struct render_options options = {.format = *(enum render_format *)arg, .max = MAX};
+	struct render_options options = {.format = *(enum render_format *)arg,
+		.max = MAX,
+		.today = "2025-01-01",
+		.officer = "ZZ-o"};
 	struct timeline *timeline = NULL;
 	struct render *render = NULL;
 	struct event_parts parts = {0};
@@ -385,7 +525,7 @@ static enum err render_once(void *arg)
 
 static void no_memory(void **state)
 {
-	for (enum render_format f = RENDER_JSONL; f <= RENDER_CSV; f++)
+	for (enum render_format f = RENDER_JSONL; f <= RENDER_HANDOVER; f++)
 		torture(render_once, &f);
 }
 
@@ -409,6 +549,9 @@ int main(void)
 		cmocka_unit_test(csv_harmless),
 		cmocka_unit_test(csv_columns),
 		cmocka_unit_test(csv_bad_columns),
+		cmocka_unit_test(handover_page),
+		cmocka_unit_test(handover_of_anything),
+		cmocka_unit_test(handover_needs),
 		cmocka_unit_test(maximum),
 		cmocka_unit_test(no_memory),
 		cmocka_unit_test(formats),
