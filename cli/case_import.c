@@ -131,10 +131,10 @@ static uint64_t get_line(const void *arg, size_t i, struct buf *to)
 }
 
 /* All of them at once: who mends a table mends it once. */
-static enum err report_errors(const struct cli *cli, const struct table_errors *errors,
-	const char *path, struct errctx *ctx)
+static enum err report_errors(
+	const struct cli *cli, const struct findings *errors, const char *path, struct errctx *ctx)
 {
-	size_t shown = errors->count < LIMIT_TABLE_ERRORS ? errors->count : LIMIT_TABLE_ERRORS;
+	size_t shown = errors->count < LIMIT_TABLE_FINDINGS ? errors->count : LIMIT_TABLE_FINDINGS;
 
 	for (size_t i = 0; i < shown; i++)
 		cli_note(cli, "%s", errors->text[i]);
@@ -146,7 +146,7 @@ static enum err report_errors(const struct cli *cli, const struct table_errors *
 static enum err convert(const struct cli *cli, const char *path, const char *map_path,
 	struct table_lines *ret, struct errctx *ctx)
 {
-	struct table_errors *errors = mem_zalloc(sizeof(*errors));
+	struct findings *errors = mem_zalloc(sizeof(*errors));
 	struct table_input input = {.file = path, .map_file = map_path};
 	struct buf text, map;
 	enum err err = errors == NULL ? ERR_NOMEM : OK;

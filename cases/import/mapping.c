@@ -16,7 +16,7 @@ struct parser {
 	bool in_register, seen_register, skipping;
 	const char *file;
 	uint32_t line;
-	struct table_errors *errors;
+	struct findings *errors;
 	enum err err; /* no memory */
 };
 
@@ -39,7 +39,7 @@ static void complain(struct parser *p, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	table_errors_add(p->errors, "%s:%u: %s", p->file, (unsigned)p->line, text);
+	findings_add(p->errors, "%s:%u: %s", p->file, (unsigned)p->line, text);
 }
 
 /* ---- pieces of text ---- */
@@ -597,7 +597,7 @@ static enum err reserve(struct mapping *mapping)
 }
 
 enum err mapping_read(
-	struct bytes text, const char *file, struct mapping *ret, struct table_errors *errors)
+	struct bytes text, const char *file, struct mapping *ret, struct findings *errors)
 {
 	struct mapping mapping = {0};
 	struct parser p = {.mapping = &mapping, .file = file, .line = 1, .errors = errors};

@@ -19,7 +19,7 @@
 #define CASES_IMPORT_MAPPING_H
 
 #include "base/bytes.h"
-#include "cases/import/errors.h"
+#include "cases/import/findings.h"
 #include "cases/schema/schema.h"
 
 enum { MAPPING_KEYS_MAX = 8, MAPPING_REFERRED_MAX = 8, MAPPING_DAYS_MAX = 3660 };
@@ -103,8 +103,8 @@ struct mapping {
 };
 
 /* What is wrong goes to errors; then ERR_INVALID. ERR_LIMIT is an error like those; ERR_NOMEM. */
-enum err mapping_read(struct bytes text, const char *file, struct mapping *ret,
-	struct table_errors *errors) MUST_USE;
+enum err mapping_read(
+	struct bytes text, const char *file, struct mapping *ret, struct findings *errors) MUST_USE;
 void mapping_release(struct mapping *mapping);
 
 /* "occurred_on" */

@@ -6,7 +6,7 @@
 #include "cases/import/table.h"
 #include "cases/schema/schema.h"
 
-static struct table_errors errors;
+static struct findings errors;
 
 static enum err convert(const char *text, const char *map, struct table_lines *ret)
 {

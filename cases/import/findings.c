@@ -1,13 +1,13 @@
-#include "cases/import/errors.h"
+#include "cases/import/findings.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-void table_errors_add(struct table_errors *errors, const char *format, ...)
+void findings_add(struct findings *errors, const char *format, ...)
 {
 	va_list args;
 
-	if (errors->count < LIMIT_TABLE_ERRORS) {
+	if (errors->count < LIMIT_TABLE_FINDINGS) {
 		va_start(args, format);
 		vsnprintf(errors->text[errors->count], sizeof(errors->text[0]), format, args);
 		va_end(args);
