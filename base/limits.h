@@ -183,8 +183,9 @@
 
 /* Officers. */
 #define LIMIT_OFFICER_NAME     31
-#define LIMIT_OFFICERS         64 /* accounts listed, disabled ones too; 16 may unlock */
-#define LIMIT_OFFICER_SESSIONS 8  /* of one */
+#define LIMIT_OFFICERS         64  /* accounts listed, disabled ones too; 16 may unlock */
+#define LIMIT_OFFICER_SESSIONS 8   /* of one */
+#define LIMIT_LOCKOUT_NAMES    128 /* of which wrong passphrases are counted */
 #define LIMIT_SESSIONS         ((16 * LIMIT_OFFICER_SESSIONS)) /* of all who may unlock */
 
 /* Backups. */

@@ -150,6 +150,14 @@ enum err accounts_disable(struct accounts *accounts, const char *name, struct er
 	return OK;
 }
 
+bool account_may_manage(uint32_t by, uint32_t roles)
+{
+	if ((by & ACCOUNT_SUPERVISOR) != 0)
+		return true;
+	return (by & ACCOUNT_OPERATOR) != 0 &&
+	       (roles & (ACCOUNT_OFFICER | ACCOUNT_SUPERVISOR)) == 0;
+}
+
 bool accounts_ok(const struct accounts *accounts)
 {
 	for (size_t i = 0; i < accounts->count; i++) {

@@ -61,6 +61,9 @@ enum err accounts_add(struct accounts *accounts, const char *name, uint32_t role
 /* ERR_NOTFOUND: no such account, or it is disabled. ERR_DENIED: it is the last supervisor's:
  * nobody could let officers in again. */
 enum err accounts_disable(struct accounts *accounts, const char *name, struct errctx *ctx) MUST_USE;
+/* May somebody with the roles `by` give, or take away, these roles? A supervisor all; an operator
+ * those that see no case: who runs the node does not let themselves in. */
+bool account_may_manage(uint32_t by, uint32_t roles);
 /* The rules of a table: names valid and not twice, roles known, one supervisor who may unlock. */
 bool accounts_ok(const struct accounts *accounts);
 

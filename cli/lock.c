@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/daemon.h"
-#include "cli/output.h"
+#include "cli/officer.h"
 #include "cli/passphrase.h"
 #include "proto/codec.h"
 
@@ -37,16 +37,18 @@ static enum err run_unlock(struct cli *cli, const struct cli_args *args, struct 
 	Sauti__UnlockRequest unlock = SAUTI__UNLOCK_REQUEST__INIT;
 	CLEANUP(daemon_json_release) json_t *answer = NULL;
 	struct secret passphrase;
-	const char *officer = NULL;
+	char officer[OFFICER_LABEL_MAX + 1], prompt[OFFICER_LABEL_MAX + 20];
 	enum err err;
 
-	TRY(cli_officer(cli, args, &officer, ctx));
-	TRY(passphrase_get(cli, args, "Passphrase of this node", false, &passphrase, ctx));
+	TRY(passphrase_possible(cli, args, ctx));
+	TRY(officer_choose(cli, args, officer, ctx));
+	snprintf(prompt, sizeof(prompt), "Passphrase of %s", officer);
+	TRY(passphrase_get(cli, args, prompt, false, &passphrase, ctx));
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_UNLOCK;
 	request.unlock = &unlock;
 	unlock.new_epoch = args_flag(args, "new-epoch");
 	unlock.passphrase = codec_binary(secret_bytes(&passphrase));
-	unlock.officer = (char *)(officer == NULL ? "" : officer);
+	unlock.officer = officer;
 	err = daemon_unlock(cli, &request, &answer, ctx);
 	secret_release(&passphrase);
 	if (err != OK)
@@ -113,20 +115,12 @@ static enum err run_logout(struct cli *cli, const struct cli_args *args, struct 
 	return daemon_forget(cli, ctx);
 }
 
-static void print_roles(const json_t *roles)
-{
-	for (size_t i = 0; i < json_array_size(roles); i++) {
-		fputs(i == 0 ? "" : ", ", stdout);
-		output_text(stdout, json_string_value(json_array_get(roles, i)), false);
-	}
-}
-
 static enum err run_whoami(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
 	Sauti__WhoamiRequest whoami = SAUTI__WHOAMI_REQUEST__INIT;
 	CLEANUP(daemon_json_release) json_t *answer = NULL;
-	struct output_buffer buffer;
+	struct output_buffer buffer, roles;
 
 	(void)args;
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_WHOAMI;
@@ -137,9 +131,8 @@ static enum err run_whoami(struct cli *cli, const struct cli_args *args, struct 
 		return OK;
 	}
 	output_text(stdout, output_member(answer, "officer", &buffer), false);
-	printf(": ");
-	print_roles(json_object_get(answer, "roles"));
-	printf("; since %s", output_time(answer, "since", &buffer));
+	officer_roles_text(json_object_get(answer, "roles"), &roles);
+	printf(": %s; since %s", roles.text, output_time(answer, "since", &buffer));
 	printf(", ends in %llu min at the latest, after %llu min without a command\n",
 		(unsigned long long)output_number(answer, "ends_in_s") / 60,
 		(unsigned long long)output_number(answer, "idle_limit_s") / 60);
@@ -147,7 +140,7 @@ static enum err run_whoami(struct cli *cli, const struct cli_args *args, struct 
 }
 
 static const struct cli_option unlock_options[] = {
-	OFFICER_OPTION("who unlocks (default: the only one who may)"),
+	OFFICER_OPTION("who unlocks (default: the only one, $SAUTI_OFFICER)"),
 	PASSPHRASE_OPTION,
 	{"new-epoch", NULL, "give the node's log up and open a new one", false},
 	{0},

@@ -128,20 +128,52 @@ static enum err ask(const char *what, bool twice, struct secret *ret, struct err
 	return OK;
 }
 
-enum err passphrase_get(struct cli *cli, const struct cli_args *args, const char *what, bool twice,
-	struct secret *ret, struct errctx *ctx)
+static enum err open_terminal(struct cli *cli, const char *option, struct errctx *ctx)
 {
-	const char *path = args_option(args, "passphrase-file");
+	terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	if (terminal < 0)
+		return cli_usage(
+			cli, ctx, "no terminal to ask for the passphrase on: use --%s", option);
+	return OK;
+}
+
+static void close_terminal(void)
+{
+	close(terminal);
+	terminal = -1;
+}
+
+enum err passphrase_possible(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	if (args_option(args, "passphrase-file") != NULL)
+		return OK;
+	TRY(open_terminal(cli, "passphrase-file", ctx));
+	close_terminal();
+	return OK;
+}
+
+static enum err get(struct cli *cli, const struct cli_args *args, const char *option,
+	const char *what, bool twice, struct secret *ret, struct errctx *ctx)
+{
+	const char *path = args_option(args, option);
 	enum err err;
 
 	if (path != NULL)
 		return from_file(cli, path, ret, ctx);
-	terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-	if (terminal < 0)
-		return cli_usage(cli, ctx,
-			"no terminal to ask for the passphrase on: use --passphrase-file");
+	TRY(open_terminal(cli, option, ctx));
 	err = ask(what, twice, ret, ctx);
-	close(terminal);
-	terminal = -1;
+	close_terminal();
 	return err;
+}
+
+enum err passphrase_get(struct cli *cli, const struct cli_args *args, const char *what, bool twice,
+	struct secret *ret, struct errctx *ctx)
+{
+	return get(cli, args, "passphrase-file", what, twice, ret, ctx);
+}
+
+enum err passphrase_get_new(struct cli *cli, const struct cli_args *args, const char *what,
+	struct secret *ret, struct errctx *ctx)
+{
+	return get(cli, args, "new-passphrase-file", what, true, ret, ctx);
 }

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/daemon.h"
-#include "cli/output.h"
+#include "cli/officer.h"
 
 static void print_duration(uint64_t seconds)
 {
@@ -300,6 +300,25 @@ static void print_lines(const char *label, const json_t *lines)
 	}
 }
 
+/* Who is logged in; told to who is. */
+static void print_officers(const json_t *officers)
+{
+	struct output_buffer buffer, roles;
+	const json_t *officer;
+	size_t i;
+
+	json_array_foreach(officers, i, officer)
+	{
+		printf("%-12s", "logged in");
+		output_text(stdout, output_member(officer, "officer", &buffer), false);
+		officer_roles_text(json_object_get(officer, "roles"), &roles);
+		printf(" (%s) since %s", roles.text, output_time(officer, "since", &buffer));
+		printf(", idle for ");
+		print_duration(output_number(officer, "idle_s"));
+		putchar('\n');
+	}
+}
+
 static enum err print_status(const json_t *status)
 {
 	const json_t *logs = json_object_get(status, "logs");
@@ -317,6 +336,7 @@ static enum err print_status(const json_t *status)
 		(unsigned long long)output_number(status, "directory_size"));
 	print_store(json_object_get(status, "store"));
 	print_mail(json_object_get(status, "mail"));
+	print_officers(json_object_get(status, "officers"));
 	print_line("version", status, "version");
 	print_line("format", status, "format");
 	printf("%-12s", "running for");

@@ -110,18 +110,6 @@ static enum err transfer_errno(const struct control *control, int error, struct 
 	return files_errno(ctx, error, "talk to", control->socket);
 }
 
-static enum err add_token(
-	const struct control *control, Sauti__ControlRequest *request, struct errctx *ctx)
-{
-	if (control->token_err == OK)
-		request->token = codec_binary(BYTES_ARRAY(control->token));
-	else if (control->token_err != ERR_NOTFOUND &&
-		 request->body_case != SAUTI__CONTROL_REQUEST__BODY_UNLOCK)
-		return err_set(ctx, control->token_err, "%s",
-			err_message(&control->token_ctx, control->token_err));
-	return OK;
-}
-
 enum err control_send(
 	struct control *control, const Sauti__ControlRequest *body, struct errctx *ctx)
 {
@@ -130,7 +118,8 @@ enum err control_send(
 	struct buf frame;
 	enum err err = OK;
 
-	TRY(add_token(control, request, ctx));
+	if (control->token_err == OK)
+		request->token = codec_binary(BYTES_ARRAY(control->token));
 	size_t size = protobuf_c_message_get_packed_size(&request->base);
 
 	if (size > LIMIT_CONTROL_REQUEST)
@@ -209,6 +198,9 @@ enum err control_next(struct control *control, struct control_response *ret, str
 	if (response->error == 0)
 		return OK;
 	err = known_code(response->error);
+	if (err == ERR_DENIED && control->token_err != OK && control->token_err != ERR_NOTFOUND)
+		return err_set(ctx, err, "%s (%s)", response->message,
+			err_message(&control->token_ctx, control->token_err));
 	if (response->message[0] == '\0')
 		return err_set(ctx, err, "%s", err_text(err));
 	return err_set(ctx, err, "%s", response->message);

@@ -7,8 +7,8 @@
  * message in ctx.
  *
  * Requests carry the token of the officer's session, which control_connect looks for in the file
- * beside the socket (node/session_file.h). A file that others can read is refused with ERR_DENIED
- * when a request is sent, but for an unlock.
+ * beside the socket (node/session_file.h). A file that others can read is not used: what the daemon
+ * then denies says so.
  */
 #ifndef NODE_CONTROL_H
 #define NODE_CONTROL_H

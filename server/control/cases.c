@@ -35,8 +35,8 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 		control_fail(request, ERR_INVALID, 0, "an empty or too long passphrase");
 		return;
 	}
-	if (strlen(message->officer) > LIMIT_OFFICER_NAME) {
-		control_fail(request, ERR_INVALID, 0, "the officer's name is too long");
+	if (message->officer[0] == '\0' || strlen(message->officer) >= sizeof(ask->officer)) {
+		control_fail(request, ERR_INVALID, 0, "whose passphrase it is must be said");
 		return;
 	}
 	if (message->new_epoch && !may_renew(request))
@@ -47,6 +47,7 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 			     control_runtime(request)->guard_state.verdict == GUARD_OTHER;
 		ask->turn = control_runtime(request)->guard_state.turn;
 		ask->now_s = runtime_wall_s();
+		ask->boot_ms = officers_now_ms();
 	}
 	if (ask != NULL)
 		snprintf(ask->officer, sizeof(ask->officer), "%s", message->officer);
@@ -384,12 +385,18 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 	} else if (done->trouble != TROUBLE_NONE) {
 		fail_seal(request, done);
 	} else if (done->result != OK) {
+		if (done->result == ERR_DENIED &&
+			(done->type == VAULT_UNLOCK || done->type == VAULT_OFFICER_PASSPHRASE))
+			officer_refused(control_runtime(request), done);
 		control_fail(
 			request, done->result, done->line, err_message(&done->ctx, done->result));
 	} else if (done->type == VAULT_UNLOCK) {
 		done_unlock(request, done);
 	} else if (done->type == VAULT_SEAL) {
 		done_seal(request, done);
+	} else if (done->type == VAULT_OFFICER_ADD || done->type == VAULT_OFFICER_DISABLE ||
+		   done->type == VAULT_OFFICER_PASSPHRASE) {
+		done_officer(request, done);
 	} else if (done->type == VAULT_MAIL_SHOW) {
 		done_mail_show(request, done);
 	} else if (done->type == VAULT_CASE_EXPORT) {

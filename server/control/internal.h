@@ -53,6 +53,16 @@ void answer_session(
 json_t *roles_json(uint32_t roles);
 void begin_whoami(struct control_request *request);
 void begin_logout(struct control_request *request, const Sauti__ControlRequest *message);
+void begin_officer_docs(struct control_request *request, enum vault_type type); /* names, list */
+void begin_officer_add(struct control_request *request, Sauti__OfficerAddRequest *message);
+void begin_officer_disable(
+	struct control_request *request, const Sauti__OfficerDisableRequest *message);
+void begin_officer_passphrase(
+	struct control_request *request, Sauti__OfficerPassphraseRequest *message);
+void done_officer(struct control_request *request, const struct vault_request *done);
+/* A passphrase was wrong, or not tried: for the log. */
+void officer_refused(struct runtime *rt, const struct vault_request *done);
+json_t *officers_json(struct control_request *request); /* who is logged in */
 
 /* logs.c; export.c */
 void begin_log_list(struct control_request *request);

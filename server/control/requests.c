@@ -251,7 +251,7 @@ static void begin_status(struct control_request *request)
 	struct runtime *rt = control_runtime(request);
 	const struct directory *directory = engine_directory(rt->engine);
 	const struct member *self = directory_find(directory, bytes_str(rt->node));
-	json_t *alarms = json_array();
+	json_t *alarms = json_array(), *json;
 	char revoked[2 * LIMIT_REASON];
 	size_t members = 0;
 
@@ -280,20 +280,19 @@ static void begin_status(struct control_request *request)
 	members_disputes(rt, alarms);
 	while (directory_at(directory, members) != NULL)
 		members++;
-	answer_json(request,
-		json_pack(
-			"{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:s,s:i,s:i,s:o,s:o,s:o}",
-			"node", rt->node, "network", rt->genesis.network, "role",
-			role_name(self == NULL ? ROLE_UNKNOWN : self->role), "locked",
-			rt->keys == NULL, "directory_size", (json_int_t)directory_size(directory),
-			"members", (json_int_t)members, "logs", logs_json(rt), "peers",
-			peers_json(rt), "alarms", alarms, "guard", guard_json(rt), "store",
-			store_json(&rt->condition), "uptime_s",
-			(json_int_t)((uv_now(&rt->loop) - rt->started_ms) / 1000), "version",
-			SAUTI_VERSION, "format", FORMAT_VERSION, "port", (int)rt->port, "mail",
-			mail_status_json(rt), "lock", locking_json(rt), "views",
-			ledger_views_json(rt)),
-		true);
+	json = json_pack(
+		"{s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:s,s:i,s:i,s:o,s:o,s:o}", "node",
+		rt->node, "network", rt->genesis.network, "role",
+		role_name(self == NULL ? ROLE_UNKNOWN : self->role), "locked", rt->keys == NULL,
+		"directory_size", (json_int_t)directory_size(directory), "members",
+		(json_int_t)members, "logs", logs_json(rt), "peers", peers_json(rt), "alarms",
+		alarms, "guard", guard_json(rt), "store", store_json(&rt->condition), "uptime_s",
+		(json_int_t)((uv_now(&rt->loop) - rt->started_ms) / 1000), "version", SAUTI_VERSION,
+		"format", FORMAT_VERSION, "port", (int)rt->port, "mail", mail_status_json(rt),
+		"lock", locking_json(rt), "views", ledger_views_json(rt));
+	if (control_officer(request) != NULL)
+		json_object_set_new(json, "officers", officers_json(request));
+	answer_json(request, json, true);
 }
 
 bool control_locks(const Sauti__ControlRequest *message)
@@ -432,6 +431,21 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_LOGOUT:
 		begin_logout(request, message);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_OFFICER_NAMES:
+		begin_officer_docs(request, VAULT_OFFICER_NAMES);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_OFFICER_LIST:
+		begin_officer_docs(request, VAULT_OFFICER_LIST);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_OFFICER_ADD:
+		begin_officer_add(request, message->officer_add);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_OFFICER_DISABLE:
+		begin_officer_disable(request, message->officer_disable);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_OFFICER_PASSPHRASE:
+		begin_officer_passphrase(request, message->officer_passphrase);
 		break;
 	default:
 		control_fail(request, ERR_UNSUPPORTED, 0, "this node does not know that request");

@@ -26,6 +26,7 @@
 #include "cases/fold/timeline.h"
 #include "cases/rules/rules.h"
 #include "cases/seal/seal.h"
+#include "server/officers/lockout.h"
 #include "server/store/keyring.h"
 #include "server/vault/vault.h"
 
@@ -216,10 +217,17 @@ enum err batch_seal_again(struct book *book, struct plan *plan, struct batch *re
 	struct entries **ret_entries, struct errctx *ctx) MUST_USE;
 void batch_commit(struct book *book, const struct batch *batch, uint64_t index);
 
+struct officers {
+	const struct vault_opts *opts;
+	struct secret master; /* of the keystore; empty: locked */
+	struct lockout lockout;
+};
 /* Reads the keystore and opens the slot that request->officer names ("": the only one); the name
  * and the roles go into the request. ERR_INVALID: which one must be said. */
-enum err officers_unlock(const struct vault_opts *opts, struct vault_request *request,
+enum err officers_unlock(struct officers *officers, struct vault_request *request,
 	struct buf *ret_file, struct node_keys *ret, struct secret *ret_master) MUST_USE;
+/* The requests OFFICER_x. */
+enum err officers_answer(struct officers *officers, struct vault_request *request) MUST_USE;
 /* Replaces the keystore by one with these keys, durably. `file` is what it was. */
 enum err officers_write(const struct vault_opts *opts, struct bytes file,
 	const struct secret *master, const struct node_keys *keys,

@@ -52,8 +52,8 @@ struct vault {
 	struct keyring *keyring; /* from the first unlock on, locked or not */
 	struct book *book;       /* NULL: locked */
 	struct mailbox mailbox;  /* empty: locked */
-	struct secret master;    /* of the keystore; empty: locked */
 	struct trials trials;    /* none: locked */
+	struct officers officers;
 	/* Batches that were handed out, oldest first, until they and all before them have ended.
 	 * Without tickets when the node was locked meanwhile. */
 	struct batch *on_way, **on_way_end;
@@ -106,6 +106,7 @@ void vault_request_free(struct vault_request *request)
 	if (request == NULL)
 		return;
 	secret_release(&request->passphrase);
+	secret_release(&request->new_passphrase);
 	buf_wipe(&request->lines);
 	buf_wipe(&request->mail);
 	buf_wipe(&request->file);
@@ -216,10 +217,10 @@ static enum err unlock(struct vault *vault, struct vault_request *request)
 	CLEANUP(secret_release) struct secret master = {0};
 
 	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
-	TRY(officers_unlock(&vault->opts, request, &file, &keys, &master));
+	TRY(officers_unlock(&vault->officers, request, &file, &keys, &master));
 	if (vault->book == NULL) {
 		TRY(unlock_first(vault, buf_bytes(&file), &keys, &master, request));
-		vault->master = master;
+		vault->officers.master = master;
 		master = (struct secret){0};
 	}
 	request->cases = book_cases(vault->book);
@@ -242,7 +243,7 @@ static void lock(struct vault *vault)
 	book_close(vault->book);
 	vault->book = NULL;
 	mailbox_release(&vault->mailbox);
-	secret_release(&vault->master);
+	secret_release(&vault->officers.master);
 	for (struct batch *batch = vault->on_way; batch != NULL; batch = batch->next)
 		batch_release(batch); /* tickets point into the book; that it is on its way stays */
 }
@@ -518,6 +519,12 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_TRIAL_END:
 		trials_end(&vault->trials, request->client, request->trial);
 		return OK;
+	case VAULT_OFFICER_NAMES:
+	case VAULT_OFFICER_LIST:
+	case VAULT_OFFICER_ADD:
+	case VAULT_OFFICER_DISABLE:
+	case VAULT_OFFICER_PASSPHRASE:
+		return officers_answer(&vault->officers, request);
 	case VAULT_SEAL:
 	case VAULT_RESEAL:
 	case VAULT_SHOW:
@@ -561,6 +568,7 @@ static void finish(struct vault_request *request, enum err result)
 		buf_wipe(&request->file);
 	}
 	secret_release(&request->passphrase);
+	secret_release(&request->new_passphrase);
 	buf_wipe(&request->lines);
 }
 
@@ -747,6 +755,7 @@ enum err vault_start(const struct vault_opts *opts, struct vault **ret, struct e
 	rc = pthread_cond_init(&vault->changed, NULL);
 	assert(rc == 0);
 	vault->joined = true;
+	vault->officers.opts = &vault->opts;
 	err = opts_copy(vault, opts);
 	if (err == OK) {
 		rc = pthread_create(&vault->thread, NULL, vault_main, vault);

@@ -33,10 +33,11 @@
  * New case keys are durable in the keyring before the first entry sealed under them leaves.
  *
  * Errors beside those of keystore_open, keyring_open and the store: ERR_LOCKED (SEAL, SHOW, LIST);
- * ERR_DENIED (UNLOCK: wrong name or passphrase, or the keystore file is open to others); of a line
- * of SEAL those of event_parse and event_split, ERR_NOTFOUND (its case is not known), ERR_EXISTS
- * (another event opened the case, or another case has the id or the code), ERR_LIMIT, ERR_DENIED
- * (recorded by somebody else, and the one who asks is no supervisor); ERR_CANCELED.
+ * ERR_DENIED (UNLOCK: wrong name or passphrase, or the keystore file is open to others, or too many
+ * wrong ones: `wait_s`); of a line of SEAL those of event_parse and event_split, ERR_NOTFOUND (its
+ * case is not known), ERR_EXISTS (another event opened the case, or another case has the id or the
+ * code), ERR_LIMIT, ERR_DENIED (recorded by somebody else, and the one who asks is no supervisor);
+ * ERR_CANCELED.
  */
 #ifndef SERVER_VAULT_VAULT_H
 #define SERVER_VAULT_VAULT_H
@@ -91,6 +92,12 @@ enum vault_type {
 	VAULT_DRAFT_LIST,
 	VAULT_DRAFT_SHOW,
 	VAULT_DRAFT_REMOVE,
+	/* officers.c: the keystore's accounts, all but the first of an unlocked node. */
+	VAULT_OFFICER_NAMES,      /* -> docs: {"officer"} for each slot */
+	VAULT_OFFICER_LIST,       /* -> docs: {"officer","roles","created_at","disabled"} */
+	VAULT_OFFICER_ADD,        /* name, new_roles, new_passphrase; roles: of who asks */
+	VAULT_OFFICER_DISABLE,    /* name; roles: of who asks */
+	VAULT_OFFICER_PASSPHRASE, /* officer, passphrase, new_passphrase */
 };
 
 /* What the loop needs while the node is unlocked; owned by whoever holds it. */
@@ -136,8 +143,11 @@ struct vault_request {
 	struct buf lines;         /* JSON lines; wiped by the vault */
 	bool dry_run, trial_end;
 	uint64_t trial, client; /* of a dry run that goes on; trial 0: it stands alone */
-	bool renew;             /* UNLOCK: the own log is never signed again */
-	uint64_t turn;          /* .. of the guard's state, when it was asked for */
+	struct secret new_passphrase;
+	uint32_t new_roles;
+	uint64_t boot_ms; /* of UNLOCK and OFFICER_PASSPHRASE: the clock of officers/lockout.h */
+	bool renew;       /* UNLOCK: the own log is never signed again */
+	uint64_t turn;    /* .. of the guard's state, when it was asked for */
 	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
 	/* Who asks; of UNLOCK: whose slot, "" the only one, and out whose it was, with the roles.
 	 * Of SEAL: recorded_by where it is absent. Of SHOW: who looks, "": no person. */
@@ -170,6 +180,7 @@ struct vault_request {
 	struct entries *entries; /* one reference, the receiver's */
 	uint64_t added, known;   /* events */
 	uint64_t cases, events;
+	uint64_t wait_s;     /* of UNLOCK and OFFICER_PASSPHRASE: not tried, too many were wrong */
 	uint64_t unread;     /* of UNLOCK: own entries that no key opens */
 	uint64_t view_bytes; /* of UNLOCK: memory for events and entries, beside cases and keys */
 	/* Of every answer: views of cases that wait for VIEWS, and how many were lost since the

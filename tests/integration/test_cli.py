@@ -25,7 +25,8 @@ OK, FAILED, USAGE, UNREACHABLE, INTEGRITY, REFUSED = range(6)
 
 COMMANDS = [
     ["init"], ["join"], ["unlock"], ["lock"], ["panic"], ["logout"], ["whoami"], ["status"],
-    ["check-config"],
+    ["check-config"], ["officer", "add"], ["officer", "list"], ["officer", "disable"],
+    ["officer", "passphrase"],
     ["node", "invite"], ["node", "list"], ["node", "show"],
     ["case", "open"], ["case", "add"], ["case", "show"], ["case", "list"], ["case", "import"],
     ["case", "sheet"], ["case", "types"], ["case", "drafts"], ["case", "correct"],

@@ -338,6 +338,20 @@ static void the_last_supervisor_stays(void **state)
 	assert_int_equal(accounts_enabled(&accounts), 1);
 }
 
+static void who_lets_whom_in(void **state)
+{
+	for (uint32_t roles = 1; roles <= ACCOUNT_ROLES_ALL; roles++) {
+		bool case_free = (roles & (ACCOUNT_OFFICER | ACCOUNT_SUPERVISOR)) == 0;
+
+		assert_true(account_may_manage(ACCOUNT_SUPERVISOR, roles));
+		assert_int_equal(account_may_manage(ACCOUNT_OPERATOR, roles), case_free);
+		assert_int_equal(
+			account_may_manage(ACCOUNT_OPERATOR | ACCOUNT_OFFICER, roles), case_free);
+		assert_false(account_may_manage(
+			ACCOUNT_OFFICER | ACCOUNT_ANALYST | ACCOUNT_AUDITOR, roles));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +365,7 @@ int main(void)
 		cmocka_unit_test(out_of_memory),
 		cmocka_unit_test(names_and_roles),
 		cmocka_unit_test(the_last_supervisor_stays),
+		cmocka_unit_test(who_lets_whom_in),
 	};
 
 	return cmocka_run_group_tests(tests, crypto_setup, crypto_teardown);

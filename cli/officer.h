@@ -1,0 +1,20 @@
+/*
+ * officer: what commands need to know of officers.
+ */
+#ifndef CLI_OFFICER_H
+#define CLI_OFFICER_H
+
+#include "cli/cli.h"
+#include "cli/output.h"
+
+enum { OFFICER_LABEL_MAX = 64 }; /* of a slot; names are shorter */
+
+/* Who unlocks: --officer; else the only one who may; else $SAUTI_OFFICER; else whoever the person
+ * at the terminal says. Asks the daemon. */
+enum err officer_choose(struct cli *cli, const struct cli_args *args,
+	char ret[OFFICER_LABEL_MAX + 1], struct errctx *ctx) MUST_USE;
+
+/* "supervisor, operator" */
+void officer_roles_text(const json_t *roles, struct output_buffer *ret);
+
+#endif
