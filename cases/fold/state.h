@@ -23,7 +23,8 @@
  * as far as it can be and counted as irregular; what the own node records is checked before
  * (cases/rules/rules.h).
  *
- * Memory: case_state_size; on synthetic cases at most 40 bytes an event (test_state measures it).
+ * Memory: case_state_size; on synthetic cases some 41 bytes an event (test_state measures it), of
+ * which 17 are for its id and type.
  * Caps: LIMIT_CASE_EVENTS and the caps beside it in base/limits.h; past one ERR_LIMIT. Wiped on
  * free. Pure.
  */

@@ -84,9 +84,9 @@ static void note_move(struct case_state *state, const struct state_item *item,
 	*state_add_move(state) = (struct state_move){
 		.event = (uint16_t)(state->event_count - 1),
 		.item = (uint16_t)(item - state->items),
-		.machine = (uint8_t)machine,
 		.from = (uint8_t)from,
-		.to = (uint8_t)to,
+		.to = (uint8_t)(to & 0x7f),
+		.outcome = machine == MACHINE_OUTCOME,
 	};
 }
 
@@ -130,15 +130,6 @@ static void on_person(struct case_state *state, const struct event *event)
 	item_begin(state, event, ITEM_PERSON, "person_ref", "role");
 }
 
-static enum given_by given_by(const struct event *event)
-{
-	return value_is(event, "given_by", "VICTIM")                   ? GIVEN_BY_VICTIM
-	       : value_is(event, "given_by", "MATURE_MINOR")           ? GIVEN_BY_MATURE_MINOR
-	       : value_is(event, "given_by", "GUARDIAN")               ? GIVEN_BY_GUARDIAN
-	       : value_is(event, "given_by", "VICTIM_ASSENT+GUARDIAN") ? GIVEN_BY_BOTH
-								       : GIVEN_BY_OTHER;
-}
-
 static void on_consent(struct case_state *state, const struct event *event)
 {
 	struct state_consent new = {
@@ -147,7 +138,6 @@ static void on_consent(struct case_state *state, const struct event *event)
 		.valid_until = value_day(event, "valid_until"),
 		.majority_on = value_day(event, "review_at_majority_on"),
 		.groups = value_groups(value_json(event, "groups"), NULL),
-		.given_by = (uint8_t)given_by(event),
 	};
 	state->victim = true;
 	if (state_consent_find(state, value_text(event, "consent_id")) != NULL)
@@ -176,7 +166,7 @@ static void on_withdrawn(struct case_state *state, const struct event *event)
 		consent->withdrawn_on = on;
 }
 
-/* A guardian with a conflict of interest: what this one consented to needs to be given again. */
+/* What a guardian with a conflict of interest consented to needs to be given again. */
 static void on_guardian(struct case_state *state, const struct event *event)
 {
 	struct state_item *person;
@@ -184,15 +174,12 @@ static void on_guardian(struct case_state *state, const struct event *event)
 	if (value_text(event, "replaces").size == 0)
 		return;
 	person = item_get(state, event, ITEM_PERSON, "replaces");
-	person->status = PERSON_REPLACED;
-	if (!value_is(event, "reason", "CONFLICT_OF_INTEREST"))
+	if (person->status == PERSON_REPLACED_FOR_CONFLICT)
 		return;
-	for (uint16_t i = 0; i < state->consent_count; i++) {
-		struct state_consent *consent = &state->consents[i];
-
-		if (consent->guardian == person->id && consent->review_on == 0)
-			consent->review_on = day_of_event(event);
-	}
+	person->status = value_is(event, "reason", "CONFLICT_OF_INTEREST")
+				 ? PERSON_REPLACED_FOR_CONFLICT
+				 : PERSON_REPLACED;
+	person->on = day_of_event(event);
 }
 
 static void on_allegation(struct case_state *state, const struct event *event)

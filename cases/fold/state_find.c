@@ -59,9 +59,15 @@ const struct state_move *state_move_after(
 	const struct state_move *end = state->moves + state->move_count;
 
 	for (const struct state_move *next = move + 1; next < end; next++)
-		if (next->item == move->item && next->machine == move->machine)
+		if (next->item == move->item && next->outcome == move->outcome)
 			return next;
 	return NULL;
+}
+
+enum machine_kind state_move_machine(const struct case_state *state, const struct state_move *move)
+{
+	return move->outcome ? MACHINE_OUTCOME
+			     : state_item_machine((enum item_kind)state->items[move->item].kind);
 }
 
 bool state_is_history(const struct state_item *item, const struct event *event)
@@ -87,7 +93,7 @@ enum machine_kind state_item_machine(enum item_kind kind)
 bool state_item_open(const struct state_item *item)
 {
 	if (item->kind == ITEM_PERSON)
-		return item->status != PERSON_REPLACED;
+		return item->status == 0;
 	return !machine_ended(state_item_machine(item->kind), item->status);
 }
 
@@ -97,15 +103,27 @@ static void end_before(fold_day day, fold_day *last)
 		*last = day_before(day);
 }
 
-bool state_consent_span(
-	const struct state_consent *consent, fold_day *ret_first, fold_day *ret_last)
+fold_day state_consent_review(const struct case_state *state, const struct state_consent *consent)
+{
+	for (uint16_t i = 0; consent->guardian != 0 && i < state->item_count; i++) {
+		const struct state_item *item = &state->items[i];
+
+		if (item->kind == ITEM_PERSON && item->id == consent->guardian &&
+			item->status == PERSON_REPLACED_FOR_CONFLICT)
+			return item->on;
+	}
+	return 0;
+}
+
+bool state_consent_span(const struct case_state *state, const struct state_consent *consent,
+	fold_day *ret_first, fold_day *ret_last)
 {
 	fold_day first = day_first(consent->valid_from), last = day_last(consent->valid_until);
 
 	if (consent->majority_on != 0 && (last == 0 || consent->majority_on < last))
 		last = day_last(consent->majority_on);
 	end_before(day_first(consent->withdrawn_on), &last);
-	end_before(day_first(consent->review_on), &last);
+	end_before(day_first(state_consent_review(state, consent)), &last);
 	if (first == 0 || last < first)
 		return false;
 	*ret_first = first;
@@ -113,11 +131,12 @@ bool state_consent_span(
 	return true;
 }
 
-bool state_consent_live(const struct state_consent *consent, fold_day day)
+bool state_consent_live(
+	const struct case_state *state, const struct state_consent *consent, fold_day day)
 {
 	fold_day first, last;
 
-	return state_consent_span(consent, &first, &last) && day_first(day) <= last &&
+	return state_consent_span(state, consent, &first, &last) && day_first(day) <= last &&
 	       day_last(day) >= first;
 }
 
@@ -128,7 +147,7 @@ const struct state_consent *state_consent_for(
 		const struct state_consent *consent = &state->consents[i - 1];
 
 		if (bytes_equal_str(state_text(state, consent->purpose), purpose) &&
-			state_consent_live(consent, day))
+			state_consent_live(state, consent, day))
 			return consent;
 	}
 	return NULL;
@@ -184,7 +203,7 @@ enum case_stage case_stage_find(struct bytes name)
 
 static const char *text_of(const struct case_state *state, text_id id)
 {
-	return id == 0 ? "" : state->text + id;
+	return (const char *)state_text(state, id).data;
 }
 
 static void earliest(fold_day day, fold_day *ret)
@@ -202,8 +221,8 @@ static void summarise_consents(
 	for (uint16_t i = 0; i < state->consent_count; i++) {
 		const struct state_consent *consent = &state->consents[i];
 
-		if (!state_consent_live(consent, today) ||
-			!state_consent_span(consent, &first, &last))
+		if (!state_consent_live(state, consent, today) ||
+			!state_consent_span(state, consent, &first, &last))
 			continue;
 		ret->live_consents++;
 		earliest(consent->majority_on, &majority);
@@ -382,7 +401,7 @@ bool case_state_consent(
 		.purpose = text_of(state, consent->purpose),
 		.event = state->events[consent->event].id,
 		.groups = consent->groups,
-		.live = state_consent_live(consent, day_read(bytes_str(today))),
+		.live = state_consent_live(state, consent, day_read(bytes_str(today))),
 	};
 	day_text(consent->valid_from, ret->valid_from);
 	day_text(consent->valid_until, ret->valid_until);

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/secret.h"
 #include "cases/fold/state_parts.h"
+#include "cases/schema/lists.h"
 
 enum err case_state_new(struct case_state **ret)
 {
@@ -142,7 +143,7 @@ static enum err reserve_text(struct case_state *state, size_t more)
 		wanted = LIMIT_CASE_TEXT;
 	TRY(grow(&grown, state->text_size, wanted));
 	state->text = grown;
-	state->text_room = (uint32_t)wanted;
+	state->text_room = (uint16_t)wanted;
 	return OK;
 }
 
@@ -203,7 +204,55 @@ void state_add_awaited(struct case_state *state, const struct event_id *id)
 	state->awaited[state->awaited_count++] = *id;
 }
 
-/* --- texts: each behind the other, with its zero; the first is "" --- */
+/* --- texts --- */
+
+/* Those that most cases have take no room in any: codes, and the first ids of each letter. The rest
+ * stand in the pool, each behind the other with its zero; the first is "". */
+enum { TEXT_CODES = LIMIT_CASE_TEXT, CODES_MAX = 32, IDS_EACH = 12 };
+
+static const struct code_list *const coded[] = {&list_purposes, &list_services, &list_person_roles,
+	&list_allegation_types, &list_claim_kinds, &list_concerns, &list_concern_levels,
+	&list_complaint_kinds, &list_transfer_reasons, &list_risks};
+enum { CODED = sizeof coded / sizeof coded[0], TEXT_IDS = TEXT_CODES + CODED * CODES_MAX };
+
+#define IDS(l)                                                                                     \
+	{                                                                                          \
+		l "-1", l "-2", l "-3", l "-4", l "-5", l "-6", l "-7", l "-8", l "-9", l "-10",   \
+			l "-11", l "-12"                                                           \
+	}
+static const char ids[][IDS_EACH][5] = {
+	IDS("A"), IDS("C"), IDS("F"), IDS("K"), IDS("P"), IDS("Q"), IDS("R")};
+_Static_assert(TEXT_IDS + sizeof ids / 5 < UINT16_MAX, "every text has its number");
+
+static bool common_id(struct bytes text, text_id *ret)
+{
+	for (unsigned l = 0; l < sizeof ids / sizeof ids[0]; l++)
+		for (unsigned n = 0; n < IDS_EACH && ids[l][0][0] == text.data[0]; n++)
+			if (bytes_equal_str(text, ids[l][n])) {
+				*ret = (text_id)(TEXT_IDS + l * IDS_EACH + n);
+				return true;
+			}
+	return false;
+}
+
+static bool common_code(struct bytes text, text_id *ret)
+{
+	for (unsigned l = 0; l < CODED; l++)
+		for (unsigned n = 0; n < coded[l]->count && n < CODES_MAX; n++)
+			if (bytes_equal_str(text, coded[l]->codes[n].name)) {
+				*ret = (text_id)(TEXT_CODES + l * CODES_MAX + n);
+				return true;
+			}
+	return false;
+}
+
+static const char *common_text(text_id id)
+{
+	unsigned n = id >= TEXT_IDS ? id - TEXT_IDS : id - TEXT_CODES;
+
+	return id >= TEXT_IDS ? ids[n / IDS_EACH][n % IDS_EACH]
+			      : coded[n / CODES_MAX]->codes[n % CODES_MAX].name;
+}
 
 bool state_text_find(const struct case_state *state, struct bytes text, text_id *ret)
 {
@@ -211,6 +260,8 @@ bool state_text_find(const struct case_state *state, struct bytes text, text_id 
 		*ret = 0;
 		return true;
 	}
+	if (text.size > 2 && text.data[1] == '-' ? common_id(text, ret) : common_code(text, ret))
+		return true;
 	for (uint32_t at = 1; at < state->text_size;) {
 		size_t size = strlen(state->text + at);
 
@@ -234,11 +285,11 @@ text_id state_intern(struct case_state *state, struct bytes text)
 	state->text[0] = 0;
 	memcpy(state->text + at, text.data, text.size);
 	state->text[at + text.size] = 0;
-	state->text_size = (uint32_t)(at + text.size + 1);
+	state->text_size = (uint16_t)(at + text.size + 1);
 	return (text_id)at;
 }
 
 struct bytes state_text(const struct case_state *state, text_id id)
 {
-	return id == 0 ? bytes_str("") : bytes_str(state->text + id);
+	return bytes_str(id == 0 ? "" : id < TEXT_CODES ? state->text + id : common_text(id));
 }

@@ -1,6 +1,7 @@
 /*
- * What a case_state is made of, for state*.c and cases/rules alone. Texts are offsets into one
- * pool, each text once; 0 is "". Everything is found by walking: a case has a few of each.
+ * What a case_state is made of, for state*.c and cases/rules alone. Each text has one number: that
+ * of a code or of a common id, else its offset in the pool; 0 is "". Everything is found by
+ * walking: a case has a few of each.
  */
 #ifndef CASES_FOLD_STATE_PARTS_H
 #define CASES_FOLD_STATE_PARTS_H
@@ -18,22 +19,12 @@ struct state_event {
 	uint8_t type; /* number, STATE_TYPE_OTHER for what is none; bit STATE_EVENT_HEAD */
 };
 
-enum given_by {
-	GIVEN_BY_OTHER,
-	GIVEN_BY_VICTIM,
-	GIVEN_BY_MATURE_MINOR,
-	GIVEN_BY_GUARDIAN,
-	GIVEN_BY_BOTH,
-};
-
 struct state_consent {
 	fold_day valid_from, valid_until, withdrawn_on, majority_on;
-	fold_day review_on; /* its guardian was replaced for a conflict of interest */
 	uint16_t event;
 	text_id id, purpose, guardian;
 	text_id recipients, services, withheld; /* JSON lists */
 	group_set groups;
-	uint8_t given_by;
 };
 
 struct state_item {
@@ -44,15 +35,17 @@ struct state_item {
 	text_id extra;   /* allegation: JSON list of subjects; concern: level; complaint: subject */
 	uint8_t kind;    /* enum item_kind */
 	uint8_t status;  /* of its machine; of an allegation: the stage of the investigation; of a
-			  * person: PERSON_REPLACED */
+			  * person: enum person_status */
 	uint8_t outcome; /* of an allegation */
 };
-enum { PERSON_REPLACED = 1 }; /* is no longer guardian */
+/* Is no longer guardian, since `on`. */
+enum person_status { PERSON_REPLACED = 1, PERSON_REPLACED_FOR_CONFLICT };
 
 /* A step of a thing, in the order in which they were folded. */
 struct state_move {
 	uint16_t event, item;
-	uint8_t machine, from, to;
+	uint8_t from;
+	uint8_t to : 7, outcome : 1; /* of the outcome of an investigation */
 };
 
 enum officer_role { OFFICER_LEAD = 1, OFFICER_BACKUP, OFFICER_FOCAL_POINT };
@@ -66,17 +59,6 @@ struct state_officer {
 struct case_state {
 	/* where the fold stands: what comes next must not sort before it */
 	uint64_t last_recorded_at;
-	fold_day last_day; /* the latest on which anything happened */
-
-	fold_day opened_on, closed_on, last_contact_on, next_contact_on, next_review_on;
-	fold_day contact_on, needs_on; /* of the contact and the needs that say what is next */
-	fold_day attempts_from;        /* the first try in vain since somebody was reached */
-	fold_day hold_from, hold_until;
-	uint16_t attempts, irregular, conflicts;
-	text_id opened_by, risk;
-	uint8_t status;         /* enum case_status; 0: not opened */
-	uint8_t stage;          /* enum case_stage: the furthest since it was opened */
-	bool complaint, victim; /* what it has shown itself to be about */
 
 	struct state_event *events;
 	struct state_consent *consents;
@@ -85,9 +67,21 @@ struct case_state {
 	struct state_officer *officers;
 	struct event_id *awaited; /* named as parents and not seen */
 	char *text;
+
+	fold_day last_day; /* the latest on which anything happened */
+	fold_day opened_on, closed_on, last_contact_on, next_contact_on, next_review_on;
+	fold_day contact_on, needs_on; /* of the contact and the needs that say what is next */
+	fold_day attempts_from;        /* the first try in vain since somebody was reached */
+	fold_day hold_from, hold_until;
+
 	uint16_t event_count, event_room, consent_count, consent_room, item_count, item_room,
-		move_count, move_room, officer_count, officer_room, awaited_count, awaited_room;
-	uint32_t text_size, text_room;
+		move_count, move_room, officer_count, officer_room, awaited_count, awaited_room,
+		text_size, text_room;
+	uint16_t attempts, irregular, conflicts;
+	text_id opened_by, risk;
+	uint8_t status;         /* enum case_status; 0: not opened */
+	uint8_t stage;          /* enum case_stage: the furthest since it was opened */
+	bool complaint, victim; /* what it has shown itself to be about */
 };
 
 /* --- state_memory.c --- */
@@ -135,18 +129,23 @@ const struct state_consent *state_consent_of(const struct case_state *state, uin
 const struct state_move *state_move_of(const struct case_state *state, uint16_t event);
 const struct state_move *state_move_after(
 	const struct case_state *state, const struct state_move *move);
+enum machine_kind state_move_machine(const struct case_state *state, const struct state_move *move);
 /* Written down late: it happened before the thing came to where it stands. That is history, and
  * moves nothing back. */
 bool state_is_history(const struct state_item *item, const struct event *event);
 enum machine_kind state_item_machine(enum item_kind kind);
 bool state_item_open(const struct state_item *item);
 
+/* The day from which it must be given anew, because its guardian was replaced for a conflict of
+ * interest; 0. */
+fold_day state_consent_review(const struct case_state *state, const struct state_consent *consent);
 /* The first and last day on which the consent holds, whatever its end is due to; false when there
  * is none. */
-bool state_consent_span(
-	const struct state_consent *consent, fold_day *ret_first, fold_day *ret_last);
+bool state_consent_span(const struct case_state *state, const struct state_consent *consent,
+	fold_day *ret_first, fold_day *ret_last);
 /* Does it hold on a day; on one of the days a less precise one may mean? */
-bool state_consent_live(const struct state_consent *consent, fold_day day);
+bool state_consent_live(
+	const struct case_state *state, const struct state_consent *consent, fold_day day);
 /* A live one for the purpose on that day; NULL. */
 const struct state_consent *state_consent_for(
 	const struct case_state *state, const char *purpose, fold_day day);

@@ -252,18 +252,17 @@ static enum err fold_number(
 enum err timeline_state(const struct timeline *timeline, struct case_state **ret)
 {
 	struct case_state *state;
-	enum err err;
+	enum err err = OK;
 
 	assert(timeline->finished);
 	TRY(case_state_new(&state));
-	err = OK;
 	for (size_t n = 0; n < timeline->number_count && err == OK; n++)
 		err = fold_number(timeline, n, state);
-	if (err != OK) {
-		case_state_free(state);
-		return err;
+	if (err == OK) {
+		state_note_marks(
+			state, timeline_conflict_count(timeline), timeline->marks.irregular);
+		err = case_state_copy(state, ret); /* without room to spare */
 	}
-	state_note_marks(state, timeline_conflict_count(timeline), timeline->marks.irregular);
-	*ret = state;
-	return OK;
+	case_state_free(state);
+	return err;
 }

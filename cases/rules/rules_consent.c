@@ -43,21 +43,22 @@ static void say_day(struct buf *why, const char *what, fold_day day)
 }
 
 /* Why it is not live on that day; the reason that came first. */
-static bool not_live(const struct state_consent *consent, fold_day day, struct buf *why)
+static bool not_live(const struct case_state *state, const struct state_consent *consent,
+	fold_day day, struct buf *why)
 {
-	fold_day first, last;
+	fold_day review = state_consent_review(state, consent), first, last;
 
-	if (state_consent_live(consent, day))
+	if (state_consent_live(state, consent, day))
 		return false;
-	if (!state_consent_span(consent, &first, &last))
+	if (!state_consent_span(state, consent, &first, &last))
 		buf_put_str(why, "was never in force");
 	else if (day < first)
 		say_day(why, "begins only on", first);
 	else if (consent->withdrawn_on != 0 && last == day_before(day_first(consent->withdrawn_on)))
 		say_day(why, "was withdrawn on", consent->withdrawn_on);
-	else if (consent->review_on != 0 && last == day_before(day_first(consent->review_on)))
+	else if (review != 0 && last == day_before(day_first(review)))
 		say_day(why, "must be given anew: its guardian had a conflict of interest, on",
-			consent->review_on);
+			review);
 	else if (last == consent->majority_on)
 		say_day(why, "must be given anew: the child came of age on", last);
 	else
@@ -110,7 +111,7 @@ bool rules_consent_lacks(const struct case_state *state, const struct state_cons
 		buf_printf(why, "is a consent to %.*s", BYTES_FMT(purpose));
 		return true;
 	}
-	if (not_live(consent, rules_day(event), why) ||
+	if (not_live(state, consent, rules_day(event), why) ||
 		not_for_recipient(state, consent, need, event, why) ||
 		not_for_groups(consent, need, why))
 		return true;

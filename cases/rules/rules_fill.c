@@ -169,7 +169,7 @@ static const struct state_consent *last_that_covers(
 
 		buf_clear(&why);
 		if (rules_consent_lacks(f->state, consent, need, f->event, &why) ||
-			!state_consent_span(consent, &first, &last) || last < found_last)
+			!state_consent_span(f->state, consent, &first, &last) || last < found_last)
 			continue;
 		found = consent;
 		found_last = last;
@@ -211,7 +211,7 @@ static enum err fill_withdrawn(const struct filling *f, const struct rules_conte
 	if (f->event->type != EVENT_CONSENT_WITHDRAWN || has(f, "consent_id"))
 		return OK;
 	for (uint16_t i = 0; i < f->state->consent_count; i++) {
-		if (!state_consent_live(&f->state->consents[i], day))
+		if (!state_consent_live(f->state, &f->state->consents[i], day))
 			continue;
 		if (found != NULL)
 			return err_set(f->ctx, ERR_INVALID,

@@ -366,7 +366,7 @@ static bool is_fixed(uint32_t type, struct bytes field)
  * from there. */
 static enum err check_step(const struct judged *j, const struct state_move *move, unsigned to)
 {
-	enum machine_kind machine = (enum machine_kind)move->machine;
+	enum machine_kind machine = state_move_machine(j->state, move);
 	const struct state_move *next = state_move_after(j->state, move);
 	struct buf allowed;
 
@@ -428,7 +428,7 @@ static enum err check_new_value(
 		return err_wrap(j->ctx, ERR_INVALID, "new_value");
 	if (move != NULL && is_step(type, name))
 		return check_step(j, move,
-			machine_find((enum machine_kind)move->machine,
+			machine_find(state_move_machine(j->state, move),
 				value_text(j->event, "new_value")));
 	if ((bytes_equal_str(name, "resolved_on") || bytes_equal_str(name, "acknowledged_on")) &&
 		(move == NULL || move->to < 2))
