@@ -98,9 +98,8 @@
 #define LIMIT_DRAFT          (64 * 1024) /* answers of one event that is not recorded yet */
 #define LIMIT_DRAFTS         200         /* .. kept by a node */
 #define LIMIT_DRAFTS_OFFICER 32          /* .. of one officer */
-#define LIMIT_CASE_FOREIGN   10000       /* .. and of all other nodes together in one case */
-
 /* Keys of other nodes. */
+#define LIMIT_CASE_FOREIGN    10000 /* events of all of them in one case */
 #define LIMIT_FOREIGN_AUTHORS LIMIT_PEERS
 #define LIMIT_FOREIGN_LOGS    8192 /* logs of theirs in which entries were found */
 
@@ -114,6 +113,11 @@
 #define LIMIT_PURPOSE       200    /* bytes of what a view or an export was for */
 #define LIMIT_EXPORT_BYTES  (64 * 1024 * 1024) /* of cases, in one file */
 #define LIMIT_EXPORT_CASES  4096               /* named for one */
+
+/* Complaints about staff. */
+#define LIMIT_COMPLAINTS_SENDER  1000 /* taken from one node; more wait with their sender */
+#define LIMIT_COMPLAINTS_WAITING 16   /* sealed here and not yet in log and mail */
+#define LIMIT_COMPLAINT_ROW      LIMIT_MAIL_ITEM /* bytes of one of these */
 
 /* Exports. */
 #define LIMIT_EXPORT_UNSYNCED (32 * 1024 * 1024) /* written and not synced: then it is */

@@ -4,7 +4,8 @@
 #include "base/text.h"
 #include "proto/mail.pb-c.h"
 
-#define INFO_LABEL "sauti/1 mail"
+#define INFO_LABEL      "sauti/1 mail"
+#define COMPLAINT_LABEL "sauti/1 complaint mail"
 
 enum { LENGTH_SIZE = 4, PLAIN_MIN = 256 };
 
@@ -22,11 +23,11 @@ static bool names_ok(const char *sender, const char *recipient)
 
 /* ---- sealing ---- */
 
-static enum err seal_info(struct buf *out, const char *network, const char *sender,
-	const char *recipient, const uint8_t *id)
+static enum err seal_info(struct buf *out, const char *label, const char *network,
+	const char *sender, const char *recipient, const uint8_t *id)
 {
 	buf_init(out, 512);
-	buf_put_str(out, INFO_LABEL);
+	buf_put_str(out, label);
 	buf_put_lv16(out, bytes_str(network));
 	buf_put_lv16(out, bytes_str(sender));
 	buf_put_lv16(out, bytes_str(recipient));
@@ -54,7 +55,8 @@ static enum err seal_content(const struct mail_draft *draft, struct bytes conten
 
 	if (size == 0)
 		return ERR_LIMIT;
-	TRY(seal_info(&info, draft->network, draft->sender, draft->recipient, draft->id));
+	TRY(seal_info(&info, draft->kind == MAIL_COMPLAINT ? COMPLAINT_LABEL : INFO_LABEL,
+		draft->network, draft->sender, draft->recipient, draft->id));
 	TRY(secret_init(&plain, size));
 	put_u32be(plain.data, (uint32_t)content.size);
 	memcpy(plain.data + LENGTH_SIZE, content.data, content.size);
@@ -177,18 +179,13 @@ static enum err content_pack(struct buf *out, enum mail_kind kind, struct bytes 
 	return out->err;
 }
 
-static enum err sign_and_pack(
-	struct buf *out, const Sauti__MailBody *body, const struct signer *node)
+enum err mail_sign(struct buf *out, struct bytes body, const struct signer *node)
 {
-	CLEANUP(buf_release) struct buf bytes;
 	struct ed25519_signature signature;
 	Sauti__Mail mail = SAUTI__MAIL__INIT;
 
-	buf_init(&bytes, LIMIT_ENTRY_SIZE);
-	codec_pack(&bytes, body);
-	TRY(bytes.err);
-	TRY(node_sign(node, PURPOSE_MAIL, buf_bytes(&bytes), &signature));
-	mail.body = codec_binary(buf_bytes(&bytes));
+	TRY(node_sign(node, PURPOSE_MAIL, body, &signature));
+	mail.body = codec_binary(body);
 	mail.signature = codec_binary(BYTES_ARRAY(signature.b));
 	codec_pack(out, &mail);
 	return out->err;
@@ -201,6 +198,15 @@ static bool draft_ok(const struct mail_draft *draft)
 }
 
 enum err mail_write(struct buf *out, const struct mail_draft *draft, const struct signer *node)
+{
+	CLEANUP(buf_release) struct buf body;
+
+	buf_init(&body, LIMIT_ENTRY_SIZE);
+	TRY(mail_body_write(&body, draft));
+	return mail_sign(out, buf_bytes(&body), node);
+}
+
+enum err mail_body_write(struct buf *out, const struct mail_draft *draft)
 {
 	CLEANUP(buf_wipe) struct buf content = {0};
 	CLEANUP(buf_release) struct buf sealed;
@@ -225,19 +231,27 @@ enum err mail_write(struct buf *out, const struct mail_draft *draft, const struc
 		body.content_case = SAUTI__MAIL_BODY__CONTENT_SEALED;
 		body.sealed = codec_binary(buf_bytes(&sealed));
 	}
-	return sign_and_pack(out, &body, node);
+	codec_pack(out, &body);
+	return out->err;
 }
 
 /* ---- content ---- */
 
-static enum err unseal(const struct mail_item *item, const char *network, struct bytes private_key,
+struct opening {
+	const char *label, *network;
+	struct bytes private_key;
+};
+
+static enum err unseal(const struct mail_item *item, const struct opening *opening,
 	struct secret *plain, struct bytes *ret)
 {
 	CLEANUP(buf_release) struct buf info = {0};
 
-	TRY(seal_info(&info, network, item->sender, item->recipient, item->id));
+	TRY(seal_info(
+		&info, opening->label, opening->network, item->sender, item->recipient, item->id));
 	TRY(secret_init(plain, item->content.size - HPKE_OVERHEAD));
-	TRY(hpke_open(private_key, buf_bytes(&info), BYTES_NONE, item->content, plain->data));
+	TRY(hpke_open(
+		opening->private_key, buf_bytes(&info), BYTES_NONE, item->content, plain->data));
 	return padding_check(secret_bytes(plain), ret);
 }
 
@@ -252,7 +266,7 @@ static enum err content_read(
 	return OK;
 }
 
-enum err mail_open(const struct mail_item *item, const char *network, struct bytes private_key,
+static enum err open_with(const struct mail_item *item, const struct opening *opening,
 	struct arena *arena, struct mail_content *ret, struct errctx *ctx)
 {
 	struct mail_content content = {0};
@@ -260,7 +274,7 @@ enum err mail_open(const struct mail_item *item, const char *network, struct byt
 	enum err err = OK;
 
 	if (item->prekey != 0)
-		err = unseal(item, network, private_key, &content.plain, &packed);
+		err = unseal(item, opening, &content.plain, &packed);
 	if (err == ERR_UNTRUSTED)
 		err = ERR_DECRYPT; /* a key of small order: nobody can have sealed with it */
 	if (err == OK)
@@ -275,6 +289,30 @@ enum err mail_open(const struct mail_item *item, const char *network, struct byt
 		memcpy(content.plain.data, copy, content.body.size);
 		wipe(copy, content.body.size);
 		content.body.data = content.plain.data;
+	}
+	*ret = content;
+	return OK;
+}
+
+enum err mail_open(const struct mail_item *item, const char *network, struct bytes private_key,
+	struct arena *arena, struct mail_content *ret, struct errctx *ctx)
+{
+	return open_with(
+		item, &(struct opening){INFO_LABEL, network, private_key}, arena, ret, ctx);
+}
+
+enum err mail_open_complaint(const struct mail_item *item, const char *network,
+	struct bytes private_key, struct arena *arena, struct mail_content *ret, struct errctx *ctx)
+{
+	struct mail_content content;
+
+	if (item->prekey == 0)
+		return err_set(ctx, ERR_MALFORMED, "a complaint that is not sealed");
+	TRY(open_with(item, &(struct opening){COMPLAINT_LABEL, network, private_key}, arena,
+		&content, ctx));
+	if (content.kind != MAIL_COMPLAINT) {
+		mail_content_release(&content);
+		return err_set(ctx, ERR_MALFORMED, "sealed as a complaint, and none");
 	}
 	*ret = content;
 	return OK;
@@ -320,6 +358,92 @@ enum err mail_addresses_read(
 		memcpy(addresses.text[addresses.count++], message->addresses[i], size + 1);
 	}
 	*ret = addresses;
+	return OK;
+}
+
+/* ---- complaints ---- */
+
+void mail_complaint_release(struct mail_complaint *complaint)
+{
+	if (complaint == NULL)
+		return;
+	for (size_t i = 0; i < MAIL_COMPLAINT_KEYS; i++)
+		secret_release(&complaint->keys[i].key);
+	wipe(complaint, sizeof(*complaint));
+}
+
+enum err mail_complaint_write(struct buf *out, const struct mail_complaint *complaint)
+{
+	Sauti__MailComplaint message = SAUTI__MAIL_COMPLAINT__INIT;
+	Sauti__MailComplaintKey keys[MAIL_COMPLAINT_KEYS], *list[MAIL_COMPLAINT_KEYS];
+
+	if (complaint->key_count == 0 || complaint->key_count > MAIL_COMPLAINT_KEYS)
+		return ERR_INVALID;
+	for (size_t i = 0; i < complaint->key_count; i++) {
+		const struct mail_complaint_key *from = &complaint->keys[i];
+
+		if (from->key.size != MAIL_KEY_SIZE)
+			return ERR_INVALID;
+		sauti__mail_complaint_key__init(&keys[i]);
+		keys[i].group = from->group;
+		keys[i].kid = codec_binary(BYTES_ARRAY(from->kid));
+		keys[i].key = codec_binary(secret_bytes(&from->key));
+		keys[i].first = from->first;
+		list[i] = &keys[i];
+	}
+	message.case_ref = codec_binary(BYTES_ARRAY(complaint->case_ref));
+	message.origin = (char *)complaint->origin;
+	message.keys = list;
+	message.n_keys = complaint->key_count;
+	codec_pack(out, &message);
+	return out->err;
+}
+
+static enum err complaint_keys(
+	const Sauti__MailComplaint *message, struct mail_complaint *complaint)
+{
+	for (size_t i = 0; i < message->n_keys; i++) {
+		const Sauti__MailComplaintKey *from = message->keys[i];
+		struct mail_complaint_key *key = &complaint->keys[i];
+
+		if (from->kid.len != MAIL_KID_SIZE || from->key.len != MAIL_KEY_SIZE)
+			return ERR_MALFORMED;
+		key->group = from->group;
+		key->first = from->first;
+		memcpy(key->kid, from->kid.data, MAIL_KID_SIZE);
+		TRY(secret_copy(&key->key, codec_bytes(from->key)));
+		complaint->key_count++;
+	}
+	return OK;
+}
+
+static void arena_keys_wipe(Sauti__MailComplaint *message)
+{
+	for (size_t i = 0; i < message->n_keys; i++)
+		wipe(message->keys[i]->key.data, message->keys[i]->key.len);
+}
+
+enum err mail_complaint_read(
+	struct bytes body, struct arena *arena, struct mail_complaint *ret, struct errctx *ctx)
+{
+	struct mail_complaint complaint = {.key_count = 0};
+	Sauti__MailComplaint *message;
+	enum err err = OK;
+
+	TRY(CODEC_UNPACK(mail_complaint, body, &scan_limits_default, arena, &message, ctx));
+	if (message->case_ref.len != MAIL_CASE_REF_SIZE || message->n_keys == 0 ||
+		message->n_keys > MAIL_COMPLAINT_KEYS || strlen(message->origin) > LIMIT_ORIGIN)
+		err = ERR_MALFORMED;
+	if (err == OK)
+		err = complaint_keys(message, &complaint);
+	arena_keys_wipe(message);
+	if (err != OK) {
+		mail_complaint_release(&complaint);
+		return err == ERR_MALFORMED ? err_set(ctx, err, "a complaint's keys: form") : err;
+	}
+	memcpy(complaint.case_ref, message->case_ref.data, MAIL_CASE_REF_SIZE);
+	memcpy(complaint.origin, message->origin, strlen(message->origin) + 1);
+	*ret = complaint;
 	return OK;
 }
 

@@ -8,7 +8,12 @@
  *	info  = "sauti/1 mail" || lv16(network) || lv16(sender) || lv16(recipient) || lv16(id)
  *	plain = u32be(length) || MailContent || zeros up to 256 * 2^n or 384 * 2^n, last step 64,000
  *
- * or, for kinds that hold nothing secret, open. Everything but who, whom, class and time is inside.
+ * A complaint about staff is sealed to the recipient's long-lived complaint key instead, which the
+ * directory lists, with "sauti/1 complaint mail" in place of the first label: neither can be taken
+ * for the other. From outside it is as any sealed item, a prekey's number included: whoever carries
+ * it, or looks at what this node sent, does not see that there is a complaint. Its recipient tries.
+ *
+ * Kinds that hold nothing secret are open. Everything but who, whom, class and time is inside.
  * An item is known everywhere by SHA-256 of its signed body: two items of one id are two items, and
  * who makes them gains nothing.
  *
@@ -29,7 +34,7 @@
 
 enum { MAIL_ID_SIZE = 16 };
 enum mail_class { MAIL_ORDINARY = 0, MAIL_ERASURE = 1 };
-enum mail_kind { MAIL_NOTICE = 1, MAIL_ADDRESSES = 2 }; /* numbers are final */
+enum mail_kind { MAIL_NOTICE = 1, MAIL_ADDRESSES = 2, MAIL_COMPLAINT = 3 }; /* numbers are final */
 enum mail_outcome { MAIL_PROCESSED = 0, MAIL_UNOPENABLE = 1, MAIL_UNKNOWN_KIND = 2 };
 
 struct mail_item {
@@ -61,14 +66,20 @@ struct mail_draft {
 	enum mail_kind kind;
 	struct bytes content; /* a notice's text, or a packed message */
 	uint64_t made_at;
-	const struct prekey *prekey; /* sealed to it; NULL: open */
-	struct bytes ephemeral;      /* 32 random bytes, when sealed */
+	/* Sealed to it; NULL: open. Of a complaint: the recipient's complaint key, and the number
+	 * of its newest prekey, or 1 when none is known. */
+	const struct prekey *prekey;
+	struct bytes ephemeral; /* 32 random bytes, when sealed */
 };
 /* Appends a packed Mail, at most LIMIT_MAIL_ITEM bytes. ERR_INVALID: names, or a kind that is not
  * what its content must be (a notice is sealed, addresses are open). ERR_LIMIT: content over
  * LIMIT_MAIL_CONTENT. ERR_UNTRUSTED: a prekey of small order. ERR_NOMEM, ERR_CRYPTO. */
 enum err mail_write(
 	struct buf *out, const struct mail_draft *draft, const struct signer *node) MUST_USE;
+/* The same in two steps, for whoever seals and does not hold the node's key: a packed MailBody, and
+ * a Mail out of it. */
+enum err mail_body_write(struct buf *out, const struct mail_draft *draft) MUST_USE;
+enum err mail_sign(struct buf *out, struct bytes body, const struct signer *node) MUST_USE;
 
 /* What is inside, copied out of a sealed item, or viewed in an open one. Releases with
  * mail_content_release. */
@@ -83,6 +94,31 @@ struct mail_content {
 enum err mail_open(const struct mail_item *item, const char *network, struct bytes private_key,
 	struct arena *arena, struct mail_content *ret, struct errctx *ctx) MUST_USE;
 void mail_content_release(struct mail_content *content);
+/* The same with the private half of the recipient's complaint key. ERR_MALFORMED also for any other
+ * kind, and for an open item. */
+enum err mail_open_complaint(const struct mail_item *item, const char *network,
+	struct bytes private_key, struct arena *arena, struct mail_content *ret,
+	struct errctx *ctx) MUST_USE;
+
+/* A complaint, as the content of an item. Holds keys: release. */
+enum { MAIL_COMPLAINT_KEYS = 2, MAIL_CASE_REF_SIZE = 16, MAIL_KID_SIZE = 16, MAIL_KEY_SIZE = 32 };
+struct mail_complaint {
+	uint8_t case_ref[MAIL_CASE_REF_SIZE];
+	char origin[LIMIT_ORIGIN + 1];
+	struct mail_complaint_key {
+		uint32_t group;
+		uint8_t kid[MAIL_KID_SIZE];
+		struct secret key;
+		uint64_t first;
+	} keys[MAIL_COMPLAINT_KEYS];
+	size_t key_count;
+};
+void mail_complaint_release(struct mail_complaint *complaint); /* wipes; NULL is fine */
+/* Into a buffer that is reserved whole, and wiped by the caller. ERR_INVALID: no keys. */
+enum err mail_complaint_write(struct buf *out, const struct mail_complaint *complaint) MUST_USE;
+/* Form only: sizes and counts. No key stays in the arena. ERR_MALFORMED, ERR_NOMEM. */
+enum err mail_complaint_read(struct bytes body, struct arena *arena, struct mail_complaint *ret,
+	struct errctx *ctx) MUST_USE;
 
 /* Addresses, as the content of an item. ERR_LIMIT past LIMIT_MAIL_ADDRESSES. */
 struct mail_addresses {

@@ -1,6 +1,7 @@
 /* sauti case: the commands, one file each beside this one. */
 #include "cli/case.h"
 #include "cli/case_types.h"
+#include "cli/complain.h"
 #include "cli/export.h"
 #include "cli/sheet.h"
 
@@ -131,5 +132,6 @@ const struct cli_command case_commands[] = {
 		1, 1, import_options, case_import_run},
 	EXPORT_COMMAND,
 	SHEET_COMMAND,
+	COMPLAIN_COMMAND,
 	{0},
 };

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "proto/stored.pb-c.h"
+#include "server/complaints.h"
 #include "server/control/control.h"
 #include "server/internal.h"
 #include "server/log.h"
@@ -76,6 +77,8 @@ static enum err load_note(void *arg, struct bytes key, struct bytes value)
 		return addresses_load(arg, name, value);
 	case MAIL_NOTE_TOLD:
 		return addresses_load_told(arg, name, value);
+	case MAIL_NOTE_COMPLAINT:
+		return complaints_load(arg, name, value);
 	default:
 		return OK;
 	}
@@ -171,6 +174,7 @@ void mail_free(struct runtime *rt)
 		mem_free(mail->waiting);
 		mail->waiting = next;
 	}
+	complaints_free(rt);
 	drop_tasks(mail);
 	mail_store_close(mail->store);
 	mem_free(mail->inbox);
@@ -245,15 +249,12 @@ static void sealed_mail(struct runtime *rt, const struct mail_item *item, struct
 		not_now(rt, &item->item, ERR_LOCKED);
 		return;
 	}
-	/* What belongs to an erasure is no notice: no inbox keeps it waiting. */
-	if (item->class != MAIL_ERASURE &&
-		!inbox_takes(mail->inbox, mail->inbox_count, mail->inbox_coming, item->sender)) {
-		not_now(rt, &item->item, ERR_FULL);
-		return;
-	}
 	ask = vault_request_new(VAULT_MAIL_OPEN, NULL);
 	if (ask == NULL)
 		runtime_out_of_memory();
+	/* What it is shows when it is opened: notices alone have to wait for room. */
+	ask->inbox_full =
+		!inbox_takes(mail->inbox, mail->inbox_count, mail->inbox_coming, item->sender);
 	ask->item = item->item;
 	ask->now_s = runtime_wall_s();
 	buf_put(&ask->mail, packed);
@@ -278,11 +279,26 @@ static void process(struct runtime *rt, const struct mail_task *task)
 		sealed_mail(rt, &item, buf_bytes(&task->data));
 }
 
+/* Keys of a complaint that are malformed, of a log that is not the sender's, or for a case that is
+ * here: an attempt, or a fault of its program. */
+static void complaint_refused(struct runtime *rt, const struct hash *item)
+{
+	struct engine_mail about;
+
+	rt->complaints_refused++;
+	if (log_gate(&rt->alarm_gate, uv_now(&rt->loop)))
+		log_line(LOG_ALARM, "sealed mail of '%s' with keys that it may not give: refused",
+			engine_mail_find(rt->engine, item, &about) ? about.sender : "?");
+}
+
 void mail_vault_done(struct runtime *rt, struct vault_request *done)
 {
 	rt->mail->inbox_coming--;
 	if (rt->stopping)
 		return;
+	rt->complaints_awaited = done->awaited;
+	if (done->refused)
+		complaint_refused(rt, &done->item);
 	if (done->result != OK)
 		not_now(rt, &done->item, done->result);
 	else
@@ -382,6 +398,8 @@ static void task_done(struct runtime *rt, struct mail_task *task)
 		control_mail_done(rt, task);
 		break;
 	case MAIL_TASK_NOTE:
+		if (task->note == MAIL_NOTE_COMPLAINT)
+			complaints_noted(rt, task);
 		break;
 	}
 }
@@ -392,6 +410,7 @@ void mail_chores(struct runtime *rt)
 		return;
 	prekeys_chores(rt);
 	addresses_tell(rt);
+	complaints_chores(rt);
 }
 
 void mail_wake(struct runtime *rt)

@@ -4,6 +4,7 @@
  * is sealed. Beside that, what travels as mail or is needed to seal it:
  *
  *   mail.c        the store's tasks, processing, submissions, the inbox
+ *   complaints.c  complaints about staff, on their way into log and mail
  *   inbox.c       who may put how much into the inbox
  *   addresses.c   where other nodes said they can be dialled, and telling them where this one can
  *   prekeys.c     the newest prekey of each node, out of the proven logs; publishing the own one
@@ -66,8 +67,9 @@ struct mail {
 	size_t learned_count, learned_capacity;
 	struct told *told;
 	size_t told_count, told_capacity;
-	bool tell;   /* members may have to be told the own addresses */
-	bool failed; /* the last task did: said once */
+	struct complaint *complaints; /* complaints.c */
+	bool tell;                    /* members may have to be told the own addresses */
+	bool failed;                  /* the last task did: said once */
 };
 
 /* At the start, once the engine has the directory: opens the store and loads it. A store that

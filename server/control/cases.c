@@ -164,6 +164,7 @@ static void done_unlock(struct control_request *request, struct vault_request *d
 		rt->guard_state.verdict = GUARD_OTHER;
 	done->keys = NULL;
 	rt->unread = done->unread;
+	rt->complaints_awaited = done->awaited;
 	if (rt->unread > 0)
 		log_line(LOG_ALARM,
 			"%llu entries of this node's logs cannot be read: no key here opens them",
@@ -362,6 +363,8 @@ static void done_docs(struct control_request *request, struct vault_request *don
 
 	if (done->type == VAULT_SHOW && doc != NULL && done->log_origin[0] != '\0')
 		doc = done_case(request, done);
+	if (done->type == VAULT_LIST)
+		control_runtime(request)->complaints_awaited = done->awaited;
 	for (; doc != NULL; doc = doc->next)
 		control_item(request, buf_bytes(&doc->json));
 	control_end(request, BYTES_NONE);
@@ -392,6 +395,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 			request, done->result, done->line, err_message(&done->ctx, done->result));
 	} else if (done->type == VAULT_UNLOCK) {
 		done_unlock(request, done);
+	} else if (done->type == VAULT_COMPLAIN) {
+		done_complain(request, done);
 	} else if (done->type == VAULT_SEAL) {
 		done_seal(request, done);
 	} else if (done->type == VAULT_OFFICER_ADD || done->type == VAULT_OFFICER_DISABLE ||

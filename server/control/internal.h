@@ -64,6 +64,10 @@ void done_officer(struct control_request *request, const struct vault_request *d
 void officer_refused(struct runtime *rt, const struct vault_request *done);
 json_t *officers_json(struct control_request *request); /* who is logged in */
 
+/* complain.c */
+void begin_complain(struct control_request *request, const Sauti__ComplainRequest *message);
+void done_complain(struct control_request *request, struct vault_request *done);
+
 /* logs.c; export.c */
 void begin_log_list(struct control_request *request);
 void begin_log_show(struct control_request *request, const Sauti__LogShowRequest *message);

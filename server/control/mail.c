@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "proto/codec.h"
+#include "server/complaints.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
 #include "server/mail.h"
@@ -403,8 +404,11 @@ json_t *mail_status_json(const struct runtime *rt)
 		else
 			carried++;
 	}
-	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:o}", "working", rt->mail->store != NULL,
-		"waiting", waiting, "unopened", unopened, "carried", carried, "received",
-		(json_int_t)rt->mail->inbox_count, "refused",
-		(json_int_t)engine_mail_refused(rt->engine), "newest", newest_json(rt->mail));
+	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "working",
+		rt->mail->store != NULL, "waiting", waiting, "unopened", unopened, "carried",
+		carried, "received", (json_int_t)rt->mail->inbox_count, "refused",
+		(json_int_t)engine_mail_refused(rt->engine), "held_back",
+		(json_int_t)complaints_waiting(rt), "complaints_awaited",
+		(json_int_t)rt->complaints_awaited, "complaints_refused",
+		(json_int_t)rt->complaints_refused, "newest", newest_json(rt->mail));
 }

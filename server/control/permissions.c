@@ -30,6 +30,7 @@ static const struct permission table[] = {
 	{BODY(OFFICER_PASSPHRASE), PERMISSION_SESSION, NULL},
 	/* Cases. */
 	{BODY(CASE_APPEND), CASES, NULL},
+	{BODY(COMPLAIN), PERMISSION_SESSION, NULL}, /* whoever hears it */
 	{BODY(CASE_SHOW), CASES, NULL},
 	{BODY(CASE_LIST), CASES, NULL},
 	{BODY(CASE_FIND), CASES, NULL},

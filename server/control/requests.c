@@ -342,6 +342,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_APPEND:
 		begin_append(request, message->case_append);
 		break;
+	case SAUTI__CONTROL_REQUEST__BODY_COMPLAIN:
+		begin_complain(request, message->complain);
+		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_SHOW:
 		begin_show(request, message->case_show);
 		break;

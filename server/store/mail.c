@@ -275,15 +275,25 @@ static struct bytes note_key(const struct mail_task *task, uint8_t *room)
 	return bytes_make(room, size + 1);
 }
 
+/* Which entries of the log are a complaint is to leave the file, too. */
+static void note_remove(struct txn *txn, const struct mail_task *task, struct bytes key)
+{
+	txn_delete(txn, SLOT_NOTES, key);
+	if (task->note == MAIL_NOTE_COMPLAINT)
+		txn_put(txn, SLOT_META, bytes_str(dropped_key), bytes_str("1"));
+}
+
 static void note_put(struct txn *txn, const struct mail_task *task)
 {
 	uint8_t room[MAIL_NOTE_NAME_MAX + 1];
 	struct bytes key = note_key(task, room);
 
-	if (task->data.size > MAIL_NOTE_VALUE_MAX)
+	size_t max = task->note == MAIL_NOTE_COMPLAINT ? LIMIT_COMPLAINT_ROW : MAIL_NOTE_VALUE_MAX;
+
+	if (task->data.size > max)
 		txn_fail(txn, ERR_LIMIT, "a note of %zu bytes", task->data.size);
 	else if (task->data.size == 0)
-		txn_delete(txn, SLOT_NOTES, key);
+		note_remove(txn, task, key);
 	else
 		checked_put(txn, SLOT_NOTES, key, buf_bytes(&task->data));
 }
@@ -338,6 +348,9 @@ static enum drop drops(const struct mail_task *task)
 {
 	if (task->type == MAIL_TASK_UNBOX)
 		return DROP_BY_HAND;
+	if (task->type == MAIL_TASK_NOTE)
+		return task->note == MAIL_NOTE_COMPLAINT && task->data.size == 0 ? DROP_ENDED
+										 : DROP_NONE;
 	if (task->type != MAIL_TASK_WRITE || !task->write->drop)
 		return DROP_NONE;
 	return task->write->erasure ? DROP_ERASURE : DROP_ENDED;

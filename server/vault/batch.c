@@ -208,8 +208,7 @@ static enum err draw_below(struct pool *pool, uint32_t bound, uint32_t *ret)
 	return OK;
 }
 
-/* Fisher-Yates. */
-static enum err shuffle(struct pool *pool, uint32_t *order, size_t count)
+enum err pool_shuffle(struct pool *pool, uint32_t *order, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		order[i] = (uint32_t)i;
@@ -227,7 +226,7 @@ static enum err seal_all(struct book *book, const struct plan *plan, bool again,
 	uint32_t *ret_line, struct errctx *ctx)
 {
 	TRY(seal_parts(book, plan, again, s, ret_line, ctx));
-	TRY(shuffle(&book->pool, s->order, plan->part_count));
+	TRY(pool_shuffle(&book->pool, s->order, plan->part_count));
 	for (size_t i = 0; i < plan->part_count; i++) {
 		uint32_t part = s->order[i];
 		size_t start = part == 0 ? 0 : s->ends[part - 1];

@@ -14,6 +14,8 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "cases/seal/away.h"
+#include "server/vault/complaint.h"
 #include "server/vault/finder.h"
 #include "server/vault/foreign.h"
 
@@ -77,6 +79,8 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 	enum err err;
 
 	TRY(book_go_on(book));
+	if (away_is(item->value))
+		return complaint_load_away(book, item, ctx);
 	memcpy(kid.b, item->kid, sizeof(kid.b));
 	err = keyring_unwrap(secret_bytes(&book->keyring_key), &kid, item->value, &entry);
 	if (err == OK && key_is_own(book, entry.author))
@@ -470,6 +474,7 @@ void book_close(struct book *book)
 	if (book == NULL)
 		return;
 	foreign_free(book->foreign);
+	mem_free(book->away);
 	casebook_free(book->cases);
 	ledger_free(book->ledger);
 	sealer_free(book->sealer);

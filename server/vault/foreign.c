@@ -185,6 +185,8 @@ static enum err note_entry(struct book *book, struct casebook_key *key,
 		err = casebook_note(book->cases, key, at, &info);
 		wipe(&info, sizeof(info));
 	}
+	if (err == OK)
+		states_drop(book, key->owner);
 	*ret_noted = err == OK;
 	if (err == OK)
 		states_drop(book, key->owner);
@@ -236,8 +238,7 @@ static enum err probe_key(struct probe *probe, struct progress *progress, struct
 	uint32_t missing = 0, refused = 0;
 	unsigned gap = 0;
 
-	if (atomic_load(probe->book->opts.stop))
-		return ERR_CANCELED;
+	TRY(book_go_on(probe->book));
 	for (uint64_t i = progress->next; gap < LIMIT_LOCATOR_GAP; i++) {
 		bool noted, wrong;
 

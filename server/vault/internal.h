@@ -3,6 +3,7 @@
  *
  *   book.c    what is held while unlocked, and its rebuilding out of keyring and logs
  *   finder.c  where in a log the entries with a locator are, for the time of an unlock
+ *   complaint.c  complaints about staff: sealed here for another node, or for this one
  *   foreign.c keys of other nodes, and what their logs hold under them
  *   states.c  what each case is now
  *   plan.c    lines -> checked parts; changes nothing
@@ -40,6 +41,8 @@ struct pool {
 };
 enum err pool_draw(struct pool *pool, void *ret, size_t size) MUST_USE; /* at most all of it */
 void pool_wipe(struct pool *pool);
+/* Fisher-Yates: order becomes 0 .. count - 1 in an order of chance. */
+enum err pool_shuffle(struct pool *pool, uint32_t *order, size_t count) MUST_USE;
 
 /* A log this node writes or wrote. */
 struct book_log {
@@ -72,6 +75,8 @@ struct book {
 	struct secret keyring_key;
 	struct book_log logs[BOOK_LOGS_MAX]; /* BOOK_OWN_LOG is the one that is written */
 	uint16_t log_count;
+	struct seal_locator *away; /* complaint.c: of entries that no key here opens */
+	size_t away_count;
 	struct foreign *foreign; /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
 	uint64_t unread;         /* unread.c */
 	/* By the casebook's number of the case; NULL: to be folded when it is asked for. */
@@ -140,7 +145,8 @@ struct plan_case {
 	struct casebook_case *kase; /* NULL: opened by a line */
 	struct case_state *state;
 	uint32_t first_part, last_part; /* plus one; 0: none */
-	uint32_t events;                /* known ones included */
+	uint32_t events;                /* this node's, known ones included */
+	bool foreign;                   /* there are events of other nodes */
 	bool thinned;                   /* parts of earlier lines are not kept */
 };
 /* Events to be added, checked; in the order of the lines. */
@@ -254,6 +260,7 @@ enum err epoch_plan(struct book *book, struct plan *ret_plan, uint64_t *ret_unre
 struct mailbox {
 	struct node_prekey prekeys[LIMIT_PREKEYS];
 	size_t prekey_count;
+	struct secret complaint_key;
 };
 /* Makes the first prekey where there is none: durable in the keystore before anybody hears of it. A
  * keystore that cannot be written stays as it is, without one. `file` is the keystore as read. */
@@ -263,7 +270,7 @@ enum err mailbox_newest(const struct node_keys *keys, struct prekey *ret) MUST_U
 void mailbox_take(struct mailbox *box, struct node_keys *keys); /* out of keys */
 void mailbox_release(struct mailbox *box);
 enum err mailbox_open(
-	struct mailbox *box, const struct book *book, struct vault_request *request) MUST_USE;
+	struct mailbox *box, struct book *book, struct vault_request *request) MUST_USE;
 enum err mailbox_show(const struct book *book, struct vault_request *request) MUST_USE;
 
 /* Members of the ledger's events. */

@@ -1,11 +1,12 @@
 /*
- * What is sealed to this node. A notice is opened with the prekey that it names and sealed again
+ * What is sealed to this node. What no prekey opens may be a complaint, sealed to the complaint key
+ * (certs/mail.h). A notice is opened with the prekey that it names and sealed again
  * under the keyring key, for the inbox: prekeys are destroyed one day, and what was received is to
  * stay readable as long as its reader keeps it, and not longer.
  */
 #include "base/alloc.h"
 #include "proto/stored.pb-c.h"
-#include "server/vault/internal.h"
+#include "server/vault/complaint.h"
 
 #define INBOX_LABEL "sauti/1 inbox"
 
@@ -45,12 +46,15 @@ void mailbox_take(struct mailbox *box, struct node_keys *keys)
 	box->prekey_count = keys->prekey_count;
 	memset(keys->prekeys, 0, sizeof(keys->prekeys));
 	keys->prekey_count = 0;
+	box->complaint_key = keys->complaint_key;
+	keys->complaint_key = (struct secret){0};
 }
 
 void mailbox_release(struct mailbox *box)
 {
 	for (size_t i = 0; i < box->prekey_count; i++)
 		secret_release(&box->prekeys[i].key);
+	secret_release(&box->complaint_key);
 	*box = (struct mailbox){.prekey_count = 0};
 }
 
@@ -119,31 +123,45 @@ static enum err open_content(const struct book *book, const struct mail_item *it
 		request->outcome = MAIL_UNKNOWN_KIND;
 		return OK;
 	}
+	if (request->inbox_full)
+		return ERR_FULL;
 	request->outcome = MAIL_PROCESSED;
 	return inbox_pack(book, item, request->now_s, content->body, &request->mail);
 }
 
-enum err mailbox_open(struct mailbox *box, const struct book *book, struct vault_request *request)
+/* Sealed to a prekey of this node, or to its complaint key: it shows by what opens it. */
+static enum err open_sealed(struct mailbox *box, struct book *book, const struct mail_item *item,
+	struct arena *arena, struct vault_request *request)
+{
+	CLEANUP(mail_content_release) struct mail_content content = {0};
+	const struct secret *key = private_half(box, item->prekey);
+	const char *network = book->opts.network;
+	enum err err = ERR_DECRYPT;
+
+	if (key != NULL)
+		err = mail_open(item, network, secret_bytes(key), arena, &content, &request->ctx);
+	if (err == OK)
+		return open_content(book, item, &content, request);
+	if (err == ERR_DECRYPT && box->complaint_key.size > 0) {
+		err = mail_open_complaint(item, network, secret_bytes(&box->complaint_key), arena,
+			&content, &request->ctx);
+		if (err == OK)
+			return complaint_take(book, item, content.body, request);
+	}
+	request->outcome = MAIL_UNOPENABLE;
+	return err == ERR_NOMEM || err == ERR_CRYPTO ? err : OK;
+}
+
+enum err mailbox_open(struct mailbox *box, struct book *book, struct vault_request *request)
 {
 	CLEANUP(arena_release) struct arena arena;
-	CLEANUP(mail_content_release) struct mail_content content = {0};
 	CLEANUP(buf_release) struct buf packed = request->mail;
-	const struct secret *key;
 	struct mail_item item;
-	enum err err;
 
 	buf_init(&request->mail, LIMIT_MAIL_ITEM);
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	TRY(mail_unpack(buf_bytes(&packed), book->opts.network, &arena, &item, &request->ctx));
-	key = private_half(box, item.prekey);
-	request->outcome = MAIL_UNOPENABLE;
-	if (key == NULL)
-		return OK;
-	err = mail_open(
-		&item, book->opts.network, secret_bytes(key), &arena, &content, &request->ctx);
-	if (err == ERR_NOMEM || err == ERR_CRYPTO)
-		return err;
-	return err != OK ? OK : open_content(book, &item, &content, request);
+	return open_sealed(box, book, &item, &arena, request);
 }
 
 enum err mailbox_show(const struct book *book, struct vault_request *request)

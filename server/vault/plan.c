@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "cases/event/case_code.h"
 #include "cases/schema/schema.h"
+#include "server/vault/complaint.h"
 #include "server/vault/internal.h"
 
 enum { TAG_EVENT = 'E', TAG_CASE = 'C', TAG_CODE = 'N' };
@@ -299,12 +300,13 @@ static enum err case_begin(struct planner *p, const struct case_ref *ref, struct
 	const struct case_state *state;
 
 	/* One that has keys and no event is left of a request that failed. */
-	if (kase == NULL || kase->event_all == 0) {
+	if (kase == NULL || kase->event_all + kase->foreign_all == 0) {
 		TRY(case_state_new(&planned.state));
 	} else {
 		TRY(states_get(p->book, kase, &state, p->ctx));
 		TRY(case_state_copy(state, &planned.state));
 		planned.events = kase->event_all;
+		planned.foreign = kase->foreign_all > 0;
 	}
 	return case_add(p, ref, &planned, ret);
 }
@@ -325,10 +327,10 @@ static enum err find_case(struct planner *p, const struct event *event, struct p
 		c = &p->plan->cases[number];
 	else
 		TRY(case_begin(p, &event->case_ref, &c));
-	if (opens && c->events > 0)
+	if (opens && (c->events > 0 || c->foreign))
 		return err_set(p->ctx, ERR_EXISTS,
 			"case_ref: case %s is open already, by another event", ref);
-	if (!opens && (c->events == 0 || !officer_sees(p->request, c->state)))
+	if (!opens && ((c->events == 0 && !c->foreign) || !officer_sees(p->request, c->state)))
 		return unknown_case(p, "case_ref", ref);
 	if (c->events >= LIMIT_CASE_EVENTS)
 		return err_set(p->ctx, ERR_LIMIT, "the case would have more than %d events",
@@ -656,6 +658,7 @@ static enum err plan_event(struct planner *p, struct event *event)
 		return OK;
 	}
 	TRY(fill(p, event));
+	TRY(complaint_check_plain(p->book, event, p->ctx));
 	TRY(find_case(p, event, &c));
 	if (event->type == EVENT_CASE_OPENED)
 		TRY(settle_code(p, event, (uint32_t)(c - p->plan->cases)));

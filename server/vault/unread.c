@@ -1,10 +1,11 @@
 /*
  * Sealed entries of this node that no key of it opens: the data directory is older than they are,
  * and with it the keyring. The log holds them, so that nothing says of itself that they are missing
- * from every case. Only what no key has found is read.
+ * from every case. Only what no key has found is read. Complaints that were sealed to another node
+ * are no such entries (complaint.h).
  */
 #include "base/alloc.h"
-#include "server/vault/internal.h"
+#include "server/vault/complaint.h"
 
 static void mark_key(const struct casebook_key *key, uint16_t log, uint64_t size, uint8_t *found)
 {
@@ -51,7 +52,8 @@ static enum err count_at(
 	buf_clear(&book->entry);
 	err = store_entry(book->opts.store, origin, index, &book->entry, ctx);
 	if (err == OK)
-		book->unread += seal_entry_locator(buf_bytes(&book->entry), &locator) == OK;
+		book->unread += seal_entry_locator(buf_bytes(&book->entry), &locator) == OK &&
+				!complaint_is_away(book, &locator);
 	else if (book_unreadable(err))
 		*ctx = (struct errctx){""}; /* damaged: the store says so */
 	else

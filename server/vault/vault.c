@@ -27,6 +27,7 @@
 
 #include "base/alloc.h"
 #include "node/files.h"
+#include "server/vault/complaint.h"
 #include "server/vault/drafts.h"
 #include "server/vault/foreign.h"
 #include "server/vault/internal.h"
@@ -114,6 +115,7 @@ void vault_request_free(struct vault_request *request)
 	vault_keys_free(request->keys);
 	entries_unref(request->entries);
 	mem_free(request->held);
+	mem_free(request->complaint);
 	docs_free(request);
 	wipe(request, sizeof(*request));
 	mem_free(request);
@@ -228,6 +230,7 @@ static enum err unlock(struct vault *vault, struct vault_request *request)
 	request->unread = vault->book->unread;
 	request->view_bytes =
 		casebook_event_memory(vault->book->cases) + states_memory(vault->book);
+	request->awaited = foreign_awaited(vault->book);
 	return OK;
 }
 
@@ -474,9 +477,13 @@ static enum err draft(const struct vault *vault, struct vault_request *request)
 
 /* --- the thread --- */
 
-/* Requests that need the book. */
-static enum err answer_unlocked(struct vault *vault, struct vault_request *request)
+/* Of an unlocked node, which knows first what other nodes' logs have brought. */
+static enum err answer_open(struct vault *vault, struct vault_request *request)
 {
+	struct book *book = vault->book;
+	enum err err;
+
+	TRY(foreign_refresh(book, &request->ctx));
 	switch (request->type) {
 	case VAULT_SEAL:
 		return seal(vault, request);
@@ -489,17 +496,22 @@ static enum err answer_unlocked(struct vault *vault, struct vault_request *reque
 		return export_cases(vault->book, request);
 	case VAULT_RESEAL:
 		return reseal(vault, request);
+	case VAULT_COMPLAIN:
+		return complaint_seal(book, request);
 	case VAULT_MAIL_OPEN:
-		return mailbox_open(&vault->mailbox, vault->book, request);
+		err = mailbox_open(&vault->mailbox, book, request);
+		request->awaited = foreign_awaited(book);
+		return err;
 	case VAULT_MAIL_SHOW:
-		return mailbox_show(vault->book, request);
+		return mailbox_show(book, request);
 	case VAULT_SHOW:
-		return show_case(vault->book, request);
+		return show_case(book, request);
 	case VAULT_LIST:
 	case VAULT_FIND:
 	case VAULT_TODAY:
 	case VAULT_FORM:
-		return query_cases(vault->book, request);
+		request->awaited = foreign_awaited(book);
+		return query_cases(book, request);
 	default:
 		return draft(vault, request);
 	}
@@ -542,12 +554,10 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_DRAFT_LIST:
 	case VAULT_DRAFT_SHOW:
 	case VAULT_DRAFT_REMOVE:
+	case VAULT_COMPLAIN:
 		break;
 	}
-	if (vault->book == NULL)
-		return ERR_LOCKED;
-	TRY(foreign_refresh(vault->book, &request->ctx));
-	return answer_unlocked(vault, request);
+	return vault->book == NULL ? ERR_LOCKED : answer_open(vault, request);
 }
 
 static void count_views(const struct vault *vault, struct vault_request *request)

@@ -64,10 +64,12 @@ struct vault_opts {
 };
 
 enum vault_type {
-	VAULT_UNLOCK, /* passphrase -> keys (NULL: was unlocked already); cases, events */
-	VAULT_LOCK,   /* forgets everything */
-	VAULT_SEAL,   /* lines, dry_run, trial, client, trial_end -> entries (NULL when nothing is
-		       * new), added, known; line; trouble: what the keyring's disk refused */
+	VAULT_UNLOCK,   /* passphrase -> keys (NULL: was unlocked already); cases, events */
+	VAULT_LOCK,     /* forgets everything */
+	VAULT_COMPLAIN, /* lines: one COMPLAINT_RECEIVED; complaint -> entries, mail: a packed
+			 * MailBody, to be signed; complaint's code, event_id, leaf */
+	VAULT_SEAL,     /* lines, dry_run, trial, client, trial_end -> entries (NULL when nothing is
+			 * new), added, known; line; trouble: what the keyring's disk refused */
 	VAULT_TRIAL_END, /* client, trial (0: all of the client's) */
 	VAULT_COMMITTED, /* batch, index of the first entry */
 	VAULT_ABORTED,   /* batch */
@@ -130,6 +132,23 @@ struct vault_find {
 bool vault_stage_valid(const char *stage); /* one that FIND may ask for */
 bool vault_day_valid(const char *day);     /* YYYY-MM-DD of the calendar */
 
+/* Whom a complaint about staff may be sealed to, and what is told of it. */
+struct vault_destination {
+	char node[LIMIT_NODE_NAME + 1];
+	bool headquarters;
+	struct x25519_public key; /* its complaint key */
+	uint64_t prekey;          /* the number of its newest prekey; 1 when none is known */
+};
+struct vault_complaint {
+	struct vault_destination destinations[LIMIT_PEERS]; /* in the order of preference */
+	size_t destination_count;
+	char to[LIMIT_NODE_NAME + 1];         /* "": headquarters. out: whom it is sealed to */
+	char about_node[LIMIT_NODE_NAME + 1]; /* not to this one; "": only by subject_officer */
+	char code[33], event_id[37];          /* out: of the case, of the complaint */
+	struct hash leaf;                     /* out: of the entry of the complaint itself */
+	uint32_t position;                    /* .. and its place among the entries */
+};
+
 struct vault_doc {
 	struct buf json;
 	struct vault_doc *next;
@@ -164,7 +183,12 @@ struct vault_request {
 	char today[11];          /* of TODAY; "": that of now_s */
 	struct vault_held *held; /* owned; what is not in it nobody holds */
 	size_t held_count;
-	uint64_t unheld_since_s; /* since when the quorum lacks entries; 0: not known */
+	uint64_t unheld_since_s;           /* since when the quorum lacks entries; 0: not known */
+	struct vault_complaint *complaint; /* owned; of COMPLAIN alone */
+	bool inbox_full;  /* MAIL_OPEN: a notice has to wait (ERR_FULL), a complaint does not */
+	bool refused;     /* out of MAIL_OPEN: a complaint's keys that nobody takes */
+	uint64_t awaited; /* out of UNLOCK, LIST, MAIL_OPEN: complaints of which only keys are here
+			   */
 	struct hash item;
 	struct buf mail; /* in and out; wiped by whoever frees the request */
 	uint32_t outcome;
