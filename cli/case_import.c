@@ -10,6 +10,7 @@
 #include "cases/import/table.h"
 #include "cli/case.h"
 #include "cli/daemon.h"
+#include "cli/import_known.h"
 #include "cli/output.h"
 #include "node/files.h"
 
@@ -19,6 +20,7 @@ enum { SHOWN_EVENTS = 3 };
 struct survey {
 	uint64_t types[EVENT_TYPE_LAST + 1];
 	uint64_t opened;
+	struct import_known known;        /* of a table */
 	struct bytes first[SHOWN_EVENTS]; /* owned */
 	size_t first_count;
 	enum err err;
@@ -84,10 +86,11 @@ static json_t *survey_first(const struct survey *survey)
 static enum err report_survey(
 	const struct cli *cli, const struct survey *survey, const struct import_counts *counts)
 {
-	json_t *json = json_pack("{s:b, s:I, s:I, s:I, s:I, s:o, s:o}", "dry_run", 1, "events",
+	json_t *json = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "dry_run", 1, "events",
 		(json_int_t)counts->events, "new", (json_int_t)counts->added, "known",
-		(json_int_t)counts->known, "cases_opened", (json_int_t)survey->opened, "types",
-		survey_types(survey), "first", survey_first(survey));
+		(json_int_t)counts->known, "changed", (json_int_t)survey->known.changed,
+		"cases_opened", (json_int_t)survey->opened, "types", survey_types(survey), "first",
+		survey_first(survey));
 	const char *name;
 	json_t *value;
 	size_t i;
@@ -181,16 +184,26 @@ static void note_table(const struct cli *cli, const char *path, const struct tab
 }
 
 static enum err import_table(struct cli *cli, const char *path, const char *map_path,
-	struct import_counts *counts, struct errctx *ctx)
+	struct survey *survey, struct import_counts *counts, struct errctx *ctx)
 {
 	struct table_lines lines = {0};
 	struct import_source source = {.name = path, .get = get_line, .arg = &lines};
 	enum err err;
+	size_t count;
 
 	TRY(convert(cli, path, map_path, &lines, ctx));
 	note_table(cli, path, &lines);
+	count = lines.count;
+	err = import_known_check(cli, path, &lines, &survey->known, ctx);
+	if (err == OK && survey->known.cases > 0)
+		cli_note(cli, "%s: %llu of its cases are there already", path,
+			(unsigned long long)survey->known.cases);
 	source.count = lines.count;
-	err = import_given(cli, &source, counts, ctx);
+	if (err == OK && source.count > 0)
+		err = import_given(cli, &source, counts, ctx);
+	/* What was taken off is there under another date. */
+	counts->known += count - lines.count;
+	counts->events += count - lines.count;
 	table_lines_release(&lines);
 	return err;
 }
@@ -207,7 +220,7 @@ enum err case_import_run(struct cli *cli, const struct cli_args *args, struct er
 		counts.arg = &survey;
 	}
 	err = map_path == NULL ? import_events(cli, path, NULL, &counts, ctx)
-			       : import_table(cli, path, map_path, &counts, ctx);
+			       : import_table(cli, path, map_path, &survey, &counts, ctx);
 	if (err == OK)
 		err = survey.err;
 	if (err == OK)

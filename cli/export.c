@@ -229,6 +229,7 @@ enum err export_run(struct cli *cli, const struct cli_args *args, struct errctx 
 const struct cli_option export_options[] = {
 	{"to", "FILE", "the file, which is not there yet; '-': standard output", false},
 	{"purpose", "TEXT", "what for; stands in the ledger, so name nobody", false},
-	{"format", "FORMAT", "jsonl (default; can be imported again) or csv", false},
+	{"format", "FORMAT",
+		"jsonl (default; can be imported again), csv, or handover: a page to print", false},
 	{0},
 };

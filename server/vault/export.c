@@ -136,7 +136,7 @@ static bool format_find(const char *code, enum render_format *ret)
 	static const struct {
 		const char *code;
 		enum render_format format;
-	} formats[] = {{"JSONL", RENDER_JSONL}, {"CSV", RENDER_CSV}};
+	} formats[] = {{"JSONL", RENDER_JSONL}, {"CSV", RENDER_CSV}, {"HANDOVER", RENDER_HANDOVER}};
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
 		if (strcmp(formats[i].code, code) == 0) {
@@ -149,10 +149,14 @@ static bool format_find(const char *code, enum render_format *ret)
 enum err export_cases(struct book *book, struct vault_request *request)
 {
 	struct export e = {.book = book, .request = request};
-	struct render_options options = {.max = LIMIT_EXPORT_BYTES};
+	char today[21];
+	struct render_options options = {
+		.max = LIMIT_EXPORT_BYTES, .today = today, .officer = request->officer};
 	struct render_counts counts;
 	enum err err;
 
+	event_time_text(request->now_s, today);
+	today[10] = '\0'; /* the day of it */
 	TRY(request->lines.err);
 	if (!format_find(request->format, &options.format))
 		return err_set(&request->ctx, ERR_UNSUPPORTED,

@@ -65,7 +65,8 @@ class Import(unittest.TestCase):
         return path
 
     def size(self):
-        return self.node.own()["size"]
+        """Events of all cases; the log itself grows by what the ledger has to say, too."""
+        return sum(case["events"] for case in self.node.json("case", "list"))
 
     def codes(self):
         return {case["code"] for case in self.node.json("case", "list")}
@@ -109,6 +110,31 @@ class Import(unittest.TestCase):
         self.assertEqual([done["added"], done["known"]], [1, 16])
         shown = self.node.json("case", "show", "ZZ-R-003")
         self.assertEqual(shown["events"][-1]["occurred_on"], "2025-05-02")
+
+    def test_3_changed_rows(self):
+        """A row that says otherwise now is told of, and nothing is overwritten or recorded twice;
+        not even where its date was changed, which is part of an id."""
+        text = (EXAMPLE / "register.csv").read_text(encoding="utf-8-sig")
+        text = text.replace("vert chaise", "ciseaux").replace("2;ZZ-R-001;ZZ-hti-1;26/04/2025",
+                                                              "2;ZZ-R-001;ZZ-hti-1;27/04/2025")
+        arguments = ["case", "import", self.put("changed.csv", text), "--map", EXAMPLE / "register.map"]
+        before = self.size(), self.node.json("case", "show", "ZZ-R-003")
+        for dry in (["--dry-run"], []):
+            done = self.node.sauti(*arguments, *dry)
+            self.assertRegex(done.stderr, r"changed\.csv:3: CONTACT was recorded before, and says otherwise now "
+                                          r"in: occurred_on\. Nothing is overwritten")
+            self.assertRegex(done.stderr, r"changed\.csv:6: CONTACT .* in: note\. Nothing")
+            self.assertIn("3 of its cases are there already", done.stderr)
+            self.assertNotIn("ciseaux", done.stderr)
+        self.assertIn("events added: 0, already there: 16", done.stdout)
+        self.assertEqual(self.node.json(*arguments, "--dry-run")["changed"], 2)
+        self.assertEqual((self.size(), self.node.json("case", "show", "ZZ-R-003")), before)
+        # Corrected in Sauti, as the register has it: no more to be said.
+        contact = [event for event in before[1]["events"] if event["type"] == "CONTACT"][0]
+        correction = {"type": "CORRECTION", "case": "ZZ-R-003", "corrects": contact["event_id"], "office": "HTI",
+                      "field": "note", "new_value": "ciseaux", "reason": "ERROR", "occurred_on": "2025-06-01"}
+        self.node.json("case", "import", self.put("correction.jsonl", json.dumps(correction) + "\n"))
+        self.assertEqual(self.node.json(*arguments, "--dry-run")["changed"], 1)
 
     def test_3_all_errors(self):
         """A bad file lists what is wrong, all of it, and records nothing; nor says what cells say."""
@@ -200,6 +226,35 @@ class Import(unittest.TestCase):
             self.assertNotIn(word.lower(), sheet.lower())
         self.assertIn("12 mars 2099", self.node.sauti("case", "sheet", "ZZ-S-1", "--language", "fr",
                                                       "--next", "2099-03-12").stdout)
+
+    def test_8_out_and_in(self):
+        """What is exported as JSON lines, imported at a node that has nothing, is the same timeline;
+        and a hand-over is a page of the case."""
+        def timeline(node, code):
+            ours = ("number", "synced", "author", "contested", "changes")
+            return [{k: v for k, v in event.items() if k not in ours}
+                    for event in node.json("case", "show", code)["events"]]
+
+        path = self.root / "out.jsonl"
+        self.node.json("case", "export", "ZZ-R-001", "ZZ-R-003", "--to", path, "--purpose", "lorem")
+        network = Network(self.root / "other", BUILD, "other.example")
+        other = network.init()
+        try:
+            other.start()
+            done = other.json("case", "import", path)
+            self.assertEqual(done["known"], 0)
+            for code in ("ZZ-R-001", "ZZ-R-003"):
+                self.assertEqual(timeline(other, code), timeline(self.node, code))
+        finally:
+            network.stop()
+        page = self.root / "page.html"
+        self.node.json("case", "export", "ZZ-R-001", "--to", page, "--purpose", "lorem", "--format", "handover")
+        text = page.read_text(encoding="utf-8")
+        for piece in ("<h2>ZZ-R-001</h2>", "table fenêtre; rivière", "Referral R-health, MED: no answer yet",
+                      "<td>CASE_MGMT</td>"):
+            self.assertIn(piece, text)
+        for piece in ("<script", "http://", "src=", "ZZ-R-003"):
+            self.assertNotIn(piece, text)
 
 
 if __name__ == "__main__":
