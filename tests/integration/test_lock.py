@@ -94,6 +94,11 @@ class Control:
         """One whole response."""
         return self._read(struct.unpack(">I", self._read(4))[0])
 
+    def read_all(self):
+        """Responses up to the last one: a document each."""
+        while self.answer().startswith(b"\x22"):
+            pass
+
     def succeeded(self):
         """Reads a response; was it a success? Field 1 is the error, and comes first."""
         return not self.answer().startswith(b"\x08")
@@ -282,17 +287,18 @@ class Memory(Case):
     config = f"\n[lock]\nidle = {IDLE_S} s\n"
     CODE, NAME, WRONG = "ZZ-WIPE-7", "Marisolwenda", "quarrelsome umbrella nine"
     NOTE, DRAFT, NOTICE = "quillfeather went by twice", "thistledown waits", "pewter lanterns tonight"
+    PURPOSE = "a marzipan inventory"
 
     def setUp(self):
         super().setUp()
         self.hq.start()
-        if memory.ask(self.hq.process.pid, ["x" * 40]) is None:
-            self.skipTest("only root may read the memory of sautid: run as root, or allow sudo -n")
         if "built with a sanitizer" in self.hq.log:
             self.skipTest("with a sanitizer, freed memory is not wiped: use another build")
+        if memory.ask(self.hq.process.pid, ["x" * 40]) is None:
+            self.skipTest("only root may read the memory of sautid: run as root, or allow sudo -n")
         # Without its first letters, which a freed block may lose to the heap's own pointers.
         self.text = [self.CODE, self.NAME[4:], self.NOTE[:12], self.NOTE[12:], self.DRAFT, self.NOTICE,
-                     self.WRONG, PASSPHRASE, PASSPHRASE[16:]]
+                     self.PURPOSE, self.WRONG, PASSPHRASE, PASSPHRASE[16:]]
 
     def keys(self):
         """The node's keys, as they stand in memory while it is unlocked."""
@@ -320,6 +326,8 @@ class Memory(Case):
             self.assertNotEqual(hq.sauti("case", "import", "-", stdin=lines, check=False).returncode, 0, lines)
         hq.sauti("unlock", "--passphrase-file", "-", stdin=self.WRONG + "\n", check=False)
         hq.unlock()  # again
+        hq.sauti("case", "export", "--to", self.root / "export", "--purpose", self.PURPOSE)
+        hq.sauti("ledger", "list", "--views")
         hq.sauti("mail", "send", "--to", "hq", stdin=self.NOTICE + "\n", check=False)
         half, unread = Control(hq), Control(hq)
         half.socket.sendall(struct.pack(">I", 5000) + half.field(4, half.field(1, notes[0].encode())))
@@ -328,6 +336,9 @@ class Memory(Case):
         control = Control(hq)
         control.draft(self.CODE, json.dumps({"note": self.DRAFT}))
         control.answer()
+        for number in (120, 121):  # find, today
+            control.send(control.field(number, b""))
+            control.read_all()
         return half, unread, control
 
     def check_gone(self, lock):
@@ -373,7 +384,8 @@ class Memory(Case):
                     first = 1000 + number * 1000000 + 50 * i
                     control.append("\n".join(contact(first + n, 7, self.NOTE) for n in range(50)))
                     control.answer()
-                    self.read_all(control)
+                    control.show(self.CODE)
+                    control.read_all()
             except OSError:
                 pass
             finally:
@@ -398,12 +410,6 @@ class Memory(Case):
         for client in clients:
             client.close()
         self.assertTrue(self.locked())
-
-    def read_all(self, control):
-        """Shows the case, and reads all of it."""
-        control.show(self.CODE)
-        while control.answer().startswith(b"\x22"):  # a document, and more to come
-            pass
 
 
 class Full(Case):
