@@ -91,11 +91,34 @@ static bool cheap(struct bytes file)
 	return refused || work <= WORK_MAX;
 }
 
+/* A file whose slot opens can be written again, and opens as before. */
+static void check_rewrite(struct bytes file, const char *label)
+{
+	CLEANUP(node_keys_release) struct node_keys keys = {0}, again = {0};
+	CLEANUP(secret_release) struct secret master = {0};
+	CLEANUP(buf_wipe) struct buf out;
+	enum err err;
+
+	buf_init(&out, LIMIT_KEYSTORE_SIZE);
+	if (keystore_open_slot(file, label, bytes_str("fuzz"), &keys, &master, NULL) != OK)
+		return;
+	assert(keys.accounts.count == 0 || accounts_ok(&keys.accounts));
+	err = keystore_rewrite(file, &master, &keys, NULL, &out, NULL);
+	assert(err == OK);
+	err = keystore_open_master(buf_bytes(&out), &master, &again, NULL);
+	assert(err == OK && again.accounts.count == keys.accounts.count);
+}
+
 static void check_keystore(struct bytes file)
 {
+	struct keystore_labels labels;
 	struct node_keys keys;
 
-	if (!cheap(file) || keystore_open(file, bytes_str("fuzz"), &keys, NULL) != OK)
+	if (!cheap(file))
+		return;
+	if (keystore_labels(file, &labels, NULL) == OK)
+		check_rewrite(file, labels.label[labels.count - 1]);
+	if (keystore_open(file, bytes_str("fuzz"), &keys, NULL) != OK)
 		return;
 	assert(keys.node_seed.size == 0 || keys.node_seed.size == ED25519_SEED_SIZE);
 	node_keys_release(&keys);

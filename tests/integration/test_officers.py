@@ -239,33 +239,26 @@ class Accounts(Case):
     def test_kills(self):
         """kill -9 while officers are added: the keystore opens, with whom was acknowledged."""
         rng = random.Random(4)
-        acknowledged, number = ["hq"], 0
-        for _ in range(6):
-            end = time.monotonic() + 0.1 + rng.random() * 0.8
-            while time.monotonic() < end and number < 14:
-                number += 1
-                name = f"o{number}"
-                args = [BUILD / "sauti", "--dir", self.hq.dir, "officer", "add", name, "--roles",
-                        "officer", "--new-passphrase-file", self.network.passphrase]
-                with subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as adding:
-                    try:
-                        if adding.wait(max(0, end - time.monotonic())) == 0:
-                            acknowledged.append(name)
-                    except subprocess.TimeoutExpired:
-                        self.hq.kill()
-                        if adding.wait(60) == 0:
-                            acknowledged.append(name)
-            if self.hq.process is not None:
+        acknowledged = ["hq"]
+        args = [BUILD / "sauti", "--dir", self.hq.dir, "officer", "add", "--roles", "officer",
+                "--new-passphrase-file", self.network.passphrase]
+        subprocess.run([*args, "o0"], check=True, stdout=subprocess.DEVNULL)
+        acknowledged.append("o0")
+        for number in range(1, 13):
+            name = f"o{number}"
+            with subprocess.Popen([*args, name], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL) as adding:
+                time.sleep(rng.random() * 0.5)
                 self.hq.kill()
+                if adding.wait(60) == 0:
+                    acknowledged.append(name)
             self.hq.start(unlock=False)
-            self.hq.sauti("unlock", "--officer", "hq", "--passphrase-file", self.network.passphrase)
+            self.supervisor()
             listed = [o["officer"] for o in self.hq.json("officer", "list")]
             self.assertLessEqual(set(acknowledged), set(listed))
-            for name in acknowledged[-2:]:
+            if name in listed:
                 self.hq.sauti("unlock", "--officer", name, "--passphrase-file", self.network.passphrase)
-            self.hq.sauti("unlock", "--officer", "hq", "--passphrase-file", self.network.passphrase)
-        self.assertGreater(len(acknowledged), 1)
-
+                self.supervisor()
 
 class Sessions(Case):
     """Tokens"""
@@ -343,23 +336,23 @@ class Sessions(Case):
 class Expiry(Case):
     """[sessions]"""
 
-    config = "\n[sessions]\nidle = 3s\nabsolute = 8s\n"
+    config = "\n[sessions]\nidle = 8s\nabsolute = 20s\n"
 
     def test_expiry(self):
         """Used, it lasts; idle, or after the absolute limit, it does not; the node stays unlocked."""
         began = time.monotonic()
-        while time.monotonic() < began + 5:
+        while time.monotonic() < began + 12:
             self.hq.sauti("case", "list")
             time.sleep(0.2)
-        self.assertEqual(self.hq.json("whoami")["idle_limit_s"], 3)
+        self.assertEqual(self.hq.json("whoami")["idle_limit_s"], 8)
         wait_for("the absolute limit", lambda: self.hq.sauti("case", "list", check=False).returncode == 5)
-        self.assertGreater(time.monotonic() - began, 7)
+        self.assertGreater(time.monotonic() - began, 18)
         self.refused(self.hq.sauti("case", "list", check=False), NOBODY)
         self.hq.unlock()
         began = time.monotonic()
         # What programs ask is no use.
         wait_for("the idle limit", lambda: "officers" not in self.hq.json("status"))
-        self.assertGreater(time.monotonic() - began, 2.5)
+        self.assertGreater(time.monotonic() - began, 7)
         self.refused(self.hq.sauti("case", "list", check=False), NOBODY)
         self.assertFalse(self.hq.json("status")["locked"])
         wait_for("the log", lambda: "the last officer's session has ended" in self.hq.log)
@@ -419,8 +412,8 @@ class Lockout(Case):
         wrong.write_text("wrong\n")
         known = min(took("hq", wrong) for _ in range(3))
         unknown = min(took("zz-nobody", self.network.passphrase) for _ in range(3))
-        self.assertGreater(unknown, known / 2)
-        self.assertLess(unknown, known * 2)
+        self.assertGreater(unknown, known / 3)
+        self.assertLess(unknown, known * 3)
 
 
 class Before(Case):

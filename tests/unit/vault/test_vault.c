@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 #include "cases/event/event.h"
 #include "cases/seal/seal.h"
+#include "server/officers/lockout.h"
 #include "server/store/keyring.h"
 #include "server/vault/vault.h"
 
@@ -667,6 +668,85 @@ static void test_record_and_show(void **state)
 	request = show(f, "HTI-none\x1b");
 	assert_int_equal(request->result, ERR_NOTFOUND);
 	assert_null(strchr(request->ctx.text, 0x1b));
+	vault_request_free(request);
+}
+
+/* Under their own name an officer records, a supervisor also what somebody else did. */
+static void test_recorded_by(void **state)
+{
+	static const char other[] = "{\"type\":\"CASE_OPENED\",\"case_ref\":\"" REF_1
+				    "\",\"recorded_by\":\"somebody else\"}\n";
+	static const char own[] = "{\"type\":\"CASE_OPENED\",\"case_ref\":\"" REF_1
+				  "\",\"recorded_by\":\"officer one\"}\n";
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	for (uint32_t roles = 0; roles <= ACCOUNT_ROLES_ALL; roles++) {
+		enum err wanted = (roles & ACCOUNT_SUPERVISOR) != 0 ? OK : ERR_DENIED;
+
+		request = seal_request(other, true);
+		request->roles = roles;
+		assert_int_equal(ask(f, request)->result, wanted);
+		assert_int_equal(request->line, wanted == OK ? 0 : 1);
+		assert_null(strstr(request->ctx.text, "somebody else"));
+		vault_request_free(request);
+		request = seal_request(own, true);
+		request->roles = roles;
+		assert_int_equal(ask_simple(f, request), OK);
+	}
+}
+
+/* Accounts are the vault's while it is unlocked, and its slots' names always. */
+static void test_officers(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request = request_new(VAULT_OFFICER_NAMES);
+
+	assert_ok(ask(f, request)->result);
+	assert_non_null(strstr((const char *)request->docs->json.data, "{\"officer\":\"test\"}"));
+	vault_request_free(request);
+	assert_int_equal(ask_simple(f, request_new(VAULT_OFFICER_LIST)), ERR_LOCKED);
+	unlock(f);
+	request = request_new(VAULT_OFFICER_ADD);
+	snprintf(request->name, sizeof(request->name), "amina");
+	request->new_roles = ACCOUNT_OFFICER;
+	assert_ok(secret_copy(&request->new_passphrase, bytes_str("amina's")));
+	assert_ok(ask(f, request)->result);
+	assert_null(request->new_passphrase.data);
+	vault_request_free(request);
+	/* Now a name must be said; and it is hers alone. */
+	assert_int_equal(ask_simple(f, unlock_request("amina's")), ERR_INVALID);
+	request = unlock_request("amina's");
+	snprintf(request->officer, sizeof(request->officer), "amina");
+	assert_ok(ask(f, request)->result);
+	assert_int_equal(request->roles, ACCOUNT_OFFICER);
+	vault_request_free(request);
+	request = unlock_request(PASSPHRASE);
+	snprintf(request->officer, sizeof(request->officer), "amina");
+	assert_int_equal(ask_simple(f, request), ERR_DENIED);
+	lock(f);
+	request = request_new(VAULT_OFFICER_DISABLE);
+	snprintf(request->name, sizeof(request->name), "amina");
+	assert_int_equal(ask_simple(f, request), ERR_LOCKED);
+}
+
+/* Not tried any more, whoever asks; a lock makes nothing undone. */
+static void test_wrong_passphrases(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	for (int i = 0; i < LOCKOUT_FREE; i++)
+		assert_int_equal(ask_simple(f, unlock_request("no")), ERR_DENIED);
+	lock(f);
+	request = ask(f, unlock_request(PASSPHRASE));
+	assert_int_equal(request->result, ERR_DENIED);
+	assert_int_equal(request->wait_s, 1);
+	vault_request_free(request);
+	request = unlock_request(PASSPHRASE);
+	request->boot_ms = LOCKOUT_FIRST_MS;
+	assert_ok(ask(f, request)->result);
 	vault_request_free(request);
 }
 
@@ -2638,6 +2718,9 @@ int main(void)
 		TEST(test_mail),
 		TEST(test_keystore_file),
 		TEST(test_record_and_show),
+		TEST(test_recorded_by),
+		TEST(test_officers),
+		TEST(test_wrong_passphrases),
 		TEST(test_order_of_lines),
 		TEST(test_relock),
 		TEST(test_abort),
