@@ -31,6 +31,7 @@ static const struct cli_option add_options[] = {
 
 static const struct cli_option show_options[] = {
 	{"oldest-first", NULL, "the timeline from its beginning", false},
+	{"purpose", "TEXT", "what for; stands in the ledger, so name nobody", false},
 	{0},
 };
 #define OTHER_OPTIONS                                                                              \

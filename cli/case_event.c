@@ -22,6 +22,7 @@ enum err case_ask(const struct cli *cli, const char *name, json_t **ret, struct 
 	json_t *kase;
 
 	show.case_ = (char *)name;
+	show.purpose = (char *)(cli->purpose == NULL ? "" : cli->purpose);
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_SHOW;
 	request.case_show = &show;
 	TRY(daemon_list(cli, &request, &events, ctx));

@@ -36,10 +36,9 @@ static enum err own_country(const struct cli *cli, char ret[4], struct errctx *c
 
 static enum err is_free(const struct cli *cli, const char *code, bool *ret, struct errctx *ctx)
 {
-	json_t *found = NULL;
-	enum err err = case_ask(cli, code, &found, ctx);
+	char ref[CASE_REF_TEXT + 1];
+	enum err err = case_find_ref(cli, code, ref, ctx);
 
-	json_decref(found);
 	if (err != OK && err != ERR_NOTFOUND)
 		return err;
 	*ret = err == ERR_NOTFOUND;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/secret.h"
 #include "cases/event/json_memory.h"
 #include "cli/case_types.h"
@@ -364,6 +365,9 @@ enum err case_show_run(struct cli *cli, const struct cli_args *args, struct errc
 	json_t *events;
 	size_t count;
 
+	cli->purpose = args_option(args, "purpose");
+	if (cli->purpose != NULL && strlen(cli->purpose) > LIMIT_PURPOSE)
+		return cli_usage(cli, ctx, "--purpose has at most %d bytes", LIMIT_PURPOSE);
 	TRY(case_view_load(cli, args_at(args, 0), &view, ctx));
 	if (cli->json) {
 		json_object_del(view.doc, "recorded");

@@ -28,6 +28,7 @@ struct cli {
 	const char *dir;         /* --dir, $SAUTI_DIR or the default */
 	const char *config_file; /* --config; NULL: <dir>/sauti.conf */
 	bool usage;              /* the error is about how sauti was called */
+	const char *purpose;     /* of looking at a case; NULL: not said */
 };
 
 struct cli_option {

@@ -19,8 +19,6 @@
 #include "node/control.h"
 #include "node/files.h"
 
-enum { PURPOSE_MAX = 200 };
-
 struct target {
 	const char *path; /* NULL: standard output */
 	char partial[PATH_MAX];
@@ -210,8 +208,8 @@ enum err export_run(struct cli *cli, const struct cli_args *args, struct errctx 
 
 	if (to == NULL || purpose == NULL || purpose[0] == '\0')
 		return cli_usage(cli, ctx, "--to and --purpose are needed");
-	if (strlen(purpose) > PURPOSE_MAX)
-		return cli_usage(cli, ctx, "--purpose has at most %d bytes", PURPOSE_MAX);
+	if (strlen(purpose) > LIMIT_PURPOSE)
+		return cli_usage(cli, ctx, "--purpose has at most %d bytes", LIMIT_PURPOSE);
 	target.path = strcmp(to, "-") == 0 ? NULL : to;
 	export.cases = (char **)args->positional;
 	export.n_cases = args->count;

@@ -194,6 +194,12 @@ static void on_views_appended(void *arg, enum err error, uint64_t index)
 		rt->views.settling = true; /* the vault's next answer says what still waits */
 }
 
+void ledger_go_on(struct runtime *rt)
+{
+	uv_timer_stop(&rt->views.timer);
+	plan_views(rt, LEDGER_VIEWS_MS);
+}
+
 static void views_sealed(struct runtime *rt, struct vault_request *done)
 {
 	if (done->trouble != TROUBLE_NONE)

@@ -32,6 +32,9 @@ typedef void (*ledger_done)(
 void ledger_write(
 	struct runtime *rt, const char *officer, json_t *event, ledger_done done, void *arg);
 
+/* The disk is well again: what waits is written soon. */
+void ledger_go_on(struct runtime *rt);
+
 /* Calls back once no view waits, or after LEDGER_FLUSH_MS, or at once when nothing waits. */
 void ledger_flush(struct runtime *rt, void (*done)(void *arg), void *arg);
 

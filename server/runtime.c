@@ -188,6 +188,8 @@ static void take_condition(struct runtime *rt)
 		return;
 	if (before != TROUBLE_NONE)
 		log_line(LOG_INFO, "over: %s", trouble_text(before));
+	if (now == TROUBLE_NONE)
+		ledger_go_on(rt);
 	if (now != TROUBLE_NONE)
 		log_line(LOG_ALARM, "%s; %s", rt->condition.message, trouble_todo(now));
 }

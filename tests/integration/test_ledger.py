@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The node's ledger: who looked at what, and what left it. test_ledger.py BUILD [unittest args]"""
 
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+from faults import Faults  # noqa: E402
 from network import Network, wait_for  # noqa: E402
 
 BUILD = Path()
@@ -106,7 +108,7 @@ class Views(Case):
         self.assertEqual(len(views), 3)
         self.assertNotEqual(views[2]["occurred_on"], views[1]["occurred_on"])
         self.assertNotEqual(views[2]["log"], "")
-        self.node.json("log", "verify")
+        self.assertTrue(all(r["ok"] for r in self.node.json("log", "verify")))
 
     def test_no_view(self):
         """Opening, adding and listing are no looks at a case."""
@@ -160,6 +162,36 @@ class Views(Case):
         self.export(self.out / "all.jsonl")
         self.assertNotIn("RECORD_VIEWED", (self.out / "all.jsonl").read_text())
         self.assertNotIn(ref, (self.out / "all.jsonl").read_text())
+
+
+class Disk(Case):
+    """A disk that takes nothing for a while."""
+
+    def setUp(self):
+        super().setUp()
+        self.faults = Faults(self.root / "faults", BUILD)
+        self.node.stop()
+        self.node.env = self.faults.env
+        self.node.start()
+
+    def test_reads_go_on(self):
+        """The case is shown, the view waits and is written later; nothing is exported meanwhile."""
+        self.faults.arm("write", self.node.dir, errno.ENOSPC)
+        self.assertEqual(len(self.show()["events"]), 1)
+        for _ in range(2):
+            done = self.export(self.out / "x", check=False)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn("nothing was exported", done.stderr)
+        self.show()
+        self.assertEqual(self.waiting(), 1)
+        wait_for("the disk to be known", lambda: self.node.json("status")["store"]["message"])
+        self.assertEqual((self.waiting(), os.listdir(self.out)), (1, []))
+        self.faults.disarm()
+        self.assertEqual(len(self.written()), 1)
+        self.assertEqual([e["type"] for e in self.ledger()], [])
+        self.export(self.out / "x")
+        self.assertEqual(len(self.ledger()), 1)
+        self.assertTrue(all(r["ok"] for r in self.node.json("log", "verify")))
 
 
 class Exports(Case):
@@ -238,7 +270,7 @@ class Exports(Case):
                 self.assertIn(hashlib.sha256(path.read_bytes()).hexdigest(), hashes)
         self.assertEqual([f for f in os.listdir(self.out) if f.count(".") > 1], [])
         self.assertEqual(len(os.listdir(self.out)), 1 + files)
-        self.node.json("log", "verify")
+        self.assertTrue(all(r["ok"] for r in self.node.json("log", "verify")))
 
     def test_killed_client(self):
         """A client that goes away in the middle ends nothing but its own export."""
