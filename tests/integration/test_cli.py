@@ -35,6 +35,7 @@ COMMANDS = [
     ["bundle", "export"], ["bundle", "import"], ["bundle", "inspect"],
     ["node", "revoke"], ["node", "dispute"], ["node", "policy"], ["log", "evidence"],
     ["mail", "send"], ["mail", "list"], ["mail", "show"], ["mail", "delete"],
+    ["case", "export"], ["ledger", "list"],
 ]
 
 
