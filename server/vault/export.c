@@ -149,15 +149,14 @@ static bool format_find(const char *code, enum render_format *ret)
 enum err export_cases(struct book *book, struct vault_request *request)
 {
 	struct export e = {.book = book, .request = request};
-	char today[21];
+	char today[11];
 	struct render_options options = {
 		.max = LIMIT_EXPORT_BYTES, .today = today, .officer = request->officer};
 	struct render_counts counts;
 	enum err err;
 
-	event_time_text(request->now_s, today);
-	today[10] = '\0'; /* the day of it */
 	TRY(request->lines.err);
+	request_today(request, today);
 	if (!format_find(request->format, &options.format))
 		return err_set(&request->ctx, ERR_UNSUPPORTED,
 			"this node cannot write cases in the format %s", request->format);

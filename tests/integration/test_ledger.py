@@ -217,7 +217,9 @@ class Exports(Case):
                              check=True)
         self.assertIn(b"ZZ-ONE", csv.stdout)
         self.assertIn(hashlib.sha256(csv.stdout).hexdigest().encode(), csv.stderr)
-        self.assertEqual([e["format"] for e in self.ledger()], ["JSONL", "CSV"])
+        self.export(self.out / "page.html", "ZZ-ONE", "--format", "handover")
+        self.assertIn("ZZ-ONE", (self.out / "page.html").read_text())
+        self.assertEqual([e["format"] for e in self.ledger()], ["JSONL", "CSV", "HANDOVER"])
         self.assertEqual(self.ledger("--since", "2999-01-01"), [])
 
     def test_refused(self):

@@ -2654,6 +2654,7 @@ static void test_export(void **state)
 	ledger_write(f, EXPORT);
 	check_export(f, "", "JSONL", 2, "Marisolwenda");
 	check_export(f, "", "CSV", 2, "Marisolwenda");
+	check_export(f, "", "HANDOVER", 2, "Marisolwenda");
 	check_export(f, "zz-two\n" REF_2 "\nZZ-TWO", "CSV", 1, "ZZ-TWO");
 	check_not_exported(f, "ZZ-ONE\nZZ-NONE\n", "JSONL", ERR_NOTFOUND);
 	check_not_exported(f, "", "PDF", ERR_UNSUPPORTED);
