@@ -17,6 +17,7 @@
 
 static const struct cli_option open_options[] = {
 	{"code", "CODE", "the case's code (default: a new one)", false},
+	{"ask", NULL, "ask for what is not given, also when answers come from a pipe", false},
 	EVENT_OPTIONS,
 	{0},
 };
@@ -59,6 +60,29 @@ static const struct cli_option close_options[] = {
 	OTHER_OPTIONS,
 	{0},
 };
+#define SORT_OPTION                                                                                \
+	{                                                                                          \
+		"sort", "ORDER", "code (when it is not said), due or contact", false               \
+	}
+static const struct cli_option list_options[] = {
+	SORT_OPTION,
+	{0},
+};
+static const struct cli_option find_options[] = {
+	{"officer", "NAME", "who leads it or stands in", false},
+	{"stage", "STAGE", "introduction, assessment, planning, implementation, follow-up, closed",
+		false},
+	{"due-before", "DAY", "something is due before that day", false},
+	{"open-claims", NULL, "with an open paternity claim", false},
+	{"open-referrals", NULL, "with an open referral", false},
+	{"imminent", NULL, "with an imminent protection concern", false},
+	SORT_OPTION,
+	{0},
+};
+static const struct cli_option today_options[] = {
+	{"on", "DAY", "as of another day", false},
+	{0},
+};
 static const struct cli_option types_options[] = {
 	{"json-schema", NULL, "print the JSON Schema of all types", false},
 	{0},
@@ -75,6 +99,7 @@ static const struct cli_option import_options[] = {
 };
 
 const struct cli_extra cli_extras[] = {
+	{"case", "open", case_types_option, NULL},
 	{"case", "add", case_types_option, case_types_help},
 	{"case", "assign", case_types_option, NULL},
 	{"case", "close", case_types_option, NULL},
@@ -84,8 +109,11 @@ const struct cli_extra cli_extras[] = {
 
 const struct cli_command case_commands[] = {
 	{"case", "open", "", "open a case: prints its code and its case_ref",
-		"Other users of this machine can see arguments while the command runs: use\n"
-		"'case add --from -' for anything that says more than a code.",
+		"On a terminal it asks three questions; the fields of 'case types open' are "
+		"options,\n"
+		"too: --preferred-language ht --safe-contact-method phone. Other users of this\n"
+		"machine can see arguments: what says more than a code is asked for, or read from\n"
+		"files.",
 		0, 0, open_options, case_open_run},
 	{"case", "add", "[CASE [TYPE]]", "record an event in a case",
 		"CASE is a case code, or 32 hexadecimal digits; TYPE a type of event. On a "
@@ -122,7 +150,18 @@ const struct cli_command case_commands[] = {
 	{"case", "reopen", "CASE", "open a closed case again",
 		"'sauti case types reopen' lists its fields.", 1, 1, close_options,
 		case_reopen_run},
-	{"case", "list", "", "the cases this node can read", NULL, 0, 0, NULL, case_list_run},
+	{"case", "list", "", "your cases: what each is now, and what is due", NULL, 0, 0,
+		list_options, case_list_run},
+	{"case", "find", "[CODE-PREFIX]", "cases by code, officer, stage, or what is open or due",
+		"All that is given must be so.", 0, 1, find_options, case_find_run},
+	{"case", "today", "", "what wants doing today",
+		"Imminent concerns, overdue contacts, referrals without an answer, consents that "
+		"end\n"
+		"soon, open complaints, and what the quorum does not hold yet. 'sauti today' is "
+		"short.",
+		0, 0, today_options, case_today_run},
+	{"today", NULL, "", "what wants doing today", "The same as 'sauti case today'.", 0, 0,
+		today_options, case_today_run},
 	{"case", "import", "FILE|-", "record events of many cases from JSON lines or a table",
 		"Without --map the input has JSON lines. With it, it is a register as CSV, and MAP "
 		"says\nwhat its columns mean (docs/IMPORT.md). Everything is checked before the "

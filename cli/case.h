@@ -35,6 +35,9 @@ enum err case_report_counts(const struct cli *cli, const struct import_counts *c
 
 /* YYYY-MM-DD, UTC, as nodes count days. */
 void case_today(char ret[11]);
+/* An option that is a day, in words too; "" when it was not given. */
+enum err case_day_option(struct cli *cli, const struct cli_args *args, const char *option,
+	char ret[11], struct errctx *ctx) MUST_USE;
 enum err case_new_event_id(char ret[EVENT_ID_TEXT + 1]) MUST_USE;
 void case_text_free(char *text); /* wipes a JSON text of the schema's; NULL is fine */
 
@@ -42,6 +45,6 @@ void case_text_free(char *text); /* wipes a JSON text of the schema's; NULL is f
 typedef enum err case_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx);
 case_run case_open_run, case_add_run, case_import_run, case_show_run, case_list_run;
 case_run case_types_run, case_drafts_run, case_correct_run, case_assign_run, case_close_run,
-	case_reopen_run;
+	case_reopen_run, case_find_run, case_today_run;
 
 #endif

@@ -217,14 +217,6 @@ static enum err add_file(struct cli *cli, const struct cli_args *args, struct er
 	return case_report_counts(cli, &counts);
 }
 
-/* On a terminal what is missing is asked for, unless fields were given: then it is meant whole. */
-static bool is_to_ask(const struct cli_args *args)
-{
-	return args_flag(args, "ask") ||
-	       (!case_types_given(args) && args_option(args, "field") == NULL &&
-		       ask_possible(args));
-}
-
 enum err case_add_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	bool typed = args->count == 2, plain = args_option(args, "type") != NULL;
@@ -240,7 +232,7 @@ enum err case_add_run(struct cli *cli, const struct cli_args *args, struct errct
 		return add_plain(cli, args, ctx);
 	if (file)
 		return add_file(cli, args, ctx);
-	if (typed && !is_to_ask(args))
+	if (typed && !case_types_asks(args))
 		return add_typed(cli, args, args_at(args, 1), NULL, ctx);
 	return add_asking(cli, args, args_at(args, 1), ctx);
 }
@@ -250,8 +242,8 @@ enum err case_add_run(struct cli *cli, const struct cli_args *args, struct errct
 static enum err add_of(
 	struct cli *cli, const struct cli_args *args, const char *type_name, struct errctx *ctx)
 {
-	return is_to_ask(args) ? add_asking(cli, args, type_name, ctx)
-			       : add_typed(cli, args, type_name, NULL, ctx);
+	return case_types_asks(args) ? add_asking(cli, args, type_name, ctx)
+				     : add_typed(cli, args, type_name, NULL, ctx);
 }
 
 enum err case_close_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)

@@ -132,7 +132,7 @@ static enum err pick_field(struct correcting *c, struct errctx *ctx)
 	size_t picked;
 
 	for (size_t i = 0; (field = schema_field_at(c->type, i)) != NULL; i++) {
-		case_types_label(field, label);
+		case_types_label(field->name, label);
 		current_text(c, field, now, sizeof(now));
 		snprintf(
 			text, sizeof(text), "%.40s%s%.60s", label, now[0] == '\0' ? "" : ": ", now);
@@ -254,8 +254,8 @@ enum err case_correct_run(struct cli *cli, const struct cli_args *args, struct e
 	TRY(find_target(&c, ctx));
 	TRY(find_field(&c, ctx));
 	TRY(find_value(&c, ctx));
+	TRY(find_reason(&c, ctx));
 	if (json_equal(c.value, case_view_value(&view, c.target, c.field->name)))
 		return err_set(ctx, ERR_EXISTS, "%s: that is what it says already", c.field->name);
-	TRY(find_reason(&c, ctx));
 	return record(&c, ctx);
 }

@@ -194,3 +194,21 @@ enum err case_report_counts(const struct cli *cli, const struct import_counts *c
 	json_decref(json);
 	return OK;
 }
+
+enum err case_day_option(struct cli *cli, const struct cli_args *args, const char *option,
+	char ret[11], struct errctx *ctx)
+{
+	const char *given = args_option(args, option);
+	char today[11];
+	long days;
+
+	ret[0] = '\0';
+	if (given == NULL)
+		return OK;
+	case_today(today);
+	if (!reply_day(bytes_str(given), today, ret))
+		snprintf(ret, 11, "%.10s", given);
+	return strlen(given) <= 10 && reply_days_between(today, ret, &days)
+		       ? OK
+		       : cli_usage(cli, ctx, "--%s is a day: YYYY-MM-DD, today, +14d", option);
+}

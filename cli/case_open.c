@@ -4,7 +4,9 @@
 #include "base/crypto.h"
 #include "cases/event/case_code.h"
 #include "cli/case.h"
+#include "cli/case_types.h"
 #include "cli/daemon.h"
+#include "cli/form.h"
 #include "cli/output.h"
 
 enum { CODE_TRIES_MAX = 16 };
@@ -96,22 +98,49 @@ static enum err report_open(const struct cli *cli, const char *code, const char 
 }
 
 /* A case is opened on the day it is opened, unless somebody says otherwise. */
-static enum err set_today(json_t *event)
+static enum err set_day(const struct cli_args *args, json_t *event)
 {
 	char today[11];
 
+	if (args_option(args, "on") != NULL)
+		return OK;
 	case_today(today);
 	return json_object_set_new(event, "occurred_on", json_string(today)) == 0 ? OK : ERR_NOMEM;
 }
 
+/* What helps to get in touch safely; the rest can wait. */
+static enum err ask_event(
+	struct cli *cli, const struct cli_args *args, json_t *event, struct errctx *ctx)
+{
+	static const char *const questions[] = {
+		"intake_channel", "preferred_language", "safe_contact_method", NULL};
+	CLEANUP(ask_close) struct ask ask = {0};
+	struct form form;
+	enum err err;
+
+	TRY(ask_open(cli, args, "there is no terminal to ask on", &ask, ctx));
+	err = form_begin(&form, cli, &ask, schema_type_get(EVENT_CASE_OPENED), NULL);
+	form.only = questions;
+	if (err == OK && json_object_update(form.event, event) != 0)
+		err = ERR_NOMEM;
+	if (err == OK)
+		err = form_ask(&form, ctx);
+	if (err == OK && json_object_update(event, form.event) != 0)
+		err = ERR_NOMEM;
+	form_release(&form);
+	return err;
+}
+
 enum err case_open_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
+	const struct schema_type *type = schema_type_get(EVENT_CASE_OPENED);
 	CLEANUP(daemon_json_release) json_t *event = NULL;
 	const char *given = args_option(args, "code");
-	char code[CASE_CODE_MAX + 1], ref[CASE_REF_TEXT + 1];
+	char code[CASE_CODE_MAX + 1], ref[CASE_REF_TEXT + 1], today[11];
 	struct import_counts counts = {0};
 	struct case_ref id;
 
+	case_today(today);
 	if (given != NULL)
 		TRY(take_code(cli, given, code, ctx));
 	else
@@ -123,8 +152,10 @@ enum err case_open_run(struct cli *cli, const struct cli_args *args, struct errc
 	if (event == NULL)
 		return ERR_NOMEM;
 	TRY(case_event_fields(cli, args, event, ctx));
-	if (args_option(args, "on") == NULL)
-		TRY(set_today(event));
+	TRY(case_types_fields(cli, args, type, today, event, ctx));
+	TRY(set_day(args, event));
+	if (case_types_asks(args))
+		TRY(ask_event(cli, args, event, ctx));
 	TRY(case_event_append(cli, event, &counts, ctx));
 	return report_open(cli, code, ref, &counts);
 }

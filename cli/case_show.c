@@ -81,9 +81,10 @@ static bool is_plumbing(const char *name)
 
 static void put_label(const char *name, struct buf *out)
 {
-	for (; *name != '\0'; name++)
-		buf_put_u8(out, *name == '_' ? ' ' : (uint8_t)*name);
-	buf_put_str(out, ": ");
+	char label[64];
+
+	case_types_label(name, label);
+	buf_printf(out, "%s: ", label);
 }
 
 static bool is_long(const struct schema_field *field)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "cli/ask.h"
 #include "cli/case.h"
 #include "cli/daemon.h"
 #include "node/files.h"
@@ -211,13 +212,36 @@ bool case_types_given(const struct cli_args *args)
 	return false;
 }
 
-void case_types_label(const struct schema_field *field, char ret[64])
+bool case_types_asks(const struct cli_args *args)
 {
-	size_t i = 0;
+	return args_flag(args, "ask") ||
+	       (!case_types_given(args) && args_option(args, "field") == NULL &&
+		       ask_possible(args));
+}
 
-	for (; field->name[i] != '\0' && i < 63; i++)
-		ret[i] = field->name[i] == '_' ? ' ' : field->name[i];
-	ret[i] = '\0';
+/* What ties things together is named by what it is. */
+static size_t label_size(const char *name)
+{
+	static const char *const ends[] = {"_ref", "_id", "_code", "_key"};
+	size_t size = strlen(name);
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		size_t end = strlen(ends[i]);
+
+		if (size > end && strcmp(name + size - end, ends[i]) == 0)
+			return size - end;
+	}
+	return size;
+}
+
+void case_types_label(const char *name, char ret[64])
+{
+	size_t size = label_size(name);
+
+	size = size < 63 ? size : 63;
+	for (size_t i = 0; i < size; i++)
+		ret[i] = name[i] == '_' ? ' ' : name[i];
+	ret[size] = '\0';
 }
 
 /* What stands behind the option is not repeated: it may be of a case. */

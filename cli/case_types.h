@@ -25,8 +25,8 @@ const struct schema_type *case_types_at(size_t i, const char **ret_theme);
 enum err case_types_find(struct cli *cli, const char *name, const struct schema_type **ret,
 	struct errctx *ctx) MUST_USE;
 
-/* "next contact due on" */
-void case_types_label(const struct schema_field *field, char ret[64]);
+/* A field's name for people: "next contact due on", "referral" of referral_id. */
+void case_types_label(const char *name, char ret[64]);
 
 /* The fields given as options into the event. A usage error for one that the type does not have. */
 enum err case_types_fields(struct cli *cli, const struct cli_args *args,
@@ -37,5 +37,8 @@ enum err case_types_value(struct cli *cli, const struct schema_field *field, con
 	const char *text, const char *path, json_t **ret, struct errctx *ctx) MUST_USE;
 /* Was any field given as an option? */
 bool case_types_given(const struct cli_args *args);
+/* Are there questions to be asked? On a terminal, unless fields were given: then the event is meant
+ * whole. With --ask always. */
+bool case_types_asks(const struct cli_args *args);
 
 #endif

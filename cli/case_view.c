@@ -196,32 +196,71 @@ const char *case_view_code(const char *list, const char *code)
 	return found == NULL ? code : found->text;
 }
 
+/* "C-1: ", unless it has no id. */
+static void put_id(struct buf *out, const char *id)
+{
+	if (id[0] != '\0')
+		buf_printf(out, "%s: ", id);
+}
+
+static void take_text(struct buf *out, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s", buf_cstr(out));
+	buf_release(out);
+}
+
 void case_view_consent_text(const struct consent_view *consent, char *ret, size_t size)
 {
-	bool ends = consent->valid_until[0] != '\0';
+	struct buf out;
 
-	snprintf(ret, size, "%s: %s%s%s", consent->id, case_view_code("purposes", consent->purpose),
-		ends ? ", until " : "", consent->valid_until);
+	buf_init(&out, 1024);
+	put_id(&out, consent->id);
+	buf_put_str(&out, case_view_code("purposes", consent->purpose));
+	if (consent->valid_until[0] != '\0')
+		buf_printf(&out, ", until %s", consent->valid_until);
+	take_text(&out, ret, size);
+}
+
+/* Where it stands, in words; "" where that is nothing new. */
+static const char *status_text(enum item_kind kind, const struct item_view *item)
+{
+	static const char *const lists[] = {[ITEM_REFERRAL] = "answers",
+		[ITEM_CLAIM] = "paternity_stages",
+		[ITEM_CONCERN] = "",
+		[ITEM_ALLEGATION] = "investigation_stages",
+		[ITEM_COMPLAINT] = "complaint_stages",
+		[ITEM_TRANSFER] = "transfer_answers",
+		[ITEM_PERSON] = "person_roles"};
+
+	if (strcmp(item->status, "MADE") == 0 || strcmp(item->status, "OFFERED") == 0)
+		return "no answer yet";
+	if (kind == ITEM_CONCERN)
+		return item->imminent ? "IMMINENT" : item->open ? "" : "resolved";
+	return case_view_code(
+		kind == ITEM_REFERRAL && !item->open ? "referral_ends" : lists[kind], item->status);
 }
 
 void case_view_item_text(enum item_kind kind, const struct item_view *item, char *ret, size_t size)
 {
-	static const char *const what[][2] = {
-		[ITEM_REFERRAL] = {"services", "answers"},
-		[ITEM_CLAIM] = {"claim_kinds", "paternity_stages"},
-		[ITEM_CONCERN] = {"concerns", "concern_levels"},
-		[ITEM_ALLEGATION] = {"allegation_types", "investigation_stages"},
-		[ITEM_COMPLAINT] = {"complaint_kinds", "complaint_stages"},
-		[ITEM_TRANSFER] = {"transfer_reasons", "transfer_answers"},
-		[ITEM_PERSON] = {"person_roles", "person_roles"},
-	};
-	const char *about = case_view_code(what[kind][0], item->what);
-	const char *status = case_view_code(what[kind][1], item->status);
+	static const char *const lists[] = {[ITEM_REFERRAL] = "services",
+		[ITEM_CLAIM] = "claim_kinds",
+		[ITEM_CONCERN] = "concerns",
+		[ITEM_ALLEGATION] = "allegation_types",
+		[ITEM_COMPLAINT] = "complaint_kinds",
+		[ITEM_TRANSFER] = "transfer_reasons",
+		[ITEM_PERSON] = "person_roles"};
+	const char *what = case_view_code(lists[kind], item->what);
+	const char *status = status_text(kind, item);
+	struct buf out;
 
-	if (kind == ITEM_REFERRAL && strcmp(status, item->status) == 0)
-		status = case_view_code("referral_ends", item->status);
-	snprintf(ret, size, "%s%s%s%s%s", item->id, about[0] == '\0' ? "" : ": ", about,
-		status[0] == '\0' ? "" : ", ", status);
+	buf_init(&out, 1024);
+	put_id(&out, item->id);
+	buf_put_str(&out, what);
+	if (status[0] != '\0')
+		buf_printf(&out, "%s%s", what[0] == '\0' ? "" : ", ", status);
+	if (item->due[0] != '\0' && item->open)
+		buf_printf(&out, ", due %s", item->due);
+	take_text(&out, ret, size);
 }
 
 static bool put_consent_of(
@@ -399,10 +438,9 @@ static enum err no_consent(
 	const struct case_view *view, const char *purpose, const char *text, struct errctx *ctx)
 {
 	return err_set(ctx, ERR_CONSENT,
-		"%s: the victim has not consented to this yet (%s). If they agree, record it "
-		"first: "
-		"sauti case add %s consent --purpose %s --ask",
-		text, case_view_code("purposes", purpose), view->code, purpose);
+		"%s: it needs the victim's consent (%s), and there is none that holds today. If "
+		"they agree: sauti case add %s consent",
+		text, case_view_code("purposes", purpose), view->code);
 }
 
 static enum err needs_case_consent(

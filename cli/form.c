@@ -104,6 +104,16 @@ static bool good_body(const json_t *body)
 	return true;
 }
 
+/* They may be another's by now. */
+static void drop_ids(struct form *form)
+{
+	const struct schema_field *field;
+
+	for (size_t i = 0; (field = schema_field_at(form->type, i)) != NULL; i++)
+		if (field->preset != NULL && strchr(field->preset, '#') != NULL)
+			json_object_del(form->event, field->name);
+}
+
 enum err form_resume(struct form *form, uint32_t number, const json_t *body, struct errctx *ctx)
 {
 	if (!good_body(body))
@@ -115,6 +125,7 @@ enum err form_resume(struct form *form, uint32_t number, const json_t *body, str
 	form->done = json_deep_copy(json_object_get(body, "done"));
 	if (form->event == NULL || form->done == NULL)
 		return ERR_NOMEM;
+	drop_ids(form);
 	form->draft.number = number;
 	return OK;
 }
@@ -391,6 +402,24 @@ static enum err ask_all(struct form *form, struct errctx *ctx)
 	return OK;
 }
 
+/* Ids that the case counts: the next of its letter, as of now. */
+static enum err set_ids(struct form *form)
+{
+	const struct schema_field *field;
+	char id[16];
+
+	for (size_t i = 0; form->view != NULL && (field = schema_field_at(form->type, i)) != NULL;
+		i++) {
+		if (field->preset == NULL || strchr(field->preset, '#') == NULL ||
+			is_given(form, field))
+			continue;
+		case_state_next_id(form->view->state, field->preset[0], id);
+		if (json_object_set_new(form->event, field->name, json_string(id)) != 0)
+			return ERR_NOMEM;
+	}
+	return OK;
+}
+
 static void show_line(const struct term *term, const char *label, const char *text)
 {
 	fprintf(term->file, "  %s: ", label);
@@ -431,7 +460,7 @@ void form_show(const struct term *term, const struct schema_type *type,
 		if (value == NULL)
 			continue;
 		show_value(view, field, value, &text);
-		case_types_label(field, label);
+		case_types_label(field->name, label);
 		show_line(term, label, buf_cstr(&text));
 	}
 }
@@ -454,6 +483,8 @@ enum err form_ask(struct form *form, struct errctx *ctx)
 	while (!good) {
 		enum err err = ask_all(form, ctx);
 
+		if (err == OK)
+			err = set_ids(form);
 		fputc('\n', form->ask->term.file);
 		if (err == OK) {
 			form_show(&form->ask->term, form->type, form->view, form->event);

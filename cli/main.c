@@ -15,6 +15,7 @@
 #include "cases/event/json_memory.h"
 #include "certs/account.h"
 #include "cli/args.h"
+#include "cli/term.h"
 
 #define DIR_DEFAULT "/var/lib/sauti"
 
@@ -104,6 +105,20 @@ void cli_note(const struct cli *cli, const char *format, ...)
 	fputc('\n', stderr);
 }
 
+/* On a terminal no word is cut at its edge. */
+static void print_for_person(const char *message)
+{
+	const struct term term = term_of(stderr);
+
+	fputs("sauti: ", stderr);
+	if (term.tty) {
+		term_wrap(&term, 0, 7, message);
+		return;
+	}
+	print_message(message);
+	fputc('\n', stderr);
+}
+
 static void print_error(
 	const struct cli *cli, const struct cli_args *args, enum err err, const struct errctx *ctx)
 {
@@ -119,9 +134,7 @@ static void print_error(
 		print_json(json);
 		return;
 	}
-	fputs("sauti: ", stderr);
-	print_message(message);
-	fputc('\n', stderr);
+	print_for_person(message);
 	if (!cli->usage)
 		return;
 	if (args->command == NULL)

@@ -220,6 +220,37 @@ class Asked(Cases):
             self.assertIn("The victim's view", terminal.answer("1"))
             self.assertIn("When was it?", terminal.prompt())
 
+    def test_open(self):
+        """Three questions, and none where there is nobody to ask."""
+        with self.terminal("case", "open") as terminal:
+            self.assertIn("How did it come in?", terminal.answer(""))
+            self.assertIn("Which language", terminal.answer("ht"))
+            self.assertIn("safe to get in touch", terminal.answer("phone"))
+            self.assertIn("Record this?", terminal.answer(""))
+            self.assertEqual(terminal.end(), 0, terminal.screen)
+        code = terminal.screen.splitlines()[-1].split()[0]
+        event = self.last(code, "CASE_OPENED")
+        self.assertEqual((event["intake_channel"], event["preferred_language"],
+                          event["safe_contact_method"]), ("IN_PERSON", "ht", "PHONE"))
+        code = self.node.json("case", "open", "--preferred-language", "sg")["code"]
+        self.assertEqual(self.last(code, "CASE_OPENED")["preferred_language"], "sg")
+
+    def test_from_the_case(self):
+        """What the case knows is offered; ids are counted, and never typed."""
+        code = self.open_case()
+        self.consent(code, "case_mgmt")
+        self.consent(code, "referral", "--recipients", "ZZ-clinic", "--groups", "contact,health",
+                     "--services", "med")
+        done = self.ask(code, "referral", answers=["", "medical", "ZZ-clinic", "", "", "", "contact",
+                                                   "", "", "y"])
+        self.assertRegex(done.stderr, r"On which consent\?\n.*referral to a service, until")
+        event = self.last(code, "REFERRAL_MADE")
+        self.assertEqual(event["referral_id"], "R-1")
+        self.assertEqual(event["consent_ref"], self.last(code, "CONSENT_RECORDED")["event_id"])
+        done = self.ask(code, "answer", answers=["", "", "accepted", "", "", "", "y"])
+        self.assertIn("R-1: medical, no answer yet", done.stderr)
+        self.assertEqual(self.last(code, "REFERRAL_ANSWERED")["referral_id"], "R-1")
+
     def test_unusual_lines(self):
         code = self.open_case()
         done = self.ask(code, "contact", answers=["", "x" * 20000, "\033[A", "2", ".", "y"])
@@ -240,11 +271,11 @@ class Asked(Cases):
         code = self.open_case()
         done = self.ask(code, "referral", answers=[""] * 20, check=False)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("has not consented", done.stderr)
-        self.assertIn("--purpose CASE_MGMT", done.stderr)
+        self.assertIn("needs the victim's consent (keeping the case", done.stderr)
+        self.assertIn(f"sauti case add {code} consent", done.stderr)
         self.assertNotIn("When was it?", done.stderr)
         self.consent(code, "case_mgmt")
-        self.assertIn("--purpose REFERRAL", self.ask(code, "referral", answers=[""] * 20,
+        self.assertIn("referral to a service", self.ask(code, "referral", answers=[""] * 20,
                                                      check=False).stderr)
         self.assertIn("no open referral", self.ask(code, "answer", answers=[""] * 20,
                                                    check=False).stderr)
@@ -328,6 +359,62 @@ class Show(Cases):
         with self.terminal("case", "close", code) as terminal:
             terminal.answer("")
             self.assertIn("Why is it closed?", terminal.prompt())
+
+
+class Lists(Cases):
+    def test_today(self):
+        code = self.open_case()
+        self.consent(code, "case_mgmt")
+        self.node.sauti("case", "add", code, "contact", "--channel", "phone", "--direction", "out",
+                        "--result", "reached", "--next-contact-due-on", "+14d")
+        for words in (["today"], ["case", "today"]):
+            text = self.node.sauti(*words).stdout
+            self.assertIn("Not held by the quorum yet", text)
+            self.assertNotIn("Overdue contacts\n  " + code, text)
+        later = self.node.sauti("today", "--on", "+21d").stdout
+        self.assertRegex(later, rf"Overdue contacts\n(  .*\n)*  {code}  agreed for [0-9-]+, 7 days ago")
+        self.assertRegex(self.node.sauti("today", "--on", "+350d").stdout,
+                         rf"end soon\n(  .*\n)*  {code}  keeping the case and helping with it: ")
+        whole = self.node.json("today", "--on", "+21d")
+        self.assertIn((code, "overdue_contacts"), [(i["code"], i["section"]) for i in whole["items"]])
+        self.assertGreaterEqual(whole["cases"], 1)
+        bad = self.node.sauti("today", "--on", "soon", check=False)
+        self.assertEqual(bad.returncode, 2)
+        self.assertIn("--on is a day", bad.stderr)
+
+    def found(self, *args):
+        return [c["code"] for c in self.node.json("case", "find", *args)]
+
+    def test_list_and_find(self):
+        one, two = self.open_case(), self.open_case()
+        self.consent(one, "case_mgmt")
+        self.node.sauti("case", "add", one, "concern", "--kind", "threat", "--level", "imminent")
+        self.node.sauti("case", "add", one, "claim", "--claim-kind", "both", "--claimant", "mother")
+        self.node.sauti("case", "assign", two, "zz-findme")
+        self.node.sauti("case", "add", two, "contact", "--channel", "phone", "--direction", "out",
+                        "--result", "reached", "--next-contact-due-on", "+3d")
+        text = self.node.sauti("case", "list").stdout
+        self.assertTrue(text.startswith("CODE "), text)
+        self.assertRegex(text, rf"{one} .* 1 IMMINENT concern, 1 claim")
+        self.assertRegex(text, rf"{two} .* contact only")
+        self.assertEqual(self.found("--officer", "zz-findme"), [two])
+        self.assertIn(one, self.found("--imminent"))
+        self.assertNotIn(two, self.found("--imminent"))
+        self.assertIn(one, self.found("--open-claims"))
+        self.assertNotIn(one, self.found("--open-referrals"))
+        self.assertIn(two, self.found("--due-before", "+4d"))
+        self.assertNotIn(two, self.found("--due-before", "+3d"))
+        self.assertEqual(self.found(one.lower()), [one])
+        self.assertEqual(self.found("ZZ-NOSUCH"), [])
+        self.assertEqual(self.node.sauti("case", "find", "ZZ-NOSUCH").stdout, "no cases\n")
+        due = [c["next_due_on"] for c in self.node.json("case", "list", "--sort", "due")]
+        known = [d for d in due if d]
+        self.assertEqual(due, sorted(known) + [""] * (len(due) - len(known)))
+        for args, says in ((["--stage", "pigeon"], "--stage is"), (["--due-before", "soon"], "is a day"),
+                           (["--sort", "pigeon"], "--sort is")):
+            bad = self.node.sauti("case", "find", *args, check=False)
+            self.assertEqual(bad.returncode, 2)
+            self.assertIn(says, bad.stderr)
 
 
 class Drafts(Cases):
