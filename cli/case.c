@@ -141,6 +141,9 @@ const struct cli_command case_commands[] = {
 		"What\n"
 		"is not said is asked for on a terminal.",
 		1, 2, correct_options, case_correct_run},
+	{"case", "resolve", "CASE [EVENT]", "say which of contradicting events holds",
+		"EVENT is its number as 'case show' prints it: #12. The others stay, overruled.", 1,
+		2, close_options, case_resolve_run},
 	{"case", "assign", "CASE OFFICER", "say who leads a case, or stands in",
 		"--role is lead (when it is not said), backup or focal-point; --from and --to are "
 		"days.",

@@ -45,6 +45,6 @@ void case_text_free(char *text); /* wipes a JSON text of the schema's; NULL is f
 typedef enum err case_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx);
 case_run case_open_run, case_add_run, case_import_run, case_show_run, case_list_run;
 case_run case_types_run, case_drafts_run, case_correct_run, case_assign_run, case_close_run,
-	case_reopen_run, case_find_run, case_today_run;
+	case_reopen_run, case_find_run, case_today_run, case_resolve_run;
 
 #endif

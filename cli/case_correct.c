@@ -111,7 +111,7 @@ static enum err find_target(struct correcting *c, struct errctx *ctx)
 static void current_text(
 	const struct correcting *c, const struct schema_field *field, char *ret, size_t size)
 {
-	const json_t *value = case_view_value(c->view, c->target, field->name);
+	const json_t *value = case_view_value(c->target, field->name);
 	CLEANUP(buf_wipe) struct buf text;
 	char *json = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
 
@@ -255,7 +255,7 @@ enum err case_correct_run(struct cli *cli, const struct cli_args *args, struct e
 	TRY(find_field(&c, ctx));
 	TRY(find_value(&c, ctx));
 	TRY(find_reason(&c, ctx));
-	if (json_equal(c.value, case_view_value(&view, c.target, c.field->name)))
+	if (json_equal(c.value, case_view_value(c.target, c.field->name)))
 		return err_set(ctx, ERR_EXISTS, "%s: that is what it says already", c.field->name);
 	return record(&c, ctx);
 }

@@ -43,24 +43,32 @@ static void put_value(const struct case_view *view, const struct schema_field *f
 	put_clean(out, buf_bytes(&text));
 }
 
-/* "~~old~~ -> new"; every value that was ever there. */
+static void put_struck(const struct case_view *view, const struct schema_field *field,
+	const json_t *value, bool holds, struct buf *out)
+{
+	if (value == NULL)
+		return;
+	buf_put_str(out, holds ? "" : TERM_STRIKE_BEGIN);
+	put_value(view, field, value, out);
+	buf_put_str(out, holds ? "" : TERM_STRIKE_END);
+}
+
+/* "~~old~~ -> new": every value that was ever there; what holds is not struck. */
 static void put_corrected(const struct case_view *view, const struct schema_field *field,
 	const json_t *event, const char *name, struct buf *out)
 {
-	const json_t *value = json_object_get(event, name), *next;
+	const json_t *change;
+	bool corrected = false;
 	size_t i = 0;
 
-	while ((next = case_view_correction(view, event, name, &i)) != NULL) {
-		if (value != NULL) {
-			buf_put_str(out, TERM_STRIKE_BEGIN);
-			put_value(view, field, value, out);
-			buf_put_str(out, TERM_STRIKE_END);
-			buf_put_str(out, " ");
-		}
-		buf_put_str(out, "-> ");
-		value = next;
+	while ((change = case_view_change(event, name, &i)) != NULL)
+		corrected |= output_true(change, "holds");
+	put_struck(view, field, json_object_get(event, name), !corrected, out);
+	for (i = 0; (change = case_view_change(event, name, &i)) != NULL;) {
+		buf_put_str(out, json_object_get(event, name) == NULL ? "-> " : " -> ");
+		put_struck(view, field, json_object_get(change, "new"),
+			output_true(change, "holds"), out);
 	}
-	put_value(view, field, value, out);
 }
 
 /* ---- one event ---- */
@@ -70,7 +78,8 @@ static bool is_plumbing(const char *name)
 {
 	static const char *const names[] = {"type", "event_id", "case_ref", "occurred_on",
 		"precision", "recorded_at", "recorded_by", "office", "parents", "consent_refs",
-		"supersedes", "synced", "partial", "author", "contested", "number", "old_hash"};
+		"supersedes", "synced", "partial", "author", "contested", "number", "changes",
+		"conflicts_with", "overruled_by", "superseded_by", "old_hash"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0)
@@ -104,12 +113,11 @@ static void print_paragraph(const struct term *term, struct buf *text)
 }
 
 /* A field that is only there by correction is shown too. */
-static bool is_said(const struct case_view *view, const json_t *event, const char *name)
+static bool is_said(const json_t *event, const char *name)
 {
 	size_t i = 0;
 
-	return json_object_get(event, name) != NULL ||
-	       case_view_correction(view, event, name, &i) != NULL;
+	return json_object_get(event, name) != NULL || case_view_change(event, name, &i) != NULL;
 }
 
 static void print_known(const struct case_view *view, const struct term *term,
@@ -122,7 +130,7 @@ static void print_known(const struct case_view *view, const struct term *term,
 	for (int texts = 0; texts < 2; texts++) {
 		for (size_t i = 0; (field = schema_field_at(type, i)) != NULL; i++) {
 			if (is_long(field) != (texts == 1) || is_plumbing(field->name) ||
-				!is_said(view, event, field->name))
+				!is_said(event, field->name))
 				continue;
 			if (text.size > 0 && texts == 0)
 				buf_put_str(&text, "; ");
@@ -177,29 +185,41 @@ static void print_correction(
 	print_paragraph(term, &text);
 }
 
-static const json_t *replaced_by(const struct case_view *view, const json_t *event)
+/* "  overruled by #7" */
+static void print_other(const struct case_view *view, const struct term *term, const json_t *event,
+	const char *member, const char *what)
 {
-	const char *id = json_string_value(json_object_get(event, "event_id"));
-	json_t *item, *ref;
-	size_t i, n;
+	struct output_buffer b;
+	const char *id = output_member(event, member, &b);
+	const json_t *other = id[0] == '\0' ? NULL : case_view_by_id(view, id);
 
-	json_array_foreach(view->replacing, i, item)
+	if (other != NULL)
+		fprintf(term->file, "  %s #%llu", what,
+			(unsigned long long)output_number(other, "number"));
+}
+
+static void print_conflicts(
+	const struct case_view *view, const struct term *term, const json_t *event)
+{
+	const json_t *with = json_object_get(event, "conflicts_with"), *id;
+	size_t i;
+
+	json_array_foreach(with, i, id)
 	{
-		json_array_foreach(json_object_get(item, "supersedes"), n, ref)
-		{
-			if (id != NULL && json_is_string(ref) &&
-				strcmp(json_string_value(ref), id) == 0)
-				return item;
-		}
+		const json_t *other =
+			json_is_string(id) ? case_view_by_id(view, json_string_value(id)) : NULL;
+		char text[48];
+
+		snprintf(text, sizeof(text), "%s #%llu", i == 0 ? "  CONFLICT with" : ",",
+			(unsigned long long)output_number(other, "number"));
+		term_put(term, TERM_ALARM, text);
 	}
-	return NULL;
 }
 
 static void print_head(const struct case_view *view, const struct term *term,
 	const struct schema_type *type, const json_t *event)
 {
 	struct output_buffer b;
-	const json_t *replaced = replaced_by(view, event);
 	const char *on = output_member(event, "occurred_on", &b);
 
 	fprintf(term->file, "\n#%-3llu ", (unsigned long long)output_number(event, "number"));
@@ -212,9 +232,9 @@ static void print_head(const struct case_view *view, const struct term *term,
 		term_put(term, TERM_PLAIN, output_member(event, "author", &b));
 	}
 	fputs(")", term->file);
-	if (replaced != NULL)
-		fprintf(term->file, "  replaced by #%llu",
-			(unsigned long long)output_number(replaced, "number"));
+	print_other(view, term, event, "superseded_by", "replaced by");
+	print_other(view, term, event, "overruled_by", "overruled by");
+	print_conflicts(view, term, event);
 	if (output_true(event, "partial"))
 		fputs("  only in part", term->file);
 	if (output_true(event, "contested"))

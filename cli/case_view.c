@@ -53,6 +53,48 @@ static void timeline_release(struct timeline **timeline)
 	timeline_free(*timeline);
 }
 
+static int id_compare(const void *a, const void *b)
+{
+	return strcmp(json_string_value(json_object_get(*(json_t *const *)a, "event_id")),
+		json_string_value(json_object_get(*(json_t *const *)b, "event_id")));
+}
+
+/* Views into the documents, sorted by id. */
+static enum err index_events(struct case_view *view)
+{
+	size_t count = json_array_size(view->events);
+
+	view->by_id = mem_array(count + 1, sizeof(*view->by_id));
+	if (view->by_id == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < count; i++) {
+		view->by_id[i] = json_array_get(view->events, i);
+		if (!json_is_string(json_object_get(view->by_id[i], "event_id")))
+			return ERR_MALFORMED;
+	}
+	qsort(view->by_id, count, sizeof(*view->by_id), id_compare);
+	return OK;
+}
+
+static json_t *by_id(json_t *const *sorted, size_t count, const char *id)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		json_t *event = sorted[middle];
+		int order = strcmp(json_string_value(json_object_get(event, "event_id")), id);
+
+		if (order == 0)
+			return event;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
 /* Into which group a correction went is the node's business: here all of it is read. */
 static enum err add_parts(struct timeline *timeline, const struct event *event, struct errctx *ctx)
 {
@@ -71,7 +113,8 @@ static enum err add_parts(struct timeline *timeline, const struct event *event, 
 /* Without what is said about it here. */
 static char *dump_event(const json_t *json)
 {
-	static const char *const ours[] = {"synced", "author", "contested", "number"};
+	static const char *const ours[] = {"synced", "author", "contested", "number", "changes",
+		"conflicts_with", "overruled_by", "superseded_by"};
 	json_t *copy = json_copy((json_t *)json);
 	char *text;
 
@@ -102,25 +145,27 @@ static enum err add_event(struct timeline *timeline, const json_t *json, struct 
 	return err == ERR_NOMEM || err == ERR_LIMIT ? err : OK;
 }
 
-/* Few of many: they are looked through for each field that is shown. */
-static enum err sort_out(struct case_view *view)
+/* What events say about each other, where the node did not say it. */
+static enum err add_marks(struct case_view *view, const struct timeline *timeline, size_t i)
 {
-	struct output_buffer b;
-	json_t *event;
-	size_t i;
+	CLEANUP(buf_wipe) struct buf text;
+	char id[EVENT_ID_TEXT + 1];
+	json_t *marks, *event;
+	int failed;
 
-	view->corrections = json_array();
-	view->replacing = json_array();
-	json_array_foreach(view->events, i, event)
-	{
-		if (strcmp(output_member(event, "type", &b), "CORRECTION") == 0 &&
-			json_array_append(view->corrections, event) != 0)
-			return ERR_NOMEM;
-		if (json_array_size(json_object_get(event, "supersedes")) > 0 &&
-			json_array_append(view->replacing, event) != 0)
-			return ERR_NOMEM;
-	}
-	return view->corrections == NULL || view->replacing == NULL ? ERR_NOMEM : OK;
+	buf_init(&text, 1024 * 1024);
+	buf_put_str(&text, "{\"number\":0");
+	timeline_put_marks(timeline, i, &text);
+	buf_put_str(&text, "}");
+	TRY(text.err);
+	event_id_text(&timeline_event(timeline, i)->id, id);
+	event = by_id(view->by_id, json_array_size(view->events), id);
+	if (text.size == sizeof("{\"number\":0}") - 1 || event == NULL)
+		return OK;
+	marks = json_loadb((const char *)text.data, text.size, 0, NULL);
+	failed = marks == NULL || json_object_update_missing(event, marks) != 0;
+	json_decref(marks);
+	return failed ? ERR_NOMEM : OK;
 }
 
 static enum err fold(struct case_view *view, struct errctx *ctx)
@@ -132,6 +177,8 @@ static enum err fold(struct case_view *view, struct errctx *ctx)
 	TRY(timeline_new(&timeline));
 	json_array_foreach(view->events, i, event) TRY(add_event(timeline, event, ctx));
 	TRY(timeline_finish(timeline));
+	for (i = 0; i < timeline_count(timeline); i++)
+		TRY(add_marks(view, timeline, i));
 	TRY(timeline_state(timeline, &view->state));
 	case_state_summary(view->state, view->today, &view->summary);
 	return OK;
@@ -156,7 +203,7 @@ enum err case_view_load(
 		err = ERR_NOMEM;
 	view.events = json_object_get(view.doc, "recorded");
 	if (err == OK)
-		err = sort_out(&view);
+		err = index_events(&view);
 	if (err == OK)
 		err = fold(&view, ctx);
 	*ret = view;
@@ -170,8 +217,7 @@ enum err case_view_load(
 void case_view_release(struct case_view *view)
 {
 	case_state_free(view->state);
-	json_decref(view->corrections);
-	json_decref(view->replacing);
+	mem_free(view->by_id);
 	json_decref(view->doc);
 	*view = (struct case_view){0};
 }
@@ -281,17 +327,7 @@ static bool put_consent_of(
 
 json_t *case_view_by_id(const struct case_view *view, const char *event_id)
 {
-	json_t *event;
-	size_t i;
-
-	json_array_foreach(view->events, i, event)
-	{
-		const char *id = json_string_value(json_object_get(event, "event_id"));
-
-		if (id != NULL && strcmp(id, event_id) == 0)
-			return event;
-	}
-	return NULL;
+	return by_id(view->by_id, json_array_size(view->events), event_id);
 }
 
 void case_view_event_text(const struct case_view *view, const char *event_id, struct buf *out)
@@ -309,31 +345,28 @@ void case_view_event_text(const struct case_view *view, const char *event_id, st
 
 /* ---- corrections ---- */
 
-const json_t *case_view_correction(
-	const struct case_view *view, const json_t *event, const char *name, size_t *i)
+const json_t *case_view_change(const json_t *event, const char *name, size_t *i)
 {
-	const char *id = json_string_value(json_object_get(event, "event_id"));
+	const json_t *changes = json_object_get(event, "changes");
+	struct output_buffer b;
 
-	for (; *i < json_array_size(view->corrections); (*i)++) {
-		const json_t *item = json_array_get(view->corrections, *i);
-		struct output_buffer b[3];
+	while (*i < json_array_size(changes)) {
+		const json_t *change = json_array_get(changes, (*i)++);
 
-		if (id == NULL || strcmp(output_member(item, "corrects", &b[1]), id) != 0 ||
-			strcmp(output_member(item, "field", &b[2]), name) != 0)
-			continue;
-		(*i)++;
-		return json_object_get(item, "new_value");
+		if (strcmp(output_member(change, "field", &b), name) == 0)
+			return change;
 	}
 	return NULL;
 }
 
-const json_t *case_view_value(const struct case_view *view, const json_t *event, const char *name)
+const json_t *case_view_value(const json_t *event, const char *name)
 {
-	const json_t *value = json_object_get(event, name), *next;
+	const json_t *value = json_object_get(event, name), *change;
 	size_t i = 0;
 
-	while ((next = case_view_correction(view, event, name, &i)) != NULL)
-		value = next;
+	while ((change = case_view_change(event, name, &i)) != NULL)
+		if (output_true(change, "holds"))
+			value = json_object_get(change, "new");
 	return value;
 }
 

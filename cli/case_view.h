@@ -16,9 +16,10 @@
 #include "cli/reply.h"
 
 struct case_view {
-	json_t *doc;    /* as case_ask gives it; each event has its "number", too */
+	/* As case_ask gives it; each event has its "number" and the marks of timeline_put_marks. */
+	json_t *doc;
 	json_t *events; /* in the order of recording, by number; borrowed from doc */
-	json_t *corrections, *replacing; /* of them: CORRECTIONs; those that supersede others */
+	json_t **by_id; /* .. sorted */
 	struct case_state *state;
 	struct case_summary summary; /* as of today; views into the state */
 	const char *code;
@@ -45,12 +46,11 @@ json_t *case_view_event(const struct case_view *view, const char *number);
 
 /* .. of that id; NULL. */
 json_t *case_view_by_id(const struct case_view *view, const char *event_id);
-/* What a field of an event was corrected to: the next value from *i on, which begins at 0, in the
- * order of recording; NULL past the last. Borrowed. */
-const json_t *case_view_correction(
-	const struct case_view *view, const json_t *event, const char *name, size_t *i);
-/* .. and what it says now; NULL: nothing. */
-const json_t *case_view_value(const struct case_view *view, const json_t *event, const char *name);
+/* A correction of a field of an event, {"new","holds"..}, in the order of recording: the next one
+ * from *i on, which begins at 0; NULL past the last. Borrowed. */
+const json_t *case_view_change(const json_t *event, const char *name, size_t *i);
+/* What the field says now; NULL: nothing. */
+const json_t *case_view_value(const json_t *event, const char *name);
 /* An event of the case by its id, in words: its consent, or "#12". Appends. */
 void case_view_event_text(const struct case_view *view, const char *event_id, struct buf *out);
 

@@ -347,6 +347,31 @@ class Show(Cases):
                         "--reason", "new-info", stdin="lorem")
         self.assertIn("note: -> lorem", self.node.sauti("case", "show", code).stdout)
 
+    def test_conflict(self):
+        """Two who did not know of each other correct one field: seen, and resolved by an event."""
+        code = self.open_case()
+        self.node.sauti("case", "add", code, "--from", "-", stdin=json.dumps(
+            {"type": "CONTACT", "channel": "PHONE", "direction": "OUT", "result": "REACHED",
+             "parents": [self.last(code, "CASE_OPENED")["event_id"]]}))
+        contact = self.last(code, "CONTACT")["event_id"]
+        self.assertIn("no conflict", self.node.sauti("case", "resolve", code, check=False).stderr)
+        for value in ("SMS", "LETTER"):
+            self.node.sauti("case", "add", code, "--from", "-", stdin=json.dumps(
+                {"type": "CORRECTION", "corrects": contact, "field": "channel", "new_value": value,
+                 "reason": "ERROR", "parents": [contact]}))
+        text = self.node.sauti("case", "show", code).stdout
+        self.assertIn("CONFLICTS: 1, to be resolved: sauti case resolve " + code, text)
+        self.assertRegex(text, r"#4 .*Correction .*CONFLICT with #3")
+        self.assertRegex(text, r"#3 .*Correction .*CONFLICT with #4")
+        self.assertIn("in no conflict", self.node.sauti("case", "resolve", code, "#1", check=False).stderr)
+        with self.terminal("case", "resolve", code) as terminal:
+            self.assertIn("Which one holds?", terminal.answer("#3"))
+            self.assertEqual(terminal.end(), 0, terminal.screen)
+        text = self.node.sauti("case", "show", code).stdout
+        self.assertNotIn("CONFLICT with", text)
+        self.assertRegex(text, r"#4 .*Correction .*overruled by #5")
+        self.assertIn("channel: ~~telephone~~ -> text message -> ~~letter~~", text)
+
     def test_the_case_itself(self):
         code = self.open_case()
         self.node.sauti("case", "assign", code, "zz-amara")

@@ -31,7 +31,7 @@ COMMANDS = [
     ["case", "open"], ["case", "add"], ["case", "show"], ["case", "list"], ["case", "import"],
     ["case", "sheet"], ["case", "types"], ["case", "drafts"], ["case", "correct"],
     ["case", "assign"], ["case", "close"], ["case", "reopen"],
-    ["case", "find"], ["case", "today"], ["today"],
+    ["case", "find"], ["case", "today"], ["today"], ["case", "resolve"],
     ["log", "list"], ["log", "show"], ["log", "verify"], ["log", "export"], ["backup"], ["restore"],
     ["bundle", "export"], ["bundle", "import"], ["bundle", "inspect"],
     ["node", "revoke"], ["node", "dispute"], ["node", "policy"], ["log", "evidence"],
