@@ -41,24 +41,17 @@ static enum err report(const struct cli *cli, const char *kase, const json_t *ev
 
 /* ---- questions ---- */
 
-/* What was refused stays as a draft: nobody types it twice. */
 static enum err record_form(struct form *form, struct errctx *ctx)
 {
 	struct import_counts counts = {0};
-	enum err err = case_event_append(form->cli, form->event, &counts, ctx);
+	struct errctx why = {""};
+	enum err err;
 
-	if (err != OK && form->draft.number != 0)
-		return err_set(ctx, err, "%s (your answers are kept: sauti case add --resume %u)",
-			err_message(ctx, err), form->draft.number);
-	TRY(err);
-	if (form->draft.number != 0) {
-		struct errctx why = {""};
-
-		err = draft_remove(form->cli, form->draft.number, &why);
-		if (err != OK && err != ERR_NOTFOUND)
-			cli_note(form->cli, "recorded, but draft %u is still there: %s",
-				form->draft.number, err_message(&why, err));
-	}
+	TRY(case_event_append(form->cli, form->event, &counts, ctx));
+	err = form->draft.number == 0 ? OK : draft_remove(form->cli, form->draft.number, &why);
+	if (err != OK && err != ERR_NOTFOUND)
+		cli_note(form->cli, "recorded, but draft %u is still there: %s", form->draft.number,
+			err_message(&why, err));
 	return report(form->cli, form->kase, form->event, &counts);
 }
 
@@ -76,9 +69,7 @@ static enum err ask_event(struct cli *cli, const struct cli_args *args, struct a
 	if (err == OK)
 		err = case_types_fields(cli, args, type, form.today, form.event, ctx);
 	if (err == OK)
-		err = form_ask(&form, ctx);
-	if (err == OK)
-		err = record_form(&form, ctx);
+		err = form_ask(&form, record_form, ctx);
 	form_release(&form);
 	return err;
 }
@@ -105,9 +96,7 @@ static enum err resume_form(struct cli *cli, struct ask *ask, uint32_t number, s
 	if (err == OK)
 		err = form_resume(&form, number, body, ctx);
 	if (err == OK)
-		err = form_ask(&form, ctx);
-	if (err == OK)
-		err = record_form(&form, ctx);
+		err = form_ask(&form, record_form, ctx);
 	form_release(&form);
 	return err;
 }

@@ -124,7 +124,7 @@ static enum err ask_event(
 	if (err == OK && json_object_update(form.event, event) != 0)
 		err = ERR_NOMEM;
 	if (err == OK)
-		err = form_ask(&form, ctx);
+		err = form_ask(&form, NULL, ctx);
 	if (err == OK && json_object_update(event, form.event) != 0)
 		err = ERR_NOMEM;
 	form_release(&form);

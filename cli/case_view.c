@@ -184,6 +184,20 @@ static enum err fold(struct case_view *view, struct errctx *ctx)
 	return OK;
 }
 
+static void set_office(struct case_view *view)
+{
+	for (size_t i = json_array_size(view->events); i-- > 0;) {
+		const json_t *event = json_array_get(view->events, i);
+		struct output_buffer b[2];
+
+		if (output_member(event, "author", &b[0])[0] != '\0')
+			continue;
+		snprintf(view->office, sizeof(view->office), "%.3s",
+			output_member(event, "office", &b[1]));
+		return;
+	}
+}
+
 enum err case_view_load(
 	const struct cli *cli, const char *name, struct case_view *ret, struct errctx *ctx)
 {
@@ -206,6 +220,7 @@ enum err case_view_load(
 		err = index_events(&view);
 	if (err == OK)
 		err = fold(&view, ctx);
+	set_office(&view);
 	*ret = view;
 	/* Summary and code point into what moved along. */
 	ret->code = view.code == view.ref ? ret->ref : view.code;
@@ -465,6 +480,23 @@ void case_view_choices(const struct case_view *view, const struct schema_type *t
 		snprintf(ret_preset, REPLY_NAME_MAX, "%s", choices->item[0].name);
 }
 
+/* ---- contact alone ---- */
+
+bool case_view_takes(const struct case_view *view, const struct schema_type *type,
+	const struct schema_field *field, const json_t *event)
+{
+	struct output_buffer b;
+	enum group group = event_field_group(bytes_str(field->name));
+
+	if (!view->summary.contact_only || view->summary.complaint)
+		return true;
+	/* The consent that ends it takes a note with it. */
+	if (type->number == EVENT_CONSENT_RECORDED &&
+		strcmp(output_member(event, "purpose", &b), "CASE_MGMT") == 0)
+		return true;
+	return group != GROUP_NOTE && group != GROUP_IDENTITY && group != GROUP_HEALTH;
+}
+
 /* ---- early refusals ---- */
 
 static enum err no_consent(
@@ -476,15 +508,38 @@ static enum err no_consent(
 		text, case_view_code("purposes", purpose), view->code);
 }
 
+/* What brings to an end what was begun, or is owed, needs no consent to keep the case. */
+static bool ends_something(uint32_t type)
+{
+	return type == EVENT_REFERRAL_ENDED || type == EVENT_PATERNITY_STAGE ||
+	       type == EVENT_PROTECTION_ACTION || type == EVENT_MANDATORY_REPORT;
+}
+
 static enum err needs_case_consent(
 	const struct case_view *view, const struct schema_type *type, struct errctx *ctx)
 {
 	enum group group = event_type_get(type->number)->main;
 
 	if (!view->summary.contact_only || view->summary.complaint || group == GROUP_CORE ||
-		group == GROUP_CONTACT || group == GROUP_CONSENT)
+		group == GROUP_CONTACT || group == GROUP_CONSENT || ends_something(type->number))
 		return OK;
 	return no_consent(view, "CASE_MGMT", type->title, ctx);
+}
+
+/* cases/rules has the list; what is asked for at length is told here. */
+static enum err needs_open_case(
+	const struct case_view *view, const struct schema_type *type, struct errctx *ctx)
+{
+	enum group group = event_type_get(type->number)->main;
+
+	if (view->summary.stage != STAGE_CLOSED || group == GROUP_CORE ||
+		type->number == EVENT_FEEDBACK || type->number == EVENT_CONSENT_REFUSED ||
+		type->number == EVENT_CONSENT_WITHDRAWN || type->number == EVENT_MANDATORY_REPORT)
+		return OK;
+	return err_set(ctx, ERR_INVALID,
+		"%s: the case is closed. Open it again first: sauti case "
+		"reopen %s",
+		type->title, view->code);
 }
 
 static enum err needs_choice(const struct case_view *view, const struct schema_type *type,
@@ -511,6 +566,7 @@ static enum err needs_choice(const struct case_view *view, const struct schema_t
 enum err case_view_allows(
 	const struct case_view *view, const struct schema_type *type, struct errctx *ctx)
 {
+	TRY(needs_open_case(view, type, ctx));
 	TRY(needs_case_consent(view, type, ctx));
 	for (size_t i = 0; i < type->field_count; i++) {
 		const struct schema_field *field = &type->fields[i];

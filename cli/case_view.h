@@ -24,6 +24,7 @@ struct case_view {
 	struct case_summary summary; /* as of today; views into the state */
 	const char *code;
 	char ref[CASE_REF_TEXT + 1], today[11];
+	char office[4]; /* of the newest event recorded here */
 };
 
 enum err case_view_load(const struct cli *cli, const char *name, struct case_view *ret,
@@ -35,6 +36,10 @@ void case_view_release(struct case_view *view); /* zeroed ones are fine */
 void case_view_choices(const struct case_view *view, const struct schema_type *type,
 	const struct schema_field *field, struct reply_choices *choices,
 	char ret_preset[REPLY_NAME_MAX]);
+
+/* A contact-only case takes no note, no name, nothing about health: they are not asked for. */
+bool case_view_takes(const struct case_view *view, const struct schema_type *type,
+	const struct schema_field *field, const json_t *event);
 
 /* Can an event of this type be recorded now? ERR_CONSENT or ERR_INVALID with what to do first: told
  * before anything is asked. What depends on answers is the node's to say. */

@@ -163,7 +163,8 @@ static bool is_given(const struct form *form, const struct schema_field *field)
 static bool wants(const struct form *form, const struct schema_field *field)
 {
 	return is_listed(form, field) && !is_given(form, field) &&
-	       form_wants(form->type, field, form->event);
+	       form_wants(form->type, field, form->event) &&
+	       (form->view == NULL || case_view_takes(form->view, form->type, field, form->event));
 }
 
 struct question {
@@ -377,6 +378,18 @@ static void drop_unwanted(struct form *form)
 		}
 }
 
+/* Before ten more answers are typed. */
+static void warn(struct form *form)
+{
+	struct errctx why = {""};
+
+	if (form_trial(form, &why) == OK || strcmp(why.text, form->warned) == 0)
+		return;
+	snprintf(form->warned, sizeof(form->warned), "%s", why.text);
+	ask_say(form->ask, TERM_ALARM, "As it stands this would be refused:");
+	ask_say(form->ask, TERM_PLAIN, why.text);
+}
+
 static enum err ask_all(struct form *form, struct errctx *ctx)
 {
 	const struct schema_field *field;
@@ -397,6 +410,7 @@ static enum err ask_all(struct form *form, struct errctx *ctx)
 			return ERR_NOMEM;
 		drop_unwanted(form);
 		TRY(form_save(form));
+		warn(form);
 		i++;
 	}
 	return OK;
@@ -467,38 +481,66 @@ void form_show(const struct term *term, const struct schema_type *type,
 
 static enum err kept(const struct form *form, enum err err, struct errctx *ctx)
 {
-	if (err != ERR_CANCELED || !form->keeping || form->draft.number == 0)
+	if (!form->keeping || form->draft.number == 0)
 		return err;
-	return err_set(ctx, err,
-		"stopped: nothing was recorded; your answers are kept. Go on with: "
-		"sauti case add --resume %u",
-		form->draft.number);
+	if (err == ERR_CANCELED)
+		return err_set(ctx, err,
+			"stopped: nothing was recorded; your answers are kept. Go on with: "
+			"sauti case add --resume %u",
+			form->draft.number);
+	return err_set(ctx, err, "%s (your answers are kept: sauti case add --resume %u)",
+		err_message(ctx, err), form->draft.number);
 }
 
-enum err form_ask(struct form *form, struct errctx *ctx)
+/* Something was not as it should be: back to the questions, or the end. */
+static enum err change(struct form *form, enum err error, struct errctx *ctx)
+{
+	struct errctx why = *ctx;
+	bool again = false;
+
+	TRY(ask_yes(form->ask, "Change the last answer?", true, &again, ctx));
+	if (!again) {
+		*ctx = why;
+		return error;
+	}
+	go_back(form, 0);
+	form->warned[0] = '\0';
+	return OK;
+}
+
+static enum err confirm(struct form *form, form_record *record, bool *ret_done, struct errctx *ctx)
 {
 	bool good = false;
+	enum err err;
+
+	fputc('\n', form->ask->term.file);
+	form_show(&form->ask->term, form->type, form->view, form->event);
+	TRY(ask_yes(form->ask, "Record this?", true, &good, ctx));
+	if (!good)
+		return change(
+			form, err_set(ctx, ERR_CANCELED, "stopped: nothing was recorded"), ctx);
+	err = record == NULL ? OK : record(form, ctx);
+	if (err == ERR_INVALID || err == ERR_CONSENT || err == ERR_LIMIT) {
+		ask_say(form->ask, TERM_ALARM, "It was refused:");
+		ask_say(form->ask, TERM_PLAIN, err_message(ctx, err));
+		return change(form, err, ctx);
+	}
+	*ret_done = err == OK;
+	return err;
+}
+
+enum err form_ask(struct form *form, form_record *record, struct errctx *ctx)
+{
+	bool done = false;
 
 	ask_say(form->ask, TERM_DIM, "Enter: what stands in brackets   ? help   < back   . enough");
-	while (!good) {
+	while (!done) {
 		enum err err = ask_all(form, ctx);
 
 		if (err == OK)
 			err = set_ids(form);
-		fputc('\n', form->ask->term.file);
-		if (err == OK) {
-			form_show(&form->ask->term, form->type, form->view, form->event);
-			err = ask_yes(form->ask, "Record this?", true, &good, ctx);
-		}
-		if (err == OK && !good) {
-			bool again = false;
-
-			err = ask_yes(form->ask, "Change the last answer?", true, &again, ctx);
-			if (err == OK && again)
-				go_back(form, 0);
-			else if (err == OK)
-				err = err_set(ctx, ERR_CANCELED, "stopped: nothing was recorded");
-		}
+		if (err == OK)
+			err = confirm(form, record, &done, ctx);
 		if (err != OK)
 			return kept(form, err, ctx);
 	}

@@ -29,6 +29,7 @@ struct form {
 	bool bare;    /* an empty answer means nothing, whatever the schema presets */
 	bool keeping; /* a draft */
 	struct draft_head draft;
+	char warned[sizeof(((struct errctx *)0)->text)]; /* told once */
 };
 
 /* A new event of that type; event_id, case_ref and date are of the form. Release after. */
@@ -40,9 +41,15 @@ void form_release(struct form *form);
 enum err form_resume(
 	struct form *form, uint32_t number, const json_t *body, struct errctx *ctx) MUST_USE;
 
-/* Asks what was not asked yet, then shows all of it and asks whether to record it. ERR_CANCELED: it
- * was stopped, or is not to be recorded; ctx says where the draft is. */
-enum err form_ask(struct form *form, struct errctx *ctx) MUST_USE;
+/* Asks what was not asked yet, then shows all of it, asks whether to record it, and does so: what
+ * is refused can be changed. ERR_CANCELED: it was stopped, or is not to be recorded; ctx says where
+ * the draft is. */
+typedef enum err form_record(struct form *form, struct errctx *ctx);
+enum err form_ask(struct form *form, form_record *record, struct errctx *ctx) MUST_USE;
+
+/* Would the rules refuse it as it stands? ERR_CONSENT, ERR_INVALID; OK also while it cannot be
+ * known yet. */
+enum err form_trial(const struct form *form, struct errctx *ctx) MUST_USE;
 
 /* One question alone: its value into form->event, or nothing for an empty answer. */
 enum err form_ask_field(

@@ -73,6 +73,7 @@ class Cases(unittest.TestCase):
 class Options(Cases):
     def test_fields(self):
         code = self.open_case()
+        self.consent(code, "case_mgmt")
         done = self.node.sauti("case", "add", code, "contact", "--channel", "phone", "--direction",
                                "OUT", "--result=reached", "--topics", "services,case status",
                                "--next-contact-due-on", "2099-12-10", "--on", "2024-02",
@@ -151,6 +152,7 @@ class Asked(Cases):
 
     def test_contact(self):
         code = self.open_case()
+        self.consent(code, "case_mgmt")
         with self.terminal("case", "add", code, "contact") as terminal:
             self.assertIn("today] > ", terminal.answer(""))
             asked = terminal.answer("pigeon")
@@ -454,6 +456,7 @@ class Drafts(Cases):
     def test_power_cut(self):
         """kill -9 of both at once: on the disk no plaintext, and all but the last answer is there."""
         code = self.open_case()
+        self.consent(code, "case_mgmt")
         with self.terminal("case", "add", code, "contact") as terminal:
             terminal.answer("yesterday")
             terminal.answer("letter")
