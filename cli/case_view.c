@@ -542,6 +542,20 @@ static enum err needs_open_case(
 		type->title, view->code);
 }
 
+/* A claim rests on a consent that it does not name. */
+static enum err needs_claim_consent(
+	const struct case_view *view, const struct schema_type *type, struct errctx *ctx)
+{
+	struct consent_view consent;
+
+	if (type->number != EVENT_PATERNITY_OPENED)
+		return OK;
+	for (size_t n = 0; case_state_consent(view->state, n, view->today, &consent); n++)
+		if (consent.live && strcmp(consent.purpose, "PATERNITY") == 0)
+			return OK;
+	return no_consent(view, "PATERNITY", type->title, ctx);
+}
+
 static enum err needs_choice(const struct case_view *view, const struct schema_type *type,
 	const struct schema_field *field, struct errctx *ctx)
 {
@@ -568,6 +582,7 @@ enum err case_view_allows(
 {
 	TRY(needs_open_case(view, type, ctx));
 	TRY(needs_case_consent(view, type, ctx));
+	TRY(needs_claim_consent(view, type, ctx));
 	for (size_t i = 0; i < type->field_count; i++) {
 		const struct schema_field *field = &type->fields[i];
 

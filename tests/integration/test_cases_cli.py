@@ -48,12 +48,13 @@ class Cases(unittest.TestCase):
 
     def open_case(self):
         code = f"ZZ-{next(NUMBERS):03}"
-        self.node.json("case", "open", "--code", code)
+        self.node.json("case", "open", "--code", code, "--on", "2024-01-01")
         return code
 
     def consent(self, code, purpose, *args):
         self.node.sauti("case", "add", code, "consent", "--purpose", purpose, "--given-by", "victim",
-                        "--form", "written", "--valid-until", "+365d", *args)
+                        "--form", "written", "--on", "2024-01-01", "--valid-from", "2024-01-01",
+                        "--valid-until", "+365d", *args)
 
     def events(self, code):
         return self.node.json("case", "show", code)["events"]
@@ -279,6 +280,11 @@ class Asked(Cases):
         self.consent(code, "case_mgmt")
         self.assertIn("referral to a service", self.ask(code, "referral", answers=[""] * 20,
                                                      check=False).stderr)
+        self.assertIn("paternity", self.ask(code, "claim", answers=[""] * 20, check=False).stderr)
+        self.node.sauti("case", "close", code, "--reason", "victim-request", "--victim-agreed", "y")
+        self.assertIn("the case is closed", self.ask(code, "contact", answers=[""] * 20,
+                                                     check=False).stderr)
+        self.node.sauti("case", "reopen", code, "--reason", "new-need")
         self.assertIn("no open referral", self.ask(code, "answer", answers=[""] * 20,
                                                    check=False).stderr)
 
@@ -416,6 +422,7 @@ class Lists(Cases):
         one, two = self.open_case(), self.open_case()
         self.consent(one, "case_mgmt")
         self.node.sauti("case", "add", one, "concern", "--kind", "threat", "--level", "imminent")
+        self.consent(one, "paternity")
         self.node.sauti("case", "add", one, "claim", "--claim-kind", "both", "--claimant", "mother")
         self.node.sauti("case", "assign", two, "zz-findme")
         self.node.sauti("case", "add", two, "contact", "--channel", "phone", "--direction", "out",
