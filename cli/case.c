@@ -81,6 +81,7 @@ static const struct cli_option find_options[] = {
 };
 static const struct cli_option today_options[] = {
 	{"on", "DAY", "as of another day", false},
+	{"all", NULL, "all of it, not only the first twelve of each kind", false},
 	{0},
 };
 static const struct cli_option types_options[] = {

@@ -112,41 +112,90 @@ static void due_text(const json_t *item, const char *today, char *ret, size_t si
 		on[0] != '\0' && strcmp(on, today) < 0 ? " LATE" : "");
 }
 
-static enum err add_row(struct output_table *table, const json_t *item, const char *today)
+/* Columns, and in which order they are left out where the terminal is too narrow. */
+enum column { CODE, STAGE, RISK, CONTACT, NEXT, LEAD, OPEN, COLUMNS };
+static const enum column dispensable[] = {CONTACT, LEAD, RISK};
+
+static enum err add_row(
+	struct output_table *table, const json_t *item, const char *today, const bool *shown)
 {
 	CLEANUP(buf_release) struct buf open;
-	struct output_buffer b[5];
+	struct output_buffer b[COLUMNS];
+	const char *all[COLUMNS], *cells[COLUMNS];
 	char due[80];
-	const char *cells[7];
+	size_t count = 0;
 
 	buf_init(&open, 1024);
 	put_open(&open, item);
 	due_text(item, today, due, sizeof(due));
-	cells[0] = output_member(item, "code", &b[0]);
-	cells[1] = output_member(item, "stage", &b[1]);
-	cells[2] = case_view_code("risks", output_member(item, "risk", &b[2]));
-	cells[3] = output_member(item, "last_contact_on", &b[3]);
-	cells[4] = due;
-	cells[5] = output_member(item, "lead", &b[4]);
-	cells[6] = buf_cstr(&open);
+	all[CODE] = output_member(item, "code", &b[CODE]);
+	all[STAGE] = output_member(item, "stage", &b[STAGE]);
+	all[RISK] = case_view_code("risks", output_member(item, "risk", &b[RISK]));
+	all[CONTACT] = output_member(item, "last_contact_on", &b[CONTACT]);
+	all[NEXT] = due;
+	all[LEAD] = output_member(item, "lead", &b[LEAD]);
+	all[OPEN] = buf_cstr(&open);
+	for (size_t i = 0; i < COLUMNS; i++)
+		if (shown[i])
+			cells[count++] = all[i];
 	output_table_add(table, cells);
+	return table->err;
+}
+
+static unsigned table_width(const struct output_table *table)
+{
+	unsigned width = 0;
+
+	for (size_t column = 0; column < table->columns; column++) {
+		unsigned most = 0;
+
+		for (size_t row = 0; row < table->rows; row++) {
+			unsigned w = term_columns(table->cells[row * table->columns + column]);
+
+			most = w > most ? w : most;
+		}
+		width += most + 2;
+	}
+	return width - 2;
+}
+
+static enum err make_table(const json_t *cases, const bool *shown, struct output_table *table)
+{
+	static const char *const heads[COLUMNS] = {
+		"CODE", "STAGE", "RISK", "LAST CONTACT", "NEXT", "LEAD", "OPEN"};
+	const char *cells[COLUMNS];
+	char today[11];
+	const json_t *item;
+	size_t i, count = 0;
+
+	for (i = 0; i < COLUMNS; i++)
+		if (shown[i])
+			cells[count++] = heads[i];
+	case_today(today);
+	output_table_init(table, cells, count);
+	json_array_foreach(cases, i, item) TRY(add_row(table, item, today, shown));
 	return table->err;
 }
 
 static enum err print_table(const json_t *cases)
 {
-	static const char *const heads[] = {
-		"CODE", "STAGE", "RISK", "LAST CONTACT", "NEXT", "LEAD", "OPEN"};
-	CLEANUP(output_table_release) struct output_table table;
-	char today[11];
-	const json_t *item;
-	size_t i;
+	const struct term term = term_of(stdout);
+	bool shown[COLUMNS] = {true, true, true, true, true, true, true};
+	enum err err = OK;
 
-	case_today(today);
-	output_table_init(&table, heads, 7);
-	json_array_foreach(cases, i, item) TRY(add_row(&table, item, today));
-	output_table_print(&table, stdout);
-	return table.err;
+	for (size_t left = 0; err == OK; left++) {
+		CLEANUP(output_table_release) struct output_table table;
+		bool last = left == sizeof(dispensable) / sizeof(dispensable[0]);
+
+		err = make_table(cases, shown, &table);
+		if (err == OK && (!term.tty || last || table_width(&table) <= term.width)) {
+			output_table_print(&table, stdout);
+			return OK;
+		}
+		if (!last)
+			shown[dispensable[left]] = false;
+	}
+	return err;
 }
 
 static enum err print_cases(

@@ -25,14 +25,16 @@ static void put_clean(struct buf *out, struct bytes text)
 		buf_put_u8(out, text.data[i] < 0x20 && text.data[i] != '\n' ? ' ' : text.data[i]);
 }
 
-static void put_value(const struct case_view *view, const struct schema_field *field,
+static void put_one(const struct case_view *view, const struct schema_field *field,
 	const json_t *value, struct buf *out)
 {
+	bool is_event =
+		field != NULL && (field->kind == FIELD_EVENT || field->kind == FIELD_EVENTS);
 	CLEANUP(buf_wipe) struct buf text;
 	char *json;
 
 	buf_init(&text, TEXT_MAX);
-	if (field != NULL && field->kind == FIELD_EVENT && json_is_string(value)) {
+	if (is_event && json_is_string(value)) {
 		case_view_event_text(view, json_string_value(value), &text);
 	} else {
 		json = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -41,6 +43,25 @@ static void put_value(const struct case_view *view, const struct schema_field *f
 		json_text_free(json);
 	}
 	put_clean(out, buf_bytes(&text));
+}
+
+/* Of a list each one by itself: texts have commas in them. */
+static void put_value(const struct case_view *view, const struct schema_field *field,
+	const json_t *value, struct buf *out)
+{
+	const json_t *item;
+	size_t i;
+
+	if (!json_is_array(value)) {
+		put_one(view, field, value, out);
+		return;
+	}
+	json_array_foreach(value, i, item)
+	{
+		if (i > 0)
+			buf_put_str(out, field != NULL && field->list != NULL ? " + " : ", ");
+		put_one(view, field, item, out);
+	}
 }
 
 static void put_struck(const struct case_view *view, const struct schema_field *field,
@@ -77,9 +98,9 @@ static void put_corrected(const struct case_view *view, const struct schema_fiel
 static bool is_plumbing(const char *name)
 {
 	static const char *const names[] = {"type", "event_id", "case_ref", "occurred_on",
-		"precision", "recorded_at", "recorded_by", "office", "parents", "consent_refs",
-		"supersedes", "synced", "partial", "author", "contested", "number", "changes",
-		"conflicts_with", "overruled_by", "superseded_by", "old_hash"};
+		"precision", "recorded_at", "recorded_by", "office", "language", "parents",
+		"consent_refs", "supersedes", "synced", "partial", "author", "contested", "number",
+		"changes", "conflicts_with", "overruled_by", "superseded_by", "old_hash"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0)
@@ -120,6 +141,15 @@ static bool is_said(const json_t *event, const char *name)
 	return json_object_get(event, name) != NULL || case_view_change(event, name, &i) != NULL;
 }
 
+static void put_language(const json_t *event, struct buf *out)
+{
+	struct output_buffer b;
+	const char *language = output_member(event, "language", &b);
+
+	if (language[0] != '\0')
+		buf_printf(out, "%sin %s", out->size == 0 ? "" : "; ", language);
+}
+
 static void print_known(const struct case_view *view, const struct term *term,
 	const struct schema_type *type, const json_t *event)
 {
@@ -139,6 +169,8 @@ static void print_known(const struct case_view *view, const struct term *term,
 			if (texts == 1)
 				print_paragraph(term, &text);
 		}
+		if (texts == 0)
+			put_language(event, &text);
 		print_paragraph(term, &text);
 	}
 }

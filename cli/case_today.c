@@ -9,6 +9,8 @@
 #include "cli/reply.h"
 #include "cli/term.h"
 
+enum { SECTION_MOST = 12 }; /* lines of a section: what is most urgent comes first */
+
 static const struct {
 	const char *name, *title;
 } sections[] = {
@@ -78,7 +80,7 @@ static void print_item(const struct term *term, const json_t *item, const char *
 }
 
 static size_t print_section(
-	const struct term *term, const json_t *items, size_t section, const char *on)
+	const struct term *term, const json_t *items, size_t section, const char *on, size_t most)
 {
 	struct output_buffer b;
 	const json_t *item;
@@ -94,12 +96,15 @@ static size_t print_section(
 				sections[section].title);
 			fputc('\n', term->file);
 		}
-		print_item(term, item, on);
+		if (count <= most)
+			print_item(term, item, on);
 	}
+	if (count > most)
+		fprintf(term->file, "  .. and %zu more: sauti today --all\n", count - most);
 	return count;
 }
 
-static void print_today(const json_t *items, const json_t *whole)
+static void print_today(const json_t *items, const json_t *whole, size_t most)
 {
 	const struct term term = term_of(stdout);
 	struct output_buffer b;
@@ -109,7 +114,7 @@ static void print_today(const json_t *items, const json_t *whole)
 
 	printf("%s, %llu case%s\n", on, cases, cases == 1 ? "" : "s");
 	for (size_t s = 0; s < sizeof(sections) / sizeof(sections[0]); s++)
-		count += print_section(&term, items, s, on);
+		count += print_section(&term, items, s, on, most);
 	if (count == 0)
 		printf("Nothing is due.\n");
 }
@@ -134,7 +139,7 @@ enum err case_today_run(struct cli *cli, const struct cli_args *args, struct err
 	whole = json_incref(json_array_get(items, count - 1));
 	json_array_remove(items, count - 1);
 	if (!cli->json) {
-		print_today(items, whole);
+		print_today(items, whole, args_flag(args, "all") ? SIZE_MAX : SECTION_MOST);
 		return OK;
 	}
 	if (json_object_set(whole, "items", items) != 0)

@@ -404,13 +404,17 @@ class Lists(Cases):
             text = self.node.sauti(*words).stdout
             self.assertIn("Not held by the quorum yet", text)
             self.assertNotIn("Overdue contacts\n  " + code, text)
-        later = self.node.sauti("today", "--on", "+21d").stdout
+        later = self.node.sauti("today", "--all", "--on", "+21d").stdout
         self.assertRegex(later, rf"Overdue contacts\n(  .*\n)*  {code}  agreed for [0-9-]+, 7 days ago")
-        self.assertRegex(self.node.sauti("today", "--on", "+350d").stdout,
+        self.assertRegex(self.node.sauti("today", "--all", "--on", "+350d").stdout,
                          rf"end soon\n(  .*\n)*  {code}  keeping the case and helping with it: ")
         whole = self.node.json("today", "--on", "+21d")
         self.assertIn((code, "overdue_contacts"), [(i["code"], i["section"]) for i in whole["items"]])
         self.assertGreaterEqual(whole["cases"], 1)
+        for _ in range(13):
+            self.open_case()
+        self.assertIn("more: sauti today --all", self.node.sauti("today").stdout)
+        self.assertNotIn("more: sauti", self.node.sauti("today", "--all").stdout)
         bad = self.node.sauti("today", "--on", "soon", check=False)
         self.assertEqual(bad.returncode, 2)
         self.assertIn("--on is a day", bad.stderr)
@@ -441,6 +445,10 @@ class Lists(Cases):
         self.assertEqual(self.found(one.lower()), [one])
         self.assertEqual(self.found("ZZ-NOSUCH"), [])
         self.assertEqual(self.node.sauti("case", "find", "ZZ-NOSUCH").stdout, "no cases\n")
+        with self.terminal("case", "list", columns=60) as terminal:
+            self.assertEqual(terminal.end(), 0)
+            self.assertNotIn("LAST CONTACT", terminal.screen)
+            self.assertIn("OPEN", terminal.screen)
         due = [c["next_due_on"] for c in self.node.json("case", "list", "--sort", "due")]
         known = [d for d in due if d]
         self.assertEqual(due, sorted(known) + [""] * (len(due) - len(known)))
