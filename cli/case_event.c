@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/crypto.h"
 #include "base/secret.h"
+#include "cases/event/case_code.h"
 #include "cases/event/json_memory.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
@@ -20,12 +21,19 @@ enum err case_ask(const struct cli *cli, const char *name, json_t **ret, struct 
 	Sauti__CaseShowRequest show = SAUTI__CASE_SHOW_REQUEST__INIT;
 	CLEANUP(daemon_json_release) json_t *events = NULL;
 	json_t *kase;
+	enum err err;
 
 	show.case_ = (char *)name;
 	show.purpose = (char *)(cli->purpose == NULL ? "" : cli->purpose);
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_SHOW;
 	request.case_show = &show;
-	TRY(daemon_list(cli, &request, &events, ctx));
+	err = daemon_list(cli, &request, &events, ctx);
+	if (err == ERR_NOTFOUND && case_code_check(bytes_str(name)) == CASE_CODE_WRONG)
+		return err_set(ctx, err,
+			"no case '%.40s' is known here; its last character does not fit the "
+			"others: is there a slip in it?",
+			name);
+	TRY(err);
 	kase = json_incref(json_array_get(events, 0));
 	if (kase == NULL)
 		return err_set(ctx, ERR_MALFORMED, "the node's answer is empty");

@@ -64,7 +64,8 @@ static size_t done_at(const struct form *form, const char *name)
 
 /* ---- the draft ---- */
 
-/* The first that fails is told, once; the questions go on without. */
+/* That it fails is told once; the questions go on, and so do the attempts: a node that was locked
+ * may be unlocked again. */
 static enum err form_save(struct form *form)
 {
 	struct errctx ctx = {""};
@@ -80,11 +81,11 @@ static enum err form_save(struct form *form)
 	form->draft.type = form->type->title;
 	err = draft_put(form->cli, &form->draft, body, &ctx);
 	json_decref(body);
-	if (err == OK)
-		return OK;
-	form->keeping = false;
-	ask_say(form->ask, TERM_ALARM, "Your answers are not being kept as a draft:");
-	ask_say(form->ask, TERM_PLAIN, err_message(&ctx, err));
+	if (err != OK && !form->not_kept) {
+		ask_say(form->ask, TERM_ALARM, "Your answers are not being kept as a draft:");
+		ask_say(form->ask, TERM_PLAIN, err_message(&ctx, err));
+	}
+	form->not_kept = err != OK;
 	return OK;
 }
 
@@ -481,7 +482,7 @@ void form_show(const struct term *term, const struct schema_type *type,
 
 static enum err kept(const struct form *form, enum err err, struct errctx *ctx)
 {
-	if (!form->keeping || form->draft.number == 0)
+	if (form->draft.number == 0)
 		return err;
 	if (err == ERR_CANCELED)
 		return err_set(ctx, err,
@@ -492,19 +493,31 @@ static enum err kept(const struct form *form, enum err err, struct errctx *ctx)
 		err_message(ctx, err), form->draft.number);
 }
 
-/* Something was not as it should be: back to the questions, or the end. */
-static enum err change(struct form *form, enum err error, struct errctx *ctx)
+/* It is not recorded: back to the questions (or, when nothing is wrong with the answers, to the
+ * summary), or the end with that error. Whoever cannot be asked any more gets the error too. */
+static enum err once_more(struct form *form, const char *question, enum err error)
 {
-	struct errctx why = *ctx;
+	struct errctx ignored = {""};
 	bool again = false;
+	enum err err = ask_yes(form->ask, question, true, &again, &ignored);
 
-	TRY(ask_yes(form->ask, "Change the last answer?", true, &again, ctx));
-	if (!again) {
-		*ctx = why;
+	if (err != OK || !again)
 		return error;
-	}
-	go_back(form, 0);
 	form->warned[0] = '\0';
+	return OK;
+}
+
+static enum err refused(struct form *form, enum err error, struct errctx *ctx)
+{
+	bool answers = error == ERR_INVALID || error == ERR_CONSENT || error == ERR_LIMIT;
+
+	if (error == ERR_NOMEM || error == ERR_CANCELED)
+		return error;
+	ask_say(form->ask, TERM_ALARM, answers ? "It was refused:" : "It could not be recorded:");
+	ask_say(form->ask, TERM_PLAIN, err_message(ctx, error));
+	TRY(once_more(form, answers ? "Change the last answer?" : "Try again?", error));
+	if (answers)
+		go_back(form, 0);
 	return OK;
 }
 
@@ -516,17 +529,15 @@ static enum err confirm(struct form *form, form_record *record, bool *ret_done, 
 	fputc('\n', form->ask->term.file);
 	form_show(&form->ask->term, form->type, form->view, form->event);
 	TRY(ask_yes(form->ask, "Record this?", true, &good, ctx));
-	if (!good)
-		return change(
-			form, err_set(ctx, ERR_CANCELED, "stopped: nothing was recorded"), ctx);
-	err = record == NULL ? OK : record(form, ctx);
-	if (err == ERR_INVALID || err == ERR_CONSENT || err == ERR_LIMIT) {
-		ask_say(form->ask, TERM_ALARM, "It was refused:");
-		ask_say(form->ask, TERM_PLAIN, err_message(ctx, err));
-		return change(form, err, ctx);
+	if (!good) {
+		err = err_set(ctx, ERR_CANCELED, "stopped: nothing was recorded");
+		TRY(once_more(form, "Change the last answer?", err));
+		go_back(form, 0);
+		return OK;
 	}
+	err = record == NULL ? OK : record(form, ctx);
 	*ret_done = err == OK;
-	return err;
+	return err == OK ? OK : refused(form, err, ctx);
 }
 
 enum err form_ask(struct form *form, form_record *record, struct errctx *ctx)

@@ -27,7 +27,8 @@ struct form {
 	json_t *done;  /* names of what was asked */
 	bool enough;
 	bool bare;    /* an empty answer means nothing, whatever the schema presets */
-	bool keeping; /* a draft */
+	bool keeping;  /* a draft */
+	bool not_kept; /* .. failed the last time */
 	struct draft_head draft;
 	char warned[sizeof(((struct errctx *)0)->text)]; /* told once */
 };

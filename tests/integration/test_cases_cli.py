@@ -269,6 +269,40 @@ class Asked(Cases):
         self.node.sauti("case", "drafts", "--discard", number)
         self.assertEqual(self.drafts(), [])
 
+    def test_interrupt(self):
+        code = self.open_case()
+        with self.terminal("case", "add", code, "contact") as terminal:
+            terminal.answer("")
+            terminal.prompt()
+            terminal.type("\x03")
+            self.assertEqual(terminal.end(), 1)
+            self.assertRegex(terminal.screen, r"your answers are\s+kept\. Go on with:\s+sauti\s+case\s+add")
+
+    def test_refused_at_the_end(self):
+        """What the node refuses can be mended: nothing is typed twice."""
+        code = self.open_case()
+        with self.terminal("case", "add", code, "contact") as terminal:
+            for answer in ("", "phone", "", "", "", "", "+14d"):
+                terminal.answer(answer)
+            self.assertIn("Record this?", terminal.prompt())
+            self.node.sauti("lock")
+            terminal.answer("")
+            asked = terminal.answer("")
+            self.assertIn("It could not be recorded:", asked)
+            self.assertIn("Try again?", asked)
+            self.node.unlock()
+            self.assertIn("Record this?", terminal.answer(""))
+            self.assertEqual(terminal.end(), 0, terminal.screen)
+        self.assertEqual(self.last(code, "CONTACT")["channel"], "PHONE")
+        self.assertEqual(self.drafts(), [])
+
+    def test_a_slip(self):
+        """A case code with a slip of the tongue in it says so."""
+        code = self.node.json("case", "open")["code"]
+        wrong = code[:-1] + ("A" if code[-1] != "A" else "B")
+        self.assertIn("is there a slip in it?",
+                      self.node.sauti("case", "show", wrong, check=False).stderr)
+
     def test_no_consent(self):
         """A refusal comes before the first question, and says what to do."""
         code = self.open_case()

@@ -72,6 +72,10 @@ class Terminal:
         self.answered += self.screen[self.answered:].find("\n") + 1
         return asked
 
+    def type(self, text):
+        """Keys, whatever is asked."""
+        os.write(self.fd, text.encode())
+
     def end(self, seconds=60):
         """Reads to the end; the exit code."""
         stop = time.monotonic() + seconds
