@@ -13,8 +13,6 @@
 #include "cli/case_view.h"
 #include "cli/draft.h"
 
-enum { FORM_QUESTIONS_MAX = 32 };
-
 struct form {
 	const struct cli *cli;
 	struct ask *ask;
