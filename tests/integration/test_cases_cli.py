@@ -537,6 +537,41 @@ class Drafts(Cases):
         self.assertEqual(self.drafts(), [])
         self.assertEqual(list((self.node.dir / "drafts").iterdir()), [])
 
+    def test_recorded_already(self):
+        """The power went between recording and forgetting the draft: nothing is there twice."""
+        code = self.open_case()
+        with self.terminal("case", "add", code, "contact") as terminal:
+            for answer in ("", "phone", "", "", "", "", "+14d"):
+                terminal.answer(answer)
+            terminal.prompt()
+            number = self.drafts()[0]["draft"]
+            path = self.node.dir / "drafts" / str(number)
+            kept = path.read_bytes()
+            terminal.answer("")
+            self.assertEqual(terminal.end(), 0, terminal.screen)
+        self.assertFalse(path.exists())
+        before = len(self.events(code))
+        path.touch(mode=0o600)
+        path.write_bytes(kept)
+        self.node.sauti("case", "add", "--resume", number, "--ask", stdin="\n")
+        self.assertEqual(len(self.events(code)), before)
+        self.assertEqual(self.drafts(), [])
+
+    def test_damaged(self):
+        """A draft that cannot be read is in nobody's way."""
+        code = self.open_case()
+        self.node.sauti("case", "add", code, "contact", "--ask", stdin="\nletter\n", check=False)
+        number = self.drafts()[0]["draft"]
+        path = self.node.dir / "drafts" / str(number)
+        kept = path.read_bytes()
+        path.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+        self.assertEqual(self.drafts(), [])
+        done = self.node.sauti("case", "add", "--resume", number, "--ask", stdin="\n", check=False)
+        self.assertIn("cannot be read", done.stderr)
+        self.node.sauti("case", "add", code, "contact", "--ask", stdin="\nletter\n", check=False)
+        self.assertNotEqual([d["draft"] for d in self.drafts()], [number])
+        path.unlink()
+
     def test_next_question(self):
         code = self.open_case()
         self.node.sauti("case", "add", code, "contact", "--ask", stdin="\nletter\n", check=False)
