@@ -116,7 +116,7 @@ const struct cli_command case_commands[] = {
 		"machine can see arguments: what says more than a code is asked for, or read from\n"
 		"files.",
 		0, 0, open_options, case_open_run},
-	{"case", "add", "[CASE [TYPE]]", "record an event in a case",
+	{"case", "add", "[CASE] [TYPE]", "record an event in a case",
 		"CASE is a case code, or 32 hexadecimal digits; TYPE a type of event. On a "
 		"terminal\n"
 		"you are asked for what is not said, one question at a time; the answers are "

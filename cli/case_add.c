@@ -118,9 +118,9 @@ static enum err resume(struct cli *cli, const struct cli_args *args, struct errc
 	return resume_form(cli, &ask, (uint32_t)number, ctx);
 }
 
-/* type_name NULL: it is asked for. */
-static enum err add_asking(
-	struct cli *cli, const struct cli_args *args, const char *type_name, struct errctx *ctx)
+/* What is NULL is asked for. */
+static enum err add_asking(struct cli *cli, const struct cli_args *args, const char *kase_name,
+	const char *type_name, struct errctx *ctx)
 {
 	CLEANUP(ask_close) struct ask ask = {0};
 	CLEANUP(case_view_release) struct case_view view = {0};
@@ -133,10 +133,9 @@ static enum err add_asking(
 		"what is to be recorded? CASE and TYPE are needed: 'sauti case types' lists the "
 		"types",
 		&ask, ctx));
-	snprintf(kase, sizeof(kase), "%s", args_at(args, 0) == NULL ? "" : args_at(args, 0));
-	if (kase[0] == '\0')
+	if (kase_name == NULL)
 		TRY(case_pick_case(cli, &ask, kase, ctx));
-	TRY(case_view_load(cli, kase, &view, ctx));
+	TRY(case_view_load(cli, kase_name == NULL ? kase : kase_name, &view, ctx));
 	if (type == NULL)
 		TRY(case_pick_type(&ask, &type, ctx));
 	return ask_event(cli, args, &ask, type, &view, ctx);
@@ -223,7 +222,10 @@ enum err case_add_run(struct cli *cli, const struct cli_args *args, struct errct
 		return add_file(cli, args, ctx);
 	if (typed && !case_types_asks(args))
 		return add_typed(cli, args, args_at(args, 1), NULL, ctx);
-	return add_asking(cli, args, args_at(args, 1), ctx);
+	/* "case add contact": a type, and no case yet. */
+	if (args->count == 1 && schema_type_find(bytes_str(args_at(args, 0))) != NULL)
+		return add_asking(cli, args, NULL, args_at(args, 0), ctx);
+	return add_asking(cli, args, args_at(args, 0), args_at(args, 1), ctx);
 }
 
 /* ---- short ways to types that are about the case itself ---- */
@@ -231,7 +233,7 @@ enum err case_add_run(struct cli *cli, const struct cli_args *args, struct errct
 static enum err add_of(
 	struct cli *cli, const struct cli_args *args, const char *type_name, struct errctx *ctx)
 {
-	return case_types_asks(args) ? add_asking(cli, args, type_name, ctx)
+	return case_types_asks(args) ? add_asking(cli, args, args_at(args, 0), type_name, ctx)
 				     : add_typed(cli, args, type_name, NULL, ctx);
 }
 

@@ -222,6 +222,9 @@ class Asked(Cases):
             self.assertIn("1  Contact", terminal.answer("contact"))
             self.assertIn("The victim's view", terminal.answer("1"))
             self.assertIn("When was it?", terminal.prompt())
+        with self.terminal("case", "add", "contact") as terminal:
+            self.assertIn("Which case?", terminal.answer(code))
+            self.assertIn("When was it?", terminal.prompt())
 
     def test_open(self):
         """Three questions, and none where there is nobody to ask."""
