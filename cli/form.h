@@ -24,7 +24,7 @@ struct form {
 	json_t *event; /* members so far */
 	json_t *done;  /* names of what was asked */
 	bool enough;
-	bool bare;    /* an empty answer means nothing, whatever the schema presets */
+	bool bare;     /* an empty answer means nothing, whatever the schema presets */
 	bool keeping;  /* a draft */
 	bool not_kept; /* .. failed the last time */
 	struct draft_head draft;
