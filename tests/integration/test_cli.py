@@ -32,6 +32,7 @@ COMMANDS = [
     ["case", "sheet"], ["case", "types"], ["case", "drafts"], ["case", "correct"],
     ["case", "assign"], ["case", "close"], ["case", "reopen"],
     ["case", "find"], ["case", "today"], ["today"], ["case", "resolve"],
+    ["case", "export"], ["ledger", "list"],
     ["log", "list"], ["log", "show"], ["log", "verify"], ["log", "export"], ["backup"], ["restore"],
     ["bundle", "export"], ["bundle", "import"], ["bundle", "inspect"],
     ["node", "revoke"], ["node", "dispute"], ["node", "policy"], ["log", "evidence"],
