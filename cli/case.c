@@ -8,7 +8,7 @@
 #define EVENT_OPTIONS                                                                              \
 	{"office", "CODE", "the event's office (default: the node's country)", false},             \
 		{"on", "DATE", "when it happened: YYYY-MM-DD, YYYY-MM or YYYY", false},            \
-		{"officer", "NAME", "who records it (default: the node's)", false},                \
+		{"officer", "NAME", "who records it (default: whose session it is)", false},       \
 		{"language", "TAG", "in which language: fr, ht ..", false},                        \
 	{                                                                                          \
 		"field", "NAME=TEXT", "a field of the event; NAME:=JSON for what is not text",     \
@@ -37,7 +37,7 @@ static const struct cli_option show_options[] = {
 };
 #define OTHER_OPTIONS                                                                              \
 	{"on", "DATE", "when it happened (default: today)", false},                                \
-		{"officer", "NAME", "who records it (default: the node's)", false},                \
+		{"officer", "NAME", "who records it (default: whose session it is)", false},       \
 		{"office", "CODE", "the event's office (default: the node's country)", false},     \
 	{                                                                                          \
 		"ask", NULL, "ask for what is not given, also when answers come from a pipe",      \
