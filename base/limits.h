@@ -101,7 +101,6 @@
 /* Keys of other nodes. */
 #define LIMIT_CASE_FOREIGN    10000 /* events of all of them in one case */
 #define LIMIT_FOREIGN_AUTHORS LIMIT_PEERS
-#define LIMIT_FOREIGN_LOGS    8192 /* logs of theirs in which entries were found */
 
 /* The node's ledger. */
 #define LIMIT_LEDGER_EVENTS 1000000

@@ -259,10 +259,6 @@ static void print_head(const struct case_view *view, const struct term *term,
 	term_put(term, TERM_BOLD, type == NULL ? output_member(event, "type", &b) : type->title);
 	fputs("  (", term->file);
 	term_put(term, TERM_PLAIN, output_member(event, "recorded_by", &b));
-	if (output_member(event, "author", &b)[0] != '\0') {
-		fputs(" at ", term->file);
-		term_put(term, TERM_PLAIN, output_member(event, "author", &b));
-	}
 	fputs(")", term->file);
 	print_other(view, term, event, "superseded_by", "replaced by");
 	print_other(view, term, event, "overruled_by", "overruled by");

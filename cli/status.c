@@ -237,6 +237,14 @@ static void print_mail(const json_t *mail)
 	if (output_number(mail, "refused") > 0)
 		printf("%-12s%llu items were refused since the start: no room\n", "mail",
 			(unsigned long long)output_number(mail, "refused"));
+	if (output_number(mail, "held_back") > 0)
+		printf("%-12s%llu sealed items wait to be recorded and sent; they are on the "
+		       "disk\n",
+			"mail", (unsigned long long)output_number(mail, "held_back"));
+	if (output_number(mail, "complaints_awaited") > 0)
+		printf("%-12s%llu announced by other nodes, and not in their logs yet\n",
+			"complaints",
+			(unsigned long long)output_number(mail, "complaints_awaited"));
 	json_array_foreach(newest, i, notice)
 	{
 		struct output_buffer b[3];

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/secret.h"
+#include "cases/event/event_json.h"
 
 enum err timeline_new(struct timeline **ret)
 {
@@ -200,6 +201,57 @@ static void settle_newest(struct timeline *timeline)
 	}
 }
 
+/* "NAME" -> "NAME@NODE", cut to what an officer's name may be; of one that says of which node it
+ * is, "NAME@OTHER@NODE". */
+static void qualify(const char *name, const char *author, char ret[EVENT_OFFICER_MAX + 1])
+{
+	size_t suffix = strlen(author) + 1, size = strlen(name);
+
+	if (size > EVENT_OFFICER_MAX - suffix)
+		size = EVENT_OFFICER_MAX - suffix;
+	memmove(ret, name, size);
+	ret[size] = '@';
+	memcpy(ret + size + 1, author, suffix);
+}
+
+static enum err qualify_field(struct event *event, const char *name, const char *author)
+{
+	char qualified[EVENT_OFFICER_MAX + 1];
+	char *text = NULL, *json;
+	struct buf out;
+	enum err err = event_field_string(event, name, &text);
+
+	if (err != OK)
+		return err == ERR_NOMEM ? err : OK;
+	qualify(text, author, qualified);
+	wipe(text, strlen(text));
+	mem_free(text);
+	buf_init(&out, 8 * EVENT_OFFICER_MAX);
+	event_put_string(&out, qualified);
+	json = out.err == OK ? mem_strdup(buf_cstr(&out)) : NULL;
+	buf_release(&out);
+	if (json == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < event->field_count; i++)
+		if (strcmp(event->fields[i].name, name) == 0) {
+			wipe(event->fields[i].json, strlen(event->fields[i].json));
+			mem_free(event->fields[i].json);
+			event->fields[i].json = json;
+			return OK;
+		}
+	mem_free(json);
+	return OK;
+}
+
+/* Whom another node's event names as officers of its own. */
+static enum err qualify_officers(struct event *event, const char *author)
+{
+	if (author[0] == '\0')
+		return OK;
+	qualify(event->recorded_by, author, event->recorded_by);
+	return qualify_field(event, "officer_key", author);
+}
+
 /* The parts of one event, count of them from `first`, already in order. Of each group only the
  * smallest counts (event_merge would choose the same), so that whoever repeats a part a thousand
  * times, a little changed, costs nothing. */
@@ -222,6 +274,7 @@ static enum err fold_event(
 	err = event_merge(views, distinct, &folded->event, NULL);
 	if (err == OK) {
 		timeline->event_count++;
+		TRY(qualify_officers(&folded->event, folded->author));
 		settle_newest(timeline);
 		return OK;
 	}

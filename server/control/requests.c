@@ -272,6 +272,12 @@ static void begin_status(struct control_request *request)
 				     "newer copy of keyring/ anywhere?",
 				(unsigned long long)rt->unread));
 	locking_alarms(rt, alarms);
+	if (rt->complaints_refused > 0)
+		json_array_append_new(alarms,
+			json_sprintf(
+				"%llu sealed items were refused: keys that their sender may not "
+				"give. The program's log says whose they were",
+				(unsigned long long)rt->complaints_refused));
 	members_alarm(rt, revoked, sizeof(revoked));
 	if (rt->alarm[0] != '\0' && !alarm_told(rt, revoked[0] != '\0'))
 		json_array_append_new(alarms, json_string(rt->alarm));

@@ -601,6 +601,7 @@ static enum err take_keys(struct book *book, const struct mail_item *item,
 	if (kase != NULL)
 		return OK;
 	if (foreign_once_cases(book, item->sender) >= LIMIT_COMPLAINTS_SENDER ||
+		!foreign_room(book, item->sender) ||
 		casebook_case_count(book->cases) >= LIMIT_CASES)
 		return err_set(&request->ctx, ERR_FULL,
 			"as many complaints of '%s' as there may be", item->sender);

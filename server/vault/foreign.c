@@ -122,6 +122,12 @@ static enum err author_get(
 	return OK;
 }
 
+bool foreign_room(const struct book *book, const char *author)
+{
+	return author_find(book->foreign, bytes_str(author)) != NULL ||
+	       book->foreign->author_count < LIMIT_FOREIGN_AUTHORS;
+}
+
 enum err foreign_add_key(struct book *book, const struct keyring_entry *entry,
 	struct casebook_key *key, struct errctx *ctx)
 {
@@ -157,7 +163,7 @@ static enum err number_get(struct foreign *foreign, const struct origin *name,
 			!hash_equal(&foreign->numbers[i].hash, sealed_for)))
 		i++;
 	if (i == foreign->number_count) {
-		if (i == LIMIT_FOREIGN_LOGS)
+		if (i == UINT16_MAX - BOOK_LOGS_MAX)
 			return ERR_LIMIT;
 		TRY(room(&foreign->numbers, i, &foreign->number_capacity,
 			sizeof(*foreign->numbers)));

@@ -32,6 +32,8 @@ enum { FOREIGN_ONCE = 0 };
 enum err foreign_new(struct foreign **ret) MUST_USE;
 void foreign_free(struct foreign *foreign); /* NULL is fine */
 
+/* Is there room for keys of this author? What is in the keyring must fit at the next unlock. */
+bool foreign_room(const struct book *book, const char *author);
 /* A key that casebook_add_key has put into the book. ERR_LIMIT past LIMIT_FOREIGN_AUTHORS. */
 enum err foreign_add_key(struct book *book, const struct keyring_entry *entry,
 	struct casebook_key *key, struct errctx *ctx) MUST_USE;

@@ -97,7 +97,7 @@ static void put_author(struct buf *json, const struct timeline *timeline, size_t
 	const char *author = timeline_author(timeline, i);
 	char member[LIMIT_NODE_NAME + 20];
 
-	snprintf(member, sizeof(member), ",\"from_node\":\"%s\"", author);
+	snprintf(member, sizeof(member), ",\"author\":\"%s\"", author);
 	if (author[0] != '\0')
 		add_member(json, member);
 	if (timeline_contested(timeline, i))

@@ -10,6 +10,8 @@
  *   5  the body of an end, signed here
  *   6  a MailAddresses
  *   7  an entry that may be a prekey
+ *   8  a MailComplaint
+ *   9  a MailContent, sealed and padded here as a complaint
  */
 #include <assert.h>
 
@@ -93,6 +95,26 @@ static void start(void)
 	assert(directory_find(directory, bytes_str("haiti")) != NULL);
 }
 
+static void complaint(struct bytes in, struct arena *arena)
+{
+	struct mail_complaint read, again;
+	struct buf packed;
+	enum err err;
+
+	if (mail_complaint_read(in, arena, &read, NULL) != OK)
+		return;
+	assert(read.key_count > 0 && read.key_count <= MAIL_COMPLAINT_KEYS);
+	assert(strlen(read.origin) <= LIMIT_ORIGIN);
+	buf_init(&packed, 1024);
+	err = mail_complaint_write(&packed, &read);
+	assert(err == OK);
+	err = mail_complaint_read(buf_bytes(&packed), arena, &again, NULL);
+	assert(err == OK && again.key_count == read.key_count);
+	mail_complaint_release(&read);
+	mail_complaint_release(&again);
+	buf_wipe(&packed);
+}
+
 /* What was read as an item is one, and its content can be asked for. */
 static void look(const struct mail_item *item, struct arena *arena)
 {
@@ -110,6 +132,7 @@ static void look(const struct mail_item *item, struct arena *arena)
 	if (mail_open(item, NETWORK, BYTES_ARRAY(private_key), arena, &content, NULL) != OK)
 		return;
 	assert(content.body.size <= item->content.size);
+	complaint(content.body, arena);
 	if (mail_addresses_read(content.body, arena, &addresses, NULL) == OK)
 		assert(addresses.count <= LIMIT_MAIL_ADDRESSES);
 	mail_content_release(&content);
@@ -170,6 +193,38 @@ static void padded_content(struct bytes in, struct arena *arena)
 	sealed_plain(bytes_make(plain, in.size + 4 < 256 ? 256 : in.size + 4), arena);
 }
 
+/* Of that kind, or it is not taken. */
+static void sealed_complaint(struct bytes in, struct arena *arena)
+{
+	static const char info[] =
+		"sauti/1 complaint mail\0\x0c" NETWORK "\0\x05haiti\0\x02hq\0\x10"
+		"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+	static uint8_t plain[4096], sealed[sizeof(plain) + HPKE_OVERHEAD];
+	struct mail_item item = {.sender = "haiti", .recipient = "hq", .prekey = 1};
+	struct mail_content content;
+	enum err err;
+
+	if (in.size > sizeof(plain) - 4)
+		return;
+	memset(plain, 0, sizeof(plain));
+	put_u32be(plain, (uint32_t)in.size);
+	if (in.size > 0)
+		memcpy(plain + 4, in.data, in.size);
+	err = hpke_seal(&public_key, BYTES_ARRAY(info), BYTES_NONE, BYTES_ARRAY(plain),
+		BYTES_ARRAY(ephemeral), sealed);
+	assert(err == OK);
+	item.content = BYTES_ARRAY(sealed);
+	err = mail_open(&item, NETWORK, BYTES_ARRAY(private_key), arena, &content, NULL);
+	assert(err == ERR_DECRYPT);
+	err = mail_open_complaint(&item, NETWORK, BYTES_ARRAY(private_key), arena, &content, NULL);
+	assert(err != ERR_DECRYPT);
+	if (err != OK)
+		return;
+	assert(content.kind == MAIL_COMPLAINT);
+	complaint(content.body, arena);
+	mail_content_release(&content);
+}
+
 static void packed_end(struct bytes in, struct arena *arena)
 {
 	struct mail_end end;
@@ -220,7 +275,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const readers[])(struct bytes in, struct arena * arena) = {packed_item,
 		signed_body, sealed_plain, padded_content, packed_end, signed_end, addresses,
-		prekey_entry};
+		prekey_entry, complaint, sealed_complaint};
 	struct arena arena;
 
 	start();

@@ -331,7 +331,8 @@ def mail_end(recipient="hq", sender="haiti", size=32, outcome=0):
 
 
 def mail_seeds():
-    packed, body, plain, content, end, end_body, addresses, prekey = (bytes([i]) for i in range(8))
+    (packed, body, plain, content, end, end_body, addresses, prekey, complaint,
+     sealed_complaint) = (bytes([i]) for i in range(10))
     haiti, hq = b"\2" + bytes(31), b"\1" + bytes(31)
     notice = num(1, 1) + data(2, "come on Thursday")
     opened = data(9, num(1, 2) + data(2, data(1, "192.0.2.1:7483")))
@@ -341,7 +342,16 @@ def mail_seeds():
         return data(1, message) + data(2, sign(key, b"sauti/1 " + purpose + b"\0" + message))
 
     key = num(1, 1) + data(2, octets(9, 32)) + num(3, 1700000000)
+    secret = num(1, 2) + data(2, octets(5, 16)) + data(3, octets(7, 32))
+    keys = data(1, octets(1, 16)) + data(2, "ovra.example/haiti/1-0123456789abcdef") + data(3, secret)
     return {
+        "complaint-one-key": complaint + keys,
+        "complaint-two-keys": complaint + keys + data(3, secret),
+        "complaint-three-keys": complaint + keys + data(3, secret) * 2,
+        "complaint-no-key": complaint + data(1, octets(1, 16)),
+        "complaint-short-key": complaint + keys[:-1],
+        "complaint-sealed": sealed_complaint + num(1, 3) + data(2, keys),
+        "complaint-that-is-a-notice": sealed_complaint + notice,
         "item-open": packed + signed_as(haiti, b"mail", mail_body(opened)),
         "item-sealed": packed + signed_as(haiti, b"mail", mail_body(sealed, prekey=1)),
         "item-of-another": packed + signed_as(hq, b"mail", mail_body(opened)),

@@ -22,6 +22,7 @@ from faults import Faults  # noqa: E402
 
 BUILD = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build-dev").resolve()
 QUICK = "\n[replication]\ndial_retry_min = 20ms\ndial_retry_max = 200ms\nhave_delay = 50ms\n"
+WAITING_MAX = 16  # LIMIT_COMPLAINTS_WAITING
 NOTE = "quillfeather marisolwenda"
 
 
@@ -126,9 +127,9 @@ class Complaint(unittest.TestCase):
         self.assertEqual([e["type"] for e in shown["events"]], ["CASE_OPENED", "COMPLAINT_RECEIVED"])
         received = shown["events"][1]
         self.assertEqual({k: received[k] for k in ("about", "subject_officer", "recorded_by", "note",
-                                                   "from_node", "event_id", "complaint_id")},
-                         {"about": "DELAY", "subject_officer": "amina", "recorded_by": "anonymous",
-                          "note": NOTE, "from_node": "caf", "event_id": told["event_id"],
+                                                   "author", "event_id", "complaint_id")},
+                         {"about": "DELAY", "subject_officer": "amina", "recorded_by": "anonymous@caf",
+                          "note": NOTE, "author": "caf", "event_id": told["event_id"],
                           "complaint_id": "Q-1"})
         self.assertEqual(shown["left_out"], 0)
         # It is answered there; one case, two authors.
@@ -146,7 +147,7 @@ class Complaint(unittest.TestCase):
         self.hq.stop()
         self.hq.start()
         events = self.hq.json("case", "show", code)["events"]
-        self.assertEqual([e.get("from_node") for e in events], ["caf", "caf", None])
+        self.assertEqual([e.get("author") for e in events], ["caf", "caf", None])
         for node in self.net.nodes.values():
             self.assertTrue(all(r["ok"] for r in node.json("log", "verify")))
             self.assertEqual((self.mail(node)["held_back"], self.mail(node)["complaints_awaited"],
@@ -207,16 +208,25 @@ class Complaint(unittest.TestCase):
         told = self.complain(self.caf)
         self.assertEqual(told["state"], "kept")
         self.assertEqual(self.mail(self.caf)["held_back"], 1)
+        self.assertIn("wait to be recorded", self.caf.sauti("status").stdout)
+        told = [told]
+        while len(told) < WAITING_MAX:
+            told.append(self.complain(self.caf))
+            self.assertEqual(told[-1]["state"], "kept")
+        done = self.complain(self.caf, check=False)  # past the cap
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("was not recorded", done.stderr)
         self.caf.kill()
         faults.disarm()
         self.caf.start(unlock=False)
-        self.assertEqual(self.mail(self.caf)["held_back"], 1)
+        self.assertEqual(self.mail(self.caf)["held_back"], WAITING_MAX)
         self.caf.unlock()
-        wait_for("headquarters to have it", lambda: self.cases(self.hq) == {told["case_code"]: 2})
-        wait_for("the row to go", lambda: self.mail(self.caf)["held_back"] == 0)
-        self.assertEqual(self.caf.own()["size"], size + 3)
+        wait_for("headquarters to have them",
+                 lambda: self.cases(self.hq) == {t["case_code"]: 2 for t in told})
+        wait_for("the rows to go", lambda: self.mail(self.caf)["held_back"] == 0)
+        self.assertEqual(self.caf.own()["size"], size + 3 * WAITING_MAX)
         self.assertEqual(self.caf.json("status")["alarms"], [])
-        self.cannot_read(self.caf, told["case_code"])
+        self.cannot_read(self.caf, told[0]["case_code"])
 
     def test_killed_anywhere(self):
         """What was said to be recorded is whole at headquarters; nothing is there by half."""

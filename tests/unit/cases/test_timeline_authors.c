@@ -87,6 +87,49 @@ static void the_same_twice_is_once(void **state)
 	timeline_free(timeline);
 }
 
+static void assigned_is(const char *author, const char *officer, const char *expected)
+{
+	struct event_parts parts;
+	struct timeline *timeline;
+	char line[500], *text = NULL;
+	struct event event;
+
+	snprintf(line, sizeof(line),
+		"{\"type\":\"OFFICER_ASSIGNED\",\"event_id\":\"01900000-0000-7000-8000-"
+		"000000000009\"," REF ",\"recorded_at\":\"2024-03-01T00:00:00Z\",\"recorded_by\":"
+		"\"%s\",\"office\":\"ZZZ\","
+		"\"officer_key\":\"%s\",\"role\":\"LEAD\"}",
+		officer, officer);
+	assert_ok(event_parse(bytes_str(line), &event, NULL));
+	assert_ok(event_split(&event, NULL, &parts, NULL));
+	event_release(&event);
+	assert_ok(timeline_new(&timeline));
+	assert_ok(timeline_add_of(timeline, author, buf_bytes(&parts.part[0].packed), NULL));
+	assert_ok(timeline_finish(timeline));
+	assert_int_equal(timeline_count(timeline), 1);
+	assert_string_equal(timeline_event(timeline, 0)->recorded_by, expected);
+	assert_ok(event_field_string(timeline_event(timeline, 0), "officer_key", &text));
+	assert_string_equal(text, expected);
+	free(text);
+	timeline_free(timeline);
+	event_parts_release(&parts);
+}
+
+/* Nobody elsewhere makes an officer of this node. */
+static void officers_are_of_their_node(void **state)
+{
+	static const char longest[] =
+		"oooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooo";
+
+	assigned_is(NULL, "amina", "amina");
+	assigned_is("caf", "amina", "amina@caf");
+	assigned_is("caf", "amina@hq", "amina@hq@caf");
+	assert_int_equal(strlen(longest), EVENT_OFFICER_MAX);
+	assigned_is(NULL, longest, longest);
+	assigned_is(
+		"caf", longest, "oooooooooooooooooooooooooooooooooooooooooooooooooooooooooooo@caf");
+}
+
 enum { EVENTS = 12, STEPS = 2 * 2 * EVENTS };
 
 /* Step by step what two nodes wrote, some of it about one id; each node's in its own order. */
@@ -162,6 +205,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_speaks_for_another),
 		cmocka_unit_test(the_same_twice_is_once),
+		cmocka_unit_test(officers_are_of_their_node),
 		cmocka_unit_test(any_interleaving_is_one_timeline),
 		cmocka_unit_test(authors_are_capped),
 	};

@@ -292,6 +292,7 @@ struct letter {
 	const struct prekey *to;
 	uint8_t id;
 	struct bytes content;
+	const char *sender; /* NULL: the usual one */
 };
 
 static struct vault_request *deliver(struct fixture *f, const struct letter *letter)
@@ -300,7 +301,7 @@ static struct vault_request *deliver(struct fixture *f, const struct letter *let
 	struct vault_request *request = request_new(VAULT_MAIL_OPEN);
 	struct mail_draft draft = {
 		.network = NETWORK,
-		.sender = SENDER,
+		.sender = letter->sender == NULL ? SENDER : letter->sender,
 		.recipient = NODE,
 		.id = {letter->id},
 		.class = letter->class,
@@ -321,7 +322,8 @@ static struct vault_request *deliver(struct fixture *f, const struct letter *let
 static struct vault_request *send_keys(
 	struct fixture *f, const struct mail_complaint *keys, uint8_t id)
 {
-	struct letter letter = {MAIL_COMPLAINT, MAIL_ORDINARY, &f->to_complaint, id, BYTES_NONE};
+	struct letter letter = {
+		MAIL_COMPLAINT, MAIL_ORDINARY, &f->to_complaint, id, BYTES_NONE, NULL};
 	struct vault_request *request;
 	struct buf content;
 
@@ -440,7 +442,7 @@ static void test_arrives_and_is_answered(void **state)
 		assert_int_equal(json_array_size(json), 3);
 		assert_string_equal(text_at(json, 1, "type"), "CASE_OPENED");
 		assert_string_equal(text_at(json, 2, "note"), "quillfeather");
-		assert_string_equal(text_at(json, 2, "from_node"), SENDER);
+		assert_string_equal(text_at(json, 2, "author"), SENDER);
 		json_decref(json);
 		lock(f);
 		assert_int_equal(unlock(f), 0);
@@ -452,7 +454,7 @@ static void test_arrives_and_is_answered(void **state)
 	json = show(f, "ZZ-TCD-1");
 	assert_int_equal(json_array_size(json), 4);
 	assert_string_equal(text_at(json, 3, "type"), "COMPLAINT_STAGE");
-	assert_null(text_at(json, 3, "from_node"));
+	assert_null(text_at(json, 3, "author"));
 	json_decref(json);
 	assert_int_equal(cases(f), 1);
 	sent_release(&s);
@@ -550,16 +552,16 @@ static void test_letters_nobody_takes(void **state)
 		bool refused;
 	} rows[] = {
 		/* a complaint to a prekey: of a kind that does not go there */
-		{{MAIL_COMPLAINT, MAIL_ORDINARY, &f->to_prekey, 1, buf_bytes(&content)},
+		{{MAIL_COMPLAINT, MAIL_ORDINARY, &f->to_prekey, 1, buf_bytes(&content), NULL},
 			MAIL_UNOPENABLE, false},
 		/* a notice to the complaint key */
-		{{MAIL_NOTICE, MAIL_ORDINARY, &f->to_complaint, 2, bytes_str("x")}, MAIL_UNOPENABLE,
-			false},
-		{{MAIL_COMPLAINT, MAIL_ERASURE, &f->to_complaint, 3, buf_bytes(&content)},
+		{{MAIL_NOTICE, MAIL_ORDINARY, &f->to_complaint, 2, bytes_str("x"), NULL},
+			MAIL_UNOPENABLE, false},
+		{{MAIL_COMPLAINT, MAIL_ERASURE, &f->to_complaint, 3, buf_bytes(&content), NULL},
 			MAIL_UNKNOWN_KIND, true},
-		{{MAIL_COMPLAINT, MAIL_ORDINARY, &f->to_complaint, 4, bytes_str("\x07")},
+		{{MAIL_COMPLAINT, MAIL_ORDINARY, &f->to_complaint, 4, bytes_str("\x07"), NULL},
 			MAIL_UNKNOWN_KIND, true},
-		{{MAIL_COMPLAINT, MAIL_ORDINARY, &f->to_complaint, 5, bytes_str("")},
+		{{MAIL_COMPLAINT, MAIL_ORDINARY, &f->to_complaint, 5, bytes_str(""), NULL},
 			MAIL_UNKNOWN_KIND, true},
 	};
 
@@ -616,7 +618,7 @@ static void test_bad_entries_are_left_out(void **state)
 		json_decref(json);
 		json = show(f, "ZZ-ONE");
 		assert_int_equal(json_array_size(json), 2);
-		assert_null(text_at(json, 1, "from_node"));
+		assert_null(text_at(json, 1, "author"));
 		json_decref(json);
 		lock(f);
 		assert_int_equal(unlock(f), 0);
@@ -650,7 +652,7 @@ static void test_ours_is_not_known_through_them(void **state)
 	record(f, OPEN_OWN);
 	json = show(f, "ZZ-ONE");
 	assert_string_equal(text_at(json, 0, "case_ref"), OWN_REF);
-	assert_null(text_at(json, 1, "from_node"));
+	assert_null(text_at(json, 1, "author"));
 	json_decref(json);
 	struct vault_request *again = seal(f, OPEN_OWN);
 
@@ -688,6 +690,44 @@ static void test_complaints_of_one_sender_are_capped(void **state)
 		}
 		sent_release(&s);
 	}
+}
+
+static void test_authors_are_capped(void **state)
+{
+	struct fixture *f = *state;
+	struct buf content;
+	struct sent s;
+
+	for (unsigned n = 0; n <= LIMIT_FOREIGN_AUTHORS; n++) {
+		uint8_t k[32] = {8, (uint8_t)n, (uint8_t)(n >> 8)};
+		struct letter letter = {
+			MAIL_COMPLAINT, MAIL_ORDINARY, &f->to_complaint, 1, BYTES_NONE, NULL};
+		struct vault_request *request;
+		struct seal_kid kid;
+		char sender[16];
+
+		snprintf(sender, sizeof(sender), "n%u", n);
+		sent_init(f, &s, 1);
+		s.keys.key_count = 1;
+		snprintf(
+			s.keys.origin, sizeof(s.keys.origin), NETWORK "/n%u/1-00112233445566aa", n);
+		memcpy(s.keys.keys[0].key.data, k, sizeof(k));
+		assert_ok(seal_kid_of(BYTES_ARRAY(k), &kid));
+		memcpy(s.keys.keys[0].kid, kid.b, sizeof(kid.b));
+		put_u32be(s.keys.case_ref + 12, n + 1);
+		buf_init(&content, 1024);
+		assert_ok(mail_complaint_write(&content, &s.keys));
+		letter.content = buf_bytes(&content);
+		letter.sender = sender;
+		request = deliver(f, &letter);
+		assert_int_equal(request->result, n < LIMIT_FOREIGN_AUTHORS ? OK : ERR_FULL);
+		assert_false(request->refused);
+		vault_request_free(request);
+		buf_wipe(&content);
+		sent_release(&s);
+	}
+	lock(f);
+	unlock(f);
 }
 
 /* ---- the node that takes it ---- */
@@ -870,6 +910,7 @@ int main(void)
 		T(test_bad_entries_are_left_out),
 		T(test_ours_is_not_known_through_them),
 		T(test_complaints_of_one_sender_are_capped),
+		T(test_authors_are_capped),
 		T(test_never_to_the_officer),
 		T(test_lines_nobody_takes),
 		T(test_only_the_destination_reads_it),
