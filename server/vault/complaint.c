@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/event/case_code.h"
+#include "cases/event/event_json.h"
 #include "cases/schema/schema.h"
 #include "cases/seal/away.h"
 #include "replication/log/checkpoint.h"
@@ -247,6 +248,40 @@ static enum err read_line(struct vault_request *request, struct event *event)
 	return OK;
 }
 
+/* Where it is read, a bare NAME would be an officer there. */
+static enum err qualify_officer(const struct book *book, struct event *event, const char *field)
+{
+	struct officer officer;
+	enum err err = officer_read(book, event, field, &officer);
+	struct buf json;
+
+	if (err != OK || officer.text == NULL || strchr(officer.text, '@') != NULL) {
+		officer_release(&officer);
+		return err;
+	}
+	buf_init(&json, 1024);
+	(void)buf_reserve(&json, 1024);
+	event_put_string(&json, officer.text);
+	if (json.err == OK && json.size > 0) {
+		json.size--; /* the last quote: a node's name needs no escaping */
+		buf_printf(&json, "@%s\"", book->opts.node);
+	}
+	err = json.err;
+	for (size_t i = 0; err == OK && i < event->field_count; i++) {
+		struct event_field *f = &event->fields[i];
+		char *text = strcmp(f->name, field) != 0 ? NULL : mem_strdup(buf_cstr(&json));
+
+		if (text == NULL)
+			continue;
+		wipe(f->json, strlen(f->json));
+		mem_free(f->json);
+		f->json = text;
+	}
+	buf_wipe(&json);
+	officer_release(&officer);
+	return err;
+}
+
 static enum err complete(struct book *book, struct vault_request *request, struct event *event)
 {
 	struct case_ref ref;
@@ -258,6 +293,8 @@ static enum err complete(struct book *book, struct vault_request *request, struc
 		TRY(field_put(event, "complaint_id", "\"Q-1\""));
 	if (event_field_json(event, "anonymous") == NULL)
 		TRY(field_put(event, "anonymous", "\"N\""));
+	TRY(qualify_officer(book, event, "subject_officer"));
+	TRY(qualify_officer(book, event, "handled_by"));
 	TRY(event_check_complete(event, &request->ctx));
 	return schema_check(event, &request->ctx);
 }

@@ -128,7 +128,7 @@ class Complaint(unittest.TestCase):
         received = shown["events"][1]
         self.assertEqual({k: received[k] for k in ("about", "subject_officer", "recorded_by", "note",
                                                    "author", "event_id", "complaint_id")},
-                         {"about": "DELAY", "subject_officer": "amina", "recorded_by": "anonymous@caf",
+                         {"about": "DELAY", "subject_officer": "amina@caf", "recorded_by": "anonymous@caf",
                           "note": NOTE, "author": "caf", "event_id": told["event_id"],
                           "complaint_id": "Q-1"})
         self.assertEqual(shown["left_out"], 0)

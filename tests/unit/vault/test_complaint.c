@@ -480,6 +480,30 @@ static void test_not_before_the_checkpoint(void **state)
 	sent_release(&s);
 }
 
+/* The log it was sealed for ended before it could be appended: it stands in the next one. */
+static void test_in_a_newer_log(void **state)
+{
+	struct fixture *f = *state;
+	struct tlog first = f->theirs;
+	struct sent s;
+	json_t *json;
+
+	sent_init(f, &s, 1);
+	taken(f, &s.keys, 1);
+	tlog_init_of(&f->theirs, 3, SENDER);
+	put_complaint(f, &s, true);
+	for (int round = 0; round < 2; round++) {
+		json = show(f, "ZZ-TCD-1");
+		assert_int_equal(json_array_size(json), 3);
+		assert_string_equal(text_at(json, 2, "note"), "quillfeather");
+		json_decref(json);
+		lock(f);
+		unlock(f);
+	}
+	tlog_release(&first);
+	sent_release(&s);
+}
+
 static void test_keys_nobody_takes(void **state)
 {
 	struct fixture *f = *state;
@@ -905,6 +929,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_arrives_and_is_answered),
 		T(test_not_before_the_checkpoint),
+		T(test_in_a_newer_log),
 		T(test_keys_nobody_takes),
 		T(test_letters_nobody_takes),
 		T(test_bad_entries_are_left_out),
