@@ -19,6 +19,22 @@ fold_day rules_day(const struct event *event)
 	return day_last(day) < recorded ? day_last(day) : recorded;
 }
 
+/* Without "@node" of this one. */
+static struct bytes at_home(const struct judged *j, struct bytes name)
+{
+	size_t node = strlen(j->node);
+
+	if (name.size > node + 1 && name.data[name.size - node - 1] == '@' &&
+		memcmp(name.data + name.size - node, j->node, node) == 0)
+		name.size -= node + 1;
+	return name;
+}
+
+bool rules_same_officer(const struct judged *j, struct bytes a, struct bytes b)
+{
+	return a.size > 0 && bytes_equal(at_home(j, a), at_home(j, b));
+}
+
 enum err rules_refuse(const struct judged *j, const char *format, ...)
 {
 	char text[sizeof j->ctx->text];
@@ -132,6 +148,7 @@ struct judged rules_judged(const struct case_state *state, const struct event *e
 		.type = type == NULL ? "" : type->name,
 		.day = rules_day(event),
 		.today = day_read(bytes_str(context->today)),
+		.node = context->node,
 		.ctx = ctx == NULL ? own : ctx,
 	};
 }

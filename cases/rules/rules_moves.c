@@ -235,7 +235,8 @@ static enum err check_assignment(const struct judged *j)
 		state_lead(j->state, day_first(from != 0 ? from : j->day));
 	text_id leads = lead != NULL ? lead->name : j->state->opened_by;
 
-	if (value_is(j->event, "role", "BACKUP") && bytes_equal(name, state_text(j->state, leads)))
+	if (value_is(j->event, "role", "BACKUP") &&
+		rules_same_officer(j, name, state_text(j->state, leads)))
 		return err_set(j->ctx, ERR_INVALID,
 			"officer_key: leads the case on that day; allowed as BACKUP is anybody "
 			"else");
@@ -250,7 +251,7 @@ static enum err check_complaint_stage(const struct judged *j)
 
 	TRY(find(j, ITEM_COMPLAINT, "complaint_id", &item));
 	subject = state_text(j->state, item->extra);
-	if (subject.size > 0 && bytes_equal_str(subject, j->event->recorded_by))
+	if (rules_same_officer(j, subject, bytes_str(j->event->recorded_by)))
 		return err_set(j->ctx, ERR_INVALID,
 			"recorded_by: is the officer the complaint is about; somebody else deals "
 			"with it");

@@ -12,6 +12,7 @@ struct judged {
 	const char *type; /* its name */
 	fold_day day;     /* by which consents are judged: a whole one */
 	fold_day today;
+	const char *node;
 	struct errctx *ctx;
 };
 
@@ -21,6 +22,8 @@ struct judged rules_judged(const struct case_state *state, const struct event *e
 /* The day an event is judged by (rules.h). */
 fold_day rules_day(const struct event *event);
 
+/* The same officer? "ada" is "ada@haiti" at node haiti. */
+bool rules_same_officer(const struct judged *j, struct bytes a, struct bytes b);
 /* ERR_INVALID, the text behind the type's name. */
 enum err rules_refuse(const struct judged *j, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

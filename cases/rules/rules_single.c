@@ -21,14 +21,6 @@ static enum err in_order(const struct judged *j, const char *first, const char *
 		first, text_a);
 }
 
-/* The same officer, or organisation, in both fields. */
-static bool same(const struct judged *j, const char *a, const char *b)
-{
-	struct bytes text = value_text(j->event, a);
-
-	return text.size > 0 && bytes_equal(text, value_text(j->event, b));
-}
-
 static enum err check_money(const struct judged *j)
 {
 	if (has(j, "amount") != has(j, "currency"))
@@ -87,10 +79,10 @@ static enum err check_complaint(const struct judged *j)
 {
 	struct bytes subject = value_text(j->event, "subject_officer");
 
-	if (same(j, "handled_by", "subject_officer"))
+	if (rules_same_officer(j, value_text(j->event, "handled_by"), subject))
 		return err_set(j->ctx, ERR_INVALID,
 			"handled_by: is the officer the complaint is about; allowed is any other");
-	if (subject.size > 0 && bytes_equal_str(subject, j->event->recorded_by))
+	if (rules_same_officer(j, subject, bytes_str(j->event->recorded_by)))
 		return err_set(j->ctx, ERR_INVALID,
 			"recorded_by: is the officer the complaint is about; somebody else takes "
 			"it down");
@@ -103,7 +95,7 @@ static enum err check_report(const struct judged *j)
 	struct bytes basis = value_text(j->event, "legal_basis");
 	struct bytes second = value_text(j->event, "second_approver");
 
-	if (bytes_equal_str(second, j->event->recorded_by))
+	if (rules_same_officer(j, second, bytes_str(j->event->recorded_by)))
 		return err_set(j->ctx, ERR_INVALID,
 			"second_approver: is who recorded it; allowed is anybody else");
 	if ((value_groups(value_json(j->event, "groups"), NULL) & GROUP_BIT(GROUP_IDENTITY)) != 0 &&
@@ -122,7 +114,7 @@ static enum err check_hold(const struct judged *j)
 
 	(void)value_next(&approvers, &first);
 	while (value_next(&approvers, &next))
-		two = two || !bytes_equal(first, next);
+		two = two || !rules_same_officer(j, first, next);
 	if (!two)
 		return err_set(
 			j->ctx, ERR_INVALID, "approvers: allowed are two officers, not the same");

@@ -516,6 +516,25 @@ static const struct refusal refusals[] = {
 		"it, before its case is closed"},
 
 	/* --- officers, closing, holds, reports --- */
+	{{OPENED},
+		{"2024-02-01", "COMPLAINT_RECEIVED",
+			"'about':'DELAY','subject_officer':'ZZ-hti-1@haiti','handled_by':'ada'"},
+		ERR_INVALID,
+		"recorded_by: is the officer the complaint is about; somebody else takes it down"},
+	{{OPENED},
+		{"2024-02-01", "COMPLAINT_RECEIVED", /* one of that name at another node */
+			"'about':'DELAY','subject_officer':'ZZ-hti-1@mali','handled_by':'ada'"},
+		OK, NULL},
+	{{OPENED},
+		{"2024-02-01", "OFFICER_ASSIGNED",
+			"'officer_key':'ZZ-hti-1@haiti','role':'BACKUP'"},
+		ERR_INVALID,
+		"officer_key: leads the case on that day; allowed as BACKUP is anybody else"},
+	{{OPENED},
+		{"2024-03-01", "LEGAL_HOLD",
+			"'authority':'ZZ-COURT','until':'2025-06-30',"
+			"'approvers':['ada','ada@haiti']"},
+		ERR_INVALID, "approvers: allowed are two officers, not the same"},
 	{{OPENED}, {"2024-02-01", "OFFICER_ASSIGNED", "'officer_key':'ZZ-hti-1','role':'BACKUP'"},
 		ERR_INVALID,
 		"officer_key: leads the case on that day; allowed as BACKUP is anybody else"},
