@@ -382,7 +382,10 @@ static void on_assigned(struct case_state *state, const struct event *event)
 			: value_is(event, "role", "BACKUP") ? OFFICER_BACKUP
 							    : OFFICER_FOCAL_POINT,
 	};
+	const struct state_officer *lead = state_lead(state, new.from);
 
+	if (new.role == OFFICER_BACKUP && lead != NULL && lead->name == new.name)
+		return;
 	role_ends(state, (enum officer_role) new.role, new.role == OFFICER_LEAD ? 0 : new.name,
 		new.from);
 	if (new.role == OFFICER_LEAD)

@@ -404,6 +404,32 @@ static bool is_step(uint32_t type, struct bytes field)
 	}
 }
 
+/* What a correction must not say either: a complaint goes to whom it is about, a report has no
+ * second person, or names the victim. */
+static enum err check_people(const struct judged *j, uint16_t at, uint32_t type, struct bytes field)
+{
+	struct bytes new = value_text(j->event, "new_value"), subject = BYTES_NONE;
+
+	for (uint16_t i = 0; i < j->state->item_count; i++)
+		if (j->state->items[i].kind == ITEM_COMPLAINT && j->state->items[i].event == at)
+			subject = state_text(j->state, j->state->items[i].extra);
+	if (type == EVENT_COMPLAINT_RECEIVED && bytes_equal_str(field, "handled_by") &&
+		rules_same_officer(j, subject, new))
+		return err_set(j->ctx, ERR_INVALID,
+			"new_value: is the officer the complaint is about; allowed is any other");
+	if (type == EVENT_MANDATORY_REPORT && bytes_equal_str(field, "second_approver") &&
+		rules_same_officer(j, new, bytes_str(j->event->recorded_by)))
+		return err_set(j->ctx, ERR_INVALID,
+			"new_value: is who corrects it; allowed is anybody else");
+	if (type == EVENT_MANDATORY_REPORT && bytes_equal_str(field, "groups") &&
+		(value_groups(value_json(j->event, "new_value"), NULL) &
+			GROUP_BIT(GROUP_IDENTITY)) != 0)
+		return err_set(j->ctx, ERR_INVALID,
+			"new_value: identity is not added by a correction; record what was "
+			"reported");
+	return OK;
+}
+
 static enum err check_new_value(
 	const struct judged *j, uint16_t at, uint32_t type, struct bytes name)
 {
@@ -427,6 +453,7 @@ static enum err check_new_value(
 			field->name, event_type_get(type)->name);
 	if (schema_check_value(field, json == NULL ? "null" : json, j->ctx) != OK)
 		return err_wrap(j->ctx, ERR_INVALID, "new_value");
+	TRY(check_people(j, at, type, name));
 	if (move != NULL && is_step(type, name))
 		return check_step(j, move,
 			machine_find(state_move_machine(j->state, move),

@@ -627,6 +627,22 @@ static const struct refusal refusals[] = {
 		OK, NULL},
 
 	/* --- corrections and the like --- */
+	{{OPENED, COMPLAINT}, CORRECTS(2, "handled_by", "bo@haiti"), ERR_INVALID,
+		"new_value: is the officer the complaint is about; allowed is any other"},
+	{{OPENED, COMPLAINT}, CORRECTS(2, "handled_by", "cy"), OK, NULL},
+	{{OPENED, {"2024-03-01", "MANDATORY_REPORT",
+			  "'to':'ZZ-AUTHORITY','legal_basis':'ZZ-LAW 1',"
+			  "'victim_told_before':'Y','second_approver':'bo'"}},
+		CORRECTS(2, "second_approver", "ZZ-hti-1"), ERR_INVALID,
+		"new_value: is who corrects it; allowed is anybody else"},
+	{{OPENED, {"2024-03-01", "MANDATORY_REPORT",
+			  "'to':'ZZ-AUTHORITY','legal_basis':'ZZ-LAW 1',"
+			  "'victim_told_before':'Y','second_approver':'bo'"}},
+		{"", "CORRECTION",
+			"'corrects':" EVENT_N(2) ",'field':'groups',"
+						 "'new_value':['identity'],'reason':'ERROR'"},
+		ERR_INVALID,
+		"new_value: identity is not added by a correction; record what was reported"},
 	{{OPENED}, CORRECTS(9, "channel", "SMS"), ERR_INVALID,
 		"corrects: no event of this case has that event id"},
 	{{OPENED}, CORRECTS(1, "channel", "SMS"), ERR_INVALID,

@@ -196,6 +196,11 @@ static void transfer(void **unused)
 	case_state_summary(state, "2024-01-25", &s);
 	assert_string_equal(s.lead, "bo");
 	assert_int_equal(s.backups, 0); /* who leads stands in no more */
+	assert_ok(line_apply(state, 7, "2024-01-26", "OFFICER_ASSIGNED",
+		"'officer_key':'bo','role':'BACKUP'")); /* nor later */
+	case_state_summary(state, "2024-01-26", &s);
+	assert_string_equal(s.lead, "bo");
+	assert_int_equal(s.backups, 0);
 	case_state_free(state);
 }
 
