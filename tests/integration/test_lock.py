@@ -287,7 +287,7 @@ class Memory(Case):
     config = f"\n[lock]\nidle = {IDLE_S} s\n"
     CODE, NAME, WRONG = "ZZ-WIPE-7", "Marisolwenda", "quarrelsome umbrella nine"
     NOTE, DRAFT, NOTICE = "quillfeather went by twice", "thistledown waits", "pewter lanterns tonight"
-    PURPOSE = "a marzipan inventory"
+    PURPOSE, OTHER = "a marzipan inventory", "seventeen velvet ferries"
 
     def setUp(self):
         super().setUp()
@@ -298,7 +298,7 @@ class Memory(Case):
             self.skipTest("only root may read the memory of sautid: run as root, or allow sudo -n")
         # Without its first letters, which a freed block may lose to the heap's own pointers.
         self.text = [self.CODE, self.NAME[4:], self.NOTE[:12], self.NOTE[12:], self.DRAFT, self.NOTICE,
-                     self.PURPOSE, self.WRONG, PASSPHRASE, PASSPHRASE[16:]]
+                     self.PURPOSE, self.OTHER, self.WRONG, PASSPHRASE, PASSPHRASE[16:]]
 
     def keys(self):
         """The node's keys, as they stand in memory while it is unlocked."""
@@ -328,6 +328,8 @@ class Memory(Case):
         hq.unlock()  # again
         hq.sauti("case", "export", "--to", self.root / "export", "--purpose", self.PURPOSE)
         hq.sauti("ledger", "list", "--views")
+        hq.sauti("officer", "add", "amina", "--roles", "operator", "--new-passphrase-file", "-",
+                 stdin=self.OTHER + "\n")
         hq.sauti("mail", "send", "--to", "hq", stdin=self.NOTICE + "\n", check=False)
         half, unread = Control(hq), Control(hq)
         half.socket.sendall(struct.pack(">I", 5000) + half.field(4, half.field(1, notes[0].encode())))
@@ -356,7 +358,7 @@ class Memory(Case):
         self.assertEqual({keys.get(k, k): where for k, where in after.items()}, {})
         for client in clients:
             client.close()
-        self.hq.unlock()
+        self.hq.sauti("unlock", "--officer", "hq", "--passphrase-file", self.network.passphrase)
         self.hq.sauti("case", "show", self.CODE)
 
     def test_lock(self):
