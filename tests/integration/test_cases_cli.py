@@ -540,6 +540,33 @@ class Drafts(Cases):
         self.assertEqual(self.drafts(), [])
         self.assertEqual(list((self.node.dir / "drafts").iterdir()), [])
 
+    def test_another_officer(self):
+        """A draft is its officer's own: to others there is none."""
+        phrase = Path(OFFICE["scratch"].name) / "amara"
+        phrase.touch(mode=0o600)
+        phrase.write_text("seven herons over the lagoon\n", encoding="ascii")
+        self.node.sauti("officer", "add", "amara", "--roles", "officer", "--new-passphrase-file", phrase)
+        self.addCleanup(self.node.sauti, "officer", "disable", "amara")
+        env = {**os.environ, "SAUTI_SESSION": str(Path(OFFICE["scratch"].name) / "amara.session")}
+
+        def amara(*args, stdin=None):
+            return self.node.sauti(*args, stdin=stdin, check=False, env=env)
+
+        self.assertEqual(amara("unlock", "--officer", "amara", "--passphrase-file", phrase).returncode, 0)
+        code = self.open_case()
+        self.node.sauti("case", "assign", code, "amara", "--role", "backup")
+        self.node.sauti("case", "add", code, "contact", "--ask", stdin="\nletter\n", check=False)
+        number = self.drafts()[0]["draft"]
+        self.assertEqual(amara("case", "drafts").stdout, "no drafts\n")
+        for args in (["case", "drafts", "--discard", number], ["case", "add", "--resume", number, "--ask"]):
+            done = amara(*args, stdin="\n")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("you have no draft of that number", done.stderr)
+        amara("case", "add", code, "contact", "--ask", stdin="\nsms\n")
+        self.assertEqual([d["draft"] for d in self.drafts()], [number])
+        amara("case", "drafts", "--discard", "2" if number == 1 else "1")
+        self.assertEqual(amara("case", "drafts").stdout, "no drafts\n")
+
     def test_recorded_already(self):
         """The power went between recording and forgetting the draft: nothing is there twice."""
         code = self.open_case()
