@@ -37,7 +37,7 @@ COMMANDS = [
     ["bundle", "export"], ["bundle", "import"], ["bundle", "inspect"],
     ["node", "revoke"], ["node", "dispute"], ["node", "policy"], ["log", "evidence"],
     ["mail", "send"], ["mail", "list"], ["mail", "show"], ["mail", "delete"],
-    ["case", "export"], ["ledger", "list"],
+    ["case", "complain"],
 ]
 
 
