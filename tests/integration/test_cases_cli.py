@@ -257,6 +257,24 @@ class Asked(Cases):
         self.assertIn("R-1: medical, no answer yet", done.stderr)
         self.assertEqual(self.last(code, "REFERRAL_ANSWERED")["referral_id"], "R-1")
 
+    def test_warned(self):
+        """That no consent names the recipient is said as soon as it is known, and can be mended."""
+        code = self.open_case()
+        self.consent(code, "case_mgmt")
+        self.consent(code, "referral", "--recipients", "ZZ-clinic")
+        with self.terminal("case", "add", code, "referral") as terminal:
+            for answer in ("", "shelter", "ZZ-elsewhere", "", "", ""):
+                terminal.answer(answer)
+            asked = terminal.answer("<")
+            self.assertIn("As it stands this would be refused:", asked)
+            self.assertIn("REFERRAL", asked)
+            for answer in ("<", "<", "<", "ZZ-clinic", "", "", "", "."):
+                asked = terminal.answer(answer)
+                self.assertNotIn("would be refused", asked)
+            terminal.answer("")
+            self.assertEqual(terminal.end(), 0, terminal.screen)
+        self.assertEqual(self.last(code, "REFERRAL_MADE")["to_org"], "ZZ-clinic")
+
     def test_unusual_lines(self):
         code = self.open_case()
         done = self.ask(code, "contact", answers=["", "x" * 20000, "\033[A", "2", ".", "y"])
