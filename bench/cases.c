@@ -71,6 +71,7 @@ static struct vault_request *request_new(enum vault_type type)
 	request->now_s = (uint64_t)time(NULL);
 	request->now_ms = request->now_s * 1000;
 	snprintf(request->officer, sizeof(request->officer), "bench");
+	request->roles = ACCOUNT_SUPERVISOR;
 	return request;
 }
 

@@ -36,6 +36,7 @@ ROUND_MS = 600
 # A metered link's day in 48 minutes: its times, which are of seconds then, divided by 30.
 DAY_SCALE = 30
 DAY = f"\n[bandwidth]\nmetered = yes\n\n[replication]\nmetered_ping = {270 // DAY_SCALE}s\nmetered_close = {570 // DAY_SCALE}s\n"
+CONTACT = ("contact", "--channel", "phone", "--direction", "out", "--result", "reached")
 QUICK = "\n[replication]\nhave_delay = 100ms\ndial_retry_min = 200ms\ndial_retry_max = 1s\n"
 
 
@@ -209,7 +210,7 @@ class LinkSuite:
             times, steps = [], []
             for _ in range(sizes.appends):
                 start = time.monotonic()
-                caf.sauti("case", "add", case, "--type", "CONTACT", "--field", "channel=PHONE")
+                caf.sauti("case", "add", case, *CONTACT)
                 own, held = caf.own(), 0
                 while held < own["size"]:
                     held = hq.logs().get(own["origin"], {"checkpoint_size": 0})["checkpoint_size"]
@@ -294,7 +295,7 @@ class LinkSuite:
             total = lambda: sum(link.count()[d]["out"] for d in ("up", "down"))
             before = total()
             for _ in range(sizes.events):
-                office.sauti("case", "add", case, "--type", "CONTACT", "--field", "channel=PHONE")
+                office.sauti("case", "add", case, *CONTACT)
                 network.settle()
             time.sleep(2)  # the announcement of the last
             self.figures["live_event_bytes"] = (total() - before) / sizes.events

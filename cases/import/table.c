@@ -645,6 +645,17 @@ static void add_part(struct bytes *parts, uint8_t (*sizes)[2], size_t *count, st
 	parts[(*count)++] = text;
 }
 
+/* Types in the order in which they may follow each other on one day: what a consent permits comes
+ * behind it, persons too. */
+static uint16_t rank_of(uint32_t type)
+{
+	if (type == EVENT_PERSON_RECORDED)
+		return EVENT_CONSENT_WITHDRAWN;
+	if (type > EVENT_PERSON_RECORDED && type <= EVENT_CONSENT_WITHDRAWN)
+		return (uint16_t)(type - 1);
+	return (uint16_t)type;
+}
+
 static struct event_id make_id(const struct converter *c, const struct event *event)
 {
 	enum { TEXTS = 3 + MAPPING_KEYS_MAX };
@@ -666,7 +677,7 @@ static struct event_id make_id(const struct converter *c, const struct event *ev
 	memmove(parts + 1, parts, count * sizeof(parts[0]));
 	parts[0] = bytes_str("sauti/1 import");
 	sha256_parts(parts, count + 1, &hash);
-	put_u16be(bits, (uint16_t)event->type);
+	put_u16be(bits, rank_of(event->type));
 	memcpy(bits + 2, hash.b, 8);
 	if (c->kase->opened && ms < c->kase->opened_ms)
 		ms = c->kase->opened_ms;

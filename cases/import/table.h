@@ -6,12 +6,13 @@
  * Nothing is dropped in silence: a column is mapped or ignored by name; a row that says the same
  * again is counted; one that says something else under the same key is an error.
  *
- * The lines of a case stand together, CASE_OPENED first, then by date and type, which is also the
+ * The lines of a case stand together, CASE_OPENED first, then by date and kind, which is also the
  * order of their ids: as they are recorded they will be folded. They carry no case_ref, which is
  * never derived from anything: CASE_OPENED its case_code, the others `case`, and the node knows.
  *
  * event_id: UUIDv7. The time is the day of the event (at least that of the case's CASE_OPENED in
- * this table), rand_a the number of the type, rand_b 62 bits of SHA-256 over
+ * this table), rand_a the number of the type (of PERSON_RECORDED 6, of the consents
+ * before it one less: a person may say more once there is consent), rand_b 62 bits of SHA-256 over
  * "sauti/1 import" || lv16(register) || lv16(case code) || lv16(section) || lv16(cell) of each key
  * column. So the same row gives the same id, today and after a cut.
  *

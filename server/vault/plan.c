@@ -180,6 +180,7 @@ struct planner {
 	struct plan *plan;
 	uint32_t line;
 	char today[11];
+	char named[CASE_CODE_MAX + 1]; /* the code that the line names its case by; "" */
 	struct errctx *ctx;
 };
 
@@ -214,9 +215,15 @@ static enum err check_known(const struct planner *p, const struct event *event, 
 
 /* --- the case of a line --- */
 
-static enum err unknown_case(const struct planner *p, const char *member, const char *name)
+/* In the words of the line, so that nobody learns more than what they knew. */
+static enum err unknown_case(const struct planner *p, const struct event *event)
 {
-	return err_set(p->ctx, ERR_NOTFOUND, "%s: no case %s is known here", member, name);
+	char ref[2 * CASE_REF_SIZE + 1];
+
+	if (p->named[0] != '\0')
+		return err_set(p->ctx, ERR_NOTFOUND, "case: no case %s is known here", p->named);
+	case_ref_text(&event->case_ref, ref);
+	return err_set(p->ctx, ERR_NOTFOUND, "case_ref: no case %s is known here", ref);
 }
 
 static enum err take_field(struct planner *p, struct event *event, const char *name, char **ret)
@@ -236,7 +243,6 @@ static enum err take_field(struct planner *p, struct event *event, const char *n
 static enum err name_case(struct planner *p, struct event *event, const char *code)
 {
 	const struct casebook_case *kase;
-	char normal[CASE_CODE_MAX + 1];
 	uint32_t number;
 
 	if (event->type == EVENT_CASE_OPENED)
@@ -244,17 +250,17 @@ static enum err name_case(struct planner *p, struct event *event, const char *co
 			"case: found in CASE_OPENED, which has a case_code instead");
 	if (event->has.case_ref)
 		return err_set(p->ctx, ERR_INVALID, "case: found beside case_ref, allowed is one");
-	if (case_code_normal(bytes_str(code), normal) != OK)
+	if (case_code_normal(bytes_str(code), p->named) != OK)
 		return err_set(p->ctx, ERR_INVALID,
 			"case: allowed is a case code, 1 to %d letters, digits and hyphens",
 			CASE_CODE_MAX);
-	kase = casebook_find_code(p->book->cases, bytes_str(normal));
+	kase = casebook_find_code(p->book->cases, bytes_str(p->named));
 	if (kase != NULL)
 		event_set_case(event, &kase->ref);
-	else if (plan_map_find(&p->plan->map, TAG_CODE, bytes_str(normal), &number))
+	else if (plan_map_find(&p->plan->map, TAG_CODE, bytes_str(p->named), &number))
 		event_set_case(event, &p->plan->cases[number].ref);
 	else
-		return unknown_case(p, "case", normal);
+		return unknown_case(p, event);
 	return OK;
 }
 
@@ -263,6 +269,7 @@ static enum err settle_case(struct planner *p, struct event *event)
 	char *code = NULL;
 	enum err err = take_field(p, event, "case", &code);
 
+	p->named[0] = '\0';
 	if (err == OK && code != NULL)
 		err = name_case(p, event, code);
 	if (code != NULL)
@@ -331,7 +338,7 @@ static enum err find_case(struct planner *p, const struct event *event, struct p
 		return err_set(p->ctx, ERR_EXISTS,
 			"case_ref: case %s is open already, by another event", ref);
 	if (!opens && ((c->events == 0 && !c->foreign) || !officer_sees(p->request, c->state)))
-		return unknown_case(p, "case_ref", ref);
+		return unknown_case(p, event);
 	if (c->events >= LIMIT_CASE_EVENTS)
 		return err_set(p->ctx, ERR_LIMIT, "the case would have more than %d events",
 			LIMIT_CASE_EVENTS);
@@ -646,6 +653,15 @@ static enum err move_on(struct planner *p, const struct event *event, struct pla
 
 /* --- lines --- */
 
+static enum err check(struct planner *p, struct event *event, const struct plan_case *c)
+{
+	struct rules_context context = {p->today, p->book->opts.node};
+
+	TRY(rules_fill(c->state, event, &context, p->ctx));
+	TRY(schema_check(event, p->ctx));
+	return rules_check(c->state, event, &context, p->ctx);
+}
+
 static enum err plan_event(struct planner *p, struct event *event)
 {
 	struct plan_case *c = NULL;
@@ -662,6 +678,7 @@ static enum err plan_event(struct planner *p, struct event *event)
 	TRY(find_case(p, event, &c));
 	if (event->type == EVENT_CASE_OPENED)
 		TRY(settle_code(p, event, (uint32_t)(c - p->plan->cases)));
+	TRY(check(p, event, c));
 	TRY(add_event(p, event, c));
 	return move_on(p, event, c);
 }

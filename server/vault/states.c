@@ -155,7 +155,11 @@ void request_today(const struct vault_request *request, char ret[11])
 
 bool officer_sees(const struct vault_request *request, const struct case_state *state)
 {
-	(void)request;
-	(void)state;
-	return true;
+	char today[11];
+
+	if ((request->roles & ACCOUNT_SUPERVISOR) != 0)
+		return true;
+	request_today(request, today);
+	return (request->roles & ACCOUNT_OFFICER) != 0 &&
+	       case_state_officer_in(state, request->officer, today);
 }

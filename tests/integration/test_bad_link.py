@@ -2,7 +2,6 @@
 """Two real nodes with a bad link between them. test_bad_link.py BUILD [unittest args]"""
 
 import itertools
-import json
 import random
 import shutil
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+import cases  # noqa: E402
 from link import Link  # noqa: E402
 from network import Failed, Network, wait_for  # noqa: E402
 
@@ -59,11 +59,9 @@ class Case(unittest.TestCase):
         lines = []
         for _ in range(count):
             n = next(self.numbers)
-            lines.append(json.dumps({
-                "type": "CASE_OPENED", "event_id": f"01900000-0000-7000-8000-{n:012x}", "case_ref": f"{n:032x}",
-                "case_code": f"ZZ-KIVULI-{n}", "office": "CAF", "occurred_on": "2026-01-01", "precision": "D",
-                "note": "the kettle stands beside the yellow window " * 5}))
-        node.sauti("case", "import", "-", stdin="\n".join(lines) + "\n")
+            lines += [cases.opened(n, f"ZZ-KIVULI-{n}", office="CAF"),
+                      cases.said(n, f"{n:032x}", "the kettle stands beside the yellow window " * 5, office="CAF")]
+        node.sauti("case", "import", "-", stdin=cases.lines(*lines))
 
     def connected(self, node, name):
         return any(p["connected"] for p in node.json("status")["peers"] if p["name"] == name)

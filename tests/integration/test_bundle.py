@@ -14,6 +14,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+import cases  # noqa: E402
 from network import Network, wait_for  # noqa: E402
 
 BUILD = Path()
@@ -24,8 +25,8 @@ TIMING = "\n[replication]\nhave_delay = 100ms\ndial_retry_min = 200ms\ncosignatu
 def filler(events):
     """Lines of events that do not compress away."""
     rng = random.Random(events)
-    return "".join(json.dumps({"type": "CONTACT", "channel": "PHONE", "direction": "OUT", "result": "REACHED",
-                               "note": rng.randbytes(200).hex()}) + "\n" for _ in range(events))
+    return cases.lines(*({"type": "VICTIM_VIEW", "subject": "SERVICES", "view": rng.randbytes(200).hex()}
+                         for _ in range(events)))
 
 
 class Bundle(unittest.TestCase):

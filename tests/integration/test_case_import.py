@@ -20,6 +20,7 @@ MAP = """[register]
 name = zz-many
 date = DD/MM/YYYY
 case = Code
+ignore = Remarks
 key = Visit
 occurred_on = Day
 recorded_by = "ZZ-hti-1"
@@ -31,7 +32,6 @@ direction = "OUT"
 result = Result
 result.REACHED = Oui
 result.NOT_REACHED = Non
-note = Remarks
 """
 
 
@@ -81,7 +81,7 @@ class Import(unittest.TestCase):
                                         "CONSENT_REFUSED": 1, "NEEDS_ASSESSED": 1, "REFERRAL_MADE": 2,
                                         "CONTACT": 4})
         self.assertEqual([event["type"] for event in dry["first"]],
-                         ["CASE_OPENED", "PERSON_RECORDED", "CONSENT_RECORDED"])
+                         ["CASE_OPENED", "CONSENT_RECORDED", "CONSENT_RECORDED"])
         text = self.node.sauti(*arguments, "--dry-run")
         self.assertIn("nothing is recorded yet: 16 events, of which 16 are new and 0 are there", text.stdout)
         self.assertIn("       4  CONTACT\n", text.stdout)

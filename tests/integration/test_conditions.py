@@ -3,7 +3,6 @@
 test_conditions.py BUILD [unittest args]"""
 
 import errno
-import json
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+import cases  # noqa: E402
 from faults import Disk, Faults  # noqa: E402
 from network import Failed, Network, wait_for  # noqa: E402
 
@@ -58,12 +58,10 @@ class Case(unittest.TestCase):
         for _ in range(count):
             self.number += 1
             code = f"ZZ-T-{self.number}"
-            lines.append(json.dumps({
-                "type": "CASE_OPENED", "event_id": f"01900000-0000-7000-8000-{self.number:012x}",
-                "case_ref": f"{self.number:032x}", "case_code": code,
-                "occurred_on": "2026-01-01", "precision": "D", "office": "XXA",
-                "note": f"{text} {os.urandom(300).hex()}"}))
-        done = node.sauti("--json", "case", "import", "-", stdin="\n".join(lines) + "\n", check=False)
+            lines += [cases.opened(self.number, code, office="XXA"),
+                      cases.said(self.number, f"{self.number:032x}", f"{text} {os.urandom(300).hex()}",
+                                 office="XXA")]
+        done = node.sauti("--json", "case", "import", "-", stdin=cases.lines(*lines), check=False)
         if done.returncode == OK:
             held = self.acknowledged.setdefault(node.name, set())
             held.update(f"ZZ-T-{n}" for n in range(self.number - count + 1, self.number + 1))

@@ -62,7 +62,7 @@ class Export(unittest.TestCase):
     def record(cls, count, settle=True):
         """Cases, each of a few entries in haiti's log."""
         cls.batch += 1
-        lines = [json.dumps({"type": "CASE_OPENED", "code": f"ZZ-{cls.batch}-{i}"})
+        lines = [json.dumps({"type": "CASE_OPENED", "case_code": f"ZZ-{cls.batch}-{i}"})
                  for i in range(count)]
         cls.haiti.json("case", "import", "-", stdin="\n".join(lines) + "\n")
         if settle:

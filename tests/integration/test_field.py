@@ -15,6 +15,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+import cases  # noqa: E402
 from link import Link  # noqa: E402
 from network import Failed, Network, Node, free_port, wait_for  # noqa: E402
 
@@ -123,7 +124,8 @@ class Field(unittest.TestCase):
     def record(self, node, count):
         for _ in range(count):
             ref = node.json("case", "open")["case_ref"]
-            node.sauti("case", "add", ref, "--type", "CONTACT", "--field", f"note={WORDS}")
+            node.sauti("case", "add", ref, "--from", "-",
+                       stdin=cases.lines({"type": "VICTIM_VIEW", "subject": "SERVICES", "view": WORDS}))
 
     def test_two_offices_without_an_open_port_meet(self):
         """One behind a proxy with a password, one behind nothing but its own router: all of both arrives

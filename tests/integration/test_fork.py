@@ -16,6 +16,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+import cases  # noqa: E402
 from network import Network, wait_for  # noqa: E402
 
 BUILD = Path()
@@ -49,6 +50,7 @@ class Forked(unittest.TestCase):
                         encoding="utf-8")
         self.office.start()
         self.code = self.office.json("case", "open")["code"]
+        cases.agree(self.office, self.code)
         self.notes = []
         self.add(3)
         self.net.settle()

@@ -146,7 +146,8 @@ class Case(unittest.TestCase):
 
     def work(self, seconds=15):
         """An officer records something, and headquarters holds it."""
-        self.caf.sauti("case", "add", self.case, "--type", "CONTACT", "--field", "channel=PHONE")
+        self.caf.sauti("case", "add", self.case, "contact", "--channel", "phone",
+                       "--direction", "out", "--result", "reached")
         own = self.caf.own()
         wait_for("headquarters to hold it",
                  lambda: self.hq.logs()[own["origin"]]["checkpoint_size"] >= own["size"], seconds)

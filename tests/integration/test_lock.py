@@ -18,6 +18,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+import cases  # noqa: E402
 import memory  # noqa: E402
 from network import PASSPHRASE, Failed, Network, wait_for  # noqa: E402
 
@@ -317,7 +318,7 @@ class Memory(Case):
         notes = [contact(i, 7, f"{self.NOTE} {i}") for i in range(400)]
         person = json.dumps({"type": "PERSON_RECORDED", "case_ref": ref, "names": [self.NAME],
                              "person_ref": "P-1", "role": "VICTIM", "note": self.NOTE, "office": "HTI"})
-        self.record(opened(7, "WIPE"), *notes, person)
+        self.record(opened(7, "WIPE"), json.dumps(cases.agreed(7, ref, office="HTI")), *notes, person)
         for _ in range(3):
             hq.sauti("case", "show", self.CODE)
             hq.sauti("case", "list")

@@ -7,7 +7,6 @@ and there is no name service. Needs root and iproute2; what the kernel lacks is 
 """
 
 import atexit
-import json
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+import cases  # noqa: E402
 from network import Failed, Network, Node, wait_for  # noqa: E402
 
 BUILD = Path()
@@ -170,11 +170,10 @@ class Case(unittest.TestCase):
         lines = []
         for _ in range(count):
             Case.events += 1
-            lines.append(json.dumps({
-                "type": "CASE_OPENED", "event_id": f"01900000-0000-7000-8000-{Case.events:012x}",
-                "case_ref": f"{Case.events:032x}", "case_code": f"{WORDS[2]}-{Case.events}",
-                "occurred_on": "2026-01-01", "precision": "D", "note": ("the kettle stands beside the yellow window " * 30)[:size]}))
-        node.sauti("case", "import", "-", stdin="\n".join(lines) + "\n")
+            lines += [cases.opened(Case.events, f"{WORDS[2]}-{Case.events}"),
+                      cases.said(Case.events, f"{Case.events:032x}",
+                                 ("the kettle stands beside the yellow window " * 30)[:size])]
+        node.sauti("case", "import", "-", stdin=cases.lines(*lines))
 
     def holds(self, node, log):
         return node.logs().get(log["origin"], {"checkpoint_size": 0})["checkpoint_size"] >= log["size"]

@@ -44,7 +44,7 @@ class Loader(threading.Thread):
             self.cases += 1
             return self.cases, [self.event("CASE_OPENED", self.cases, case_code=self.code(self.cases))]
         case = self.rng.randint(max(1, self.cases - 3), self.cases)
-        return case, [self.event("CONTACT", case, channel="PHONE", note="filler " * self.rng.randint(1, 90))
+        return case, [self.event("VICTIM_VIEW", case, subject="SERVICES", view="filler " * self.rng.randint(1, 90))
                       for _ in range(self.rng.choice((1, 1, 2, 4, 30)))]
 
     def import_once(self, events):

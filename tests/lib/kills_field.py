@@ -60,7 +60,8 @@ class FieldKills:
             lines.append({"event_id": f"01900000-0001-7000-8000-{self.events:012x}", "case_ref": ref,
                           "occurred_on": "2026-01-01", "precision": "D"} |
                          ({"type": "CASE_OPENED", "case_code": code} if i == 0 else
-                          {"type": "CONTACT", "channel": "PHONE", "note": self.rng.randbytes(150).hex()}))
+                          {"type": "VICTIM_VIEW", "subject": "SERVICES",
+                           "view": self.rng.randbytes(150).hex()}))
         self.office.sauti("case", "import", "-", stdin="".join(json.dumps(e) + "\n" for e in lines))
         self.acknowledged[code] = {e["event_id"] for e in lines}
 

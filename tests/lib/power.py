@@ -385,7 +385,7 @@ def case_line(number):
     """One event of a case of its own."""
     return json.dumps({"type": "CASE_OPENED", "event_id": f"01900000-0000-7000-8000-{number:012x}",
                        "case_ref": f"{number:032x}", "case_code": f"ZZ-P-{number}",
-                       "occurred_on": "2026-01-01", "precision": "D", "note": f"filler {number}"})
+                       "occurred_on": "2026-01-01", "precision": "D"})
 
 
 def record_node(build, directory, seed, imports, fault=None):

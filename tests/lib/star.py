@@ -29,7 +29,8 @@ class Star:
             lines = []
             for _ in range(min(1000, entries - done)):
                 kind = ({"type": "CASE_OPENED", "case_code": f"ZZ-{number}-1"} if done == 0 else
-                        {"type": "CONTACT", "channel": "PHONE", "note": self.rng.randbytes(60).hex()})
+                        {"type": "VICTIM_VIEW", "subject": "SERVICES",
+                         "view": self.rng.randbytes(60).hex()})
                 lines.append(json.dumps({"event_id": f"01900000-{number:04x}-7000-8000-{done:012x}",
                                          "case_ref": f"{number + 1:032x}", "occurred_on": "2026-01-01",
                                          "precision": "D", "office": "HTI"} | kind))

@@ -30,12 +30,15 @@
 #define OPEN_1                                                                                     \
 	"{\"type\":\"CASE_OPENED\",\"event_id\":\"" ID_1 "\",\"case_ref\":\"" REF_1                \
 	"\",\"case_code\":\"ZZ-ONE\",\"occurred_on\":\"2026-02-03\"}\n"
-#define PERSON_1                                                                                   \
-	"{\"type\":\"PERSON_RECORDED\",\"event_id\":\"" ID_2 "\",\"case_ref\":\"" REF_1            \
-	"\",\"names\":[\"Marisolwenda\"],\"note\":\"quillfeather\",\"pregnant\":98}\n"
+#define AGREED_1                                                                                   \
+	"{\"type\":\"CONSENT_RECORDED\",\"event_id\":\"" ID_2 "\",\"case_ref\":\"" REF_1           \
+	"\",\"occurred_on\":\"2026-02-04\",\"purpose\":\"CASE_MGMT\",\"given_by\":\"VICTIM\","     \
+	"\"form\":\"WRITTEN\",\"witness_ref\":\"Marisolwenda\",\"valid_until\":\"2027-02-03\","    \
+	"\"note\":\"quillfeather\"}\n"
+#define CALL "\"channel\":\"PHONE\",\"direction\":\"OUT\",\"result\":\"REACHED\""
 #define CONTACT_1                                                                                  \
-	"{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1                                              \
-	"\",\"occurred_on\":\"2026-02-05\",\"method\":\"PHONE\"}\n"
+	"{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1 "\",\"occurred_on\":\"2026-02-05\"," CALL    \
+	"}\n"
 #define OPEN_2                                                                                     \
 	"{\"type\":\"CASE_OPENED\",\"event_id\":\"" ID_3 "\",\"case_ref\":\"" REF_2                \
 	"\",\"case_code\":\"ZZ-TWO\",\"occurred_on\":\"2026-03\"}\n"
@@ -208,8 +211,8 @@ static void check_refused(
 {
 	struct vault_request *request = ask(f, seal_request(lines, false));
 
-	assert_int_equal(request->result, err);
-	assert_int_equal(request->line, line);
+	if (request->result != err || request->line != line)
+		fail_msg("line %u: %s", request->line, err_message(&request->ctx, request->result));
 	assert_null(request->entries);
 	if (strstr(request->ctx.text, says) == NULL)
 		fail_msg("'%s' does not say '%s'", request->ctx.text, says);
@@ -609,7 +612,7 @@ static void test_record_and_show(void **state)
 	struct vault_doc *doc;
 	const char *ref, *code;
 	json_t *json;
-	char lines[400];
+	char lines[600];
 
 	unlock(f);
 	request = seal(f, "\n{\"type\":\"CASE_OPENED\"}\n  \n");
@@ -630,13 +633,14 @@ static void test_record_and_show(void **state)
 	vault_request_free(request);
 
 	snprintf(lines, sizeof(lines),
-		"{\"type\":\"CONTACT\",\"case_ref\":\"%s\",\"note\":\"rang twice\"}\n"
-		"{\"type\":\"CONTACT\",\"case_ref\":\"%s\",\"office\":\"COD\","
-		"\"recorded_by\":\"B\",\"recorded_at\":\"2020-01-01T00:00:00Z\"}",
+		"{\"type\":\"CONTACT\",\"case_ref\":\"%s\",\"next_contact_due_on\":\"2026-12-"
+		"01\"," CALL "}\n"
+		"{\"type\":\"CONTACT\",\"case_ref\":\"%s\",\"office\":\"COD\"," CALL
+		",\"recorded_by\":\"B\",\"recorded_at\":\"2020-01-01T00:00:00Z\"}",
 		ref, ref);
 	request = seal(f, lines);
 	assert_int_equal(request->added, 2);
-	assert_int_equal(request->entries->count, 3);
+	assert_int_equal(request->entries->count, 2);
 	append_commit(f, request);
 
 	request = show(f, ref);
@@ -660,7 +664,8 @@ static void test_record_and_show(void **state)
 	assert_string_equal(json_string_value(json_object_get(json, "recorded_by")), "officer one");
 	json_decref(json);
 	json = doc_json(doc->next->next);
-	assert_string_equal(json_string_value(json_object_get(json, "note")), "rang twice");
+	assert_string_equal(
+		json_string_value(json_object_get(json, "next_contact_due_on")), "2026-12-01");
 	json_decref(json);
 	assert_null(doc->next->next->next);
 	vault_request_free(request);
@@ -757,6 +762,7 @@ static void test_order_of_lines(void **state)
 	struct vault_doc *doc;
 	struct vault_request *request;
 	struct buf lines;
+	char due[32];
 	json_t *json;
 
 	unlock(f);
@@ -765,8 +771,9 @@ static void test_order_of_lines(void **state)
 	for (int i = 0; i < 50; i++)
 		buf_printf(&lines,
 			"{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1
-			"\",\"occurred_on\":\"2026-04-01\",\"n\":%d}\n",
-			i);
+			"\",\"occurred_on\":\"2026-04-01\",\"next_contact_due_on\":\"2026-%02d-%"
+			"02d\"," CALL "}\n",
+			5 + i / 28, 1 + i % 28);
 	record(f, buf_cstr(&lines));
 	buf_release(&lines);
 	request = show(f, REF_1);
@@ -774,7 +781,9 @@ static void test_order_of_lines(void **state)
 	doc = request->docs->next->next;
 	for (int i = 0; i < 50; i++, doc = doc->next) {
 		json = doc_json(doc);
-		assert_int_equal(json_integer_value(json_object_get(json, "n")), i);
+		snprintf(due, sizeof(due), "2026-%02d-%02d", 5 + i / 28, 1 + i % 28);
+		assert_string_equal(
+			json_string_value(json_object_get(json, "next_contact_due_on")), due);
 		json_decref(json);
 	}
 	vault_request_free(request);
@@ -786,7 +795,7 @@ static void test_relock(void **state)
 	char *before, *after;
 
 	unlock(f);
-	record(f, OPEN_1 PERSON_1);
+	record(f, OPEN_1 AGREED_1);
 	record(f, CONTACT_1 OPEN_2 CONTACT_1);
 	record(f, CONTACT_1);
 	before = book_text(f);
@@ -835,9 +844,9 @@ static void test_abort(void **state)
 	size_t count;
 
 	unlock(f);
-	request = seal(f, OPEN_1 PERSON_1 CONTACT_1);
+	request = seal(f, OPEN_1 AGREED_1 CONTACT_1);
 	count = request->entries->count;
-	assert_int_equal(count, 1 + 4 + 1);
+	assert_int_equal(count, 1 + 2 + 1);
 	locators_of(request->entries, first);
 	end_batch(f, VAULT_ABORTED, request->batch, 0);
 	vault_request_free(request);
@@ -848,7 +857,7 @@ static void test_abort(void **state)
 	/* The case was never opened: still not to be added to. */
 	check_refused(f, CONTACT_1, ERR_NOTFOUND, 1, REF_1);
 
-	request = seal(f, OPEN_1 PERSON_1 CONTACT_1);
+	request = seal(f, OPEN_1 AGREED_1 CONTACT_1);
 	assert_int_equal(request->added, 3);
 	assert_int_equal(request->entries->count, count);
 	locators_of(request->entries, second);
@@ -866,12 +875,12 @@ static void test_again(void **state)
 	struct vault_request *request;
 
 	unlock(f);
-	request = seal(f, OPEN_1 PERSON_1 PERSON_1);
+	request = seal(f, OPEN_1 AGREED_1 AGREED_1);
 	assert_int_equal(request->added, 2);
 	assert_int_equal(request->known, 1);
 	append_commit(f, request);
 	for (int i = 0; i < 2; i++) {
-		request = seal(f, OPEN_1 PERSON_1);
+		request = seal(f, OPEN_1 AGREED_1);
 		assert_int_equal(request->added, 0);
 		assert_int_equal(request->known, 2);
 		assert_null(request->entries);
@@ -879,7 +888,7 @@ static void test_again(void **state)
 		lock(f);
 		unlock(f);
 	}
-	request = seal(f, OPEN_1 OPEN_2 PERSON_1);
+	request = seal(f, OPEN_1 OPEN_2 AGREED_1);
 	assert_int_equal(request->added, 1);
 	assert_int_equal(request->known, 2);
 	append_commit(f, request);
@@ -897,9 +906,9 @@ static void test_bad_lines(void **state)
 	struct vault_request *request;
 
 	unlock(f);
-	check_refused(f, OPEN_1 PERSON_1 "{\"type\":\"CONTACT\"\n", ERR_MALFORMED, 3, "");
+	check_refused(f, OPEN_1 AGREED_1 "{\"type\":\"CONTACT\"\n", ERR_MALFORMED, 3, "");
 	check_refused(f, "\n\n{\"type\":\"NOPE\"}", ERR_INVALID, 3, "type");
-	check_refused(f, PERSON_1 OPEN_1, ERR_NOTFOUND, 1, REF_1);
+	check_refused(f, AGREED_1 OPEN_1, ERR_NOTFOUND, 1, REF_1);
 	check_refused(f, OPEN_1 "\n{\"type\":\"CONTACT\"}", ERR_INVALID, 3, "case_ref");
 	check_refused(f, OPEN_1 "{\"type\":\"CASE_OPENED\",\"case_ref\":\"" REF_1 "\"}", ERR_EXISTS,
 		2, REF_1);
@@ -914,16 +923,20 @@ static void test_bad_lines(void **state)
 		ERR_EXISTS, 3, "event_id");
 	check_refused(f,
 		OPEN_1 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":\"" ID_2
-		       "\",\"field\":\"note\",\"new_value\":\"x\"}",
-		ERR_NOTFOUND, 2, "corrects");
+		       "\",\"field\":\"note\",\"new_value\":\"x\",\"reason\":\"ERROR\"}",
+		ERR_INVALID, 2, "corrects");
 	check_refused(f,
-		OPEN_1 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":4}",
-		ERR_MALFORMED, 2, "corrects");
+		OPEN_1
+		"{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1
+		"\",\"corrects\":4,\"field\":\"note\",\"new_value\":\"x\",\"reason\":\"ERROR\"}",
+		ERR_INVALID, 2, "corrects");
 	check_refused(f,
 		OPEN_1 OPEN_2 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1
-			      "\",\"corrects\":\"" ID_3 "\"}",
-		ERR_NOTFOUND, 3, "corrects");
-	check_refused(f, OPEN_1 "{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1 "\",\"note\":1}",
+			      "\",\"corrects\":\"" ID_3
+			      "\",\"field\":\"note\",\"new_value\":\"x\",\"reason\":\"ERROR\"}",
+		ERR_INVALID, 3, "corrects");
+	check_refused(f,
+		OPEN_1 "{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1 "\"," CALL ",\"note\":1}",
 		ERR_INVALID, 2, "note");
 	request = seal_request(OPEN_1, false);
 	request->officer[0] = 0;
@@ -937,7 +950,7 @@ static void test_bad_lines(void **state)
 	assert_int_equal(request->events, 0);
 	vault_request_free(request);
 
-	record(f, OPEN_1 PERSON_1);
+	record(f, OPEN_1 AGREED_1);
 	check_refused(
 		f, "{\"type\":\"CASE_OPENED\",\"case_ref\":\"" REF_1 "\"}", ERR_EXISTS, 1, REF_1);
 	check_refused(
@@ -964,26 +977,23 @@ static void test_no_country(void **state)
 #define IN_1(type, day, fields)                                                                    \
 	"{\"type\":\"" type "\",\"case_ref\":\"" REF_1 "\",\"occurred_on\":\"" day "\"," fields    \
 	"}\n"
-#define CONSENT(id, event, purpose, until)                                                         \
-	"{\"type\":\"CONSENT_RECORDED\",\"case_ref\":\"" REF_1 "\",\"event_id\":\"" event          \
-	"\",\"occurred_on\":\"2026-02-03\",\"consent_id\":\"" id "\",\"purpose\":\"" purpose       \
-	"\",\"recipients\":[\"ZZ-CLINIC\"],\"groups\":[\"health\",\"services\"],"                  \
-	"\"given_by\":\"VICTIM\",\"form\":\"WRITTEN\",\"valid_from\":\"2026-02-03\","              \
-	"\"valid_until\":\"" until "\"}\n"
+#define CONSENT_2 "01890a5d-ac96-774b-bcce-b302099a9002"
+#define TO_CLINIC                                                                                  \
+	IN_1("CONSENT_RECORDED", "2026-02-04",                                                     \
+		"\"event_id\":\"" CONSENT_2 "\",\"purpose\":\"REFERRAL\",\"recipients\":["         \
+		"\"ZZ-CLINIC\"],\"groups\":[\"health\",\"services\"],\"given_by\":\"VICTIM\","     \
+		"\"form\":\"WRITTEN\",\"valid_until\":\"2026-10-01\"")
+#define REFERRAL_1                                                                                 \
+	IN_1("REFERRAL_MADE", "2026-02-10",                                                        \
+		"\"service_code\":\"MED\",\"to_org\":\"ZZ-CLINIC\",\"shared_groups\":["            \
+		"\"health\"],\"reply_due_on\":\"2026-09-11\"")
+#define THREAT_1                                                                                   \
+	IN_1("PROTECTION_CONCERN", "2026-09-19",                                                   \
+		"\"concern_id\":\"P-9\",\"kind\":\"THREAT\",\"level\":\"IMMINENT\"")
 #define QUESTIONS                                                                                  \
-	OPEN_1 CONSENT("C-1", "01890a5d-ac96-774b-bcce-b302099a9001", "CASE_MGMT",                 \
-		"2027-02-02") CONSENT("C-2", "01890a5d-ac96-774b-bcce-b302099a9002", "REFERRAL",   \
-		"2026-10-01") IN_1("PERSON_RECORDED", "2026-02-04",                                \
-		"\"person_ref\":\"P-1\",\"role\":\"VICTIM\"") IN_1("REFERRAL_MADE", "2026-02-10",  \
-		"\"referral_id\":\"R-1\",\"service_code\":\"MED\","                                \
-		"\"to_org\":\"ZZ-CLINIC\",\"consent_ref\":\"01890a5d-"                             \
-		"ac96-774b-bcce-b302099a9002\",\"shared_groups\":["                                \
-		"\"health\"],\"reply_due_on\":\"2026-09-11\"") IN_1("CONTACT", "2026-03-01",       \
-		"\"channel\":\"PHONE\",\"direction\":\"OUT\","                                     \
-		"\"result\":\"REACHED\",\"next_contact_due_on\":"                                  \
-		"\"2026-09-20\"") IN_1("PROTECTION_CONCERN", "2026-09-19",                         \
-		"\"concern_id\":\"P-9\",\"kind\":"                                                 \
-		"\"THREAT\",\"level\":\"IMMINENT\"")
+	OPEN_1 AGREED_1 TO_CLINIC IN_1("PERSON_RECORDED", "2026-02-04",                            \
+		"\"person_ref\":\"P-1\",\"role\":\"VICTIM\"") REFERRAL_1 IN_1("CONTACT",           \
+		"2026-03-01", CALL ",\"next_contact_due_on\":\"2026-09-20\"") THREAT_1
 
 static json_t *answer_json(struct vault_request *request)
 {
@@ -1183,7 +1193,7 @@ static void test_form(void **state)
 	list = json_object_get(form, "consents");
 	assert_int_equal(json_array_size(list), 2);
 	check_text(json_array_get(list, 1), "id", "C-2");
-	check_text(json_array_get(list, 1), "event_id", "01890a5d-ac96-774b-bcce-b302099a9002");
+	check_text(json_array_get(list, 1), "event_id", CONSENT_2);
 	assert_int_equal(json_array_size(json_object_get(json_array_get(list, 1), "groups")), 2);
 	list = json_object_get(form, "referrals");
 	assert_int_equal(json_array_size(list), 1);
@@ -1205,12 +1215,9 @@ static void test_states_taken_back(void **state)
 	struct vault_find imminent = {.imminent = true}, referral = {.open_referrals = true};
 
 	unlock(f);
-	record(f, OPEN_1);
-	first = seal(
-		f, IN_1("PROTECTION_CONCERN", "2026-09-19",
-			   "\"concern_id\":\"P-9\",\"kind\":\"THREAT\",\"level\":\"IMMINENT\""));
-	second = seal(f, IN_1("REFERRAL_MADE", "2026-02-10",
-				 "\"referral_id\":\"R-1\",\"service_code\":\"MED\""));
+	record(f, OPEN_1 AGREED_1 TO_CLINIC);
+	first = seal(f, THREAT_1);
+	second = seal(f, REFERRAL_1);
 	assert_int_equal(found(f, &imminent), 1);
 	assert_int_equal(found(f, &referral), 1);
 	end_batch(f, VAULT_ABORTED, first->batch, 0);
@@ -1219,8 +1226,7 @@ static void test_states_taken_back(void **state)
 	end_batch(f, VAULT_ABORTED, second->batch, 0);
 	vault_request_free(first);
 	vault_request_free(second);
-	record(f, IN_1("PROTECTION_CONCERN", "2026-09-19",
-			  "\"concern_id\":\"P-9\",\"kind\":\"THREAT\",\"level\":\"IMMINENT\""));
+	record(f, THREAT_1);
 	assert_int_equal(found(f, &imminent), 1);
 }
 
@@ -1233,16 +1239,12 @@ static void test_late_event(void **state)
 	struct vault_find imminent = {.imminent = true};
 
 	unlock(f);
-	record(f, OPEN_1);
-	first = seal(f, IN_1("PROTECTION_CONCERN", "2026-09-19",
-				"\"recorded_at\":\"2026-09-19T10:00:00Z\",\"concern_id\":\"P-9\","
-				"\"kind\":\"THREAT\",\"level\":\"IMMINENT\""));
-	late = submit(
-		f, seal_request(IN_1("CONTACT", "2026-09-18",
-					"\"recorded_at\":\"2026-09-18T10:00:00Z\",\"channel\":"
-					"\"PHONE\",\"direction\":\"OUT\",\"result\":\"REACHED\""),
-			   false));
-	assert_ok(ask_simple(f, request_new(VAULT_FORM)) == ERR_NOTFOUND ? OK : ERR_INVALID);
+	record(f, OPEN_1 AGREED_1);
+	first = seal(f, THREAT_1);
+	late = submit(f, seal_request(IN_1("CONTACT", "2026-09-18",
+					      "\"recorded_at\":\"2026-09-18T10:00:00Z\"," CALL),
+				 false));
+	assert_int_equal(found(f, &imminent), 1); /* others pass it */
 	collect(f);
 	assert_null(find_done(f, late));
 	append_commit(f, first);
@@ -1257,7 +1259,7 @@ static void test_late_event(void **state)
 
 #define CORRECTION_1                                                                               \
 	"{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":\"" ID_2                 \
-	"\",\"field\":\"note\",\"new_value\":\"x\"}\n"
+	"\",\"field\":\"note\",\"new_value\":\"x\",\"reason\":\"ERROR\"}\n"
 
 static struct vault_request *trial_request(uint64_t client, uint64_t number, const char *lines)
 {
@@ -1298,24 +1300,24 @@ static void test_trial(void **state)
 
 	unlock(f);
 	check_trial(f, 1, 7, OPEN_1, OK, 1);
-	check_trial(f, 1, 7, PERSON_1, OK, 1);
+	check_trial(f, 1, 7, AGREED_1, OK, 1);
 	check_trial(f, 1, 7, CORRECTION_1, OK, 1);
-	check_trial(f, 1, 7, OPEN_1 PERSON_1, OK, 0); /* known */
-	check_trial(f, 1, 7, "{\"type\":\"CONTACT\",\"case\":\"zz-one\"}", OK, 1);
-	check_trial(f, 1, 8, PERSON_1, ERR_NOTFOUND, 0);
-	check_trial(f, 2, 7, PERSON_1, ERR_NOTFOUND, 0);
-	check_refused(f, PERSON_1, ERR_NOTFOUND, 1, REF_1);
+	check_trial(f, 1, 7, OPEN_1 AGREED_1, OK, 0); /* known */
+	check_trial(f, 1, 7, "{\"type\":\"CONTACT\",\"case\":\"zz-one\"," CALL "}", OK, 1);
+	check_trial(f, 1, 8, AGREED_1, ERR_NOTFOUND, 0);
+	check_trial(f, 2, 7, AGREED_1, ERR_NOTFOUND, 0);
+	check_refused(f, AGREED_1, ERR_NOTFOUND, 1, REF_1);
 	/* Another case of that code, by a later request: the line is named, and the trial ends. */
 	request = ask(f, trial_request(1, 7,
 				 CONTACT_1 "{\"type\":\"CASE_OPENED\",\"case_code\":\"ZZ-ONE\"}"));
 	assert_int_equal(request->result, ERR_EXISTS);
 	assert_int_equal(request->line, 2);
 	vault_request_free(request);
-	check_trial(f, 1, 7, PERSON_1, ERR_NOTFOUND, 0);
+	check_trial(f, 1, 7, AGREED_1, ERR_NOTFOUND, 0);
 
 	/* Its end, by word, by connection, by lock. */
 	check_trial(f, 1, 9, OPEN_1, OK, 1);
-	request = trial_request(1, 9, PERSON_1);
+	request = trial_request(1, 9, AGREED_1);
 	request->trial_end = true;
 	assert_ok(ask_simple(f, request));
 	check_trial(f, 1, 9, CONTACT_1, ERR_NOTFOUND, 0);
@@ -1363,7 +1365,7 @@ static void test_trial_bounds(void **state)
 /* The cap of a case shows in the trial, over several requests, before anything is recorded. */
 static void test_trial_case_cap(void **state)
 {
-	static const char line[] = "{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1 "\"}\n";
+	static const char line[] = "{\"type\":\"CONTACT\",\"case\":\"ZZ-ONE\"," CALL "}\n";
 	struct fixture *f = *state;
 	struct vault_request *request;
 
@@ -1380,6 +1382,115 @@ static void test_trial_case_cap(void **state)
 	}
 }
 
+/* Schema and rules: the line is named, the field and what is possible, and nothing is recorded. */
+static void test_rules(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	check_refused(f, OPEN_1 IN_1("CONTACT", "2026-02-05", CALL ",\"topics\":[\"WEATHER\"]"),
+		ERR_INVALID, 2, "topics");
+	check_refused(f, OPEN_1 IN_1("CONTACT", "2026-02-05", CALL ",\"weather\":\"rain\""),
+		ERR_INVALID, 2, "weather");
+	check_refused(f, OPEN_1 REFERRAL_1, ERR_CONSENT, 2, "REFERRAL");
+	check_refused(f, OPEN_1 THREAT_1, ERR_CONSENT, 2, "CASE_MGMT");
+	check_refused(f, OPEN_1 AGREED_1 REFERRAL_1, ERR_CONSENT, 3, "REFERRAL");
+	/* What lines before it in the request do counts, and what is on its way. */
+	request = seal(f, OPEN_1 AGREED_1 TO_CLINIC);
+	check_refused(f, IN_1("REFERRAL_ENDED", "2026-03-01", "\"end\":\"DONE\""), ERR_INVALID, 1,
+		"referral");
+	append_commit(f, request);
+	record(f, REFERRAL_1 IN_1("REFERRAL_ANSWERED", "2026-02-12", "\"answer\":\"ACCEPTED\"")
+			  IN_1("REFERRAL_ENDED", "2026-03-01", "\"end\":\"DONE\""));
+	check_refused(f,
+		IN_1("REFERRAL_ANSWERED", "2026-03-02",
+			"\"referral_id\":\"R-1\",\"answer\":\"PARTIAL\""),
+		ERR_INVALID, 1, "R-1");
+	/* What the node fills in is there. */
+	request = show(f, "ZZ-ONE");
+	assert_int_equal(request->events, 6);
+	json_t *event = doc_json(request->docs->next->next->next->next);
+
+	check_text(event, "type", "REFERRAL_MADE");
+	check_text(event, "referral_id", "R-1");
+	check_text(event, "consent_ref", CONSENT_2);
+	assert_int_equal(json_array_size(json_object_get(event, "parents")), 1);
+	json_decref(event);
+	vault_request_free(request);
+}
+
+static struct vault_request *as(struct vault_request *request, const char *officer, uint32_t roles)
+{
+	snprintf(request->officer, sizeof(request->officer), "%s", officer);
+	request->roles = roles;
+	return request;
+}
+
+static struct vault_request *named(enum vault_type type, const char *name)
+{
+	struct vault_request *request = request_new(type);
+
+	snprintf(request->name, sizeof(request->name), "%s", name);
+	return request;
+}
+
+static size_t cases_of(struct fixture *f, enum vault_type type, const char *officer, uint32_t roles)
+{
+	struct vault_request *request = ask(f, as(request_new(type), officer, roles));
+	size_t count = (size_t)request->cases;
+
+	assert_ok(request->result);
+	vault_request_free(request);
+	return count;
+}
+
+/* An officer sees the cases that are theirs, a supervisor all of them, anybody else none. */
+static void test_who_sees_what(void **state)
+{
+	static const enum vault_type lists[] = {VAULT_LIST, VAULT_FIND, VAULT_TODAY};
+	static const enum vault_type ones[] = {VAULT_SHOW, VAULT_FORM};
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	append_commit(f, ask(f, as(seal_request(OPEN_1, false), "marie", ACCOUNT_OFFICER)));
+	append_commit(f, ask(f, as(seal_request(OPEN_2, false), "jean", ACCOUNT_OFFICER)));
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+		assert_int_equal(cases_of(f, lists[i], "marie", ACCOUNT_OFFICER), 1);
+		assert_int_equal(cases_of(f, lists[i], "jean", ACCOUNT_OFFICER), 1);
+		assert_int_equal(cases_of(f, lists[i], "paul", ACCOUNT_OFFICER), 0);
+		assert_int_equal(cases_of(f, lists[i], "paul", ACCOUNT_SUPERVISOR), 2);
+		assert_int_equal(cases_of(f, lists[i], "marie", ACCOUNT_OPERATOR), 0);
+		assert_int_equal(cases_of(f, lists[i], "marie", 0), 0);
+	}
+	for (size_t i = 0; i < sizeof(ones) / sizeof(*ones); i++) {
+		request = as(named(ones[i], "ZZ-ONE"), "marie", ACCOUNT_OFFICER);
+		assert_ok(ask_simple(f, request));
+		request = ask(f, as(named(ones[i], "ZZ-TWO"), "marie", ACCOUNT_OFFICER));
+		assert_int_equal(request->result, ERR_NOTFOUND);
+		assert_string_equal(request->ctx.text, "no case 'ZZ-TWO' is known here");
+		assert_null(request->docs);
+		vault_request_free(request);
+	}
+	/* The same words as for a case that is not there. */
+	request = ask(f, as(seal_request(CONTACT_1, false), "jean", ACCOUNT_OFFICER));
+	assert_int_equal(request->result, ERR_NOTFOUND);
+	assert_string_equal(request->ctx.text, "case_ref: no case " REF_1 " is known here");
+	vault_request_free(request);
+	request =
+		ask(f, as(seal_request("{\"type\":\"CONTACT\",\"case\":\"ZZ-ONE\"," CALL "}", true),
+			       "jean", ACCOUNT_OFFICER));
+	assert_int_equal(request->result, ERR_NOTFOUND);
+	assert_string_equal(request->ctx.text, "case: no case ZZ-ONE is known here");
+	vault_request_free(request);
+	/* Who is assigned sees it, and the lead of before does not. */
+	record(f, IN_1("OFFICER_ASSIGNED", "2026-02-06",
+			  "\"officer_key\":\"jean\",\"role\":\"LEAD\",\"from\":\"2026-02-06\""));
+	assert_int_equal(cases_of(f, VAULT_LIST, "jean", ACCOUNT_OFFICER), 2);
+	assert_int_equal(cases_of(f, VAULT_LIST, "marie", ACCOUNT_OFFICER), 0);
+}
+
 static void test_dry_run(void **state)
 {
 	struct fixture *f = *state;
@@ -1390,14 +1501,14 @@ static void test_dry_run(void **state)
 	unlock(f);
 	snprintf(path, sizeof(path), "%s/data.mdb", f->keyring);
 	assert_int_equal(stat(path, &before), 0);
-	request = ask(f, seal_request(OPEN_1 PERSON_1 PERSON_1, true));
+	request = ask(f, seal_request(OPEN_1 AGREED_1 AGREED_1, true));
 	assert_ok(request->result);
 	assert_int_equal(request->added, 2);
 	assert_int_equal(request->known, 1);
 	assert_null(request->entries);
 	vault_request_free(request);
 	/* What is tried alone is forgotten at once. */
-	request = ask(f, seal_request(PERSON_1, true));
+	request = ask(f, seal_request(AGREED_1, true));
 	assert_int_equal(request->result, ERR_NOTFOUND);
 	vault_request_free(request);
 	request = ask(f, seal_request(OPEN_1 "{}", true));
@@ -1407,7 +1518,7 @@ static void test_dry_run(void **state)
 	assert_int_equal(stat(path, &after), 0);
 	assert_int_equal(before.st_mtim.tv_sec, after.st_mtim.tv_sec);
 	assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
-	check_refused(f, PERSON_1, ERR_NOTFOUND, 1, REF_1); /* nothing was kept of it */
+	check_refused(f, AGREED_1, ERR_NOTFOUND, 1, REF_1); /* nothing was kept of it */
 }
 
 static void test_correction(void **state)
@@ -1416,15 +1527,16 @@ static void test_correction(void **state)
 	struct vault_request *request;
 
 	unlock(f);
-	request = seal(f, OPEN_1 PERSON_1 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1
-					  "\",\"corrects\":\"" ID_2
-					  "\",\"field\":\"names\",\"new_value\":[\"M\"]}");
-	assert_int_equal(request->entries->count, 1 + 4 + 1);
+	request = seal(f, OPEN_1 AGREED_1
+		"{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":\"" ID_2
+		"\",\"field\":\"note\",\"new_value\":\"M\",\"reason\":\"ERROR\"}");
+	assert_int_equal(request->entries->count, 1 + 2 + 1);
 	append_commit(f, request);
 	lock(f);
 	unlock(f);
-	request = seal(f, "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":\"" ID_1
-			  "\",\"field\":\"occurred_on\",\"new_value\":\"2026\"}");
+	request = seal(f,
+		"{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":\"" ID_1
+		"\",\"field\":\"intake_channel\",\"new_value\":\"PHONE\",\"reason\":\"ERROR\"}");
 	append_commit(f, request);
 	request = show(f, "zz-one");
 	assert_int_equal(request->events, 4);
@@ -1441,16 +1553,16 @@ static void test_wave(void **state)
 	unlock(f);
 	record(f, OPEN_1);
 	first = seal(f, OPEN_2);
-	second = seal(f, PERSON_1);
+	second = seal(f, AGREED_1);
 	assert_int_equal(first->wave, second->wave);
 	assert_int_not_equal(first->batch, second->batch);
 	/* All of it is known, and none of it durable: the answer waits. */
-	known = submit(f, seal_request(OPEN_2 PERSON_1, false));
+	known = submit(f, seal_request(OPEN_2 AGREED_1, false));
 	/* All others pass. */
 	assert_ok(ask_simple(f, request_new(VAULT_LIST)));
-	assert_ok(ask_simple(f, seal_request(PERSON_1, true)));
+	assert_ok(ask_simple(f, seal_request(AGREED_1, true)));
 	assert_ok(ask_simple(f, unlock_request(PASSPHRASE)));
-	third = seal(f, PERSON_1 CONTACT_1); /* one known, one new: behind the others */
+	third = seal(f, AGREED_1 CONTACT_1); /* one known, one new: behind the others */
 	assert_int_equal(third->known, 1);
 	assert_int_equal(third->added, 1);
 	index = append(f, first->entries->entry, first->entries->count);
@@ -1782,7 +1894,7 @@ static void test_new_epoch(void **state)
 	char *before, *after;
 
 	unlock(f);
-	record(f, OPEN_1 PERSON_1);
+	record(f, OPEN_1 AGREED_1);
 	old = f->log;
 	lock(f);
 	tlog_init(&f->log, 2);
@@ -1864,7 +1976,7 @@ static void test_renew(void **state)
 	size_t parts;
 
 	unlock(f);
-	record(f, OPEN_1 PERSON_1);
+	record(f, OPEN_1 AGREED_1);
 	record(f, CONTACT_1);
 	before = book_text(f);
 	old = f->log;
@@ -1931,7 +2043,7 @@ static void test_reseal_what_nobody_holds(void **state)
 	size_t held, parts;
 
 	unlock(f);
-	record(f, OPEN_1 PERSON_1);
+	record(f, OPEN_1 AGREED_1);
 	held = (size_t)f->log.compact.size;
 	record(f, CONTACT_1);
 	parts = (size_t)f->log.compact.size;
@@ -1965,7 +2077,7 @@ static void test_older_keystore(void **state)
 
 	unlock(f);
 	record(f, OPEN_1);
-	record(f, PERSON_1);
+	record(f, AGREED_1);
 	old = f->log;
 	strcpy(first, f->log.origin.text);
 	lock(f);
@@ -2025,14 +2137,14 @@ static size_t find_on_disk(struct fixture *f, const char *text)
 
 static void test_no_plaintext(void **state)
 {
-	static const char *const words[] = {"Marisolwenda", "quillfeather", "ZZ-ONE", "pregnant",
-		"PHONE", "officer one", "2026-02-0", "case_code", "names"};
+	static const char *const words[] = {"Marisolwenda", "quillfeather", "ZZ-ONE", "witness",
+		"PHONE", "officer one", "2026-02-0", "case_code", "CASE_MGMT"};
 	struct fixture *f = *state;
 	char text[CASE_REF_SIZE + 1] = "";
 	struct case_ref ref;
 
 	unlock(f);
-	record(f, OPEN_1 PERSON_1 CONTACT_1);
+	record(f, OPEN_1 AGREED_1 CONTACT_1);
 	free(book_text(f));
 	lock(f);
 	unlock(f);
@@ -2049,7 +2161,7 @@ static void test_no_plaintext(void **state)
 
 static void test_caps(void **state)
 {
-	static const char line[] = "{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1 "\"}\n";
+	static const char line[] = "{\"type\":\"CONTACT\",\"case\":\"ZZ-ONE\"," CALL "}\n";
 	struct fixture *f = *state;
 	struct vault_request *request;
 
@@ -2098,7 +2210,7 @@ static void test_torture(void **state)
 	enum err err = ERR_NOMEM;
 
 	unlock(f);
-	record(f, OPEN_1 PERSON_1);
+	record(f, OPEN_1 AGREED_1);
 	lock(f);
 	for (size_t n = 0; err != OK; n++) {
 		request = unlock_request(PASSPHRASE);
@@ -2142,7 +2254,7 @@ static void test_torture_show(void **state)
 	enum err err = ERR_NOMEM;
 
 	unlock(f);
-	record(f, OPEN_1 PERSON_1);
+	record(f, OPEN_1 AGREED_1);
 	for (size_t n = 0; err != OK; n++) {
 		request = request_new(VAULT_SHOW);
 		snprintf(request->name, sizeof(request->name), REF_1);
@@ -2446,7 +2558,7 @@ static void test_views(void **state)
 	lock(f);
 	unlock(f);
 	assert_int_equal(look_at(f, "officer one", 0), 0);
-	record(f, PERSON_1);
+	record(f, AGREED_1);
 	assert_int_equal(look_at(f, "officer one", 0), 1);
 	append_commit(f, views(f));
 	assert_int_equal(look_at(f, "officer one", 0), 0);
@@ -2459,8 +2571,8 @@ static void test_views(void **state)
 	check_view(list, 1, "officer two", "[\"core\"]");
 	assert_null(json_object_get(json_array_get(list, 1), "purpose"));
 	assert_string_equal(member(list, 2, "occurred_on"), "2026-09-21");
-	check_view(list, 2, "officer one", "[\"core\",\"identity\",\"health\",\"note\"]");
-	check_view(list, 3, "officer one", "[\"core\",\"identity\",\"health\",\"note\"]");
+	check_view(list, 2, "officer one", "[\"consent\",\"core\",\"note\"]");
+	check_view(list, 3, "officer one", "[\"consent\",\"core\",\"note\"]");
 	assert_string_equal(member(list, 3, "occurred_on"), "2026-09-22");
 	json_decref(list);
 	list = ledger_events(f, false, 0);
@@ -2650,7 +2762,7 @@ static void test_export(void **state)
 	check_not_exported(f, "", "JSONL", ERR_LOCKED);
 	unlock(f);
 	check_not_exported(f, "", "JSONL", ERR_NOTFOUND);
-	record(f, OPEN_1 PERSON_1 OPEN_2);
+	record(f, OPEN_1 AGREED_1 OPEN_2);
 	ledger_write(f, EXPORT);
 	check_export(f, "", "JSONL", 2, "Marisolwenda");
 	check_export(f, "", "CSV", 2, "Marisolwenda");
@@ -2660,8 +2772,8 @@ static void test_export(void **state)
 	check_not_exported(f, "", "PDF", ERR_UNSUPPORTED);
 	request = ask(f, export_request(REF_1 "\n", "JSONL"));
 	assert_int_equal(request->events, 2);
-	assert_int_equal(request->groups, GROUP_BIT(GROUP_CORE) | GROUP_BIT(GROUP_IDENTITY) |
-						  GROUP_BIT(GROUP_HEALTH) | GROUP_BIT(GROUP_NOTE));
+	assert_int_equal(request->groups,
+		GROUP_BIT(GROUP_CORE) | GROUP_BIT(GROUP_CONSENT) | GROUP_BIT(GROUP_NOTE));
 	assert_memory_equal(request->refs.data, "\x00\x11\x22\x33", 4);
 	vault_request_free(request);
 	for (size_t n = 0; err != OK; n++) {
@@ -2678,7 +2790,7 @@ static void test_export(void **state)
 /* 64 MiB: what fits is given, what does not is refused with what to do. */
 static void test_export_cap(void **state)
 {
-	enum { NOTE = 16000, EVENTS = 64, REQUESTS = LIMIT_EXPORT_BYTES / (EVENTS * (NOTE + 400)) };
+	enum { NOTE = 16000, EVENTS = 64, REQUESTS = LIMIT_EXPORT_BYTES / (EVENTS * (NOTE + 500)) };
 	struct fixture *f = *state;
 	struct vault_request *request;
 	char note[NOTE + 1];
@@ -2686,7 +2798,7 @@ static void test_export_cap(void **state)
 	memset(note, 'x', NOTE);
 	note[NOTE] = '\0';
 	unlock(f);
-	record(f, OPEN_1);
+	record(f, OPEN_1 AGREED_1);
 	for (int n = 0; n < REQUESTS + 2; n++) {
 		if (n == REQUESTS) {
 			request = ask(f, export_request("", "JSONL"));
@@ -2697,8 +2809,8 @@ static void test_export_cap(void **state)
 		request = seal_request("", false);
 		for (int i = 0; i < EVENTS; i++)
 			buf_printf(&request->lines,
-				"{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1
-				"\",\"note\":\"%s\"}\n",
+				"{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1 "\"," CALL
+				",\"note\":\"%s\"}\n",
 				note);
 		append_commit(f, ask(f, request));
 	}
@@ -2729,6 +2841,8 @@ int main(void)
 		TEST(test_bad_lines),
 		TEST(test_no_country),
 		TEST(test_dry_run),
+		TEST(test_rules),
+		TEST(test_who_sees_what),
 		TEST(test_list),
 		TEST(test_find),
 		TEST(test_today),
