@@ -4,7 +4,9 @@
 
 #include "base/alloc.h"
 
-enum { BLOCK_SIZE = 64 * 1024, ALIGN = 16 };
+/* Most arenas hold one small message for a moment, and are wiped whole when they are freed: the
+ * first block is small. */
+enum { BLOCK_FIRST = 4096, BLOCK_SIZE = 64 * 1024, ALIGN = 16 };
 
 /* Blocks of the usual size are filled one after the other; what is larger gets its own block and
  * goes behind the one being filled, whose rest stays usable. */
@@ -62,7 +64,8 @@ ProtobufCAllocator *arena_allocator(struct arena *arena)
 
 static struct arena_block *add_block(struct arena *arena, size_t size)
 {
-	size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+	size_t usual = arena->blocks == NULL ? BLOCK_FIRST : BLOCK_SIZE;
+	size_t room = size > usual ? size : usual;
 	struct arena_block *block;
 	size_t total;
 

@@ -167,14 +167,15 @@ static enum err plan_make(const struct event *event, const struct event_target *
 /* The fields of each group while an event is split. Values are borrowed from the event, but for
  * the two halves of a mixed list. */
 struct split {
-	Sauti__PartField fields[GROUP_LAST + 1][LIMIT_EVENT_FIELDS];
+	Sauti__PartField *fields; /* of group g from g * room on */
+	size_t room;
 	size_t count[GROUP_LAST + 1];
 	char *services, *health; /* halves of service_code */
 };
 
 static void split_put(struct split *split, enum group group, const char *name, const char *json)
 {
-	Sauti__PartField *field = &split->fields[group][split->count[group]++];
+	Sauti__PartField *field = &split->fields[group * split->room + split->count[group]++];
 
 	sauti__part_field__init(field);
 	field->name = (char *)name;
@@ -239,7 +240,7 @@ static enum err pack_part(const struct event *event, const struct split *split, 
 			&event->consent_refs, refs[2], &part.n_consent_refs, &part.consent_refs);
 	}
 	for (size_t i = 0; i < split->count[group]; i++)
-		fields[i] = (Sauti__PartField *)&split->fields[group][i];
+		fields[i] = &split->fields[group * split->room + i];
 	part.fields = fields;
 	part.n_fields = split->count[group];
 
@@ -265,20 +266,21 @@ static enum err pack_parts(const struct event *event, const struct split *split,
 static enum err split_by(const struct event *event, const struct plan *plan,
 	struct event_parts *ret, struct errctx *ctx)
 {
-	struct split *split = mem_zalloc(sizeof *split);
+	struct split split = {.room = event->field_count + 1};
 	struct event_parts parts = {0};
 	enum err err;
 
-	if (split == NULL)
+	split.fields = mem_array((GROUP_LAST + 1) * split.room, sizeof *split.fields);
+	if (split.fields == NULL)
 		return ERR_NOMEM;
-	err = split_fields(event, plan, split, ctx);
+	err = split_fields(event, plan, &split, ctx);
 	if (err == OK)
-		err = pack_parts(event, split, plan->main, &parts);
+		err = pack_parts(event, &split, plan->main, &parts);
 	if (err == ERR_LIMIT)
 		err_set(ctx, err, "a part of the event is too large to be sealed");
-	event_string_free(split->services);
-	event_string_free(split->health);
-	mem_free(split);
+	event_string_free(split.services);
+	event_string_free(split.health);
+	mem_free(split.fields);
 	if (err != OK) {
 		event_parts_release(&parts);
 		return err;
