@@ -130,18 +130,22 @@ static enum err session_path(const struct cli *cli, char ret[PATH_MAX], struct e
 	return err;
 }
 
+/* A session may begin although something else went wrong. */
 static enum err take_session(struct control *control, const Sauti__ControlRequest *request,
 	const char *path, json_t **ret, struct errctx *ctx)
 {
 	struct control_response response = {0};
+	enum err err;
 
 	TRY(control_send(control, request, ctx));
-	TRY(control_next(control, &response, ctx));
+	err = control_next(control, &response, ctx);
+	if (response.token.size == SESSION_FILE_TOKEN)
+		TRY(session_file_write(path, response.token.data, err == OK ? ctx : NULL));
+	TRY(err);
 	if (!response.last || response.token.size != SESSION_FILE_TOKEN)
 		return err_set(ctx, ERR_UNSUPPORTED,
 			"the node was unlocked, and gave no session: an older sautid?");
-	TRY(output_parse(response.json, ret, ctx));
-	return session_file_write(path, response.token.data, ctx);
+	return output_parse(response.json, ret, ctx);
 }
 
 enum err daemon_unlock(const struct cli *cli, const Sauti__ControlRequest *request, json_t **ret,
@@ -170,5 +174,5 @@ enum err daemon_forget(const struct cli *cli, struct errctx *ctx)
 	char path[PATH_MAX];
 
 	TRY(session_path(cli, path, ctx));
-	return files_remove(path, ctx);
+	return files_exist(path) ? session_file_clear(path, ctx) : OK;
 }

@@ -29,7 +29,7 @@ enum err daemon_call(const struct cli *cli, const Sauti__ControlRequest *request
 /* An unlock: the session's token goes into its file (node/session_file.h). */
 enum err daemon_unlock(const struct cli *cli, const Sauti__ControlRequest *request, json_t **ret,
 	struct errctx *ctx) MUST_USE;
-/* Removes that file: the session is over. */
+/* The session is over: its token goes. */
 enum err daemon_forget(const struct cli *cli, struct errctx *ctx) MUST_USE;
 
 /* The same over one connection, for requests that belong together; close it with control_close. */

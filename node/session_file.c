@@ -74,6 +74,24 @@ enum err session_file_read(
 	return err;
 }
 
+/* In place, where the file is there as one of ours: that takes no room. */
+static enum err overwrite(const char *path, struct bytes text, struct errctx *ctx)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	enum err err;
+
+	if (fd < 0)
+		return files_errno(ctx, errno, "open", path);
+	err = check(fd, path, ctx);
+	if (err == OK && (fstat(fd, &st) != 0 || st.st_size != TEXT_SIZE || st.st_nlink != 1))
+		err = err_set(ctx, ERR_INVALID, "'%s' is no session's file", path);
+	if (err == OK && pwrite(fd, text.data, text.size, 0) != (ssize_t)text.size)
+		err = files_errno(ctx, errno, "write", path);
+	close(fd);
+	return err;
+}
+
 enum err session_file_write(
 	const char *path, const uint8_t token[SESSION_FILE_TOKEN], struct errctx *ctx)
 {
@@ -83,6 +101,20 @@ enum err session_file_write(
 	hex_encode(bytes_make(token, SESSION_FILE_TOKEN), text);
 	text[TEXT_SIZE - 1] = '\n';
 	err = files_write(path, bytes_make(text, TEXT_SIZE), 0600, ctx);
+	/* Somebody must be able to log in where the disk is full. */
+	if (err == ERR_FULL && overwrite(path, bytes_make(text, TEXT_SIZE), NULL) == OK)
+		err = OK;
 	wipe(text, sizeof(text));
 	return err;
+}
+
+enum err session_file_clear(const char *path, struct errctx *ctx)
+{
+	char text[TEXT_SIZE];
+
+	memset(text, ' ', sizeof(text));
+	text[TEXT_SIZE - 1] = '\n';
+	if (overwrite(path, BYTES_ARRAY(text), NULL) == OK)
+		return OK;
+	return files_remove(path, ctx);
 }

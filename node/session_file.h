@@ -18,8 +18,12 @@ enum err session_file_path(const char *socket, char ret[PATH_MAX], struct errctx
  * is neither ours nor root's (root may read anybody's). Symbolic links are not followed. */
 enum err session_file_read(
 	const char *path, uint8_t ret_token[SESSION_FILE_TOKEN], struct errctx *ctx) MUST_USE;
-/* Makes or replaces it; whatever was there is replaced, never written to. */
+/* Makes or replaces it; what was there is never written to, but where there is no room: then one of
+ * ours is, in place. */
 enum err session_file_write(
 	const char *path, const uint8_t token[SESSION_FILE_TOKEN], struct errctx *ctx) MUST_USE;
+/* The session is over: blanks in place of the token, so that the next one has room. A file that is
+ * none of ours is removed. */
+enum err session_file_clear(const char *path, struct errctx *ctx) MUST_USE;
 
 #endif

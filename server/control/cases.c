@@ -105,16 +105,21 @@ static json_t *unlocked_json(const struct unlocked *unlocked)
 		roles_json(unlocked->roles));
 }
 
+/* Without its log the node cannot record, and be read all the same. */
 static void on_unlocked(void *arg, enum err error, uint64_t index)
 {
 	struct unlocked *unlocked = arg;
+	struct control_request *request = unlocked->request;
+	enum err session = open_session(request, unlocked->officer, unlocked->roles);
 
 	if (error != OK)
-		fail_append(unlocked->request, error,
-			"unlocked, but the node's log could not be opened");
+		fail_append(request, error, "unlocked, but the node's log could not be opened");
+	else if (session == ERR_LOCKED)
+		control_fail(request, session, 0, "the node was locked meanwhile");
+	else if (session != OK)
+		control_fail(request, session, 0, "unlocked, but no session could be begun");
 	else
-		answer_session(unlocked->request, unlocked_json(unlocked), unlocked->officer,
-			unlocked->roles);
+		answer_json(request, unlocked_json(unlocked), true);
 	mem_free(unlocked);
 }
 

@@ -36,7 +36,8 @@ struct control_request {
 	void *sent_arg;
 	bool use;
 	struct officer_session officer;
-	bool has_officer;
+	bool has_officer, has_token;
+	uint8_t token[SESSION_TOKEN_SIZE]; /* of the session that began */
 };
 
 struct control_server {
@@ -215,33 +216,36 @@ void control_sent(struct control_request *request, void (*sent)(void *arg, bool 
 
 static void client_next(struct client *client);
 
-static void finish(struct control_request *request, const Sauti__ControlResponse *response)
+static void finish(struct control_request *request, Sauti__ControlResponse *response)
 {
 	struct client *client = request->client;
 
 	if (request->use)
 		locking_use_end(request->rt);
+	if (request->has_token)
+		response->token = codec_binary(BYTES_ARRAY(request->token));
+	if (client != NULL) {
+		client->request = NULL;
+		if (!client->closing)
+			send_response(client, response);
+	}
+	wipe(request, sizeof(*request));
 	mem_free(request);
-	if (client == NULL)
-		return;
-	client->request = NULL;
-	if (client->closing)
-		return;
-	send_response(client, response);
-	client_next(client);
+	if (client != NULL && !client->closing)
+		client_next(client);
+}
+
+void control_give_token(struct control_request *request, const uint8_t token[SESSION_TOKEN_SIZE])
+{
+	memcpy(request->token, token, SESSION_TOKEN_SIZE);
+	request->has_token = true;
 }
 
 void control_end(struct control_request *request, struct bytes json)
 {
-	control_end_session(request, json, BYTES_NONE);
-}
-
-void control_end_session(struct control_request *request, struct bytes json, struct bytes token)
-{
 	Sauti__ControlResponse response = SAUTI__CONTROL_RESPONSE__INIT;
 
 	response.json = codec_binary(json);
-	response.token = codec_binary(token);
 	response.last = true;
 	finish(request, &response);
 }

@@ -36,8 +36,8 @@ void control_data(struct control_request *request, struct bytes data);
  * something was said; until then nothing else may be. */
 void control_sent(struct control_request *request, void (*sent)(void *arg, bool gone), void *arg);
 void control_end(struct control_request *request, struct bytes json);
-/* The end of an unlock: a session begins, whose token goes along. */
-void control_end_session(struct control_request *request, struct bytes json, struct bytes token);
+/* Whatever the last response will be, this token goes along: a session began. */
+void control_give_token(struct control_request *request, const uint8_t token[SESSION_TOKEN_SIZE]);
 void control_fail(
 	struct control_request *request, enum err error, uint32_t line, const char *message);
 

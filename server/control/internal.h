@@ -12,7 +12,6 @@
 
 /* Takes the reference. A document that cannot be made is an error, never half a document. */
 void answer_json(struct control_request *request, json_t *json, bool last);
-void answer_dump(json_t *json, struct buf *out); /* takes the reference; the error sticks in out */
 json_t *json_text_or_null(const char *text);
 json_t *json_hash(const struct hash *hash); /* base64 */
 
@@ -45,11 +44,10 @@ void begin_draft_show(struct control_request *request, uint32_t number);
 void begin_draft_remove(struct control_request *request, uint32_t number);
 
 /* officers.c: who is who. vault_ask: a request to the vault in the name of the officer who asks;
- * NULL: no memory, and the request has failed. answer_session ends an unlock: a session of that
- * officer begins. */
+ * NULL: no memory, and the request has failed. open_session: an unlock went well, and its answer
+ * brings the token; ERR_LOCKED, and errors of sessions_begin. */
 struct vault_request *vault_ask(struct control_request *request, enum vault_type type);
-void answer_session(
-	struct control_request *request, json_t *json, const char *name, uint32_t roles);
+enum err open_session(struct control_request *request, const char *name, uint32_t roles) MUST_USE;
 json_t *roles_json(uint32_t roles);
 void begin_whoami(struct control_request *request);
 void begin_logout(struct control_request *request, const Sauti__ControlRequest *message);

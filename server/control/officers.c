@@ -31,27 +31,16 @@ struct vault_request *vault_ask(struct control_request *request, enum vault_type
 	return ask;
 }
 
-void answer_session(struct control_request *request, json_t *json, const char *name, uint32_t roles)
+enum err open_session(struct control_request *request, const char *name, uint32_t roles)
 {
 	uint8_t token[SESSION_TOKEN_SIZE];
-	struct buf out;
-	enum err err;
 
-	buf_init(&out, LIMIT_CONTROL_RESPONSE - 1024);
-	answer_dump(json, &out);
-	if (control_runtime(request)->keys == NULL) {
-		control_fail(request, ERR_LOCKED, 0, "the node was locked meanwhile");
-		buf_release(&out);
-		return;
-	}
-	err = out.err != OK ? out.err
-			    : officers_begin(control_runtime(request), name, roles, token);
-	if (err == OK)
-		control_end_session(request, buf_bytes(&out), BYTES_ARRAY(token));
-	else
-		control_fail(request, err, 0, "unlocked, but no session could be begun");
+	if (control_runtime(request)->keys == NULL)
+		return ERR_LOCKED; /* meanwhile */
+	TRY(officers_begin(control_runtime(request), name, roles, token));
+	control_give_token(request, token);
 	wipe(token, sizeof(token));
-	buf_release(&out);
+	return OK;
 }
 
 void begin_whoami(struct control_request *request)

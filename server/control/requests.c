@@ -8,7 +8,7 @@
 #include "server/ledger.h"
 #include "server/locking.h"
 
-void answer_dump(json_t *json, struct buf *out)
+static void dump(json_t *json, struct buf *out)
 {
 	char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
 
@@ -25,7 +25,7 @@ void answer_json(struct control_request *request, json_t *json, bool last)
 	struct buf out;
 
 	buf_init(&out, LIMIT_CONTROL_RESPONSE - 1024);
-	answer_dump(json, &out);
+	dump(json, &out);
 	if (!last && out.err == OK)
 		control_item(request, buf_bytes(&out));
 	else if (out.err == OK)

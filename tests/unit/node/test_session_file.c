@@ -50,6 +50,16 @@ static void test_round(void **state)
 	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_int_equal(st.st_size, 65);
 	assert_int_equal(session_file_write(path, token, NULL), OK); /* again */
+	/* It is over: nothing of the token stays, and the file has its size. */
+	assert_int_equal(session_file_clear(path, NULL), OK);
+	assert_int_equal(read_back(path, NULL), ERR_NOTFOUND);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 65);
+	/* What is none of ours goes. */
+	put_file(path, "short", 0600);
+	assert_int_equal(session_file_clear(path, NULL), OK);
+	assert_int_equal(stat(path, &st), -1);
+	assert_int_equal(session_file_clear(path, NULL), OK);
 }
 
 static void test_no_token(void **state)
