@@ -126,10 +126,10 @@
 #define LIMIT_CSV_COLUMNS      512
 #define LIMIT_CSV_ROW          (64 * 1024)
 #define LIMIT_CSV_CELL         (16 * 1024)
-#define LIMIT_TABLE_SIZE       (64 * 1024 * 1024)  /* a register's file */
-#define LIMIT_TABLE_LINES      (256 * 1024 * 1024) /* what it becomes, as JSON lines */
-#define LIMIT_TABLE_EVENTS     1000000             /* .. and how many */
-#define LIMIT_TABLE_FINDINGS   50                  /* told of in one run */
+#define LIMIT_TABLE_SIZE       (16 * 1024 * 1024) /* a register's file */
+#define LIMIT_TABLE_LINES      (64 * 1024 * 1024) /* what it becomes, as JSON lines */
+#define LIMIT_TABLE_EVENTS     200000             /* .. and how many */
+#define LIMIT_TABLE_FINDINGS   50                 /* told of in one run */
 #define LIMIT_MAPPING_SIZE     (64 * 1024)
 #define LIMIT_MAPPING_LINE     1024
 #define LIMIT_MAPPING_SECTIONS 64

@@ -692,7 +692,7 @@ static enum err keep_line(struct converter *c, const struct event *event)
 	void *grown;
 
 	if (lines->count == LIMIT_TABLE_EVENTS) {
-		row_error(c, BYTES_NONE, "more than 1,000,000 events: divide the table");
+		row_error(c, BYTES_NONE, "more than 200,000 events: divide the table");
 		return ERR_INVALID;
 	}
 	if (lines->count == c->line_capacity) {
@@ -712,7 +712,7 @@ static enum err keep_line(struct converter *c, const struct event *event)
 	};
 	buf_put_clean(&lines->text, buf_bytes(&c->line));
 	if (lines->text.err == ERR_LIMIT) {
-		row_error(c, BYTES_NONE, "more than 256 MiB of events: divide the table");
+		row_error(c, BYTES_NONE, "more than 64 MiB of events: divide the table");
 		return ERR_INVALID;
 	}
 	return lines->text.err;
@@ -990,7 +990,7 @@ static enum err convert_text(struct converter *c)
 	enum err err;
 
 	if (c->input->text.size > LIMIT_TABLE_SIZE) {
-		findings_add(c->errors, "%s: more than 64 MiB: divide it", c->input->file);
+		findings_add(c->errors, "%s: more than 16 MiB: divide it", c->input->file);
 		return ERR_INVALID;
 	}
 	if (!c->mapping.windows)

@@ -125,6 +125,20 @@ static void refused(void **state)
 	}
 }
 
+/* More days than a date is moved by are the end of a column's name. */
+static void days(void **state)
+{
+	struct mapping m;
+
+	assert_ok(read_map(
+		REGISTER OPEN "report_date = A + 3660d\nfirst_contact_date = A + 3661d\n", &m));
+	assert_int_equal(m.fields[0].value.days, MAPPING_DAYS_MAX);
+	assert_true(bytes_equal_str(m.fields[0].value.text, "A"));
+	assert_int_equal(m.fields[1].value.days, 0);
+	assert_true(bytes_equal_str(m.fields[1].value.text, "A + 3661d"));
+	mapping_release(&m);
+}
+
 /* All errors of a mapping are told of at once. */
 static void several(void **state)
 {
@@ -184,6 +198,17 @@ static void caps(void **state)
 	check_cap(lines_of(REGISTER, "ignore = $\n", LIMIT_CSV_COLUMNS + 1, OPEN), "more than 512");
 	check_cap(lines_of(REGISTER OPEN, "#$\n", (LIMIT_MAPPING_SIZE - 60) / 8, ""), NULL);
 	check_cap(lines_of(REGISTER OPEN, "#$\n", LIMIT_MAPPING_SIZE / 8, ""), "more than 65536");
+	for (unsigned more = 0; more < 2; more++) {
+		unsigned count = MAPPING_REFERRED_MAX + more;
+		char *text = malloc(8000), *at = stpcpy(text, REGISTER);
+
+		for (unsigned i = 0; i < count; i++)
+			at += sprintf(at,
+				"[CONSENT_WITHDRAWN %u]\nconsent_id = A\n[REFERRAL_MADE %u]\n"
+				"service_code = \"MED\"\nconsent_ref = [CONSENT_WITHDRAWN %u]\n",
+				i, i, i);
+		check_cap(text, more == 0 ? NULL : "more than 8 sections are named");
+	}
 	memset(line, '#', LIMIT_MAPPING_LINE + 1);
 	line[LIMIT_MAPPING_LINE + 1] = 0;
 	check_cap(lines_of(REGISTER OPEN, "$", 0, line + 1), NULL);
@@ -220,6 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole),
 		cmocka_unit_test(refused),
+		cmocka_unit_test(days),
 		cmocka_unit_test(several),
 		cmocka_unit_test(caps),
 		cmocka_unit_test(no_memory),

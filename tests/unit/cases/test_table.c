@@ -398,6 +398,87 @@ static void many_cases(void **state)
 	free(text);
 }
 
+/* ---- caps ---- */
+
+static char *repeated(const char *head, const char *line, size_t count)
+{
+	size_t size = strlen(line), at = strlen(head);
+	char *text = malloc(at + size * count + 1);
+
+	memcpy(text, head, at);
+	for (size_t i = 0; i < count; i++, at += size)
+		memcpy(text + at, line, size);
+	text[at] = 0;
+	return text;
+}
+
+static void check_cap(char *text, const char *map, const char *says)
+{
+	struct table_lines lines;
+	enum err err = convert(text, map, &lines);
+
+	assert_int_equal(err, says == NULL ? OK : ERR_INVALID);
+	if (says != NULL)
+		assert_non_null(strstr(errors.text[0], says));
+	else
+		table_lines_release(&lines);
+	free(text);
+}
+
+static void size_of_a_table(void **state)
+{
+	static const char head[] = HEAD "1,ZZ-A,01/02/2024,Tel,x\n";
+	size_t rest = LIMIT_TABLE_SIZE - strlen(head);
+
+	check_cap(repeated(head, "\n", rest), MAP, NULL);
+	check_cap(repeated(head, "\n", rest + 1), MAP, "t: more than 16 MiB");
+}
+
+/* 64 sections of one row: each makes an event, with its note. */
+static char *wide_map(void)
+{
+	char *map = malloc(64 * 200),
+	     *at = stpcpy(map, "[register]\nname = r\ncase = c\nkey = n\n");
+
+	for (unsigned i = 0; i < LIMIT_MAPPING_SECTIONS; i++)
+		at += sprintf(at,
+			"[CONSENT_REFUSED %u]\npurpose = \"MEDIA\"\nnote = t\noffice = \"HTI\"\n",
+			i);
+	return map;
+}
+
+static void events_of_a_table(void **state)
+{
+	enum { ROWS = LIMIT_TABLE_EVENTS / LIMIT_MAPPING_SECTIONS, CASES = 500 };
+	char *map = wide_map();
+
+	for (unsigned more = 0; more < 2; more++) {
+		char *text = malloc(100 + 40 * (ROWS + 1)), *at = stpcpy(text, "c,n,t\n");
+
+		for (unsigned i = 0; i < ROWS + more; i++)
+			at += sprintf(at, "z%u,%u,\n", i % CASES, i);
+		check_cap(text, map, more == 0 ? NULL : "more than 200,000 events");
+	}
+	free(map);
+}
+
+/* 64 notes of 16 KiB, more or less, make a MiB of lines out of one row. */
+static void lines_of_a_table(void **state)
+{
+	char *map = wide_map(), *note = repeated("", "x", LIMIT_CSV_CELL);
+
+	for (unsigned more = 0; more < 2; more++) {
+		unsigned rows = 62 + 2 * more;
+		char *text = malloc((LIMIT_CSV_CELL + 100) * rows), *at = stpcpy(text, "c,n,t\n");
+
+		for (unsigned i = 0; i < rows; i++)
+			at += sprintf(at, "z,%u,%s\n", i, note);
+		check_cap(text, map, more == 0 ? NULL : "more than 64 MiB of events");
+	}
+	free(note);
+	free(map);
+}
+
 static enum err convert_once(void *arg)
 {
 	struct table_lines lines;
@@ -443,6 +524,9 @@ int main(void)
 		cmocka_unit_test(all_errors),
 		cmocka_unit_test(encodings),
 		cmocka_unit_test(many_cases),
+		cmocka_unit_test(size_of_a_table),
+		cmocka_unit_test(events_of_a_table),
+		cmocka_unit_test(lines_of_a_table),
 		cmocka_unit_test(no_memory),
 	};
 
