@@ -243,12 +243,17 @@ static enum err qualify_field(struct event *event, const char *name, const char 
 	return OK;
 }
 
-/* Whom another node's event names as officers of its own. */
+/* Whom another node's event names as officers of its own, by a correction, too. */
 static enum err qualify_officers(struct event *event, const char *author)
 {
+	const char *field = event_field_json(event, "field");
+
 	if (author[0] == '\0')
 		return OK;
 	qualify(event->recorded_by, author, event->recorded_by);
+	if (event->type == EVENT_CORRECTION && field != NULL &&
+		strcmp(field, "\"officer_key\"") == 0)
+		return qualify_field(event, "new_value", author);
 	return qualify_field(event, "officer_key", author);
 }
 

@@ -7,8 +7,9 @@
  * of this node's is another event: it cannot change this one, nor take its place. Where all of it
  * is the same it is one event, the first author's: this node's, else in the order of their names.
  *
- * Officers are accounts of a node: of another node's event, whoever recorded it or is assigned is
- * NAME@NODE here, so that nobody there can make somebody of that name here see the case.
+ * Officers are accounts of a node: of another node's event, whoever recorded it, or is assigned by
+ * it or by its correction, is NAME@NODE here, so that nobody there can make somebody of that name
+ * here see the case.
  *
  * Order: occurred_on, then recorded_at, then event_id, then author. A date that is less precise
  * comes before all of its days; an event without a date stands at the day it was recorded.

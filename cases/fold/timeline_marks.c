@@ -299,6 +299,8 @@ static void read_new_values(struct work *work)
 		if (event->type != EVENT_CORRECTION)
 			continue;
 		work->new_json[i - 1] = event_field_json(event, "new_value");
+		if (value_is(event, "field", "officer_key"))
+			continue; /* whose officer that is depends on who says so */
 		changes = marks_changes(work->marks, (uint32_t)(i - 1), &count);
 		for (size_t c = 0; c < count; c++)
 			if (strcmp(changes[c].field, "new_value") == 0 &&

@@ -396,6 +396,39 @@ static void id_taken_by_another(void **unused)
 	event_release(&theirs);
 }
 
+/* Another node's correction does not make somebody here see the case: not of the assignment, nor of
+ * a correction of it. */
+static void officer_by_correction_of_another(void **unused)
+{
+	static const struct row rows[] = {
+		{"CASE_OPENED", "", ""},
+		{"OFFICER_ASSIGNED", "1", "'officer_key':'bo','role':'LEAD'"},
+		{"CORRECTION", "2", FIX("2", "officer_key", "'cy'")},
+		{"CORRECTION", "3", FIX("3", "new_value", "'ada'")},
+		{"CORRECTION", "4", FIX("2", "officer_key", "'ada'")},
+	};
+	struct timeline *timeline;
+	struct case_summary summary;
+	struct case_state *state;
+
+	for (size_t count = 4; count <= 5; count++) {
+		assert_ok(timeline_new(&timeline));
+		for (size_t i = 0; i < count; i++) {
+			struct event event = row_event(&rows[i], (unsigned)i + 1);
+
+			line_add(timeline, i >= 3 ? "mali" : NULL, &event);
+			event_release(&event);
+		}
+		assert_ok(timeline_finish(timeline));
+		assert_ok(timeline_state(timeline, &state));
+		case_state_summary(state, "2024-02-01", &summary);
+		assert_string_equal(summary.lead, count == 4 ? "cy" : "ada@mali");
+		assert_false(case_state_officer_in(state, "ada", "2024-02-01"));
+		case_state_free(state);
+		timeline_free(timeline);
+	}
+}
+
 /* Many that contradict each other: what is found is capped, and the rest folds. */
 static void hundreds_of_closures(void **unused)
 {
@@ -503,6 +536,7 @@ int main(void)
 		cmocka_unit_test(withdrawal_stays),
 		cmocka_unit_test(replaced),
 		cmocka_unit_test(id_taken_by_another),
+		cmocka_unit_test(officer_by_correction_of_another),
 		cmocka_unit_test(hundreds_of_closures),
 		cmocka_unit_test(conflicts_below_the_cap),
 		cmocka_unit_test(allocation_failures),
