@@ -164,6 +164,63 @@ class Views(Case):
         self.assertNotIn(ref, (self.out / "all.jsonl").read_text())
 
 
+class Roles(Case):
+    """Who may read the ledger, and who stands in it."""
+
+    def officer(self, name, roles):
+        """Runs sauti as a new officer, who is logged in."""
+        phrase, session = self.root / f"phrase-{name}", self.root / f"session-{name}"
+        phrase.touch(mode=0o600)
+        phrase.write_text(f"the passphrase of {name}\n", encoding="ascii")
+        self.node.sauti("officer", "add", name, "--roles", roles, "--new-passphrase-file", phrase)
+
+        def run(*args, check=True):
+            return self.node.sauti(*args, check=check,
+                                   env={**os.environ, "SAUTI_SESSION": str(session)})
+        run("unlock", "--officer", name, "--passphrase-file", phrase)
+        return run
+
+    def test_who(self):
+        paul = self.officer("paul", "officer")
+        paul("case", "show", "ZZ-ONE", "--purpose", "visit")
+        self.show()
+        self.show()
+        views = self.written()
+        self.assertEqual({(v["who"], v["recorded_by"], v.get("purpose")) for v in views},
+                         {("paul", "paul", "visit"), ("caf", "caf", None)})
+        self.assertEqual(len(views), 2)
+        paul("case", "export", "--to", self.out / "x", "--purpose", "lorem")
+        self.assertEqual(self.ledger()[-1]["who"], "paul")
+        self.assertIn("paul", self.node.sauti("ledger", "list").stdout)
+        self.assertIn("ZZ-ONE", self.node.sauti("ledger", "list", "--views").stdout)
+
+    def test_may(self):
+        """A supervisor reads all of it, an auditor what left the node, nobody else any."""
+        self.show()
+        self.written()
+        self.export(self.out / "x")
+        for name, roles, audit, views, exports in (
+                ("paul", "officer", 5, 5, 0), ("rosa", "operator", 5, 5, 5),
+                ("ines", "analyst", 5, 5, 5), ("omar", "auditor", 0, 5, 5),
+                ("ruth", "supervisor", 0, 0, 0)):
+            run = self.officer(name, roles)
+            for args, status in ((("ledger", "list"), audit), (("ledger", "list", "--views"), views),
+                                 (("case", "export", "--to", self.out / name, "--purpose", "lorem"),
+                                  exports)):
+                done = run(*args, check=False)
+                self.assertEqual(done.returncode, status, (name, args, done.stderr))
+                self.assertEqual(status == 5, "role" in done.stderr, done.stderr)
+            run("logout")
+        omar = self.officer("olga", "auditor")
+        listed = omar("--json", "ledger", "list").stdout
+        self.assertIn("EXPORT_MADE", listed)
+        self.assertNotIn("RECORD_VIEWED", listed)
+        self.assertNotIn("ZZ-ONE", listed)
+        self.assertEqual(sorted(os.listdir(self.out)), ["paul", "ruth", "x"])
+        self.node.sauti("logout")
+        self.assertEqual(self.node.sauti("ledger", "list", check=False).returncode, 5)
+
+
 class Disk(Case):
     """A disk that takes nothing for a while."""
 
