@@ -16,7 +16,7 @@
 #include "server/vault/internal.h"
 
 /* Of one RESEAL. */
-enum { RESEAL_PARTS = 512, RESEAL_BYTES = 1024 * 1024, TAG_PART = 'P' };
+enum { RESEAL_PARTS = 512, RESEAL_BYTES = 1024 * 1024, TAG_PART = 'P', TAG_OWN = 'O' };
 
 /* ---- which log is written ---- */
 
@@ -160,20 +160,51 @@ static enum err collect_entry(
 	return plan_add_part(c->plan, &info, &packed);
 }
 
-static enum err collect_key(struct collecting *c, const struct casebook_key *key)
+static struct bytes event_name(const struct casebook_entry *entry)
+{
+	return bytes_make(&entry->event, sizeof(entry->event));
+}
+
+/* Events of the key that stand in the new log, or are on their way there. The ledger's keys have
+ * many: looking for each by itself would take the square of them. */
+static enum err own_events(const struct casebook_key *key, struct plan_map *ret)
+{
+	for (uint32_t n = 0; n < key->entry_count; n++)
+		if (key->entries[n].log == BOOK_OWN_LOG)
+			TRY(plan_map_put(ret, TAG_OWN, event_name(&key->entries[n]), 0));
+	return OK;
+}
+
+static enum err collect_entries(
+	struct collecting *c, const struct casebook_key *key, struct plan_map *own)
 {
 	const struct book *book = c->book;
+	bool known = false;
 
 	for (uint32_t n = 0; n < key->entry_committed && !collecting_full(c); n++) {
 		const struct casebook_entry *entry = &key->entries[n];
 
 		if (entry->log == BOOK_OWN_LOG ||
-			casebook_entry_index(entry) < book->logs[entry->log].kept ||
-			casebook_in_own_log(book->cases, key, entry->event))
+			casebook_entry_index(entry) < book->logs[entry->log].kept)
 			continue;
-		TRY(collect_entry(c, key, entry));
+		if (!known)
+			TRY(own_events(key, own));
+		known = true;
+		if (!plan_map_find(own, TAG_OWN, event_name(entry), NULL))
+			TRY(collect_entry(c, key, entry));
 	}
 	return OK;
+}
+
+static enum err collect_key(struct collecting *c, const struct casebook_key *key)
+{
+	struct plan_map own = {.slots = NULL};
+	enum err err;
+
+	memcpy(own.seed, c->plan->map.seed, sizeof(own.seed));
+	err = collect_entries(c, key, &own);
+	mem_free(own.slots);
+	return err;
 }
 
 enum err epoch_plan(

@@ -29,6 +29,15 @@ static enum err check(Sauti__ControlRequest__BodyCase body, uint32_t roles, bool
 	return err;
 }
 
+static void the_ledger_is_for_supervisors_and_auditors(void **state)
+{
+	for (uint32_t roles = 1; roles <= ACCOUNT_ROLES_ALL; roles++)
+		assert_int_equal(check(SAUTI__CONTROL_REQUEST__BODY_LEDGER_LIST, roles, false),
+			(roles & (ACCOUNT_SUPERVISOR | ACCOUNT_AUDITOR)) != 0 ? OK : ERR_DENIED);
+	assert_int_equal(check(SAUTI__CONTROL_REQUEST__BODY_LEDGER_LIST, 0, true), ERR_LOCKED);
+	assert_int_equal(check(SAUTI__CONTROL_REQUEST__BODY_LEDGER_LIST, 0, false), ERR_DENIED);
+}
+
 /* Whoever adds a request says whose it is. */
 static void every_request_has_a_row(void **state)
 {
@@ -55,7 +64,7 @@ static void cases_are_for_officers(void **state)
 {
 	static const Sauti__ControlRequest__BodyCase cases[] = {
 		SAUTI__CONTROL_REQUEST__BODY_CASE_APPEND, SAUTI__CONTROL_REQUEST__BODY_CASE_SHOW,
-		SAUTI__CONTROL_REQUEST__BODY_CASE_LIST};
+		SAUTI__CONTROL_REQUEST__BODY_CASE_LIST, SAUTI__CONTROL_REQUEST__BODY_CASE_EXPORT};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		for (uint32_t roles = 1; roles <= ACCOUNT_ROLES_ALL; roles++) {
@@ -130,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_request_has_a_row),
 		cmocka_unit_test(cases_are_for_officers),
+		cmocka_unit_test(the_ledger_is_for_supervisors_and_auditors),
 		cmocka_unit_test(no_case_without_a_session),
 		cmocka_unit_test(what_a_locked_node_does_needs_nobody),
 		cmocka_unit_test(changes_are_for_those_who_run_it),
