@@ -286,8 +286,10 @@ static enum err open_with(const struct mail_item *item, const struct opening *op
 	if (item->prekey != 0) { /* the arena is nobody's secret memory */
 		uint8_t *copy = (uint8_t *)(uintptr_t)content.body.data;
 
-		memcpy(content.plain.data, copy, content.body.size);
-		wipe(copy, content.body.size);
+		if (content.body.size > 0) {
+			memcpy(content.plain.data, copy, content.body.size);
+			wipe(copy, content.body.size);
+		}
 		content.body.data = content.plain.data;
 	}
 	*ret = content;

@@ -473,6 +473,7 @@ void book_close(struct book *book)
 {
 	if (book == NULL)
 		return;
+	states_release(book);
 	foreign_free(book->foreign);
 	mem_free(book->away);
 	casebook_free(book->cases);
