@@ -32,12 +32,11 @@ COMMANDS = [
     ["case", "sheet"], ["case", "types"], ["case", "drafts"], ["case", "correct"],
     ["case", "assign"], ["case", "close"], ["case", "reopen"],
     ["case", "find"], ["case", "today"], ["today"], ["case", "resolve"],
-    ["case", "export"], ["ledger", "list"],
+    ["case", "export"], ["case", "complain"], ["ledger", "list"],
     ["log", "list"], ["log", "show"], ["log", "verify"], ["log", "export"], ["backup"], ["restore"],
     ["bundle", "export"], ["bundle", "import"], ["bundle", "inspect"],
     ["node", "revoke"], ["node", "dispute"], ["node", "policy"], ["log", "evidence"],
     ["mail", "send"], ["mail", "list"], ["mail", "show"], ["mail", "delete"],
-    ["case", "complain"],
 ]
 
 
