@@ -45,11 +45,11 @@ static const char *check_request(
 
 	*ret_format = code_guess(formats, bytes_str(message->format));
 	if (*ret_format == NULL)
-		return "the format is not known";
+		return "the format is not known; allowed are jsonl, csv and handover";
 	if (purpose == 0 || purpose > LIMIT_PURPOSE)
 		return "say what the export is for, in at most 200 bytes";
 	if (message->n_cases > LIMIT_EXPORT_CASES)
-		return "too many cases are named";
+		return "more than 4096 cases are named: name none, and all are exported";
 	for (size_t i = 0; i < message->n_cases; i++)
 		if (message->cases[i][0] == '\0' || strchr(message->cases[i], '\n') != NULL)
 			return "a case's name is empty";

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,20 @@ from network import Network, wait_for  # noqa: E402
 
 BUILD = Path()
 DAY_S = 24 * 60 * 60
+
+
+def varint(n):
+    out = b""
+    while n > 0x7F:
+        out += bytes([n & 0x7F | 0x80])
+        n >>= 7
+    return out + bytes([n])
+
+
+def field(number, value):
+    """A field of a message, by hand."""
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 class Case(unittest.TestCase):
@@ -303,6 +318,19 @@ class Exports(Case):
         self.assertEqual(self.ledger(), [])
         self.export(self.out / "y", "ZZ-ONE", "zz-one")
         self.assertEqual(self.ledger()[-1]["case_count"], 1)
+
+    def test_named_cap(self):
+        """4,096 cases may be named in one request, twice or not; one more is refused."""
+        token = bytes.fromhex((self.node.dir / "run" / "session").read_text().strip())
+        for count, says in ((4096, b"file_hash"), (4097, b"4096 cases")):
+            body = field(1, "ZZ-ONE") * count + field(2, "JSONL") + field(3, "lorem")
+            message = field(91, body) + field(200, token)
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(30)
+                s.connect(str(self.node.dir / "run" / "control.sock"))
+                s.sendall(len(message).to_bytes(4, "big") + message)
+                self.assertIn(says, s.recv(65536))
+        self.assertEqual([e["case_count"] for e in self.ledger()], [1])
 
     def test_kill(self):
         """Whenever the node is killed: no file, or a file whose hash the ledger has."""
