@@ -135,6 +135,7 @@ struct plan_item {
 };
 struct plan_part {
 	uint32_t line;
+	uint32_t kase; /* of plan->cases */
 	uint32_t next; /* of the same case, plus one; 0: none */
 	struct part_info info;
 	struct buf packed;
@@ -148,6 +149,8 @@ struct plan_case {
 	uint32_t events;                /* this node's, known ones included */
 	bool foreign;                   /* there are events of other nodes */
 	bool thinned;                   /* parts of earlier lines are not kept */
+	bool blurred;                   /* .. and so an event is missing in the state */
+	size_t last_item;               /* of plan->items */
 };
 /* Events to be added, checked; in the order of the lines. */
 struct plan {
@@ -174,8 +177,9 @@ enum err plan_add_part(
  * failure: the plan is then of no more use. Changes nothing in the book but its pool, its scratch
  * and states that were not folded yet. ERR_AGAIN: entries on their way have to be read. */
 enum err plan_make(struct book *book, struct vault_request *request, struct plan *plan) MUST_USE;
-/* Of a plan that is only tried: gives the parts back once they take too much room. */
-void plan_thin(struct plan *plan, size_t bytes_max);
+/* Of a plan that is only tried: once parts take too much room, gives back those of cases that no
+ * item from `recent` on is about. */
+void plan_thin(struct plan *plan, size_t bytes_max, size_t recent);
 /* What the plan's cases will be is what they are: the plan is reserved and on its way. There must
  * be room (states_reserve). */
 void plan_adopt(struct book *book, struct plan *plan);

@@ -124,16 +124,43 @@ void plan_release(struct plan *plan)
 	*plan = (struct plan){0};
 }
 
-void plan_thin(struct plan *plan, size_t bytes_max)
+static void chain(struct plan *plan, struct plan_case *c)
 {
+	uint32_t number = (uint32_t)plan->part_count; /* plus one: it is counted already */
+
+	if (c->last_part == 0)
+		c->first_part = number;
+	else
+		plan->parts[c->last_part - 1].next = number;
+	c->last_part = number;
+}
+
+/* Files have the events of a case together as a rule: those of the last lines will be asked for. */
+void plan_thin(struct plan *plan, size_t bytes_max, size_t recent)
+{
+	struct plan old = *plan;
+
 	if (plan->part_bytes <= bytes_max)
 		return;
-	parts_release(plan);
+	plan->part_count = plan->part_bytes = 0;
 	for (size_t i = 0; i < plan->case_count; i++) {
 		struct plan_case *c = &plan->cases[i];
 
-		c->thinned |= c->first_part != 0;
+		c->thinned |= c->first_part != 0 && c->last_item < recent;
 		c->first_part = c->last_part = 0;
+	}
+	for (size_t i = 0; i < old.part_count; i++) {
+		struct plan_part part = old.parts[i];
+		struct plan_case *c = &plan->cases[part.kase];
+
+		if (c->last_item < recent) {
+			buf_wipe(&part.packed);
+			continue;
+		}
+		part.next = 0;
+		plan->parts[plan->part_count++] = part;
+		plan->part_bytes += part.packed.size;
+		chain(plan, c);
 	}
 }
 
@@ -543,17 +570,6 @@ enum err plan_add_part(struct plan *plan, const struct part_info *info, struct b
 	return OK;
 }
 
-static void chain(struct plan *plan, struct plan_case *c)
-{
-	uint32_t number = (uint32_t)plan->part_count; /* plus one: it is counted already */
-
-	if (c->last_part == 0)
-		c->first_part = number;
-	else
-		plan->parts[c->last_part - 1].next = number;
-	c->last_part = number;
-}
-
 static enum err add_parts(
 	struct planner *p, struct event_parts *parts, struct plan_case *c, struct plan_item *item)
 {
@@ -569,6 +585,7 @@ static enum err add_parts(
 
 		part->line = p->line;
 		part->next = 0;
+		part->kase = item->kase;
 		TRY(part_info_read(buf_bytes(packed), &part->info, p->ctx));
 		part->packed = *packed;
 		buf_init(packed, packed->max);
@@ -603,6 +620,7 @@ static enum err add_event(struct planner *p, const struct event *event, struct p
 	TRY(plan_map_put(
 		&plan->map, TAG_EVENT, BYTES_ARRAY(event->id.b), (uint32_t)plan->item_count));
 	plan->opened += event->type == EVENT_CASE_OPENED;
+	c->last_item = plan->item_count;
 	plan->items[plan->item_count++] = item;
 	c->events++;
 	return OK;
@@ -620,14 +638,16 @@ static bool on_way(const struct casebook_case *kase)
 }
 
 /* The case with the event, whose parts are in the plan, out of all there is. What a trial has not
- * kept, or what is on its way while one goes on, it does without: then the event is not seen by
- * those behind it, until it is recorded. */
+ * kept, or what is on its way while one goes on, it does without: then the state lacks the event,
+ * and says nothing against those behind it. They are checked when they are recorded. */
 static enum err refold(struct planner *p, struct plan_case *c)
 {
 	struct case_state *state = NULL;
 
-	if (p->request->dry_run && (c->thinned || on_way(c->kase)))
+	if (p->request->dry_run && (c->thinned || on_way(c->kase))) {
+		c->blurred = true;
 		return OK;
+	}
 	if (on_way(c->kase))
 		return ERR_AGAIN;
 	TRY(states_fold(p->book, c->kase, p->plan, c, &state, &p->plan->refolded, p->ctx));
@@ -656,10 +676,17 @@ static enum err move_on(struct planner *p, const struct event *event, struct pla
 static enum err check(struct planner *p, struct event *event, const struct plan_case *c)
 {
 	struct rules_context context = {p->today, p->book->opts.node};
+	enum err err = rules_fill(c->state, event, &context, p->ctx);
 
-	TRY(rules_fill(c->state, event, &context, p->ctx));
-	TRY(schema_check(event, p->ctx));
-	return rules_check(c->state, event, &context, p->ctx);
+	if (err == OK)
+		err = schema_check(event, p->ctx);
+	if (err == OK)
+		err = rules_check(c->state, event, &context, p->ctx);
+	if (c->blurred && (err == ERR_INVALID || err == ERR_CONSENT)) {
+		*p->ctx = (struct errctx){""};
+		return OK;
+	}
+	return err;
 }
 
 static enum err plan_event(struct planner *p, struct event *event)

@@ -336,13 +336,15 @@ static enum err try_alone(struct vault *vault, struct vault_request *request)
 static enum err try_on(struct vault *vault, struct vault_request *request)
 {
 	struct plan *plan;
+	size_t items;
 	enum err err;
 
 	trials_expire(&vault->trials, request->now_ms);
 	TRY(trials_plan(&vault->trials, request, &plan, &request->ctx));
+	items = plan->item_count;
 	err = try_lines(vault, request, plan);
 	if (err == OK)
-		plan_thin(plan, LIMIT_TRIAL_BYTES);
+		plan_thin(plan, LIMIT_TRIAL_BYTES, items);
 	if (err == OK && trials_events(&vault->trials) > LIMIT_TRIAL_EVENTS)
 		err = err_set(&request->ctx, ERR_LIMIT,
 			"more than %d events in the files that are checked at this moment: import "

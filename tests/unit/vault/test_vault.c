@@ -1362,6 +1362,59 @@ static void test_trial_bounds(void **state)
 	check_trial(f, 1, 1, CONTACT_1, OK, 1);
 }
 
+/* A trial keeps the parts of so many bytes: of a case that it no longer can fold anew it refuses
+ * nothing for what the case would say. */
+static void test_trial_thins(void **state)
+{
+	enum { NOTE = 16000, EVENTS = 60, REQUESTS = LIMIT_TRIAL_BYTES / (EVENTS * NOTE) + 1 };
+	struct fixture *f = *state;
+	struct vault_request *request;
+	char note[NOTE + 1];
+
+	memset(note, 'x', NOTE);
+	note[NOTE] = '\0';
+	unlock(f);
+	check_trial(f, 1, 1, OPEN_1 AGREED_1, OK, 2);
+	check_trial(f, 1, 1,
+		OPEN_2
+		"{\"type\":\"CONSENT_RECORDED\",\"case\":\"ZZ-TWO\",\"purpose\":\"CASE_MGMT\","
+		"\"given_by\":\"VICTIM\",\"form\":\"WRITTEN\",\"valid_until\":"
+		"\"2027-01-01\"}\n",
+		OK, 2);
+	for (int n = 0; n < REQUESTS; n++) {
+		request = trial_request(1, 1, "");
+		for (int i = 0; i < EVENTS; i++)
+			buf_printf(&request->lines,
+				"{\"type\":\"CONTACT\",\"case\":\"ZZ-TWO\"," CALL
+				",\"note\":\"%s\"}\n",
+				note);
+		assert_ok(ask_simple(f, request));
+	}
+	/* Those of the last lines are kept, corrected and judged; the other is taken on trust. */
+	request = ask(
+		f, trial_request(1, 1, IN_1("REFERRAL_ENDED", "2026-03-01", "\"end\":\"DONE\"")));
+	assert_int_equal(request->result, ERR_INVALID); /* nothing was missed so far */
+	vault_request_free(request);
+	check_trial(f, 1, 1, OPEN_1 AGREED_1, OK, 2); /* that ended it: another begins */
+	for (int n = 0; n < REQUESTS; n++) {
+		request = trial_request(1, 1, n == 0 ? OPEN_2 : "");
+		if (n == 0)
+			buf_put_str(&request->lines,
+				"{\"type\":\"CONSENT_RECORDED\",\"case\":\"ZZ-TWO\",\"purpose\":"
+				"\"CASE_MGMT\",\"given_by\":\"VICTIM\",\"form\":\"WRITTEN\","
+				"\"valid_until\":\"2027-01-01\"}\n");
+		for (int i = 0; i < EVENTS; i++)
+			buf_printf(&request->lines,
+				"{\"type\":\"CONTACT\",\"case\":\"ZZ-TWO\"," CALL
+				",\"note\":\"%s\"}\n",
+				note);
+		assert_ok(ask_simple(f, request));
+	}
+	check_trial(f, 1, 1, CORRECTION_1, OK, 1);
+	check_trial(f, 1, 1, IN_1("REFERRAL_ENDED", "2026-03-01", "\"end\":\"DONE\""), OK, 1);
+	end_trials(f, 1, 1);
+}
+
 /* The cap of a case shows in the trial, over several requests, before anything is recorded. */
 static void test_trial_case_cap(void **state)
 {
@@ -2851,6 +2904,7 @@ int main(void)
 		TEST(test_late_event),
 		TEST(test_trial),
 		TEST(test_trial_bounds),
+		TEST(test_trial_thins),
 		TEST(test_trial_case_cap),
 		TEST(test_correction),
 		TEST(test_wave),
