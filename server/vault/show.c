@@ -104,6 +104,16 @@ static void put_author(struct buf *json, const struct timeline *timeline, size_t
 		add_member(json, ",\"contested\":true");
 }
 
+/* What other events say about it: corrections, conflicts. */
+static void put_marks(struct buf *json, const struct timeline *timeline, size_t i)
+{
+	if (json->err != OK || json->size == 0)
+		return;
+	json->size--; /* the last brace */
+	timeline_put_marks(timeline, i, json);
+	buf_put_u8(json, '}');
+}
+
 /* Events of the case of which the quorum does not hold all, by id. */
 static enum err unsynced_gather(const struct book *book, const struct vault_request *request,
 	const struct casebook_case *kase, struct plan_map *ret)
@@ -146,6 +156,7 @@ static enum err write_case(struct book *book, const struct casebook_case *kase,
 		TRY(book_go_on(book));
 		event_write(timeline_event(timeline, i), &book->json);
 		put_author(&book->json, timeline, i);
+		put_marks(&book->json, timeline, i);
 		if (timeline_author(timeline, i)[0] == '\0')
 			add_member(&book->json, unsynced_find(unsynced, timeline, i)
 							? ",\"synced\":false"

@@ -1362,6 +1362,25 @@ static void test_trial_bounds(void **state)
 	check_trial(f, 1, 1, CONTACT_1, OK, 1);
 }
 
+/* What a correction says stands beside the event, which says what it said. */
+static void test_show_changes(void **state)
+{
+	struct fixture *f = *state;
+	json_t *docs, *event, *change;
+
+	unlock(f);
+	record(f, OPEN_1 AGREED_1 CORRECTION_1);
+	docs = answer_json(show(f, "ZZ-ONE"));
+	event = json_array_get(docs, 2);
+	check_text(event, "note", "quillfeather");
+	change = json_array_get(json_object_get(event, "changes"), 0);
+	check_text(change, "field", "note");
+	check_text(change, "old", "quillfeather");
+	check_text(change, "new", "x");
+	assert_null(json_object_get(json_array_get(docs, 1), "changes"));
+	json_decref(docs);
+}
+
 /* A trial keeps the parts of so many bytes: of a case that it no longer can fold anew it refuses
  * nothing for what the case would say. */
 static void test_trial_thins(void **state)
@@ -2904,6 +2923,7 @@ int main(void)
 		TEST(test_late_event),
 		TEST(test_trial),
 		TEST(test_trial_bounds),
+		TEST(test_show_changes),
 		TEST(test_trial_thins),
 		TEST(test_trial_case_cap),
 		TEST(test_correction),
