@@ -17,7 +17,7 @@
 #include "proto/codec.h"
 #include "proto/entry.pb-c.h"
 
-enum { ZSTD_LEVEL = 3 };
+enum { ZSTD_LEVEL = 3, ZSTD_OVERRUN = 256 };
 
 struct sealer {
 	ZSTD_CCtx *compress;
@@ -25,6 +25,7 @@ struct sealer {
 	ZSTD_CDict *to_dictionary; /* of dictionary 1, prepared once */
 	ZSTD_DDict *from_dictionary;
 	uint8_t stored[LIMIT_PART_SIZE]; /* compressed, or decompressed */
+	size_t stored_used;              /* of it, while an entry is opened */
 	uint8_t plain[LIMIT_PLAINTEXT_SIZE];
 	uint8_t body[LIMIT_PLAINTEXT_SIZE + AEAD_TAG_SIZE];
 };
@@ -381,11 +382,15 @@ static enum err decompress(
 		return ERR_MALFORMED;
 	if (announced != ZSTD_CONTENTSIZE_UNKNOWN && announced > sizeof sealer->stored)
 		return ERR_LIMIT;
+	sealer->stored_used = sizeof sealer->stored;
 	size = ZSTD_decompress_usingDDict(sealer->decompress, sealer->stored, sizeof sealer->stored,
 		frame.data, frame.size, dictionary);
 	if (ZSTD_isError(size))
 		return ZSTD_getErrorCode(size) == ZSTD_error_dstSize_tooSmall ? ERR_LIMIT
 									      : ERR_MALFORMED;
+	/* It copies in steps, a little past the end. */
+	if (size + ZSTD_OVERRUN < sizeof sealer->stored)
+		sealer->stored_used = size + ZSTD_OVERRUN;
 	*ret_size = size;
 	return OK;
 }
@@ -440,8 +445,8 @@ static enum err open_sealed(struct sealer *sealer, const struct seal_reveal *p,
 	wipe(&keys, sizeof keys);
 	if (err == OK)
 		err = unpad(sealer, bytes_make(sealer->plain, size), out);
-	if (sealer->plain[0] != SEAL_PLAIN)
-		wipe(sealer->stored, sizeof sealer->stored);
+	wipe(sealer->stored, sealer->stored_used);
+	sealer->stored_used = 0;
 	wipe(sealer->plain, size);
 	return err;
 }
