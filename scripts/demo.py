@@ -84,23 +84,39 @@ def try_next(network, code):
     """What to do by hand."""
     sauti, root = network.bin / "sauti", network.root
     say(f"""
-The network is running. Try:
+The network is running. Try an officer's day in the office caf:
 
-  export PATH={network.bin}:$PATH
-  sauti --dir {root}/caf status                 # how it stands, in words
-  sauti --dir {root}/caf case list
-  sauti --dir {root}/caf case show {code}
+  export PATH={network.bin}:$PATH SAUTI_DIR={root}/caf
+  sauti today                       # what wants doing
+  sauti case list --sort due        # every case, with what is due next
+  sauti case show {code}      # one case: where it stands, then its history
+  sauti case open                   # a new case: three questions; it prints a CODE
+  sauti case add CODE referral      # refused: the victim has not agreed to anything yet
+  sauti case add CODE               # asks what happened; consent first, then the referral
+  sauti case add CODE contact --channel phone --direction out --result reached
+  sauti case correct CODE           # the old value stays, struck
+  sauti case find --open-referrals --due-before +7d
+  sauti case sheet {code} --next +7d      # what the victim takes home
+  sauti case export {code} --format handover --purpose demo --to {root}/page.html
+  sauti ledger list --views         # who looked at what, and what was exported
+  sauti case import {SOURCE}/docs/examples/register.csv \\
+        --map {SOURCE}/docs/examples/register.map --dry-run
+  sauti officer add marie --roles officer && sauti unlock --officer marie
+  sauti today                       # marie sees what is assigned to her: nothing yet
+  sauti panic                       # locked at once; replicates on, reads nothing
+  sauti unlock --officer caf --passphrase-file {network.passphrase}
+
+And what surrounds it:
+
+  sauti status                                  # the node, its logs and peers, in words
   sauti --dir {root}/hq case show {code}  # headquarters holds it and cannot read it
   sauti --dir {root}/hq log list
   sauti --dir {root}/hq log verify              # re-hashes everything, checks every signature
-  sauti --dir {root}/caf case open              # a new case; then case add CODE --type CONTACT
-  echo lorem | sauti --dir {root}/caf mail send --to cod      # a notice that only cod reads
+  echo lorem | sauti mail send --to cod         # a notice that only cod reads
   sauti --dir {root}/cod mail list
   sauti --dir {root}/hq node policy --quorum 2  # held by the quorum: two mirrors from now on
-  sauti --dir {root}/caf bundle export --to {root}/stick --for cod    # what cod lacks, on a stick
+  sauti bundle export --to {root}/stick --for cod    # what cod lacks, on a stick
   sauti bundle inspect {root}/stick
-  sauti --dir {root}/caf lock                   # replicates on, reads nothing
-  sauti --dir {root}/caf unlock --passphrase-file {network.passphrase}
 
 Its logs are {root}/*.log. To stop and remove it:
 
