@@ -140,7 +140,10 @@ const struct cli_command case_commands[] = {
 	{"case", "correct", "CASE [EVENT]", "correct one field of an event",
 		"EVENT is its number as 'case show' prints it: #12. The old value stays, struck. "
 		"What\n"
-		"is not said is asked for on a terminal.",
+		"is not said is asked for on a terminal. --field occurred_on is the day: the event "
+		"is\n"
+		"recorded anew with all it says, and replaces the first; not so where others rest "
+		"on it.",
 		1, 2, correct_options, case_correct_run},
 	{"case", "resolve", "CASE [EVENT]", "say which of contradicting events holds",
 		"EVENT is its number as 'case show' prints it: #12. The others stay, overruled.", 1,

@@ -35,6 +35,8 @@ enum err case_report_counts(const struct cli *cli, const struct import_counts *c
 
 /* YYYY-MM-DD, UTC, as nodes count days. */
 void case_today(char ret[11]);
+/* Has nothing happened on that day yet, wherever the officer is? False for what is no day. */
+bool case_day_to_come(const char *day);
 /* An option that is a day, in words too; "" when it was not given. */
 enum err case_day_option(struct cli *cli, const struct cli_args *args, const char *option,
 	char ret[11], struct errctx *ctx) MUST_USE;

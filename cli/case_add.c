@@ -15,6 +15,7 @@
 #include "cli/case_types.h"
 #include "cli/daemon.h"
 #include "cli/form.h"
+#include "cli/officer.h"
 #include "cli/output.h"
 
 /* ---- what was recorded ---- */
@@ -68,6 +69,8 @@ static enum err ask_event(struct cli *cli, const struct cli_args *args, struct a
 		err = case_event_fields(cli, args, form.event, ctx);
 	if (err == OK)
 		err = case_types_fields(cli, args, type, form.today, form.event, ctx);
+	if (err == OK)
+		err = case_view_resolve(view, type, form.event, ctx);
 	if (err == OK)
 		err = form_ask(&form, record_form, ctx);
 	form_release(&form);
@@ -143,6 +146,29 @@ static enum err add_asking(struct cli *cli, const struct cli_args *args, const c
 
 /* ---- options alone ---- */
 
+/* Only then is the whole case read. */
+static bool names_others(const struct schema_type *type, const json_t *event)
+{
+	const struct schema_field *field;
+
+	for (size_t i = 0; (field = schema_field_at(type, i)) != NULL; i++) {
+		const char *text = json_string_value(json_object_get(event, field->name));
+
+		if (field->kind == FIELD_EVENT && text != NULL && case_view_is_number(text))
+			return true;
+	}
+	return false;
+}
+
+static enum err resolve_others(const struct cli *cli, const char *kase,
+	const struct schema_type *type, json_t *event, struct errctx *ctx)
+{
+	CLEANUP(case_view_release) struct case_view view = {0};
+
+	TRY(case_view_load(cli, kase, &view, ctx));
+	return case_view_resolve(&view, type, event, ctx);
+}
+
 static enum err set_today_if_absent(json_t *event, const char *today)
 {
 	if (json_object_get(event, "occurred_on") != NULL)
@@ -168,6 +194,8 @@ static enum err add_typed(struct cli *cli, const struct cli_args *args, const ch
 	TRY(case_event_fields(cli, args, event, ctx));
 	TRY(case_types_fields(cli, args, type, today, event, ctx));
 	TRY(set_today_if_absent(event, today));
+	if (names_others(type, event))
+		TRY(resolve_others(cli, args_at(args, 0), type, event, ctx));
 	TRY(case_find_ref(cli, args_at(args, 0), ref, ctx));
 	if (json_object_set_new(event, "case_ref", json_string(ref)) != 0)
 		return ERR_NOMEM;
@@ -247,6 +275,24 @@ enum err case_reopen_run(struct cli *cli, const struct cli_args *args, struct er
 	return add_of(cli, args, "reopen", ctx);
 }
 
+/* What follows for who sees the case: it was recorded, so nothing here is an error. */
+static void note_assigned(const struct cli *cli, const char *kase, const char *officer)
+{
+	char ref[CASE_REF_TEXT + 1];
+	struct errctx why = {""};
+	bool there = true;
+
+	if (strchr(officer, '@') == NULL && officer_may_unlock(cli, officer, &there, &why) == OK &&
+		!there)
+		cli_note(cli,
+			"no '%.64s' can unlock this node ('sauti officer list'): as long as that "
+			"is "
+			"so they do not see the case",
+			officer);
+	if (case_find_ref(cli, kase, ref, &why) == ERR_NOTFOUND)
+		cli_note(cli, "%s is handed over: you do not see it any more", kase);
+}
+
 enum err case_assign_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	CLEANUP(daemon_json_release)
@@ -260,5 +306,7 @@ enum err case_assign_run(struct cli *cli, const struct cli_args *args, struct er
 		json_object_set_new(event, "role", json_string("LEAD"));
 	if (args_option(args, "from") == NULL)
 		json_object_set_new(event, "from", json_string(today));
-	return add_typed(cli, args, "assignment", event, ctx);
+	TRY(add_typed(cli, args, "assignment", event, ctx));
+	note_assigned(cli, args_at(args, 0), args_at(args, 1));
+	return OK;
 }

@@ -16,6 +16,14 @@
 
 enum { EVENTS_OFFERED = 20 };
 
+/* The day of an event is no field of it: the event is recorded anew, and replaces the first. */
+static const struct schema_field the_day = {
+	.name = "occurred_on",
+	.kind = FIELD_DATE,
+	.required = true,
+	.ask = "When was it? (a day, YYYY-MM or YYYY, today, yesterday)",
+};
+
 struct correcting {
 	struct cli *cli;
 	const struct cli_args *args;
@@ -138,8 +146,14 @@ static enum err pick_field(struct correcting *c, struct errctx *ctx)
 			text, sizeof(text), "%.40s%s%.60s", label, now[0] == '\0' ? "" : ": ", now);
 		reply_choices_add(&choices, field->name, text);
 	}
+	current_text(c, &the_day, now, sizeof(now));
+	snprintf(text, sizeof(text), "the day: %.60s", now);
+	reply_choices_add(&choices, the_day.name, text);
 	TRY(ask_choice(&c->ask, "Which field is wrong?", &choices, &picked, ctx));
-	c->field = schema_field_find(c->type, bytes_str(choices.item[picked].name));
+	if (strcmp(choices.item[picked].name, the_day.name) == 0)
+		c->field = &the_day;
+	else
+		c->field = schema_field_find(c->type, bytes_str(choices.item[picked].name));
 	return OK;
 }
 
@@ -156,6 +170,8 @@ static enum err find_field(struct correcting *c, struct errctx *ctx)
 	for (char *at = name; *at != '\0'; at++)
 		*at = *at == '-' || *at == ' ' ? '_' : *at;
 	c->field = schema_field_find(c->type, bytes_str(name));
+	if (strcmp(name, the_day.name) == 0)
+		c->field = &the_day;
 	if (c->field == NULL)
 		return cli_usage(c->cli, ctx, "%s has no field '%.40s': 'sauti case types %s'",
 			c->type->alias, given, c->type->alias);
@@ -245,6 +261,58 @@ static enum err record(struct correcting *c, struct errctx *ctx)
 	return OK;
 }
 
+/* .. with all that it says now. */
+static enum err copy_target(const struct correcting *c, json_t *event)
+{
+	static const char *const common[] = {"office", "language"};
+	const struct schema_field *field;
+
+	for (size_t i = 0; (field = schema_field_at(c->type, i)) != NULL; i++) {
+		json_t *value = (json_t *)case_view_value(c->target, field->name);
+
+		if (value != NULL && json_object_set(event, field->name, value) != 0)
+			return ERR_NOMEM;
+	}
+	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
+		json_t *value = json_object_get(c->target, common[i]);
+
+		if (value != NULL && json_object_set(event, common[i], value) != 0)
+			return ERR_NOMEM;
+	}
+	return OK;
+}
+
+static enum err record_anew(struct correcting *c, struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *event = NULL;
+	struct import_counts counts = {0};
+	struct output_buffer b;
+	unsigned long long number = output_number(c->target, "number");
+	enum err err;
+
+	if (output_true(c->target, "partial"))
+		return err_set(ctx, ERR_INVALID,
+			"#%llu cannot be read whole here: it cannot be recorded anew", number);
+	if (case_day_to_come(json_string_value(c->value)))
+		return err_set(ctx, ERR_INVALID, "that day is yet to come: when did it happen?");
+	event = json_pack("{s:s,s:s,s:[O]}", "type", output_member(c->target, "type", &b),
+		"case_ref", c->view->ref, "supersedes", json_object_get(c->target, "event_id"));
+	if (event == NULL || copy_target(c, event) != OK)
+		return ERR_NOMEM;
+	TRY(case_event_common(c->cli, c->args, event, ctx));
+	if (json_object_set(event, the_day.name, c->value) != 0)
+		return ERR_NOMEM;
+	err = case_event_append(c->cli, event, &counts, ctx);
+	if (err == ERR_INVALID || err == ERR_EXISTS)
+		return err_wrap(ctx, err, "the day of #%llu stays", number);
+	TRY(err);
+	if (c->cli->json)
+		return case_report_counts(c->cli, &counts);
+	printf("corrected in %s: #%llu %s, recorded anew with its day\n", c->view->code, number,
+		c->type->title);
+	return OK;
+}
+
 enum err case_correct_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	CLEANUP(case_view_release) struct case_view view = {0};
@@ -254,8 +322,9 @@ enum err case_correct_run(struct cli *cli, const struct cli_args *args, struct e
 	TRY(find_target(&c, ctx));
 	TRY(find_field(&c, ctx));
 	TRY(find_value(&c, ctx));
-	TRY(find_reason(&c, ctx));
+	if (c.field != &the_day)
+		TRY(find_reason(&c, ctx));
 	if (json_equal(c.value, case_view_value(c.target, c.field->name)))
 		return err_set(ctx, ERR_EXISTS, "%s: that is what it says already", c.field->name);
-	return record(&c, ctx);
+	return c.field == &the_day ? record_anew(&c, ctx) : record(&c, ctx);
 }

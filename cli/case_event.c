@@ -13,6 +13,17 @@
 #include "cli/output.h"
 #include "cli/reply.h"
 
+/* A slip in a code is told apart from a case that is not here. */
+static enum err not_known(const char *name, enum err err, struct errctx *ctx)
+{
+	if (err == ERR_NOTFOUND && case_code_check(bytes_str(name)) == CASE_CODE_WRONG)
+		return err_set(ctx, err,
+			"no case '%.40s' is known here; its last character does not fit the "
+			"others: is there a slip in it?",
+			name);
+	return err;
+}
+
 /* The node answers with the case and then with each event, so that no answer outgrows a frame; here
  * they become one document whose member `events` is the list. */
 enum err case_ask(const struct cli *cli, const char *name, json_t **ret, struct errctx *ctx)
@@ -21,19 +32,12 @@ enum err case_ask(const struct cli *cli, const char *name, json_t **ret, struct 
 	Sauti__CaseShowRequest show = SAUTI__CASE_SHOW_REQUEST__INIT;
 	CLEANUP(daemon_json_release) json_t *events = NULL;
 	json_t *kase;
-	enum err err;
 
 	show.case_ = (char *)name;
 	show.purpose = (char *)(cli->purpose == NULL ? "" : cli->purpose);
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_SHOW;
 	request.case_show = &show;
-	err = daemon_list(cli, &request, &events, ctx);
-	if (err == ERR_NOTFOUND && case_code_check(bytes_str(name)) == CASE_CODE_WRONG)
-		return err_set(ctx, err,
-			"no case '%.40s' is known here; its last character does not fit the "
-			"others: is there a slip in it?",
-			name);
-	TRY(err);
+	TRY(not_known(name, daemon_list(cli, &request, &events, ctx), ctx));
 	kase = json_incref(json_array_get(events, 0));
 	if (kase == NULL)
 		return err_set(ctx, ERR_MALFORMED, "the node's answer is empty");
@@ -60,7 +64,7 @@ enum err case_find_ref(
 	show.head = true;
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_SHOW;
 	request.case_show = &show;
-	TRY(daemon_call(cli, &request, &found, NULL, ctx));
+	TRY(not_known(name, daemon_call(cli, &request, &found, NULL, ctx), ctx));
 	if (case_ref_parse(bytes_str(output_member(found, "case_ref", &buffer)), &ref) != OK)
 		return err_set(ctx, ERR_MALFORMED, "the daemon gave no case_ref for the case");
 	case_ref_text(&ref, ret);
@@ -74,6 +78,15 @@ void case_today(char ret[11])
 
 	gmtime_r(&now, &tm);
 	strftime(ret, 11, "%Y-%m-%d", &tm);
+}
+
+bool case_day_to_come(const char *day)
+{
+	char today[11];
+	long days;
+
+	case_today(today);
+	return reply_days_between(today, day, &days) && days > 1;
 }
 
 enum err case_new_event_id(char ret[EVENT_ID_TEXT + 1])
@@ -153,6 +166,9 @@ enum err case_event_common(
 			text = "";
 		else if (text != NULL && i == 1 && reply_day(bytes_str(text), today, day))
 			text = day;
+		if (text != NULL && i == 1 && case_day_to_come(text))
+			return cli_usage(cli, ctx,
+				"--on %.10s is yet to come: it is the day when it happened", text);
 		if (text != NULL &&
 			json_object_set_new(event, common[i][1], json_string(text)) != 0)
 			return cli_usage(cli, ctx, "--%s is not UTF-8", common[i][0]);

@@ -3,6 +3,8 @@
  * recorded is told by --dry-run, in the same words for both.
  */
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/secret.h"
@@ -208,6 +210,13 @@ static enum err import_table(struct cli *cli, const char *path, const char *map_
 	return err;
 }
 
+static bool is_table(const char *path)
+{
+	size_t size = strlen(path);
+
+	return size > 4 && strcasecmp(path + size - 4, ".csv") == 0;
+}
+
 enum err case_import_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	const char *path = args_at(args, 0), *map_path = args_option(args, "map");
@@ -215,6 +224,10 @@ enum err case_import_run(struct cli *cli, const struct cli_args *args, struct er
 	struct import_counts counts = {.only_check = args_flag(args, "dry-run")};
 	enum err err;
 
+	if (map_path == NULL && is_table(path))
+		return cli_usage(cli, ctx,
+			"'%s' is a table: --map MAP says what its columns mean, see docs/IMPORT.md",
+			path);
 	if (counts.only_check) {
 		counts.look = survey_line;
 		counts.arg = &survey;

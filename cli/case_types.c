@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "cli/ask.h"
 #include "cli/case.h"
+#include "cli/case_view.h"
 #include "cli/daemon.h"
 #include "node/files.h"
 
@@ -329,7 +330,10 @@ static enum err put_option(struct cli *cli, const struct schema_type *type, cons
 			shown);
 	if (json_object_get(event, field->name) != NULL)
 		return cli_usage(cli, ctx, "--%s is given twice", shown);
-	TRY(case_types_value(cli, field, today, from ? NULL : value, value, &json, ctx));
+	if (field->kind == FIELD_EVENT && !from && case_view_is_number(value))
+		json = json_string(value); /* case_view_resolve */
+	else
+		TRY(case_types_value(cli, field, today, from ? NULL : value, value, &json, ctx));
 	return json_object_set_new(event, field->name, json) == 0 ? OK : ERR_NOMEM;
 }
 

@@ -28,7 +28,8 @@ enum err case_types_find(struct cli *cli, const char *name, const struct schema_
 /* A field's name for people: "next contact due on", "referral" of referral_id. */
 void case_types_label(const char *name, char ret[64]);
 
-/* The fields given as options into the event. A usage error for one that the type does not have. */
+/* The fields given as options into the event; "C-1" and "#12" for an event stay as they are, see
+ * case_view_resolve. A usage error for one that the type does not have. */
 enum err case_types_fields(struct cli *cli, const struct cli_args *args,
 	const struct schema_type *type, const char *today, json_t *event,
 	struct errctx *ctx) MUST_USE;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
@@ -356,6 +357,55 @@ void case_view_event_text(const struct case_view *view, const char *event_id, st
 		buf_put_str(out, event_id);
 	else
 		buf_printf(out, "#%llu", (unsigned long long)output_number(event, "number"));
+}
+
+/* ---- events by what people call them ---- */
+
+bool case_view_is_number(const char *text)
+{
+	return text[0] == '#' || ((text[0] == 'C' || text[0] == 'c') && text[1] == '-');
+}
+
+static bool id_of_number(
+	const struct case_view *view, const char *text, char ret[EVENT_ID_TEXT + 1])
+{
+	const json_t *event = text[0] == '#' ? case_view_event(view, text) : NULL;
+	struct consent_view consent;
+	struct output_buffer b;
+
+	if (event != NULL) {
+		snprintf(ret, EVENT_ID_TEXT + 1, "%s", output_member(event, "event_id", &b));
+		return true;
+	}
+	for (size_t n = 0; case_state_consent(view->state, n, view->today, &consent); n++) {
+		if (strcasecmp(consent.id, text) != 0)
+			continue;
+		event_id_text(&consent.event, ret);
+		return true;
+	}
+	return false;
+}
+
+enum err case_view_resolve(const struct case_view *view, const struct schema_type *type,
+	json_t *event, struct errctx *ctx)
+{
+	const struct schema_field *field;
+	char id[EVENT_ID_TEXT + 1];
+
+	for (size_t i = 0; (field = schema_field_at(type, i)) != NULL; i++) {
+		const char *text = json_string_value(json_object_get(event, field->name));
+
+		if (field->kind != FIELD_EVENT || text == NULL || !case_view_is_number(text))
+			continue;
+		if (!id_of_number(view, text, id))
+			return err_set(ctx, ERR_NOTFOUND,
+				"%s: there is no '%.20s' in this case: 'case show' prints what "
+				"there is",
+				field->name, text);
+		if (json_object_set_new(event, field->name, json_string(id)) != 0)
+			return ERR_NOMEM;
+	}
+	return OK;
 }
 
 /* ---- corrections ---- */

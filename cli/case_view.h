@@ -59,6 +59,13 @@ const json_t *case_view_value(const json_t *event, const char *name);
 /* An event of the case by its id, in words: its consent, or "#12". Appends. */
 void case_view_event_text(const struct case_view *view, const char *event_id, struct buf *out);
 
+/* Does the text name an event as people do: "C-1", a consent, or "#12"? */
+bool case_view_is_number(const char *text);
+/* .. then its id comes in the place of the text, in every field of the event that is another
+ * event. ERR_NOTFOUND. */
+enum err case_view_resolve(const struct case_view *view, const struct schema_type *type,
+	json_t *event, struct errctx *ctx) MUST_USE;
+
 /* "C-1: referral to a service, until 2027-11-26". */
 void case_view_consent_text(const struct consent_view *consent, char *ret, size_t size);
 /* "R-1: legal, accepted". */

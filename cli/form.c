@@ -270,6 +270,10 @@ static enum err set_value(
 	TRY(reply_value(q->field, &q->choices, form->today, line, &text, ctx));
 	value = json_loads(text, JSON_DECODE_ANY, NULL);
 	case_text_free(text);
+	if (q->field == &when && case_day_to_come(json_string_value(value))) {
+		json_decref(value);
+		return err_set(ctx, ERR_INVALID, "that day is yet to come: when did it happen?");
+	}
 	err = json_object_set_new(form->event, q->field->name, value) == 0 ? OK : ERR_NOMEM;
 	return err;
 }

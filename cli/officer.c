@@ -111,6 +111,14 @@ static enum err done(const struct cli *cli, const Sauti__ControlRequest *request
 	return OK;
 }
 
+static enum err not_a_name(struct cli *cli, const char *name, struct errctx *ctx)
+{
+	return cli_usage(cli, ctx,
+		"'%.80s' is no officer's name: a small letter, then small letters, digits, dots "
+		"and hyphens, 31 at most",
+		name);
+}
+
 static enum err run_add(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
@@ -120,7 +128,7 @@ static enum err run_add(struct cli *cli, const struct cli_args *args, struct err
 	enum err err;
 
 	if (!account_name_valid(bytes_str(name)))
-		return cli_usage(cli, ctx, "'%.80s' is no officer's name", name);
+		return not_a_name(cli, name, ctx);
 	if (roles == NULL)
 		return cli_usage(cli, ctx, "--roles: which, with commas; see --help");
 	if (account_roles_parse(roles, &add.roles, ctx) != OK) {
@@ -163,16 +171,40 @@ static enum err print_officers(const json_t *officers)
 	return err;
 }
 
-static enum err run_list(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+static enum err ask_officers(const struct cli *cli, json_t **ret, struct errctx *ctx)
 {
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
 	Sauti__OfficerListRequest list = SAUTI__OFFICER_LIST_REQUEST__INIT;
+
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_OFFICER_LIST;
+	request.officer_list = &list;
+	return daemon_list(cli, &request, ret, ctx);
+}
+
+enum err officer_may_unlock(const struct cli *cli, const char *name, bool *ret, struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *officers = NULL;
+	const json_t *officer;
+	size_t i;
+
+	TRY(ask_officers(cli, &officers, ctx));
+	*ret = false;
+	json_array_foreach(officers, i, officer)
+	{
+		struct output_buffer b;
+
+		if (strcmp(output_member(officer, "officer", &b), name) == 0)
+			*ret = !output_true(officer, "disabled");
+	}
+	return OK;
+}
+
+static enum err run_list(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
 	CLEANUP(daemon_json_release) json_t *officers = NULL;
 
 	(void)args;
-	request.body_case = SAUTI__CONTROL_REQUEST__BODY_OFFICER_LIST;
-	request.officer_list = &list;
-	TRY(daemon_list(cli, &request, &officers, ctx));
+	TRY(ask_officers(cli, &officers, ctx));
 	if (!cli->json)
 		return print_officers(officers);
 	output_json(officers);
@@ -185,7 +217,7 @@ static enum err run_disable(struct cli *cli, const struct cli_args *args, struct
 	Sauti__OfficerDisableRequest disable = SAUTI__OFFICER_DISABLE_REQUEST__INIT;
 
 	if (!account_name_valid(bytes_str(args_at(args, 0))))
-		return cli_usage(cli, ctx, "'%.80s' is no officer's name", args_at(args, 0));
+		return not_a_name(cli, args_at(args, 0), ctx);
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_OFFICER_DISABLE;
 	request.officer_disable = &disable;
 	disable.name = (char *)args_at(args, 0);

@@ -14,6 +14,10 @@ enum { OFFICER_LABEL_MAX = 64 }; /* of a slot; names are shorter */
 enum err officer_choose(struct cli *cli, const struct cli_args *args,
 	char ret[OFFICER_LABEL_MAX + 1], struct errctx *ctx) MUST_USE;
 
+/* Is there an account of that name, and not disabled? For whoever may list them. */
+enum err officer_may_unlock(
+	const struct cli *cli, const char *name, bool *ret, struct errctx *ctx) MUST_USE;
+
 /* "supervisor, operator" */
 void officer_roles_text(const json_t *roles, struct output_buffer *ret);
 

@@ -9,8 +9,10 @@
 
 #include "cases/event/event.h"
 #include "cases/view/sheet.h"
+#include "cli/case.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
+#include "cli/reply.h"
 
 enum { SHEET_SIZE_MAX = 32 * 1024, DAY_SIZE = 11 };
 
@@ -153,7 +155,11 @@ enum err sheet_run(struct cli *cli, const struct cli_args *args, struct errctx *
 	const char *next = args_option(args, "next"), *contacts[SHEET_CONTACTS_MAX + 1];
 	struct sheet_options options = {.contacts = contacts};
 	struct facts facts = {0};
+	char today[11], day[11];
 
+	case_today(today);
+	if (next != NULL && reply_day(bytes_str(next), today, day))
+		next = day;
 	if (format != NULL && strcmp(format, "text") != 0 && strcmp(format, "html") != 0)
 		return cli_usage(cli, ctx, "--format is text or html");
 	if (tag != NULL && catalogue_find(bytes_str(tag)) == NULL)
@@ -188,7 +194,7 @@ enum err sheet_run(struct cli *cli, const struct cli_args *args, struct errctx *
 
 const struct cli_option sheet_options_table[] = {
 	{"language", "TAG", "en, fr, es, ar or ht (default: the case's preferred language)", false},
-	{"next", "DATE", "the next date, YYYY-MM-DD (default: the case's next contact)", false},
+	{"next", "DATE", "the next date: a day, or +14d (default: the case's next contact)", false},
 	{"contact", "TEXT", "a name or a number to ask; up to four", true},
 	{"format", "FORMAT", "text (default), or html: large type, to be printed", false},
 	{0},

@@ -303,7 +303,8 @@ static enum err check_contact_only(const struct judged *j)
 
 		if (group != GROUP_NONE && group != GROUP_CONTACT)
 			return err_set(j->ctx, ERR_CONSENT,
-				"%s: no consent to CASE_MGMT is live on %s, so %s must not be kept",
+				"%s: no consent to CASE_MGMT is live on %s, so a %s is kept "
+				"without it",
 				name, day, j->type);
 	}
 	return OK;

@@ -257,6 +257,33 @@ class Asked(Cases):
         self.assertIn("R-1: medical, no answer yet", done.stderr)
         self.assertEqual(self.last(code, "REFERRAL_ANSWERED")["referral_id"], "R-1")
 
+    def test_named_by_number(self):
+        """An option takes what case show prints: no id of an event is ever looked up."""
+        code = self.open_case()
+        self.consent(code, "case_mgmt")
+        self.consent(code, "referral", "--recipients", "ZZ-clinic", "--groups", "services",
+                     "--services", "legal")
+        consent = self.last(code, "CONSENT_RECORDED")["event_id"]
+        add = ["case", "add", code, "referral", "--service-code", "legal", "--to-org", "ZZ-clinic",
+               "--consent-ref"]
+        for name in ("C-2", "c-2", "#3"):
+            self.node.sauti(*add, name)
+            self.assertEqual(self.last(code, "REFERRAL_MADE")["consent_ref"], consent)
+        for name in ("C-9", "#99", "#x", "C-"):
+            self.assertIn(f"there is no '{name}' in this case",
+                          self.node.sauti(*add, name, check=False).stderr)
+
+    def test_a_day_to_come(self):
+        """Nothing has happened tomorrow week: the year was mistyped."""
+        code = self.open_case()
+        done = self.node.sauti("case", "add", code, "contact", "--channel", "phone", "--direction",
+                               "out", "--result", "reached", "--on", "+7d", check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("is yet to come", done.stderr)
+        done = self.ask(code, "contact", answers=["+7d", "yesterday", "phone", ".", "y"])
+        self.assertIn("that day is yet to come: when did it happen?", done.stderr)
+        self.assertEqual(len(self.events(code)), 2)
+
     def test_warned(self):
         """That no consent names the recipient is said as soon as it is known, and can be mended."""
         code = self.open_case()
@@ -323,6 +350,9 @@ class Asked(Cases):
         wrong = code[:-1] + ("A" if code[-1] != "A" else "B")
         self.assertIn("is there a slip in it?",
                       self.node.sauti("case", "show", wrong, check=False).stderr)
+        self.assertIn("is there a slip in it?",
+                      self.node.sauti("case", "add", wrong, "contact", "--channel", "phone",
+                                      check=False).stderr)
 
     def test_no_consent(self):
         """A refusal comes before the first question, and says what to do."""
@@ -410,6 +440,41 @@ class Show(Cases):
                         "--reason", "new-info", stdin="lorem")
         self.assertIn("note: -> lorem", self.node.sauti("case", "show", code).stdout)
 
+    def test_correct_the_day(self):
+        """The event again, with all it says by now, in the place of the first."""
+        code = self.open_case()
+        self.consent(code, "case_mgmt")
+        self.node.sauti("case", "add", code, "contact", "--channel", "phone", "--direction", "out",
+                        "--result", "reached", "--note-from", "-", "--on", "2024-03-02",
+                        stdin="lorem")
+        self.node.sauti("case", "correct", code, "#3", "--field", "channel", "--value", "sms",
+                        "--reason", "error")
+        day = ["case", "correct", code, "#3", "--field", "occurred_on", "--value"]
+        self.assertIn("#3 Contact, recorded anew", self.node.sauti(*day, "2024-02-03").stdout)
+        new, old = sorted((e for e in self.events(code) if e["type"] == "CONTACT"),
+                          key=lambda e: e["number"], reverse=True)
+        self.assertEqual((new["occurred_on"], new["channel"], new["note"]),
+                         ("2024-02-03", "SMS", "lorem"))
+        self.assertEqual((old["occurred_on"], old["superseded_by"]),
+                         ("2024-03-02", new["event_id"]))
+        shown = self.node.sauti("case", "show", code).stdout
+        self.assertIn("replaced by #5", shown)
+        self.assertIn("last contact 2024-02-03", shown)
+        for event, value, says in (("#2", "2024-01-02", "the day of #2 stays: "),
+                                   ("#1", "2024-01-02", "the day of #1 stays: "),
+                                   ("#5", "+7d", "yet to come"),
+                                   ("#5", "2024-02-03", "says already")):
+            done = self.node.sauti("case", "correct", code, event, "--field", "occurred_on",
+                                   "--value", value, check=False)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(says, done.stderr)
+        self.assertEqual(len(self.events(code)), 5)
+        with self.terminal("case", "correct", code) as terminal:
+            terminal.answer("#5")
+            self.assertIn("the day: 2024-02-03", terminal.answer("the day"))
+            terminal.answer("2024-02-04")
+            self.assertEqual(terminal.end(), 0, terminal.screen)
+
     def test_conflict(self):
         """Two who did not know of each other correct one field: seen, and resolved by an event."""
         code = self.open_case()
@@ -437,7 +502,8 @@ class Show(Cases):
 
     def test_the_case_itself(self):
         code = self.open_case()
-        self.node.sauti("case", "assign", code, "zz-amara")
+        self.assertIn("no 'zz-amara' can unlock this node",
+                      self.node.sauti("case", "assign", code, "zz-amara").stderr)
         self.assertIn("led by zz-amara", self.node.sauti("case", "show", code).stdout)
         self.node.sauti("case", "assign", code, "zz-benoit", "--role", "backup", "--to", "+14d")
         self.assertEqual(self.last(code, "OFFICER_ASSIGNED")["role"], "BACKUP")
@@ -584,6 +650,9 @@ class Drafts(Cases):
         self.assertEqual([d["draft"] for d in self.drafts()], [number])
         amara("case", "drafts", "--discard", "2" if number == 1 else "1")
         self.assertEqual(amara("case", "drafts").stdout, "no drafts\n")
+        mine = amara("case", "open").stdout.split()[0]
+        self.assertEqual(self.node.sauti("case", "assign", mine, "amara").stderr, "")
+        self.assertIn("you do not see it any more", amara("case", "assign", mine, "haiti").stderr)
 
     def test_recorded_already(self):
         """The power went between recording and forgetting the draft: nothing is there twice."""

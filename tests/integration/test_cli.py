@@ -207,6 +207,10 @@ class NoDaemon(Case):
             if code == FAILED:
                 self.assertIn(f"{path}:2: line longer than 49152 bytes", result.stderr)
 
+    def test_table_without_a_map(self):
+        result = self.sauti("case", "import", self.put("Register.CSV", "Case;Date\n"), code=USAGE)
+        self.assertIn("is a table: --map MAP says what its columns mean", result.stderr)
+
 
 class Sheet(Case):
     """The victim's sheet, where there is no node at all."""
@@ -218,6 +222,8 @@ class Sheet(Case):
         self.assertIn("\nLa prochaine date : 12 mars 2099.\n", done.stdout)
         self.assertIn("\n  Anna\n  +509 1234\n", done.stdout)
         self.assertIn("no native speaker has reviewed", done.stderr)
+        self.assertIn("La prochaine date : ", self.sauti("case", "sheet", "--language", "fr", "--next",
+                                                        "+14d").stdout)
 
     def test_page(self):
         page = self.sauti("case", "sheet", "--language", "ar", "--format", "html").stdout

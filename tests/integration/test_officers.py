@@ -217,7 +217,7 @@ class Accounts(Case):
     def test_bad_calls(self):
         """One clear line each."""
         phrase = ["--new-passphrase-file", self.network.passphrase]
-        for args, text in ((["add", "Amina", "--roles", "officer"], "no officer's name"),
+        for args, text in ((["add", "Amina", "--roles", "officer"], "a small letter, then"),
                            (["add", "amina"], "--roles"),
                            (["add", "amina", "--roles", "root"], 'found "root"; allowed'),
                            (["add", "amina", "--roles", "officer,officer"], "allowed"),

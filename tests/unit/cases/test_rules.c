@@ -175,15 +175,16 @@ static const struct refusal refusals[] = {
 		"NEEDS_ASSESSED: no consent to CASE_MGMT is live on 2024-05-01, so the case holds "
 		"contacts alone; record CONSENT_RECORDED with purpose CASE_MGMT first"},
 	{{OPENED}, {"2024-05-01", "PERSON_RECORDED", "'role':'VICTIM','names':['ZZ']"}, ERR_CONSENT,
-		"names: no consent to CASE_MGMT is live on 2024-05-01, so PERSON_RECORDED must not "
-		"be "
-		"kept"},
+		"names: no consent to CASE_MGMT is live on 2024-05-01, so a PERSON_RECORDED is "
+		"kept "
+		"without it"},
 	{{OPENED},
 		{"2024-05-01", "CONTACT",
 			"'channel':'PHONE','direction':'IN','result':'REACHED',"
 			"'note':'lorem'"},
 		ERR_CONSENT,
-		"note: no consent to CASE_MGMT is live on 2024-05-01, so CONTACT must not be kept"},
+		"note: no consent to CASE_MGMT is live on 2024-05-01, so a CONTACT is kept without "
+		"it"},
 	{{OPENED}, {"2024-05-01", "VICTIM_VIEW", "'subject':'INVESTIGATION'"}, ERR_CONSENT,
 		"VICTIM_VIEW: no consent to CASE_MGMT is live on 2024-05-01, so the case holds "
 		"contacts "
