@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cases/event/json_memory.h"
 #include "cli/ask.h"
 #include "cli/case.h"
+#include "cli/case_types.h"
 #include "cli/case_view.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
@@ -13,16 +15,60 @@ static bool in_conflict(const json_t *event)
 	return json_array_size(json_object_get(event, "conflicts_with")) > 0;
 }
 
-static void event_text(const json_t *event, char *ret, size_t size)
+/* ", channel: telephone"; a text of several lines is not for a list. */
+static void put_field(const struct schema_field *field, const json_t *value, struct buf *out)
+{
+	char label[64], *json;
+
+	if (field == NULL || value == NULL || reply_is_text(field))
+		return;
+	json = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+	if (json == NULL)
+		return;
+	case_types_label(field->name, label);
+	buf_printf(out, ", %s: ", label);
+	schema_show(field, json, out);
+	json_text_free(json);
+}
+
+/* What tells the event from the others, in words: a correction's value, its codes. Appends. */
+static void put_what(const struct case_view *view, const json_t *event,
+	const struct schema_type *type, struct buf *out)
+{
+	struct output_buffer b[2];
+	const struct schema_field *field;
+	const json_t *of;
+
+	if (type == NULL)
+		return;
+	if (type->number == EVENT_CORRECTION) {
+		of = case_view_by_id(view, output_member(event, "corrects", &b[0]));
+		type = of == NULL ? NULL
+				  : schema_type_find(bytes_str(output_member(of, "type", &b[0])));
+		field = type == NULL ? NULL
+				     : schema_field_find(type,
+					       bytes_str(output_member(event, "field", &b[1])));
+		put_field(field, json_object_get(event, "new_value"), out);
+		return;
+	}
+	for (size_t i = 0; (field = schema_field_at(type, i)) != NULL; i++)
+		if (field->kind == FIELD_CODE && json_object_get(event, field->name) != NULL)
+			put_field(field, json_object_get(event, field->name), out);
+}
+
+static void event_text(const struct case_view *view, const json_t *event, char *ret, size_t size)
 {
 	struct output_buffer b[4];
 	const struct schema_type *type =
 		schema_type_find(bytes_str(output_member(event, "type", &b[0])));
+	CLEANUP(buf_wipe) struct buf what;
 
-	snprintf(ret, size, "#%llu  %s  %s, by %s",
+	buf_init(&what, 256 * 1024);
+	put_what(view, event, type, &what);
+	snprintf(ret, size, "#%llu  %s  %s%.60s, by %s",
 		(unsigned long long)output_number(event, "number"),
 		output_member(event, "occurred_on", &b[1]),
-		type == NULL ? output_member(event, "type", &b[2]) : type->title,
+		type == NULL ? output_member(event, "type", &b[2]) : type->title, buf_cstr(&what),
 		output_member(event, "recorded_by", &b[3]));
 }
 
@@ -41,7 +87,7 @@ static enum err pick(struct cli *cli, const struct cli_args *args, const struct 
 			continue;
 		numbers[choices.count] = i;
 		snprintf(name, sizeof(name), "#%zu", i + 1);
-		event_text(event, text, sizeof(text));
+		event_text(view, event, text, sizeof(text));
 		reply_choices_add(&choices, name, text);
 	}
 	if (choices.count == 0)

@@ -5,6 +5,7 @@
 #include "cli/case.h"
 #include "cli/case_view.h"
 #include "cli/daemon.h"
+#include "cli/draft.h"
 #include "cli/output.h"
 #include "cli/reply.h"
 #include "cli/term.h"
@@ -119,6 +120,18 @@ static void print_today(const json_t *items, const json_t *whole, size_t most)
 		printf("Nothing is due.\n");
 }
 
+/* What was begun and not recorded, as by a power cut. Not knowing it is no reason to fail. */
+static void note_drafts(const struct cli *cli)
+{
+	CLEANUP(daemon_json_release) json_t *drafts = NULL;
+	struct errctx why = {""};
+	size_t count = draft_list(cli, &drafts, &why) == OK ? json_array_size(drafts) : 0;
+
+	if (count > 0)
+		printf("\n%zu draft%s not recorded yet: sauti case drafts\n", count,
+			count == 1 ? " is" : "s are");
+}
+
 enum err case_today_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
@@ -140,6 +153,7 @@ enum err case_today_run(struct cli *cli, const struct cli_args *args, struct err
 	json_array_remove(items, count - 1);
 	if (!cli->json) {
 		print_today(items, whole, args_flag(args, "all") ? SIZE_MAX : SECTION_MOST);
+		note_drafts(cli);
 		return OK;
 	}
 	if (json_object_set(whole, "items", items) != 0)

@@ -49,6 +49,15 @@ static void put_text(struct buf *out, const char *text)
 	html_put_text(out, bytes_str(text));
 }
 
+/* A code as people read it; itself when the list has no such code. */
+static void put_code(struct buf *out, const char *list, const char *name)
+{
+	const struct code_list *codes = code_list_find(bytes_str(list));
+	const struct code *code = codes == NULL ? NULL : code_find(codes, bytes_str(name));
+
+	put_text(out, code == NULL ? name : code->text);
+}
+
 /* A name in a member, as people read it: "next contact due on". */
 static void put_label(struct buf *out, const char *name)
 {
@@ -119,7 +128,7 @@ static void put_summary(
 	put_due(out, "Next review", summary->next_review_on, today);
 	put_due(out, "Review at majority", summary->majority_review_on, today);
 	if (summary->contact_only)
-		put_row(out, "Consent", "no live consent to case management: contacts alone");
+		put_row(out, "Consent", "none to keep the case: contacts alone");
 	if (summary->legal_hold)
 		put_row(out, "Legal hold", "yes: nothing may be erased");
 	if (summary->backups == 0)
@@ -133,19 +142,29 @@ static void put_summary(
 
 /* ---- what stands open ---- */
 
-static void put_item(struct render *render, const char *kind, const struct item_view *item)
+/* Kinds of what may stand open, with the lists that their codes are of. */
+struct open_kind {
+	enum item_kind kind;
+	const char *name, *what, *status;
+};
+
+static void put_item(
+	struct render *render, const struct open_kind *kind, const struct item_view *item)
 {
 	const char *today = render->options.today;
 	struct buf *out = fresh(render);
 
-	buf_printf(out, "<li>%s ", kind);
+	buf_printf(out, "<li>%s ", kind->name);
 	put_text(out, item->id);
 	if (item->what[0] != '\0') {
 		buf_put_str(out, ", ");
-		put_text(out, item->what);
+		put_code(out, kind->what, item->what);
 	}
 	buf_put_str(out, ": ");
-	put_text(out, item->unanswered ? "no answer yet" : item->status);
+	if (item->unanswered)
+		buf_put_str(out, "no answer yet");
+	else
+		put_code(out, kind->status, item->status);
 	if (item->imminent)
 		buf_put_str(out, " <span class=\"late\">(imminent)</span>");
 	if (item->due[0] != '\0') {
@@ -161,12 +180,14 @@ static void put_item(struct render *render, const char *kind, const struct item_
 static void put_open(
 	struct render *render, const struct case_state *state, const struct case_summary *summary)
 {
-	static const struct {
-		enum item_kind kind;
-		const char *name;
-	} kinds[] = {{ITEM_CONCERN, "Protection concern"}, {ITEM_REFERRAL, "Referral"},
-		{ITEM_CLAIM, "Paternity claim"}, {ITEM_ALLEGATION, "Allegation"},
-		{ITEM_COMPLAINT, "Complaint"}, {ITEM_TRANSFER, "Transfer"}};
+	static const struct open_kind kinds[] = {
+		{ITEM_CONCERN, "Protection concern", "concerns", ""},
+		{ITEM_REFERRAL, "Referral", "services", "answers"},
+		{ITEM_CLAIM, "Paternity claim", "claim_kinds", "paternity_stages"},
+		{ITEM_ALLEGATION, "Allegation", "allegation_types", "investigation_stages"},
+		{ITEM_COMPLAINT, "Complaint", "complaint_kinds", "complaint_stages"},
+		{ITEM_TRANSFER, "Transfer", "transfer_reasons", "transfer_answers"},
+	};
 	struct item_view item;
 	size_t open = 0;
 
@@ -174,7 +195,7 @@ static void put_open(
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
 		for (size_t n = 0; case_state_item(state, kinds[k].kind, n, &item); n++)
 			if (item.open) {
-				put_item(render, kinds[k].name, &item);
+				put_item(render, &kinds[k], &item);
 				open++;
 			}
 	if (summary->conflicts > 0) {
@@ -227,7 +248,9 @@ static void put_consent(
 	struct buf *out = fresh(render);
 
 	buf_put_str(out, "<tr>");
-	put_cell(out, consent->purpose);
+	buf_put_str(out, "<td>");
+	put_code(out, "purposes", consent->purpose);
+	buf_put_str(out, "</td>");
 	put_scope(render, timeline, consent, "recipients", "-");
 	put_scope(render, timeline, consent, "services", "all");
 	put_scope(render, timeline, consent, "groups", "-");
@@ -240,7 +263,7 @@ static void put_consent(
 		put_text(out, consent->withdrawn_on);
 		buf_put_str(out, "</span>");
 	} else {
-		buf_put_str(out, consent->live ? "lives" : "<span class=\"late\">not live</span>");
+		buf_put_str(out, consent->live ? "holds" : "<span class=\"late\">not live</span>");
 	}
 	buf_put_str(out, "</td></tr>\n");
 	add(render);

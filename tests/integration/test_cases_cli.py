@@ -493,7 +493,9 @@ class Show(Cases):
         self.assertRegex(text, r"#3 .*Correction .*CONFLICT with #4")
         self.assertIn("in no conflict", self.node.sauti("case", "resolve", code, "#1", check=False).stderr)
         with self.terminal("case", "resolve", code) as terminal:
-            self.assertIn("Which one holds?", terminal.answer("#3"))
+            asked = terminal.answer("#3")
+            self.assertIn("Which one holds?", asked)
+            self.assertRegex(asked, r"#4 .* Correction, channel: letter, by ")
             self.assertEqual(terminal.end(), 0, terminal.screen)
         text = self.node.sauti("case", "show", code).stdout
         self.assertNotIn("CONFLICT with", text)
@@ -536,6 +538,10 @@ class Lists(Cases):
             self.open_case()
         self.assertIn("more: sauti today --all", self.node.sauti("today").stdout)
         self.assertNotIn("more: sauti", self.node.sauti("today", "--all").stdout)
+        self.assertNotIn("sauti case drafts", self.node.sauti("today").stdout)
+        self.node.sauti("case", "add", code, "contact", "--ask", stdin="\nletter\n", check=False)
+        self.assertTrue(self.node.sauti("today").stdout.endswith(
+            "\n1 draft is not recorded yet: sauti case drafts\n"))
         bad = self.node.sauti("today", "--on", "soon", check=False)
         self.assertEqual(bad.returncode, 2)
         self.assertIn("--on is a day", bad.stderr)

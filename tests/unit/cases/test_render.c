@@ -394,14 +394,15 @@ static void handover_page(void **state)
 	assert_has(page, "<article lang=\"ar\">");
 	assert_has(page, "<dt>note</dt><dd><span dir=\"auto\">\xd9\x85\xd9\x81 ");
 	/* What stands open, and what is late. */
-	assert_has(page, "<li>Referral R-1, MED: no answer yet, due 2024-01-18 "
+	assert_has(page, "<li>Referral R-1, medical: no answer yet, due 2024-01-18 "
 			 "<span class=\"late\">(over)</span></li>");
 	assert_has(
 		page, "<tr><th>Next contact</th><td>2024-03-01 <span class=\"late\">(over)</span>");
 	/* Consents: purpose, recipients, services, groups, days. */
-	assert_has(page, "<td>CASE_MGMT</td><td>-</td><td>all</td><td>-</td>");
-	assert_has(page, "<td>lives</td>");
-	assert_has(page, "<td>REFERRAL</td><td dir=\"auto\">ZZ &lt;clinic&gt;</td><td "
+	assert_has(page,
+		"<td>keeping the case and helping with it</td><td>-</td><td>all</td><td>-</td>");
+	assert_has(page, "<td>holds</td>");
+	assert_has(page, "<td>referral to a service</td><td dir=\"auto\">ZZ &lt;clinic&gt;</td><td "
 			 "dir=\"auto\">medical</td><td dir=\"auto\">contact, health</td>");
 	assert_has(page, "<span class=\"late\">withdrawn 2024-02-04</span>");
 	/* Corrections: the old value struck, also of a field that was not there. */
