@@ -149,6 +149,7 @@ struct judged rules_judged(const struct case_state *state, const struct event *e
 		.day = rules_day(event),
 		.today = day_read(bytes_str(context->today)),
 		.node = context->node,
+		.corrected = context->corrected,
 		.ctx = ctx == NULL ? own : ctx,
 	};
 }

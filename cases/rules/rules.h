@@ -39,10 +39,10 @@
  * RIGHTS_EXPLAINED, CONSENT_*, GUARDIAN_CHANGED, CONTACT, VICTIM_VIEW on all but the investigation,
  * FEEDBACK, OFFICER_ASSIGNED, TRANSFER_*, EXTERNAL_PACKET (on its own consent), CASE_CLOSED,
  * CASE_REOPENED. No note, but beside the consent to CASE_MGMT itself. What the victim has a right
- *to stays possible: CORRECTION, ERASURE_*, CONFLICT_RESOLVED, LEGAL_HOLD; what the law demands:
- *MANDATORY_REPORT; and what brings to an end what was begun: REFERRAL_ENDED, PATERNITY_STAGE with
- *CLOSED_*, PROTECTION_ACTION with resolved_on. A complaint is a case of its own and needs no
- *consent.
+ * to stays possible: CORRECTION (of what is kept: it adds no data group to an event), ERASURE_*,
+ * CONFLICT_RESOLVED, LEGAL_HOLD; what the law demands: MANDATORY_REPORT; and what brings to an end
+ * what was begun: REFERRAL_ENDED, PATERNITY_STAGE with CLOSED_*, PROTECTION_ACTION with
+ * resolved_on. A complaint is a case of its own and needs no consent.
  *
  * A closed case takes CASE_REOPENED, CORRECTION, CONFLICT_RESOLVED, ERASURE_*, LEGAL_HOLD,
  * CONSENT_REFUSED and CONSENT_WITHDRAWN, OFFICER_ASSIGNED, FEEDBACK, COMPLAINT_STAGE and
@@ -58,6 +58,9 @@
 struct rules_context {
 	const char *today; /* YYYY-MM-DD, UTC */
 	const char *node;  /* this node's name */
+	/* Of a CORRECTION: the data groups in which the event that it corrects says something. 0:
+	 * not known, then what it adds is not judged. */
+	group_set corrected;
 };
 
 /* Fills in members that are absent: parents (the heads of the case), ids with a preset of the

@@ -294,8 +294,7 @@ static enum err check_contact_only(const struct judged *j)
 			"%s: no consent to CASE_MGMT is live on %s, so the case holds contacts "
 			"alone; record CONSENT_RECORDED with purpose CASE_MGMT first",
 			j->type, day);
-	if (j->event->type == EVENT_CORRECTION || j->event->type == EVENT_MANDATORY_REPORT ||
-		gives_it(j->event))
+	if (j->event->type == EVENT_MANDATORY_REPORT || gives_it(j->event))
 		return OK;
 	for (size_t i = 0; i < j->event->field_count; i++) {
 		const char *name = j->event->fields[i].name;

@@ -204,13 +204,14 @@ static enum err check_withdrawal(const struct judged *j)
 {
 	struct bytes id = value_text(j->event, "consent_id");
 	const struct state_consent *consent = state_consent_find(j->state, id);
+	fold_day on = value_day(j->event, "effective_at");
 	char day[11];
 
 	if (consent == NULL)
 		return err_set(j->ctx, ERR_INVALID,
 			"consent_id: the case has no such consent; case show lists them");
-	if (consent->withdrawn_on == 0)
-		return OK;
+	if (consent->withdrawn_on == 0 || (on != 0 ? on : j->day) < consent->withdrawn_on)
+		return OK; /* a later one may come sooner */
 	day_text(consent->withdrawn_on, day);
 	return err_set(j->ctx, ERR_INVALID, "consent_id: %.*s is withdrawn already, on %s",
 		BYTES_FMT(id), day);
@@ -243,34 +244,53 @@ static enum err check_assignment(const struct judged *j)
 	return OK;
 }
 
-/* A complaint does not go to the officer it is about, at no stage. */
-static enum err check_complaint_stage(const struct judged *j)
+/* Is one of the case's complaints about that officer? */
+static bool is_complained_of(const struct judged *j, struct bytes name)
 {
-	const struct state_item *item;
-	struct bytes subject;
+	for (uint16_t i = 0; i < j->state->item_count; i++) {
+		const struct state_item *item = &j->state->items[i];
 
-	TRY(find(j, ITEM_COMPLAINT, "complaint_id", &item));
-	subject = state_text(j->state, item->extra);
-	if (rules_same_officer(j, subject, bytes_str(j->event->recorded_by)))
+		if (item->kind == ITEM_COMPLAINT &&
+			rules_same_officer(j, state_text(j->state, item->extra), name))
+			return true;
+	}
+	return false;
+}
+
+/* A complaint does not go to the officer it is about: they record nothing in its case, and are not
+ * let into it. */
+static enum err check_complained_of(const struct judged *j)
+{
+	bool corrects =
+		j->event->type == EVENT_CORRECTION && value_is(j->event, "field", "officer_key");
+	const char *field = corrects ? "new_value" : "officer_key";
+
+	if (!j->state->complaint)
+		return OK;
+	if (is_complained_of(j, bytes_str(j->event->recorded_by)))
 		return err_set(j->ctx, ERR_INVALID,
 			"recorded_by: is the officer the complaint is about; somebody else deals "
 			"with it");
-	return moves(j, ITEM_COMPLAINT, "complaint_id", "stage");
+	if ((corrects || j->event->type == EVENT_OFFICER_ASSIGNED) &&
+		is_complained_of(j, value_text(j->event, field)))
+		return err_set(j->ctx, ERR_INVALID,
+			"%s: is the officer the complaint is about; allowed is any other", field);
+	return OK;
 }
 
 /* --- the end of a case, erasure, holds --- */
 
-static enum err check_lost_contact(const struct judged *j)
+static enum err check_lost_contact(const struct judged *j, const char *field, fold_day closed_on)
 {
 	const struct case_state *state = j->state;
-	int64_t days = state->attempts == 0 ? 0 : day_count(state->attempts_from, j->day);
+	int64_t days = state->attempts == 0 ? 0 : day_count(state->attempts_from, closed_on);
 
 	if (state->attempts >= 3 && days >= 90)
 		return OK;
 	return err_set(j->ctx, ERR_INVALID,
-		"reason: LOST_CONTACT needs 3 attempts over 90 days since somebody was reached; "
+		"%s: LOST_CONTACT needs 3 attempts over 90 days since somebody was reached; "
 		"there were %u, over %lld days",
-		state->attempts, (long long)days);
+		field, state->attempts, (long long)days);
 }
 
 static enum err check_closing(const struct judged *j)
@@ -280,7 +300,7 @@ static enum err check_closing(const struct judged *j)
 	char day[11];
 
 	if (value_is(j->event, "reason", "LOST_CONTACT"))
-		TRY(check_lost_contact(j));
+		TRY(check_lost_contact(j, "reason", j->day));
 	day_text(state->hold_until, day);
 	if (state_held(state, j->day) && kept != 0 && kept < state->hold_until)
 		return err_set(j->ctx, ERR_INVALID,
@@ -348,6 +368,7 @@ static bool is_fixed(uint32_t type, struct bytes field)
 		{EVENT_CONSENT_RECORDED, "valid_until"},
 		{EVENT_CONSENT_RECORDED, "withhold_from"},
 		{EVENT_CONSENT_RECORDED, "review_at_majority_on"},
+		{EVENT_CONSENT_WITHDRAWN, "effective_at"},
 		{EVENT_GUARDIAN_CHANGED, "replaces"},
 		{EVENT_COMPLAINT_RECEIVED, "subject_officer"},
 		{EVENT_LEGAL_HOLD, "approvers"},
@@ -430,6 +451,60 @@ static enum err check_people(const struct judged *j, uint16_t at, uint32_t type,
 	return OK;
 }
 
+/* Contact-only, a correction makes right what is kept, and adds nothing that must not be. */
+static enum err check_kept(const struct judged *j, uint32_t type, struct bytes field)
+{
+	enum group group = event_field_group(field);
+	char day[11];
+
+	if (j->corrected == 0 || group == GROUP_NONE || group == GROUP_CONTACT ||
+		(j->corrected & GROUP_BIT(group)) != 0 || !state_contact_only(j->state, j->day))
+		return OK;
+	day_text(j->day, day);
+	return err_set(j->ctx, ERR_CONSENT,
+		"field: no consent to CASE_MGMT is live on %s, so %.*s must not be added to %s",
+		day, BYTES_FMT(field), event_type_get(type)->name);
+}
+
+/* What a guardian in conflict consented to is given anew, whatever is said of it later. */
+static enum err check_conflict(const struct judged *j, uint32_t type, struct bytes field)
+{
+	if (type != EVENT_GUARDIAN_CHANGED || !bytes_equal_str(field, "reason") ||
+		value_is(j->event, "new_value", "CONFLICT_OF_INTEREST"))
+		return OK;
+	for (uint16_t i = 0; i < j->state->item_count; i++)
+		if (j->state->items[i].kind == ITEM_PERSON &&
+			j->state->items[i].status == PERSON_REPLACED_FOR_CONFLICT)
+			return err_set(j->ctx, ERR_INVALID,
+				"new_value: consents ended by CONFLICT_OF_INTEREST; they are given "
+				"anew by the next guardian, not by a correction");
+	return OK;
+}
+
+/* Nor what a hold forbids, or an end that the case has not come to. */
+static enum err check_end(const struct judged *j, uint32_t type, struct bytes field)
+{
+	fold_day until = j->state->hold_until, new = value_day(j->event, "new_value");
+	char day[11];
+
+	day_text(until, day);
+	if (type == EVENT_CASE_CLOSED && bytes_equal_str(field, "reason") &&
+		value_is(j->event, "new_value", "LOST_CONTACT"))
+		return check_lost_contact(
+			j, "new_value", j->state->closed_on != 0 ? j->state->closed_on : j->day);
+	if (!state_held(j->state, j->day))
+		return OK;
+	if (type == EVENT_ERASURE_REQUESTED && bytes_equal_str(field, "decision") &&
+		value_is(j->event, "new_value", "GRANTED"))
+		return err_set(j->ctx, ERR_INVALID,
+			"new_value: the case is under a legal hold until %s; nothing is granted",
+			day);
+	if (type == EVENT_CASE_CLOSED && bytes_equal_str(field, "retention_until") && new < until)
+		return err_set(j->ctx, ERR_INVALID,
+			"new_value: is before the end of the legal hold, %s", day);
+	return OK;
+}
+
 static enum err check_new_value(
 	const struct judged *j, uint16_t at, uint32_t type, struct bytes name)
 {
@@ -451,9 +526,12 @@ static enum err check_new_value(
 			"field: %s of %s is not corrected: others rely on it; end or withdraw what "
 			"is wrong, and record it anew",
 			field->name, event_type_get(type)->name);
+	TRY(check_kept(j, type, name));
 	if (schema_check_value(field, json == NULL ? "null" : json, j->ctx) != OK)
 		return err_wrap(j->ctx, ERR_INVALID, "new_value");
 	TRY(check_people(j, at, type, name));
+	TRY(check_conflict(j, type, name));
+	TRY(check_end(j, type, name));
 	if (move != NULL && is_step(type, name))
 		return check_step(j, move,
 			machine_find(state_move_machine(j->state, move),
@@ -571,7 +649,7 @@ static enum err check_type(const struct judged *j)
 	case EVENT_COMPLAINT_RECEIVED:
 		return is_new(j, ITEM_COMPLAINT, "complaint_id");
 	case EVENT_COMPLAINT_STAGE:
-		return check_complaint_stage(j);
+		return moves(j, ITEM_COMPLAINT, "complaint_id", "stage");
 	case EVENT_OFFICER_ASSIGNED:
 		return check_assignment(j);
 	case EVENT_TRANSFER_OFFERED:
@@ -594,6 +672,7 @@ static enum err check_type(const struct judged *j)
 
 enum err rules_moves(const struct judged *j)
 {
+	TRY(check_complained_of(j));
 	TRY(check_supersedes(j));
 	return check_type(j);
 }

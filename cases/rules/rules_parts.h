@@ -13,6 +13,7 @@ struct judged {
 	fold_day day;     /* by which consents are judged: a whole one */
 	fold_day today;
 	const char *node;
+	group_set corrected; /* of rules_context */
 	struct errctx *ctx;
 };
 

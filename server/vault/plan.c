@@ -675,9 +675,17 @@ static enum err move_on(struct planner *p, const struct event *event, struct pla
 
 static enum err check(struct planner *p, struct event *event, const struct plan_case *c)
 {
-	struct rules_context context = {p->today, p->book->opts.node};
-	enum err err = rules_fill(c->state, event, &context, p->ctx);
+	struct rules_context context = {p->today, p->book->opts.node, 0};
+	struct errctx none = {""};
+	struct planner quiet = *p;
+	struct event_target target;
+	bool found;
+	enum err err;
 
+	quiet.ctx = &none; /* what is wrong with it is told below, or by add_event */
+	if (find_target(&quiet, event, &target, &found) == OK && found)
+		context.corrected = target.groups;
+	err = rules_fill(c->state, event, &context, p->ctx);
 	if (err == OK)
 		err = schema_check(event, p->ctx);
 	if (err == OK)

@@ -4,7 +4,7 @@
 #include "cases/rules/rules.h"
 #include "cases/schema/schema.h"
 
-static const struct rules_context today = {.today = "2024-12-20", .node = "haiti"};
+static struct rules_context today = {.today = "2024-12-20", .node = "haiti"};
 
 /* A case, and all that was recorded in it. */
 struct kase {
@@ -421,6 +421,19 @@ static const struct refusal refusals[] = {
 			"'guardian_ref':'P-2','replaces':'P-4','reason':'DEATH'"},
 		ERR_INVALID, "replaces: the case has no such person; it has: P-2"},
 
+	{{OPENED, MANAGED,
+		 {"2024-02-01", "CONSENT_WITHDRAWN",
+			 "'consent_id':'C-1','effective_at':'2024-12-19'"}},
+		{"2024-03-01", "CONSENT_WITHDRAWN", "'consent_id':'C-1'"}, OK, NULL},
+	{{OPENED, MANAGED,
+		 {"2024-02-01", "CONSENT_WITHDRAWN",
+			 "'consent_id':'C-1','effective_at':'2024-12-19'"},
+		 {"2024-03-01", "CONSENT_WITHDRAWN", "'consent_id':'C-1'"}},
+		{"2024-03-01", "NEED_UNMET", "'service_code':'MED','reason':'NO_FUNDS'"},
+		ERR_CONSENT,
+		"NEED_UNMET: no consent to CASE_MGMT is live on 2024-03-01, so the case holds "
+		"contacts alone; record CONSENT_RECORDED with purpose CASE_MGMT first"},
+
 	/* --- what moves --- */
 	{{OPENED, MANAGED, REFERS, REFERRED}, {"2024-05-01", "REFERRAL_ENDED", "'end':'DONE'"},
 		ERR_INVALID,
@@ -628,6 +641,47 @@ static const struct refusal refusals[] = {
 		OK, NULL},
 
 	/* --- corrections and the like --- */
+	{{OPENED, MANAGED, REFERS, {"2024-02-01", "CONSENT_WITHDRAWN", "'consent_id':'C-2'"}},
+		CORRECTS(4, "effective_at", "2024-11-01"), ERR_INVALID,
+		"field: effective_at of CONSENT_WITHDRAWN is not corrected: others rely on it; end "
+		"or withdraw what is wrong, and record it anew"},
+	{{OPENED, MANAGED, PERSON("P-2", "GUARDIAN"), PERSON("P-3", "GUARDIAN"),
+		 {"2024-02-01", "GUARDIAN_CHANGED",
+			 "'guardian_ref':'P-3','replaces':'P-2','reason':'CONFLICT_OF_INTEREST'"}},
+		CORRECTS(5, "reason", "DEATH"), ERR_INVALID,
+		"new_value: consents ended by CONFLICT_OF_INTEREST; they are given anew by the "
+		"next guardian, not by a correction"},
+	{{OPENED, MANAGED, HOLD,
+		 {"2024-03-01", "ERASURE_REQUESTED",
+			 "'scope':'CASE','asked_by':'VICTIM','basis':'OBJECTION','decision':"
+			 "'PENDING'"}},
+		CORRECTS(4, "decision", "GRANTED"), ERR_INVALID,
+		"new_value: the case is under a legal hold until 2025-06-30; nothing is granted"},
+	{{OPENED, MANAGED, HOLD, CLOSED}, CORRECTS(4, "retention_until", "2025-06-29"), ERR_INVALID,
+		"new_value: is before the end of the legal hold, 2025-06-30"},
+	{{OPENED, MANAGED, HOLD, CLOSED}, CORRECTS(4, "retention_until", "2025-06-30"), OK, NULL},
+	{{OPENED, MANAGED, CLOSED}, CORRECTS(3, "reason", "LOST_CONTACT"), ERR_INVALID,
+		"new_value: LOST_CONTACT needs 3 attempts over 90 days since somebody was reached; "
+		"there were 0, over 0 days"},
+	{{OPENED, MANAGED, CONTACT("2024-01-04", "NOT_REACHED"),
+		 CONTACT("2024-01-05", "NOT_REACHED"), CONTACT("2024-01-06", "NOT_REACHED"),
+		 {"2024-05-01", "CASE_CLOSED", "'reason':'NEEDS_MET','victim_agreed':'Y'"}},
+		CORRECTS(6, "reason", "LOST_CONTACT"), OK, NULL},
+	{{OPENED, COMPLAINT},
+		{"2024-03-01", "OFFICER_ASSIGNED", "'officer_key':'bo@haiti','role':'LEAD'"},
+		ERR_INVALID,
+		"officer_key: is the officer the complaint is about; allowed is any other"},
+	{{OPENED, COMPLAINT,
+		 {"2024-03-01", "OFFICER_ASSIGNED", "'officer_key':'cy','role':'LEAD'"}},
+		CORRECTS(3, "officer_key", "bo"), ERR_INVALID,
+		"new_value: is the officer the complaint is about; allowed is any other"},
+	{{OPENED, CONTACT("2024-02-01", "REACHED")},
+		{"", "CORRECTION",
+			"'corrects':" EVENT_N(2) ",'field':'channel','new_value':'SMS','reason':"
+						 "'ERROR','note':'ZZ'"},
+		ERR_CONSENT,
+		"note: no consent to CASE_MGMT is live on 2024-12-20, so a CORRECTION is kept "
+		"without it"},
 	{{OPENED, COMPLAINT}, CORRECTS(2, "handled_by", "bo@haiti"), ERR_INVALID,
 		"new_value: is the officer the complaint is about; allowed is any other"},
 	{{OPENED, COMPLAINT}, CORRECTS(2, "handled_by", "cy"), OK, NULL},
@@ -721,6 +775,73 @@ static void run(const struct refusal *refusal)
 	case_state_free(kase.state);
 }
 
+/* Contact-only: what an event holds is made right, and nothing added to it. */
+static void corrects_what_is_kept(void **unused)
+{
+	static const struct {
+		group_set groups; /* of the person */
+		enum err err;
+	} rows[] = {{GROUP_BIT(GROUP_CORE), ERR_CONSENT},
+		{GROUP_BIT(GROUP_CORE) | GROUP_BIT(GROUP_IDENTITY), OK}};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		const struct step step = {"", "CORRECTION",
+			"'corrects':" EVENT_N(
+				2) ",'field':'names','new_value':['ZZ'],'reason':'ERROR'"};
+		const struct step before[] = {OPENED, PERSON("P-1", "VICTIM")};
+		struct errctx ctx = {""};
+		struct kase kase = {0};
+
+		assert_ok(case_state_new(&kase.state));
+		for (size_t k = 0; k < 2; k++)
+			assert_ok(record(
+				&kase, before[k].day, before[k].type, before[k].members, &ctx));
+		today.corrected = rows[i].groups;
+		assert_int_equal(
+			record(&kase, step.day, step.type, step.members, &ctx), rows[i].err);
+		if (rows[i].err != OK)
+			assert_string_equal(ctx.text,
+				"field: no consent to CASE_MGMT is live on 2024-12-20, so names "
+				"must not be added to PERSON_RECORDED");
+		today.corrected = 0;
+		for (size_t k = 0; k < kase.count; k++)
+			event_release(&kase.events[k]);
+		case_state_free(kase.state);
+	}
+}
+
+/* Who is complained of says nothing in the case, not by a correction either. */
+static void not_by_whom_it_is_about(void **unused)
+{
+	static const struct step steps[] = {
+		{"2024-03-01", "COMPLAINT_STAGE", "'complaint_id':'Q-1','stage':'ACKNOWLEDGED'"},
+		CORRECTS(2, "about", "OTHER"),
+		{"2024-03-01", "LEGAL_HOLD",
+			"'authority':'ZZ','until':'2025-06-30','approvers':['ada','bo']"},
+	};
+	const struct step before[] = {OPENED, COMPLAINT};
+	struct errctx ctx = {""};
+	struct kase kase = {0};
+
+	assert_ok(case_state_new(&kase.state));
+	for (size_t k = 0; k < 2; k++)
+		assert_ok(record(&kase, before[k].day, before[k].type, before[k].members, &ctx));
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+		struct event event = line_event(9, steps[i].day, steps[i].type, steps[i].members);
+
+		assert_ok(event_set_recorded_by(&event, bytes_str("bo@haiti")));
+		assert_int_equal(rules_check(kase.state, &event, &today, &ctx), ERR_INVALID);
+		assert_string_equal(ctx.text, "recorded_by: is the officer the complaint is about; "
+					      "somebody else deals with it");
+		assert_ok(event_set_recorded_by(&event, bytes_str("cy")));
+		assert_ok(rules_check(kase.state, &event, &today, &ctx));
+		event_release(&event);
+	}
+	for (size_t k = 0; k < kase.count; k++)
+		event_release(&kase.events[k]);
+	case_state_free(kase.state);
+}
+
 static void what_is_refused(void **unused)
 {
 	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
@@ -731,6 +852,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_refused),
+		cmocka_unit_test(corrects_what_is_kept),
+		cmocka_unit_test(not_by_whom_it_is_about),
 	};
 
 	return cmocka_run_group_tests(tests, setup_crypto, teardown_crypto);

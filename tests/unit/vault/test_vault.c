@@ -925,6 +925,11 @@ static void test_bad_lines(void **state)
 		OPEN_1 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":\"" ID_2
 		       "\",\"field\":\"note\",\"new_value\":\"x\",\"reason\":\"ERROR\"}",
 		ERR_INVALID, 2, "corrects");
+	/* Nobody has consented: a correction brings no note into the case. */
+	check_refused(f,
+		OPEN_1 "{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":\"" ID_1
+		       "\",\"field\":\"note\",\"new_value\":\"x\",\"reason\":\"ERROR\"}",
+		ERR_CONSENT, 2, "must not be added");
 	check_refused(f,
 		OPEN_1
 		"{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1
