@@ -156,6 +156,7 @@ enum err export_cases(struct book *book, struct vault_request *request)
 	enum err err;
 
 	TRY(request->lines.err);
+	TRY(ledger_check_purpose(request));
 	request_today(request, today);
 	if (!format_find(request->format, &options.format))
 		return err_set(&request->ctx, ERR_UNSUPPORTED,

@@ -294,6 +294,9 @@ bool ledger_is(const struct book *book, const struct case_ref *ref);
 /* Events of the ledger in request->lines, as JSON without what the node says itself. As plan_make.
  */
 enum err ledger_plan(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
+/* May it stand in the ledger? Asked before anything is shown: a view that cannot be written would
+ * stand before all others. ERR_INVALID. */
+enum err ledger_check_purpose(struct vault_request *request) MUST_USE;
 /* request->officer has seen these groups of the case. Never fails: what cannot be kept is counted
  * as lost. */
 void ledger_view(struct book *book, const struct vault_request *request, const struct case_ref *ref,

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "cases/event/event_json.h"
 #include "cases/event/json_memory.h"
 #include "cases/schema/schema.h"
 #include "server/vault/internal.h"
@@ -356,6 +357,20 @@ void ledger_noted(struct book *book, const struct part_info *info)
 }
 
 /* --- views: those that wait --- */
+
+enum err ledger_check_purpose(struct vault_request *request)
+{
+	const struct schema_type *type = schema_type_get(EVENT_RECORD_VIEWED);
+	const struct schema_field *field = schema_field_find(type, bytes_str(LEDGER_PURPOSE));
+	CLEANUP(buf_release) struct buf json;
+
+	buf_init(&json, 8 * sizeof(request->purpose));
+	if (request->purpose[0] == '\0')
+		return OK;
+	event_put_string(&json, request->purpose);
+	TRY(json.err);
+	return schema_check_value(field, buf_cstr(&json), &request->ctx);
+}
 
 static enum err view_add(struct ledger *ledger, const struct vault_request *request,
 	const struct case_ref *ref, group_set groups)

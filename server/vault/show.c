@@ -257,6 +257,7 @@ enum err show_case(struct book *book, struct vault_request *request)
 	struct timeline *timeline;
 	enum err err;
 
+	TRY(ledger_check_purpose(request));
 	TRY(case_named(book, request, &kase, &state));
 	if (request->head_only)
 		return show_head(book, kase, request);

@@ -2603,6 +2603,37 @@ static void check_view(const json_t *list, size_t i, const char *officer, const 
 }
 
 /* Once a day per officer and case, and again when they see more of it. */
+/* A purpose that the ledger would refuse: nothing is shown for it, and no view stands in the way of
+ * the others. */
+static void test_views_purpose(void **state)
+{
+	static const char *const unfit[] = {"\x01", "a\x7f", "a\x1b[2J"};
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	record(f, OPEN_1);
+	for (size_t i = 0; i < sizeof(unfit) / sizeof(*unfit); i++) {
+		request = request_new(VAULT_SHOW);
+		strcpy(request->name, "ZZ-ONE");
+		strcpy(request->officer, "officer one");
+		strcpy(request->purpose, unfit[i]);
+		ask(f, request);
+		assert_int_equal(request->result, ERR_INVALID);
+		assert_null(request->docs);
+		assert_int_equal(request->views_waiting, 0);
+		assert_non_null(strstr(request->ctx.text, "purpose"));
+		vault_request_free(request);
+	}
+	request = show_by(f, "officer one", 0, "visit \"2\"\n\\ \xc3\xa9");
+	assert_int_equal(request->views_waiting, 1);
+	vault_request_free(request);
+	append_commit(f, views(f));
+	assert_int_equal(look_at(f, "officer two", 0), 1);
+	append_commit(f, views(f));
+	assert_int_equal(check_ledger(f, NULL), 2);
+}
+
 static void test_views(void **state)
 {
 	struct fixture *f = *state;
@@ -2954,6 +2985,7 @@ int main(void)
 		TEST(test_ledger_renewed),
 		TEST(test_views),
 		TEST(test_views_bound),
+		TEST(test_views_purpose),
 		TEST(test_ledger_torture),
 		TEST(test_views_day),
 		TEST(test_ledger_list_cap),
