@@ -249,20 +249,39 @@ static enum err fold_number(
 	return err;
 }
 
-enum err timeline_state(const struct timeline *timeline, struct case_state **ret)
+static bool of_another(const struct timeline *timeline, size_t number)
 {
+	return timeline->events[timeline->recorded[number]].author[0] != '\0';
+}
+
+/* Without other nodes' events each of them is irregular. */
+static enum err fold_all(const struct timeline *timeline, bool others, struct case_state **ret)
+{
+	size_t irregular = timeline->marks.irregular;
 	struct case_state *state;
 	enum err err = OK;
 
-	assert(timeline->finished);
 	TRY(case_state_new(&state));
-	for (size_t n = 0; n < timeline->number_count && err == OK; n++)
-		err = fold_number(timeline, n, state);
+	for (size_t n = 0; n < timeline->number_count && err == OK; n++) {
+		if (others || !of_another(timeline, n))
+			err = fold_number(timeline, n, state);
+		else
+			irregular++;
+	}
 	if (err == OK) {
-		state_note_marks(
-			state, timeline_conflict_count(timeline), timeline->marks.irregular);
+		state_note_marks(state, timeline_conflict_count(timeline), irregular);
 		err = case_state_copy(state, ret); /* without room to spare */
 	}
 	case_state_free(state);
 	return err;
+}
+
+/* A node that writes more than a state has room for takes no room away from this one. */
+enum err timeline_state(const struct timeline *timeline, struct case_state **ret)
+{
+	enum err err;
+
+	assert(timeline->finished);
+	err = fold_all(timeline, true, ret);
+	return err == ERR_LIMIT ? fold_all(timeline, false, ret) : err;
 }

@@ -664,7 +664,7 @@ static enum err move_on(struct planner *p, const struct event *event, struct pla
 {
 	enum err err = case_state_apply(c->state, event);
 
-	if (err == ERR_AGAIN)
+	if (err == ERR_AGAIN || (err == ERR_LIMIT && c->foreign)) /* others take no room away */
 		err = refold(p, c);
 	if (err == ERR_LIMIT && p->ctx->text[0] == '\0')
 		return err_set(p->ctx, err, "the case has no room for another event of this type");

@@ -1,5 +1,5 @@
 /* A case of several nodes: what one says cannot change what another said. */
-#include "cases_test.h"
+#include "case_lines.h"
 
 #include "cases/fold/timeline.h"
 
@@ -200,6 +200,61 @@ static void authors_are_capped(void **state)
 	timeline_free(timeline);
 }
 
+static void say(struct timeline *timeline, const char *author, unsigned n, const char *type,
+	const char *members)
+{
+	struct event event = line_event(n, "2024-01-01", type, members);
+
+	line_add(timeline, author, &event);
+	event_release(&event);
+}
+
+/* Whoever assigns a thousand officers, or invents ids, hides nothing that was recorded here. */
+static void nobody_takes_the_room(void **unused)
+{
+	static const struct {
+		unsigned count;
+		const char *type, *before, *behind; /* around a number */
+	} floods[] = {
+		{LIMIT_CASE_OFFICERS + 1, "OFFICER_ASSIGNED", "'officer_key':'x",
+			"','role':'LEAD'"},
+		{LIMIT_CASE_CONSENTS + 1, "CONSENT_RECORDED", "'consent_id':'X-",
+			"','purpose':'REFERRAL','given_by':'VICTIM','form':'WRITTEN',"
+			"'valid_until':'2024-02-01'"},
+		{1500, "PERSON_RECORDED",
+			"'person_ref':'0123456789012345678901234567890123456789012345678901234",
+			"','role':'WITNESS'"},
+		{3, "OFFICER_ASSIGNED", "'officer_key':'x", "','role':'BACKUP'"},
+	};
+
+	for (size_t f = 0; f < sizeof(floods) / sizeof(*floods); f++) {
+		bool fits = floods[f].count == 3;
+		struct case_summary summary;
+		struct case_state *state;
+		struct timeline *timeline;
+		char members[300];
+
+		assert_ok(timeline_new(&timeline));
+		say(timeline, NULL, 1, "CASE_OPENED", "'case_code':'ZZ-HTI-1'");
+		for (unsigned i = 0; i < floods[f].count; i++) {
+			snprintf(members, sizeof(members), "%s%u%s", floods[f].before, 10000 + i,
+				floods[f].behind);
+			say(timeline, "caf", 2 + i, floods[f].type, members);
+		}
+		say(timeline, NULL, 9000, "OFFICER_ASSIGNED", "'officer_key':'ada','role':'LEAD'");
+		assert_ok(timeline_finish(timeline));
+		assert_int_equal(timeline_count(timeline), floods[f].count + 2);
+		assert_ok(timeline_state(timeline, &state));
+		case_state_summary(state, "2024-06-01", &summary);
+		assert_string_equal(summary.lead, "ada");
+		assert_true(case_state_officer_in(state, "ada", "2024-06-01"));
+		assert_int_equal(summary.backups, fits ? 3 : 0);
+		assert_int_equal(summary.irregular, fits ? 0 : floods[f].count);
+		case_state_free(state);
+		timeline_free(timeline);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +263,7 @@ int main(void)
 		cmocka_unit_test(officers_are_of_their_node),
 		cmocka_unit_test(any_interleaving_is_one_timeline),
 		cmocka_unit_test(authors_are_capped),
+		cmocka_unit_test(nobody_takes_the_room),
 	};
 
 	return cmocka_run_group_tests(tests, setup_crypto, teardown_crypto);

@@ -655,6 +655,47 @@ static void test_bad_entries_are_left_out(void **state)
 	sent_release(&other);
 }
 
+/* More assignments than the state of a case has room for: nothing that is here suffers from it, and
+ * the complaint is dealt with. */
+static void test_flood(void **state)
+{
+	enum { COUNT = LIMIT_CASE_OFFICERS + 1 };
+	static struct buf entries[COUNT];
+	static struct bytes views[COUNT];
+	struct fixture *f = *state;
+	struct sent s;
+	json_t *json;
+
+	record(f, OPEN_OWN);
+	sent_init(f, &s, 1);
+	taken(f, &s.keys, 1);
+	put_complaint(f, &s, true);
+	for (unsigned i = 0; i < COUNT; i++) {
+		struct event_parts parts;
+		char id[EVENT_ID_TEXT + 1];
+
+		snprintf(id, sizeof(id), "01900000-0000-7000-8000-%012u", 100 + i);
+		event_parts_make(&s, "OFFICER_ASSIGNED", id,
+			",\"officer_key\":\"x\",\"role\":\"LEAD\"", &parts);
+		entries[i] = entry_of(&s, &s.core, buf_bytes(&parts.part[0].packed), 2 + i);
+		views[i] = buf_bytes(&entries[i]);
+		event_parts_release(&parts);
+	}
+	for (unsigned i = 0; i < COUNT; i += 100)
+		append_to(f, &f->theirs, views + i, COUNT - i < 100 ? COUNT - i : 100, true);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(cases(f), 2);
+		json = show(f, "ZZ-TCD-1");
+		assert_int_equal(json_array_size(json), 1 + 2 + COUNT);
+		json_decref(json);
+		lock(f);
+		assert_int_equal(unlock(f), 0);
+	}
+	for (unsigned i = 0; i < COUNT; i++)
+		buf_release(&entries[i]);
+	sent_release(&s);
+}
+
 /* The other node was first with an id, and with a code: this node's lines are recorded all the
  * same. */
 static void test_ours_is_not_known_through_them(void **state)
@@ -933,6 +974,7 @@ int main(void)
 		T(test_keys_nobody_takes),
 		T(test_letters_nobody_takes),
 		T(test_bad_entries_are_left_out),
+		T(test_flood),
 		T(test_ours_is_not_known_through_them),
 		T(test_complaints_of_one_sender_are_capped),
 		T(test_authors_are_capped),
