@@ -53,6 +53,8 @@ static void reason_text(const json_t *item, const char *on, char *ret, size_t si
 	else if (strcmp(section, "imminent_concerns") == 0)
 		snprintf(ret, size, "%s%s, since %s, %s", why, is_number(why) ? " concerns" : "",
 			since, words);
+	else if (strcmp(section, "open_complaints") == 0)
+		snprintf(ret, size, "%s complaint%s", why, strcmp(why, "1") == 0 ? "" : "s");
 	else if (strcmp(section, "unsynced") == 0)
 		snprintf(ret, size, "%s event%s", why, strcmp(why, "1") == 0 ? "" : "s");
 	else

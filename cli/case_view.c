@@ -296,6 +296,8 @@ static const char *status_text(enum item_kind kind, const struct item_view *item
 
 	if (strcmp(item->status, "MADE") == 0 || strcmp(item->status, "OFFERED") == 0)
 		return "no answer yet";
+	if (kind == ITEM_COMPLAINT && strcmp(item->status, "RECEIVED") == 0)
+		return "not acknowledged yet";
 	if (kind == ITEM_CONCERN)
 		return item->imminent ? "IMMINENT" : item->open ? "" : "resolved";
 	return case_view_code(

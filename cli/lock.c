@@ -8,12 +8,13 @@
 
 static void print_unlocked(const json_t *answer)
 {
+	unsigned long long cases = output_number(answer, "cases");
+	unsigned long long events = output_number(answer, "events");
 	struct output_buffer buffer;
 
-	printf("unlocked by %s: %llu cases, %llu events\n",
-		output_member(answer, "officer", &buffer),
-		(unsigned long long)output_number(answer, "cases"),
-		(unsigned long long)output_number(answer, "events"));
+	printf("unlocked by %s: %llu case%s, %llu event%s\n",
+		output_member(answer, "officer", &buffer), cases, cases == 1 ? "" : "s", events,
+		events == 1 ? "" : "s");
 	if (output_number(answer, "unread") > 0)
 		printf("%llu entries of this node's logs cannot be read: see 'sauti status'\n",
 			(unsigned long long)output_number(answer, "unread"));

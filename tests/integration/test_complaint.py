@@ -132,6 +132,8 @@ class Complaint(unittest.TestCase):
                           "note": NOTE, "author": "caf", "event_id": told["event_id"],
                           "complaint_id": "Q-1"})
         self.assertEqual(shown["left_out"], 0)
+        self.assertIn("Q-1: delay, not acknowledged yet", self.hq.sauti("case", "show", code).stdout)
+        self.assertIn(f"Open complaints\n  {code}  1 complaint; ", self.hq.sauti("today").stdout)
         # It is answered there; one case, two authors.
         self.hq.sauti("case", "add", code, "--type", "COMPLAINT_STAGE", "--office", "CAF", "--field",
                       "complaint_id=Q-1", "--field", "stage=ACKNOWLEDGED", "--on", "2026-03-06")
