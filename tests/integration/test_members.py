@@ -248,7 +248,7 @@ class Policy(Case):
     """sauti node policy, and what it makes of entries"""
 
     def test_quorum(self):
-        """2 of 3: shown when, and only when, two mirrors hold it."""
+        """2 of 3: shown when, and only when, two mirrors hold it. (A look at a case makes caf's log grow.)"""
         cod, ssd = self.office("cod", "COD"), self.office("ssd", "SSD")
         caf = self.office("caf", "CAF", cod, ssd)
         self.hq.json("node", "policy", "--quorum", "2")
@@ -269,13 +269,13 @@ class Policy(Case):
         self.assertLess(caf.own()["quorum"]["size"], size)
         self.assertIn("held (1 mirror, 2 needed)", caf.sauti("case", "show", "ZZ-M-10").stdout)
         ssd.start(unlock=False)
-        wait_for("the quorum to hold it", lambda: caf.own()["quorum"]["size"] == size)
+        wait_for("the quorum to hold it", lambda: caf.own()["quorum"]["size"] >= size)
         state = caf.json("log", "show", log["origin"], "--index", size - 1)["entry"]["state"]
         self.assertEqual(state, {"durable": True, "held_by": 2, "quorum": 2, "in_quorum": True})
         self.assertIn("held by the quorum (2 mirrors, 2 needed)", caf.sauti("case", "show", "ZZ-M-10").stdout)
         # headquarters knows it too, of a log that is not its own; there the witnesses stand apart
         self.hq.start()
-        wait_for("headquarters to know it", lambda: self.hq.logs()[log["origin"]]["quorum"]["size"] == size)
+        wait_for("headquarters to know it", lambda: self.hq.logs()[log["origin"]]["quorum"]["size"] >= size)
         witnesses = {w["witness"] for w in caf.own()["witnessed_by"]}
         self.assertLessEqual({"cod", "ssd"}, witnesses)
         for node in (caf, self.hq):
@@ -290,7 +290,7 @@ class Policy(Case):
         self.revoked(caf, "cod")
         self.assertEqual(caf.own()["quorum"]["size"], 0)
         self.hq.json("node", "policy", "--mirrors", "hq,ssd")
-        wait_for("the quorum to hold it", lambda: caf.own()["quorum"]["size"] == size)
+        wait_for("the quorum to hold it", lambda: caf.own()["quorum"]["size"] >= size)
 
     def test_policy(self):
         """Shown everywhere, changed at headquarters alone, never below a floor."""
