@@ -149,6 +149,9 @@ struct judged rules_judged(const struct case_state *state, const struct event *e
 		.day = rules_day(event),
 		.today = day_read(bytes_str(context->today)),
 		.node = context->node,
+		.country = context->country == NULL || context->country[0] == '\0'
+				   ? event->office
+				   : context->country,
 		.corrected = context->corrected,
 		.ctx = ctx == NULL ? own : ctx,
 	};

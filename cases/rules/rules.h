@@ -58,6 +58,9 @@
 struct rules_context {
 	const char *today; /* YYYY-MM-DD, UTC */
 	const char *node;  /* this node's name */
+	/* Its country, as events call their office: to it nothing is shared. NULL or "": not known,
+	 * then it is what the event says. */
+	const char *country;
 	/* Of a CORRECTION: the data groups in which the event that it corrects says something. 0:
 	 * not known, then what it adds is not judged. */
 	group_set corrected;

@@ -3,9 +3,10 @@
 
 enum { WHY_MAX = 400 };
 
-bool rules_consent_need(const struct event *event, struct consent_need *ret)
+bool rules_consent_need(const struct judged *j, struct consent_need *ret)
 {
-	struct consent_need need = {0};
+	struct consent_need need = {.own = bytes_str(j->country)};
+	const struct event *event = j->event;
 
 	switch (event->type) {
 	case EVENT_REFERRAL_MADE:
@@ -67,7 +68,7 @@ static bool not_live(const struct case_state *state, const struct state_consent 
 }
 
 static bool not_for_recipient(const struct case_state *state, const struct state_consent *consent,
-	const struct consent_need *need, const struct event *event, struct buf *why)
+	const struct consent_need *need, struct buf *why)
 {
 	if (need->who == NULL)
 		return false;
@@ -75,7 +76,7 @@ static bool not_for_recipient(const struct case_state *state, const struct state
 		buf_printf(why, "withholds everything from the recipient in %s", need->who);
 		return true;
 	}
-	if (bytes_equal_str(need->recipient, event->office) ||
+	if (bytes_equal(need->recipient, need->own) ||
 		value_lists(state_text(state, consent->recipients), need->recipient))
 		return false;
 	buf_printf(why, "does not name the recipient in %s", need->who);
@@ -112,8 +113,7 @@ bool rules_consent_lacks(const struct case_state *state, const struct state_cons
 		return true;
 	}
 	if (not_live(state, consent, rules_day(event), why) ||
-		not_for_recipient(state, consent, need, event, why) ||
-		not_for_groups(consent, need, why))
+		not_for_recipient(state, consent, need, why) || not_for_groups(consent, need, why))
 		return true;
 	if (need->service.size > 0 && services.size > 0 && !value_lists(services, need->service)) {
 		buf_printf(why, "does not cover the service %.*s", BYTES_FMT(need->service));
@@ -315,5 +315,5 @@ enum err rules_consent(const struct judged *j)
 
 	TRY(check_contact_only(j));
 	TRY(check_refs(j));
-	return rules_consent_need(j->event, &need) ? rules_consent_check(j, &need) : OK;
+	return rules_consent_need(j, &need) ? rules_consent_check(j, &need) : OK;
 }

@@ -187,7 +187,7 @@ static enum err fill_consent(const struct filling *f, const struct rules_context
 	struct errctx own;
 	struct judged j = rules_judged(f->state, f->event, context, f->ctx, &own);
 
-	if (!rules_consent_need(f->event, &need))
+	if (!rules_consent_need(&j, &need))
 		return OK;
 	if (has(f, "consent_ref"))
 		return event_id_parse(value_text(f->event, "consent_ref"), &id) == OK

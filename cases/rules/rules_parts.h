@@ -13,6 +13,7 @@ struct judged {
 	fold_day day;     /* by which consents are judged: a whole one */
 	fold_day today;
 	const char *node;
+	const char *country; /* of rules_context, or what the event says */
 	group_set corrected; /* of rules_context */
 	struct errctx *ctx;
 };
@@ -43,11 +44,12 @@ struct consent_need {
 	const char *purpose;    /* NULL: any */
 	const char *who;        /* the field with the recipient; NULL: none */
 	struct bytes recipient; /* its text */
+	struct bytes own;       /* the office that records */
 	group_set groups;       /* beyond those the office has */
 	struct bytes service;   /* empty: none */
 };
 /* false when the event needs none. */
-bool rules_consent_need(const struct event *event, struct consent_need *ret);
+bool rules_consent_need(const struct judged *j, struct consent_need *ret);
 enum err rules_consent_check(const struct judged *j, const struct consent_need *need) MUST_USE;
 /* Why the consent does not cover it, as the end of a sentence about it: "ended on 2024-05-01";
  * false when it covers it. */

@@ -157,7 +157,11 @@ static enum err may_manage(struct vault_request *request, uint32_t roles, const 
 static enum err add(
 	struct accounts *accounts, struct vault_request *request, struct keystore_change *change)
 {
+	const struct account *before = accounts_find(accounts, request->name);
+
 	TRY(may_manage(request, request->new_roles, request->name));
+	if (before != NULL && before->disabled) /* whoever was put out comes back as they went */
+		TRY(may_manage(request, before->roles, request->name));
 	*change = (struct keystore_change){KEYSTORE_SLOT_ADD, request->name,
 		secret_bytes(&request->new_passphrase), keystore_cost};
 	return accounts_add(

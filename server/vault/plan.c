@@ -675,7 +675,7 @@ static enum err move_on(struct planner *p, const struct event *event, struct pla
 
 static enum err check(struct planner *p, struct event *event, const struct plan_case *c)
 {
-	struct rules_context context = {p->today, p->book->opts.node, 0};
+	struct rules_context context = {p->today, p->book->opts.node, p->book->opts.country, 0};
 	struct errctx none = {""};
 	struct planner quiet = *p;
 	struct event_target target;

@@ -152,6 +152,13 @@ class Accounts(Case):
         self.refused(operator("officer", "disable", "hq", check=False), "only a supervisor")
         operator("officer", "add", "aud", "--roles", "auditor", *phrase)
         operator("officer", "disable", "aud")
+        operator("officer", "add", "aud", "--roles", "auditor", *phrase)
+        # Nor lets in again, in whatever role, whom a supervisor put out.
+        self.officer("gone", "officer")
+        self.hq.sauti("officer", "disable", "gone")
+        self.refused(operator("officer", "add", "gone", "--roles", "operator", *phrase, check=False),
+                     "'gone' has officer: only a supervisor decides who may see cases")
+        self.hq.sauti("officer", "add", "gone", "--roles", "operator", *phrase)
         # Nor does an officer, nor an analyst.
         for roles in ("officer", "analyst"):
             other = self.officer("o-" + roles, roles)

@@ -842,6 +842,39 @@ static void not_by_whom_it_is_about(void **unused)
 	case_state_free(kase.state);
 }
 
+/* Nobody is the office that records by saying so. */
+static void another_is_not_the_office(void **unused)
+{
+	static const struct {
+		const char *country;
+		enum err err;
+	} rows[] = {{"HTI", ERR_CONSENT}, {"MSF", OK}, {NULL, OK}, {"", OK}};
+	static const struct step before[] = {
+		OPENED, MANAGED, CONSENT("REFERRAL", "2024-11-30", "")};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct errctx ctx = {""};
+		struct kase kase = {0};
+		struct event event = line_event(
+			9, "2024-02-01", "REFERRAL_MADE", "'service_code':'MED','to_org':'MSF'");
+
+		assert_ok(case_state_new(&kase.state));
+		for (size_t k = 0; k < 3; k++)
+			assert_ok(record(
+				&kase, before[k].day, before[k].type, before[k].members, &ctx));
+		assert_ok(event_set_office(&event, bytes_str("MSF")));
+		today.country = rows[i].country;
+		assert_int_equal(rules_fill(kase.state, &event, &today, &ctx), rows[i].err);
+		if (rows[i].err != OK)
+			assert_non_null(strstr(ctx.text, "does not name the recipient in to_org"));
+		today.country = NULL;
+		event_release(&event);
+		for (size_t k = 0; k < kase.count; k++)
+			event_release(&kase.events[k]);
+		case_state_free(kase.state);
+	}
+}
+
 static void what_is_refused(void **unused)
 {
 	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
@@ -853,6 +886,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(corrects_what_is_kept),
+		cmocka_unit_test(another_is_not_the_office),
 		cmocka_unit_test(not_by_whom_it_is_about),
 	};
 
