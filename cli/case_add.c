@@ -275,29 +275,34 @@ enum err case_reopen_run(struct cli *cli, const struct cli_args *args, struct er
 	return add_of(cli, args, "reopen", ctx);
 }
 
-/* What follows for who sees the case: it was recorded, so nothing here is an error. */
-static void note_assigned(const struct cli *cli, const char *kase, const char *officer)
+/* Can the officer see the case at all? A name mistyped would take it from whoever assigns it; a
+ * supervisor goes on seeing it, and may know better. Of other nodes nothing is known here. */
+static enum err check_assigned(const struct cli *cli, const char *officer, struct errctx *ctx)
 {
-	char ref[CASE_REF_TEXT + 1];
 	struct errctx why = {""};
-	bool there = true;
+	bool there = true, supervisor = true;
 
-	if (strchr(officer, '@') == NULL && officer_may_unlock(cli, officer, &there, &why) == OK &&
-		!there)
-		cli_note(cli,
-			"no '%.64s' can unlock this node ('sauti officer list'): as long as that "
-			"is "
-			"so they do not see the case",
+	if (strchr(officer, '@') != NULL || officer_may_unlock(cli, officer, &there, &why) != OK ||
+		there)
+		return OK;
+	if (officer_is_supervisor(cli, &supervisor, &why) == OK && !supervisor)
+		return err_set(ctx, ERR_NOTFOUND,
+			"no '%.64s' can unlock this node ('sauti officer list'): nobody but a "
+			"supervisor would see the case",
 			officer);
-	if (case_find_ref(cli, kase, ref, &why) == ERR_NOTFOUND)
-		cli_note(cli, "%s is handed over: you do not see it any more", kase);
+	cli_note(cli,
+		"no '%.64s' can unlock this node ('sauti officer list'): as long as that is so "
+		"they do not see the case",
+		officer);
+	return OK;
 }
 
 enum err case_assign_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	CLEANUP(daemon_json_release)
 	json_t *event = json_pack("{s:s}", "officer_key", args_at(args, 1));
-	char today[11];
+	char ref[CASE_REF_TEXT + 1], today[11];
+	struct errctx why = {""};
 
 	if (event == NULL)
 		return cli_usage(cli, ctx, "OFFICER is a name");
@@ -306,7 +311,10 @@ enum err case_assign_run(struct cli *cli, const struct cli_args *args, struct er
 		json_object_set_new(event, "role", json_string("LEAD"));
 	if (args_option(args, "from") == NULL)
 		json_object_set_new(event, "from", json_string(today));
+	TRY(check_assigned(cli, args_at(args, 1), ctx));
 	TRY(add_typed(cli, args, "assignment", event, ctx));
-	note_assigned(cli, args_at(args, 0), args_at(args, 1));
+	/* Recorded: what follows is no error. */
+	if (case_find_ref(cli, args_at(args, 0), ref, &why) == ERR_NOTFOUND)
+		cli_note(cli, "%s is handed over: you do not see it any more", args_at(args, 0));
 	return OK;
 }

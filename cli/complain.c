@@ -8,19 +8,21 @@
 #include "base/text.h"
 #include "cases/event/json_memory.h"
 #include "cases/schema/schema.h"
+#include "cli/case.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
+#include "cli/reply.h"
 #include "proto/codec.h"
 
 const struct cli_option complain_options_table[] = {
-	{"about", "KIND", "what it is about: one of the codes of K1, as ATTITUDE or 'no update'",
+	{"about", "KIND", "delay, attitude, 'no update' ..: 'sauti case types complaint' has all",
 		false},
 	{"subject-officer", "NAME", "the officer it is about; NAME@NODE of another node", false},
 	{"about-node", "NODE", "not to this node either", false},
 	{"to", "NODE", "who is to read it (default: headquarters)", false},
 	{"anonymous", NULL, "nobody is named as having recorded it", false},
 	{"office", "CODE", "the office it is about (default: the node's country)", false},
-	{"on", "DATE", "when it was made: YYYY-MM-DD, YYYY-MM or YYYY", false},
+	{"on", "DATE", "when it was made: a day, yesterday, YYYY-MM or YYYY", false},
 	{"from", "FILE", "fields of COMPLAINT_RECEIVED as a JSON object ('-': stdin)", false},
 	{"note-from", "FILE", "what the complaint says, as text ('-': stdin)", false},
 	{0},
@@ -91,11 +93,16 @@ static enum err put_options(
 		{"office", "office"},
 		{"on", "occurred_on"},
 	};
+	char today[11], day[11];
+
+	case_today(today);
 
 	TRY(put_about(cli, args, event, ctx));
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		const char *text = args_option(args, fields[i][0]);
 
+		if (i == 2 && text != NULL && reply_day(bytes_str(text), today, day))
+			text = day;
 		if (text != NULL)
 			TRY(put_text(cli, event, fields[i][1], bytes_str(text), ctx));
 	}
@@ -151,7 +158,9 @@ static enum err make_event(
 	TRY(put_options(cli, args, event, ctx));
 	TRY(put_note(cli, args, event, ctx));
 	if (json_object_get(event, "about") == NULL)
-		return cli_usage(cli, ctx, "--about KIND says what the complaint is about");
+		return cli_usage(cli, ctx,
+			"--about KIND says what the complaint is about: delay, attitude ..; 'sauti "
+			"case types complaint' has all");
 	return json_object_set_new(event, "type", json_string("COMPLAINT_RECEIVED")) == 0
 		       ? OK
 		       : ERR_NOMEM;

@@ -199,6 +199,21 @@ enum err officer_may_unlock(const struct cli *cli, const char *name, bool *ret, 
 	return OK;
 }
 
+enum err officer_is_supervisor(const struct cli *cli, bool *ret, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__WhoamiRequest whoami = SAUTI__WHOAMI_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+	struct output_buffer roles;
+
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_WHOAMI;
+	request.whoami = &whoami;
+	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
+	officer_roles_text(json_object_get(answer, "roles"), &roles);
+	*ret = strstr(roles.text, "supervisor") != NULL;
+	return OK;
+}
+
 static enum err run_list(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	CLEANUP(daemon_json_release) json_t *officers = NULL;

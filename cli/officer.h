@@ -18,6 +18,9 @@ enum err officer_choose(struct cli *cli, const struct cli_args *args,
 enum err officer_may_unlock(
 	const struct cli *cli, const char *name, bool *ret, struct errctx *ctx) MUST_USE;
 
+/* Whose session this is: a supervisor's? */
+enum err officer_is_supervisor(const struct cli *cli, bool *ret, struct errctx *ctx) MUST_USE;
+
 /* "supervisor, operator" */
 void officer_roles_text(const json_t *roles, struct output_buffer *ret);
 

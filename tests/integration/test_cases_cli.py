@@ -436,6 +436,7 @@ class Show(Cases):
                 self.assertNotEqual(bad.returncode, 0)
                 self.assertIn(says, bad.stderr)
                 self.assertNotIn(WORD, bad.stderr)
+        self.consent(code, "case_mgmt")
         self.node.sauti("case", "correct", code, "2", "--field", "note", "--value-from", "-",
                         "--reason", "new-info", stdin="lorem")
         self.assertIn("note: -> lorem", self.node.sauti("case", "show", code).stdout)
@@ -658,6 +659,10 @@ class Drafts(Cases):
         self.assertEqual(amara("case", "drafts").stdout, "no drafts\n")
         mine = amara("case", "open").stdout.split()[0]
         self.assertEqual(self.node.sauti("case", "assign", mine, "amara").stderr, "")
+        slip = amara("case", "assign", mine, "Haiti")
+        self.assertEqual(slip.returncode, 1)
+        self.assertIn("nobody but a supervisor would see the case", slip.stderr)
+        self.assertEqual(amara("case", "show", mine).returncode, 0)
         self.assertIn("you do not see it any more", amara("case", "assign", mine, "haiti").stderr)
 
     def test_recorded_already(self):

@@ -174,6 +174,8 @@ class Complaint(unittest.TestCase):
             done = self.complain(self.caf, *args, check=False)
             self.assertEqual((done.returncode, says in done.stderr), (5, True), done.stderr)
         self.assertEqual(self.complain(self.caf, "--about", "nothing", check=False).returncode, 2)
+        self.assertIn("'sauti case types complaint' has all",
+                      self.caf.sauti("case", "complain", check=False).stderr)
         # A plain event would be read by everybody at the node.
         opened = self.caf.json("case", "open", "--code", "ZZ-CAF-1")
         plain = self.caf.sauti("case", "add", opened["code"], "--type", "COMPLAINT_RECEIVED", "--field",
