@@ -161,6 +161,34 @@ static int append_to_buf(const char *text, size_t size, void *arg)
 	return buf->err == OK ? 0 : -1;
 }
 
+/* A string without what JSON escapes. */
+static bool needs_no_escape(const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	if (text == NULL)
+		return false;
+	for (size_t i = 0; i < json_string_length(value); i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == '"' || text[i] == '\\')
+			return false;
+	return true;
+}
+
+/* In quotes: what Jansson would write. */
+static enum err dump_plain(const json_t *value, char **ret)
+{
+	size_t size = json_string_length(value);
+	char *out = mem_resize(NULL, size + 3);
+
+	if (out == NULL)
+		return ERR_NOMEM;
+	out[0] = out[size + 1] = '"';
+	memcpy(out + 1, json_string_value(value), size);
+	out[size + 2] = 0;
+	*ret = out;
+	return OK;
+}
+
 enum err event_json_dump(const json_t *value, char **ret)
 {
 	/* Compact text is never longer than what was parsed, but for escapes of controls. */
@@ -168,6 +196,8 @@ enum err event_json_dump(const json_t *value, char **ret)
 	enum err err;
 	char *text = NULL;
 
+	if (needs_no_escape(value))
+		return dump_plain(value, ret);
 	if (has_fraction(value))
 		return ERR_INVALID;
 	buf_init(&buf, 8 * LIMIT_EVENT_JSON);
