@@ -83,12 +83,19 @@ static enum err add_part(struct timeline *timeline, const char *author, struct b
 		return err_set(ctx, ERR_INVALID, "part of another case");
 	if (timeline->part_count >= PARTS_MAX)
 		return err_set(ctx, ERR_LIMIT, "more than %d parts in a case", PARTS_MAX);
+	/* They are small where they are stored, and large when they are opened. */
+	if (author != NULL && author[0] != '\0' &&
+		timeline->foreign_bytes + part.size > LIMIT_CASE_FOREIGN_BYTES)
+		return err_set(ctx, ERR_LIMIT, "more than %d bytes of other nodes in a case",
+			LIMIT_CASE_FOREIGN_BYTES);
 	TRY(author_get(timeline, author == NULL ? "" : author, &author, ctx));
 	TRY(parts_reserve(timeline));
 	copy = mem_dup(part.data, part.size);
 	if (copy == NULL)
 		return ERR_NOMEM;
 	timeline->case_ref = info->case_ref;
+	if (author[0] != '\0')
+		timeline->foreign_bytes += part.size;
 	timeline->parts[timeline->part_count++] = (struct kept_part){
 		.event_id = info->event_id,
 		.author = author,

@@ -32,6 +32,7 @@ struct timeline {
 	size_t author_count;
 	struct kept_part *parts;
 	size_t part_count, part_capacity;
+	size_t foreign_bytes; /* of parts of other nodes */
 	struct folded *events;
 	size_t event_count, left_out;
 	bool finished;

@@ -255,6 +255,47 @@ static void nobody_takes_the_room(void **unused)
 	}
 }
 
+/* What packs well and opens to much: so many bytes of others, and no more; ours are not counted. */
+static void bytes_are_capped(void **unused)
+{
+	static char note[15001], members[15500];
+	struct timeline *timeline;
+	struct event_parts parts;
+	size_t bytes = 0, size = 0;
+	struct event event;
+	unsigned n = 0;
+	enum err err;
+
+	memset(note, 'a', sizeof(note) - 1);
+	snprintf(members, sizeof(members),
+		"{\"type\":\"CONTACT\",\"event_id\":\"01900000-0000-7000-8000-000000000001\"," REF
+		",\"occurred_on\":\"\",\"recorded_at\":\"2024-03-01T00:00:00Z\",\"recorded_by\":"
+		"\"o\",\"office\":\"ZZZ\",\"note\":\"%s\"}",
+		note);
+	assert_ok(event_parse(bytes_str(members), &event, NULL));
+	assert_ok(timeline_new(&timeline));
+	do {
+		struct event_id id = line_event_id(++n);
+
+		event_set_id(&event, &id);
+		assert_ok(event_split(&event, NULL, &parts, NULL));
+		size = parts.part[1].packed.size;
+		err = timeline_add_of(timeline, n % 2 == 0 ? "caf" : "mli",
+			buf_bytes(&parts.part[1].packed), NULL);
+		if (err == OK)
+			bytes += size;
+		else
+			assert_ok(timeline_add_of(
+				timeline, NULL, buf_bytes(&parts.part[1].packed), NULL));
+		event_parts_release(&parts);
+	} while (err == OK);
+	assert_int_equal(err, ERR_LIMIT);
+	assert_true(bytes <= LIMIT_CASE_FOREIGN_BYTES && bytes + size > LIMIT_CASE_FOREIGN_BYTES);
+	assert_true(size > sizeof(note) - 1);
+	event_release(&event);
+	timeline_free(timeline);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +305,7 @@ int main(void)
 		cmocka_unit_test(any_interleaving_is_one_timeline),
 		cmocka_unit_test(authors_are_capped),
 		cmocka_unit_test(nobody_takes_the_room),
+		cmocka_unit_test(bytes_are_capped),
 	};
 
 	return cmocka_run_group_tests(tests, setup_crypto, teardown_crypto);
