@@ -217,7 +217,8 @@ static void show_help(const struct form *form, const struct question *q)
 	if (q->choices.numbered > 0) {
 		buf_printf(&out,
 			"Answer with a number, or the beginning of what stands behind it%s.",
-			reply_is_list(q->field) ? "; several with commas between them" : "");
+			schema_kind_is_list(q->field->kind) ? "; several with commas between them"
+							    : "");
 	} else {
 		buf_put_str(&out, "It takes ");
 		schema_allowed(q->field, &out);

@@ -7,25 +7,6 @@
 
 #include "base/text.h"
 
-bool reply_is_list(const struct schema_field *field)
-{
-	switch (field->kind) {
-	case FIELD_CODES:
-	case FIELD_ANSWERS:
-	case FIELD_NAMES:
-	case FIELD_TEXTS:
-	case FIELD_IDS:
-	case FIELD_EVENTS:
-	case FIELD_GROUPS:
-	case FIELD_OFFICERS:
-	case FIELD_REFS:
-	case FIELD_WINDOWS:
-		return true;
-	default:
-		return false;
-	}
-}
-
 bool reply_is_text(const struct schema_field *field)
 {
 	return field->kind == FIELD_TEXT || field->kind == FIELD_TEXTS ||
@@ -388,7 +369,7 @@ enum err reply_value(const struct schema_field *field, const struct reply_choice
 	line = reply_is_text(field) ? line : trim(line);
 	if (reply_is_text(field))
 		buf_put(&out, line);
-	else if (reply_is_list(field))
+	else if (schema_kind_is_list(field->kind))
 		TRY(put_list(field, choices, today, line, &out, ctx));
 	else
 		TRY(put_item(field, choices, today, line, &out, ctx));

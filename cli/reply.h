@@ -49,7 +49,6 @@ enum err reply_choose(const struct reply_choices *choices, struct bytes line, si
 	struct errctx *ctx) MUST_USE;
 
 /* A field whose value is a list; a field that takes free text, which never stands in arguments. */
-bool reply_is_list(const struct schema_field *field);
 bool reply_is_text(const struct schema_field *field);
 bool reply_is_date(const struct schema_field *field);
 

@@ -230,25 +230,6 @@ static enum err check_text(
 	return text_fits(field, text) ? OK : refuse(field, value, ERR_INVALID, ctx);
 }
 
-static bool is_list(enum field_kind kind)
-{
-	switch (kind) {
-	case FIELD_CODES:
-	case FIELD_ANSWERS:
-	case FIELD_NAMES:
-	case FIELD_TEXTS:
-	case FIELD_IDS:
-	case FIELD_EVENTS:
-	case FIELD_GROUPS:
-	case FIELD_OFFICERS:
-	case FIELD_REFS:
-	case FIELD_WINDOWS:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* Items of a list are a set, but texts and answers, whose order says something. */
 static enum err check_twice(
 	const struct schema_field *field, const json_t *list, size_t i, struct errctx *ctx)
@@ -284,7 +265,7 @@ static enum err check_list(
 static enum err check_value(
 	const struct schema_field *field, const json_t *value, struct errctx *ctx)
 {
-	if (is_list(field->kind))
+	if (schema_kind_is_list(field->kind))
 		return check_list(field, value, ctx);
 	if (field->kind == FIELD_VALUE)
 		return json_is_null(value) ? refuse(field, value, ERR_INVALID, ctx) : OK;
@@ -301,7 +282,7 @@ static bool fits_plainly(const struct schema_field *field, struct bytes json)
 {
 	struct bytes text;
 
-	if (is_list(field->kind) || field->kind == FIELD_COUNT || json.size < 2 ||
+	if (schema_kind_is_list(field->kind) || field->kind == FIELD_COUNT || json.size < 2 ||
 		json.data[0] != '"' || !event_json_is_plain(json))
 		return false;
 	text = bytes_make(json.data + 1, json.size - 2);

@@ -43,6 +43,25 @@ const char *schema_kind_name(enum field_kind kind)
 	return kinds[kind];
 }
 
+bool schema_kind_is_list(enum field_kind kind)
+{
+	switch (kind) {
+	case FIELD_CODES:
+	case FIELD_ANSWERS:
+	case FIELD_NAMES:
+	case FIELD_TEXTS:
+	case FIELD_IDS:
+	case FIELD_EVENTS:
+	case FIELD_GROUPS:
+	case FIELD_OFFICERS:
+	case FIELD_REFS:
+	case FIELD_WINDOWS:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void put_codes(const struct schema_field *field, const char *separator, struct buf *out)
 {
 	const char *between = "";
@@ -249,19 +268,14 @@ static void json_item(const struct schema_field *field, struct buf *out)
 		buf_put_str(out, "{\"type\":\"string\",\"minLength\":1}");
 }
 
-static bool is_list(enum field_kind kind)
-{
-	return strncmp(schema_kind_name(kind), "list", 4) == 0;
-}
-
 static void json_field(const struct schema_field *field, struct buf *out)
 {
 	buf_printf(out, "\"%s\":{\"description\":\"%s\",\"allOf\":[", field->name, field->ask);
-	if (is_list(field->kind))
+	if (schema_kind_is_list(field->kind))
 		buf_printf(out, "{\"type\":\"array\",\"minItems\":1,\"maxItems\":%d,\"items\":",
 			SCHEMA_ITEMS_MAX);
 	json_item(field, out);
-	buf_put_str(out, is_list(field->kind) ? "}]}" : "]}");
+	buf_put_str(out, schema_kind_is_list(field->kind) ? "}]}" : "]}");
 }
 
 static void json_type(const struct schema_type *type, struct buf *out)

@@ -111,6 +111,7 @@ void schema_show(const struct schema_field *field, const char *json, struct buf 
 void schema_allowed(const struct schema_field *field, struct buf *out);
 /* "code", "list of codes", "day".. */
 const char *schema_kind_name(enum field_kind kind);
+bool schema_kind_is_list(enum field_kind kind);
 
 /* The whole table for programs and for documents. Sticky error in buf. */
 void schema_write_help(const struct schema_type *type, struct buf *out);

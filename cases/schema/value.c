@@ -115,18 +115,9 @@ static json_t *any_of(struct bytes text)
 
 static json_t *value_of(const struct schema_field *field, struct bytes text)
 {
-	switch (field->kind) {
-	case FIELD_CODES:
-	case FIELD_ANSWERS:
-	case FIELD_NAMES:
-	case FIELD_TEXTS:
-	case FIELD_IDS:
-	case FIELD_EVENTS:
-	case FIELD_GROUPS:
-	case FIELD_OFFICERS:
-	case FIELD_REFS:
-	case FIELD_WINDOWS:
+	if (schema_kind_is_list(field->kind))
 		return list_of(field, text);
+	switch (field->kind) {
 	case FIELD_COUNT:
 		return count_of(text);
 	case FIELD_VALUE:

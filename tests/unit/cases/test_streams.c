@@ -179,22 +179,10 @@ static void put_text(struct buf *out, const struct schema_field *field)
 
 static void put_value(struct buf *out, const struct schema_field *field)
 {
-	switch (field->kind) {
-	case FIELD_CODES:
-	case FIELD_ANSWERS:
-	case FIELD_NAMES:
-	case FIELD_TEXTS:
-	case FIELD_IDS:
-	case FIELD_EVENTS:
-	case FIELD_GROUPS:
-	case FIELD_OFFICERS:
-	case FIELD_REFS:
-	case FIELD_WINDOWS:
+	if (schema_kind_is_list(field->kind))
 		put_list(out, field);
-		return;
-	default:
+	else
 		put_text(out, field);
-	}
 }
 
 /* A CORRECTION of some event, mostly by a value that its field takes. */
