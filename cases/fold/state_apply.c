@@ -358,13 +358,16 @@ static void on_complaint_stage(struct case_state *state, const struct event *eve
 	item_move_by(state, event, item, "stage");
 }
 
-/* From `day` on nobody has the role who had it before; name 0: whoever. */
-static void role_ends(struct case_state *state, enum officer_role role, text_id name, fold_day day)
+/* From `day` on nobody has the role who had it before; name 0: whoever, if of that node (`away`: of
+ * another one). What another node writes about its officers takes nothing from this one's. */
+static void role_ends(
+	struct case_state *state, enum officer_role role, text_id name, bool away, fold_day day)
 {
 	for (uint16_t i = 0; i < state->officer_count; i++) {
 		struct state_officer *officer = &state->officers[i];
 
 		if (officer->role == role && (name == 0 || officer->name == name) &&
+			state_officer_away(state, officer->name) == away &&
 			(officer->to == 0 || officer->to > day))
 			officer->to = officer->from > day ? officer->from : day;
 	}
@@ -383,13 +386,14 @@ static void on_assigned(struct case_state *state, const struct event *event)
 							    : OFFICER_FOCAL_POINT,
 	};
 	const struct state_officer *lead = state_lead(state, new.from);
+	bool away = state_officer_away(state, new.name);
 
 	if (new.role == OFFICER_BACKUP && lead != NULL && lead->name == new.name)
 		return;
 	role_ends(state, (enum officer_role) new.role, new.role == OFFICER_LEAD ? 0 : new.name,
-		new.from);
+		away, new.from);
 	if (new.role == OFFICER_LEAD)
-		role_ends(state, OFFICER_BACKUP, new.name, new.from);
+		role_ends(state, OFFICER_BACKUP, new.name, away, new.from);
 	*state_add_officer(state) = new;
 }
 
@@ -418,7 +422,8 @@ static void on_transfer_answer(struct case_state *state, const struct event *eve
 
 	if (!item_move_by(state, event, item, "answer") || item->status != TRANSFER_ACCEPTED)
 		return;
-	role_ends(state, OFFICER_LEAD, 0, new.from);
+	role_ends(state, OFFICER_LEAD, 0, false, new.from);
+	role_ends(state, OFFICER_LEAD, 0, true, new.from);
 	*state_add_officer(state) = new;
 }
 

@@ -164,16 +164,37 @@ bool state_held(const struct case_state *state, fold_day day)
 	       day_first(day) <= day_last(state->hold_until);
 }
 
-const struct state_officer *state_lead(const struct case_state *state, fold_day day)
+static const char *text_of(const struct case_state *state, text_id id)
+{
+	return (const char *)state_text(state, id).data;
+}
+
+bool state_officer_away(const struct case_state *state, text_id name)
+{
+	return strchr(text_of(state, name), '@') != NULL;
+}
+
+static const struct state_officer *lead_of(const struct case_state *state, fold_day day, bool away)
 {
 	for (uint16_t i = state->officer_count; i > 0; i--) {
 		const struct state_officer *officer = &state->officers[i - 1];
 
 		if (officer->role == OFFICER_LEAD && officer->from <= day &&
-			(officer->to == 0 || day < officer->to))
+			(officer->to == 0 || day < officer->to) &&
+			state_officer_away(state, officer->name) == away)
 			return officer;
 	}
 	return NULL;
+}
+
+const struct state_officer *state_lead(const struct case_state *state, fold_day day)
+{
+	const struct state_officer *lead = lead_of(state, day, false);
+
+	/* Who opened it here leads on, whatever another node says of its own officers. */
+	if (lead != NULL || (state->opened_by != 0 && !state_officer_away(state, state->opened_by)))
+		return lead;
+	return lead_of(state, day, true);
 }
 
 /* --- for everybody: views --- */
@@ -199,11 +220,6 @@ enum case_stage case_stage_find(struct bytes name)
 		if (bytes_equal_str(name, stages[i]))
 			return (enum case_stage)i;
 	return STAGE_NONE;
-}
-
-static const char *text_of(const struct case_state *state, text_id id)
-{
-	return (const char *)state_text(state, id).data;
 }
 
 static void earliest(fold_day day, fold_day *ret)

@@ -153,6 +153,8 @@ const struct state_consent *state_consent_for(
 bool state_contact_only(const struct case_state *state, fold_day day);
 /* Held on that day. */
 bool state_held(const struct case_state *state, fold_day day);
+bool state_officer_away(const struct case_state *state, text_id name); /* NAME@NODE */
+/* NULL: nobody was assigned. This node's before another's. */
 const struct state_officer *state_lead(const struct case_state *state, fold_day day);
 
 #endif

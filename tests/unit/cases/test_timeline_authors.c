@@ -255,6 +255,32 @@ static void nobody_takes_the_room(void **unused)
 	}
 }
 
+/* Another node's word about its own officers, of any day, takes a case from nobody here. */
+static void nobody_takes_the_lead(void **unused)
+{
+	for (unsigned assigned = 0; assigned < 2; assigned++) {
+		struct case_summary summary;
+		struct case_state *state;
+		struct timeline *timeline;
+
+		assert_ok(timeline_new(&timeline));
+		say(timeline, NULL, 1, "CASE_OPENED", "'case_code':'ZZ-HTI-1'");
+		if (assigned)
+			say(timeline, NULL, 2, "OFFICER_ASSIGNED",
+				"'officer_key':'ada','role':'LEAD'");
+		say(timeline, "caf", 9000, "OFFICER_ASSIGNED", "'officer_key':'x','role':'LEAD'");
+		assert_ok(timeline_finish(timeline));
+		assert_ok(timeline_state(timeline, &state));
+		case_state_summary(state, "2024-06-01", &summary);
+		assert_string_equal(summary.lead, assigned ? "ada" : "ZZ-hti-1");
+		assert_true(
+			case_state_officer_in(state, assigned ? "ada" : "ZZ-hti-1", "2024-06-01"));
+		assert_true(case_state_officer_in(state, "x@caf", "2024-06-01"));
+		case_state_free(state);
+		timeline_free(timeline);
+	}
+}
+
 /* What packs well and opens to much: so many bytes of others, and no more; ours are not counted. */
 static void bytes_are_capped(void **unused)
 {
@@ -305,6 +331,7 @@ int main(void)
 		cmocka_unit_test(any_interleaving_is_one_timeline),
 		cmocka_unit_test(authors_are_capped),
 		cmocka_unit_test(nobody_takes_the_room),
+		cmocka_unit_test(nobody_takes_the_lead),
 		cmocka_unit_test(bytes_are_capped),
 	};
 
