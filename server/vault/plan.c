@@ -425,6 +425,10 @@ static enum err fill(struct planner *p, struct event *event)
 		return err_set(p->ctx, ERR_INVALID, "recorded_by: the officer's name is no text");
 	if (!event->has.office && country.size > 0 && event_set_office(event, country) != OK)
 		return err_set(p->ctx, ERR_INVALID, "office: the node's country is no code");
+	if (!event->has.office)
+		return err_set(p->ctx, ERR_INVALID,
+			"office: missing, and this node has no country of its own; say of which "
+			"office the event is, as --office HTI");
 	return event_check_complete(event, p->ctx);
 }
 
