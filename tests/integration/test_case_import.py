@@ -251,7 +251,7 @@ class Import(unittest.TestCase):
         self.node.json("case", "export", "ZZ-R-001", "--to", page, "--purpose", "lorem", "--format", "handover")
         text = page.read_text(encoding="utf-8")
         for piece in ("<h2>ZZ-R-001</h2>", "table fenêtre; rivière", "Referral R-health, medical: no answer yet",
-                      "<td>CASE_MGMT</td>"):
+                      "<td>keeping the case and helping with it</td>"):
             self.assertIn(piece, text)
         for piece in ("<script", "http://", "src=", "ZZ-R-003"):
             self.assertNotIn(piece, text)
