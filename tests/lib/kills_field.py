@@ -31,6 +31,8 @@ class FieldKills:
         self.hq.start()
         self.office = self.network.join("caf", "CAF", config=QUICK)
         self.remote = self.network.join("haiti", "HTI", config=QUICK)
+        for node in (self.hq, self.office, self.remote):
+            node.waits_for_views = False  # nothing here needs a log to stand still
         self.cut_off(self.remote)
         self.office.start()
         self.remote.start()
