@@ -765,6 +765,7 @@ enum err plan_make(struct book *book, struct vault_request *request, struct plan
 
 	TRY(request->lines.err);
 	request_today(request, p.today);
+	plan->refolded = 0; /* a trial goes on with the plan of the request before */
 	err = plan_lines(&p, buf_bytes(&request->lines));
 	if (err == OK && casebook_case_count(book->cases) + plan->opened > LIMIT_CASES)
 		err = err_set(p.ctx, ERR_LIMIT, "more than %d cases", LIMIT_CASES);
