@@ -95,10 +95,6 @@ void case_state_next_id(const struct case_state *state, char letter, char ret[16
  * EVENT_REFS_MAX, the newest first. */
 size_t case_state_heads(const struct case_state *state, struct event_id ret[EVENT_REFS_MAX]);
 
-/* Is it an event of the case? Its type; 0 for one of a later version. */
-bool case_state_event(
-	const struct case_state *state, const struct event_id *id, uint32_t *ret_type);
-
 /* For forms and messages: the n-th consent, referral.. of the case; false past the end. */
 struct consent_view {
 	const char *id, *purpose;

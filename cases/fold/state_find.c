@@ -392,18 +392,6 @@ size_t case_state_heads(const struct case_state *state, struct event_id ret[EVEN
 	return count;
 }
 
-bool case_state_event(const struct case_state *state, const struct event_id *id, uint32_t *ret_type)
-{
-	uint16_t at = state_event_find(state, id);
-
-	if (at == STATE_NO_EVENT)
-		return false;
-	*ret_type = state->events[at].type & STATE_TYPE_OTHER;
-	if (*ret_type == STATE_TYPE_OTHER)
-		*ret_type = 0;
-	return true;
-}
-
 bool case_state_consent(
 	const struct case_state *state, size_t n, const char *today, struct consent_view *ret)
 {

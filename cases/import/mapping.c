@@ -23,11 +23,6 @@ struct parser {
 static const char *const common_names[MAPPING_COMMON_COUNT] = {
 	"occurred_on", "language", "office", "recorded_by"};
 
-const char *mapping_common_name(enum mapping_common common)
-{
-	return common_names[common];
-}
-
 static void complain(struct parser *p, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -107,7 +107,4 @@ enum err mapping_read(
 	struct bytes text, const char *file, struct mapping *ret, struct findings *errors) MUST_USE;
 void mapping_release(struct mapping *mapping);
 
-/* "occurred_on" */
-const char *mapping_common_name(enum mapping_common common);
-
 #endif
