@@ -60,8 +60,22 @@ void keyring_close(struct keyring *keyring)
 	mem_free(keyring);
 }
 
-enum err keyring_put(
-	struct keyring *keyring, const struct keyring_item *items, size_t count, struct errctx *ctx)
+static void put_new(struct txn *txn, const struct keyring_item *item)
+{
+	if (!txn_add(txn, SLOT_KEYS, BYTES_ARRAY(item->kid), item->value))
+		txn_fail(txn, ERR_EXISTS, "a key with this id is there already");
+}
+
+static void put_or_remove(struct txn *txn, const struct keyring_item *item)
+{
+	if (item->value.size == 0)
+		txn_delete(txn, SLOT_KEYS, BYTES_ARRAY(item->kid));
+	else
+		txn_put(txn, SLOT_KEYS, BYTES_ARRAY(item->kid), item->value);
+}
+
+static enum err write_items(struct keyring *keyring, const struct keyring_item *items, size_t count,
+	void (*one)(struct txn *txn, const struct keyring_item *item), struct errctx *ctx)
 {
 	struct txn txn;
 	enum err err;
@@ -69,14 +83,25 @@ enum err keyring_put(
 	txn_begin(&txn, keyring->env, TXN_WRITE);
 	for (size_t i = 0; i < count && txn.err == OK; i++) {
 		if (items[i].value.size > KEYRING_VALUE_MAX)
-			txn_fail(
-				&txn, ERR_LIMIT, "a wrapped key of %zu bytes", items[i].value.size);
-		if (!txn_add(&txn, SLOT_KEYS, BYTES_ARRAY(items[i].kid), items[i].value))
-			txn_fail(&txn, ERR_EXISTS, "a key with this id is there already");
+			txn_fail(&txn, ERR_LIMIT, "a wrapped value of %zu bytes",
+				items[i].value.size);
+		one(&txn, &items[i]);
 	}
 	err = txn_finish(&txn, ctx);
 	keyring->trouble = txn.trouble;
 	return err == OK ? OK : err_wrap(ctx, err, "write keyring '%s'", env_path(keyring->env));
+}
+
+enum err keyring_put(
+	struct keyring *keyring, const struct keyring_item *items, size_t count, struct errctx *ctx)
+{
+	return write_items(keyring, items, count, put_new, ctx);
+}
+
+enum err keyring_update(
+	struct keyring *keyring, const struct keyring_item *items, size_t count, struct errctx *ctx)
+{
+	return write_items(keyring, items, count, put_or_remove, ctx);
 }
 
 enum trouble keyring_trouble(const struct keyring *keyring)

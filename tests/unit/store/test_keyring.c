@@ -118,6 +118,29 @@ static void test_never_overwrites(void **state)
 	assert_int_equal(count_items(f), 1);
 }
 
+static void test_update(void **state)
+{
+	struct fixture *f = *state;
+	static const uint8_t large[KEYRING_VALUE_MAX + 1];
+	struct keyring_item items[3] = {item_make(1, bytes_str("a")), item_make(2, bytes_str("bb")),
+		item_make(3, BYTES_NONE)};
+	struct seen seen = {.count = 0};
+
+	assert_ok(keyring_update(f->keyring, items, 3, NULL));
+	assert_int_equal(count_items(f), 2);
+	items[0].value = bytes_str("aaa"); /* replaced */
+	items[1].value = BYTES_NONE;       /* removed */
+	items[2].value = bytes_make(large, sizeof(large));
+	assert_int_equal(keyring_update(f->keyring, items, 3, NULL), ERR_LIMIT);
+	assert_int_equal(count_items(f), 2);
+	assert_ok(keyring_update(f->keyring, items, 2, NULL));
+	reopen(f);
+	assert_ok(keyring_each(f->keyring, see, &seen, NULL));
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.kids[0], 1);
+	assert_int_equal(seen.value_sizes, 3);
+}
+
 static void test_value_cap(void **state)
 {
 	struct fixture *f = *state;
@@ -242,6 +265,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_put_and_each),
 		T(test_never_overwrites),
+		T(test_update),
 		T(test_value_cap),
 		T(test_many),
 		T(test_each_stops),
