@@ -99,6 +99,7 @@
 #define LIMIT_DRAFTS         200         /* .. kept by a node */
 #define LIMIT_DRAFTS_OFFICER 32          /* .. of one officer */
 /* Keys of other nodes. */
+#define LIMIT_GRANT_KEYS         256                /* in one grant */
 #define LIMIT_CASE_FOREIGN       10000              /* events of all of them in one case */
 #define LIMIT_CASE_FOREIGN_BYTES (16 * 1024 * 1024) /* of their parts, opened, in one case */
 #define LIMIT_FOREIGN_AUTHORS    LIMIT_PEERS

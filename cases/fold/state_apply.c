@@ -191,6 +191,7 @@ static void on_allegation(struct case_state *state, const struct event *event)
 	subjects = intern_list(state, event, "subject_ref");
 	item = item_begin(state, event, ITEM_ALLEGATION, "allegation_ref", "allegation_type");
 	item->extra = subjects;
+	item->due = day_of_event(event);
 }
 
 static void on_needs(struct case_state *state, const struct event *event)

@@ -115,6 +115,22 @@ fold_day state_consent_review(const struct case_state *state, const struct state
 	return 0;
 }
 
+fold_day state_consent_accused(const struct case_state *state, const struct state_consent *consent)
+{
+	struct bytes guardian = state_text(state, consent->guardian);
+	fold_day since = 0;
+
+	for (uint16_t i = 0; consent->guardian != 0 && i < state->item_count; i++) {
+		const struct state_item *item = &state->items[i];
+
+		if (item->kind == ITEM_ALLEGATION && item->due != 0 &&
+			(since == 0 || item->due < since) &&
+			value_lists(state_text(state, item->extra), guardian))
+			since = item->due;
+	}
+	return since;
+}
+
 bool state_consent_span(const struct case_state *state, const struct state_consent *consent,
 	fold_day *ret_first, fold_day *ret_last)
 {
@@ -124,6 +140,7 @@ bool state_consent_span(const struct case_state *state, const struct state_conse
 		last = day_last(consent->majority_on);
 	end_before(day_first(consent->withdrawn_on), &last);
 	end_before(day_first(state_consent_review(state, consent)), &last);
+	end_before(day_first(state_consent_accused(state, consent)), &last);
 	if (first == 0 || last < first)
 		return false;
 	*ret_first = first;
@@ -433,7 +450,7 @@ bool case_state_item(
 				    bytes_equal_str(state_text(state, item->extra), "IMMINENT"),
 		};
 		day_text(item->on, ret->on);
-		day_text(item->due, ret->due);
+		day_text(kind == ITEM_REFERRAL ? item->due : 0, ret->due);
 		return true;
 	}
 	return false;

@@ -29,7 +29,7 @@ struct state_consent {
 
 struct state_item {
 	fold_day on;    /* of its last move */
-	fold_day due;   /* of a referral: the reply */
+	fold_day due;   /* of a referral: the reply; of an allegation: recorded as of that day */
 	uint16_t event; /* that began it; STATE_NO_EVENT: not seen */
 	text_id id, what;
 	text_id extra;   /* allegation: JSON list of subjects; concern: level; complaint: subject */
@@ -139,6 +139,9 @@ bool state_item_open(const struct state_item *item);
 /* The day from which it must be given anew, because its guardian was replaced for a conflict of
  * interest; 0. */
 fold_day state_consent_review(const struct case_state *state, const struct state_consent *consent);
+/* The day since which an allegation names the guardian who gave it as a subject; 0. Before that it
+ * held; from there on it is given anew, by somebody else. */
+fold_day state_consent_accused(const struct case_state *state, const struct state_consent *consent);
 /* The first and last day on which the consent holds, whatever its end is due to; false when there
  * is none. */
 bool state_consent_span(const struct case_state *state, const struct state_consent *consent,

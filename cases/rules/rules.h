@@ -22,7 +22,7 @@
  *	REFERRAL	REFERRAL_MADE: to_org or to_office, shared_groups, service_code
  *	TRANSFER	TRANSFER_OFFERED: to_office
  *	PATERNITY	PATERNITY_OPENED
- *	any		EXTERNAL_PACKET: recipient, groups
+ *	any		EXTERNAL_PACKET: recipient, groups; not STATISTICS, by which nobody reads
  *
  *	recipients	none named: nobody outside the office that records
  *	groups		none named: contact and services
@@ -32,7 +32,8 @@
  * A consent is live from valid_from to valid_until, both included, but not from the day of its
  * withdrawal on (effective_at), not after review_at_majority_on (whoever comes of age consents
  * anew: that is another consent), and not from the day on which the guardian who gave it was
- * replaced for a conflict of interest (it is given anew, by the next one).
+ * replaced for a conflict of interest, or on which an allegation that names this guardian as a
+ * subject was recorded (it is given anew, by another one).
  *
  * A *contact-only* case, of a victim without live consent to CASE_MGMT, takes contact, consent and
  * core: CASE_OPENED, PERSON_RECORDED without names, contacts, documents and disability,

@@ -13,7 +13,7 @@ bool rules_consent_need(const struct judged *j, struct consent_need *ret)
 		need.purpose = "REFERRAL";
 		need.who = event_field_json(event, "to_org") != NULL ? "to_org" : "to_office";
 		need.groups = value_groups(value_json(event, "shared_groups"), NULL);
-		need.service = value_text(event, "service_code");
+		need.services = value_json(event, "service_code");
 		break;
 	case EVENT_TRANSFER_OFFERED:
 		need.purpose = "TRANSFER";
@@ -24,102 +24,16 @@ bool rules_consent_need(const struct judged *j, struct consent_need *ret)
 		break;
 	case EVENT_EXTERNAL_PACKET:
 		need.who = "recipient";
+		need.reads = true;
 		need.groups = value_groups(value_json(event, "groups"), NULL);
 		break;
 	default:
 		return false;
 	}
 	if (need.who != NULL)
-		need.recipient = value_text(event, need.who);
+		need.recipient[0] = value_text(event, need.who);
 	*ret = need;
 	return true;
-}
-
-static void say_day(struct buf *why, const char *what, fold_day day)
-{
-	char text[11];
-
-	day_text(day, text);
-	buf_printf(why, "%s %s", what, text);
-}
-
-/* Why it is not live on that day; the reason that came first. */
-static bool not_live(const struct case_state *state, const struct state_consent *consent,
-	fold_day day, struct buf *why)
-{
-	fold_day review = state_consent_review(state, consent), first, last;
-
-	if (state_consent_live(state, consent, day))
-		return false;
-	if (!state_consent_span(state, consent, &first, &last))
-		buf_put_str(why, "was never in force");
-	else if (day < first)
-		say_day(why, "begins only on", first);
-	else if (consent->withdrawn_on != 0 && last == day_before(day_first(consent->withdrawn_on)))
-		say_day(why, "was withdrawn on", consent->withdrawn_on);
-	else if (review != 0 && last == day_before(day_first(review)))
-		say_day(why, "must be given anew: its guardian had a conflict of interest, on",
-			review);
-	else if (last == consent->majority_on)
-		say_day(why, "must be given anew: the child came of age on", last);
-	else
-		say_day(why, "ended on", last);
-	return true;
-}
-
-static bool not_for_recipient(const struct case_state *state, const struct state_consent *consent,
-	const struct consent_need *need, struct buf *why)
-{
-	if (need->who == NULL)
-		return false;
-	if (value_lists(state_text(state, consent->withheld), need->recipient)) {
-		buf_printf(why, "withholds everything from the recipient in %s", need->who);
-		return true;
-	}
-	if (bytes_equal(need->recipient, need->own) ||
-		value_lists(state_text(state, consent->recipients), need->recipient))
-		return false;
-	buf_printf(why, "does not name the recipient in %s", need->who);
-	return true;
-}
-
-static bool not_for_groups(
-	const struct state_consent *consent, const struct consent_need *need, struct buf *why)
-{
-	group_set covered = consent->groups;
-	const char *between = "does not cover the data groups ";
-
-	if (covered == 0)
-		covered = GROUP_BIT(GROUP_CONTACT) | GROUP_BIT(GROUP_SERVICES);
-	if ((need->groups & ~covered) == 0)
-		return false;
-	for (unsigned g = 1; g <= GROUP_CASE_LAST; g++) {
-		if ((need->groups & ~covered & GROUP_BIT(g)) == 0)
-			continue;
-		buf_printf(why, "%s%s", between, group_name((enum group)g));
-		between = ", ";
-	}
-	return true;
-}
-
-bool rules_consent_lacks(const struct case_state *state, const struct state_consent *consent,
-	const struct consent_need *need, const struct event *event, struct buf *why)
-{
-	struct bytes purpose = state_text(state, consent->purpose);
-	struct bytes services = state_text(state, consent->services);
-
-	if (need->purpose != NULL && !bytes_equal_str(purpose, need->purpose)) {
-		buf_printf(why, "is a consent to %.*s", BYTES_FMT(purpose));
-		return true;
-	}
-	if (not_live(state, consent, rules_day(event), why) ||
-		not_for_recipient(state, consent, need, why) || not_for_groups(consent, need, why))
-		return true;
-	if (need->service.size > 0 && services.size > 0 && !value_lists(services, need->service)) {
-		buf_printf(why, "does not cover the service %.*s", BYTES_FMT(need->service));
-		return true;
-	}
-	return false;
 }
 
 static enum err no_consent(const struct judged *j, const struct consent_need *need,
@@ -159,48 +73,34 @@ static enum err named(const struct judged *j, const struct state_consent **ret)
 	return OK;
 }
 
-/* Of all consents the one to speak of: the newest to that purpose. */
-static const struct state_consent *closest(
-	const struct case_state *state, const struct consent_need *need)
-{
-	for (uint16_t i = state->consent_count; i > 0; i--) {
-		struct bytes purpose = state_text(state, state->consents[i - 1].purpose);
-
-		if (need->purpose != NULL && bytes_equal_str(purpose, need->purpose))
-			return &state->consents[i - 1];
-	}
-	return NULL;
-}
-
 /* Events whose consent is not named in a field: any that covers them will do. */
 static bool covered_by_any(const struct judged *j, const struct consent_need *need)
 {
-	struct buf why;
-	bool covered = false;
-
-	buf_init(&why, WHY_MAX);
-	for (uint16_t i = 0; i < j->state->consent_count && !covered; i++)
-		covered = !rules_consent_lacks(
-			j->state, &j->state->consents[i], need, j->event, &why);
-	buf_release(&why);
-	return covered;
+	for (uint16_t i = 0; i < j->state->consent_count; i++)
+		if (consent_covers(j->state, &j->state->consents[i], need, j->day))
+			return true;
+	return false;
 }
 
 enum err rules_consent_check(const struct judged *j, const struct consent_need *need)
 {
 	const struct state_consent *consent;
+	struct consent_verdict verdict;
 	struct buf why;
 	enum err err = OK;
 
 	TRY(named(j, &consent));
 	if (consent == NULL && j->event->type == EVENT_PATERNITY_OPENED && covered_by_any(j, need))
 		return OK;
-	if (consent == NULL)
-		consent = closest(j->state, need);
+	if (consent != NULL)
+		verdict = consent_judge(j->state, consent, need, j->day);
+	else
+		consent = consent_closest(j->state, need, j->day, &verdict);
 	if (consent == NULL)
 		return no_consent(j, need, NULL, "");
 	buf_init(&why, WHY_MAX);
-	if (rules_consent_lacks(j->state, consent, need, j->event, &why))
+	consent_say(j->state, consent, &verdict, need->who, &why);
+	if (verdict.lack != CONSENT_COVERS)
 		err = no_consent(j, need, consent, buf_cstr(&why));
 	else if (event_field_json(j->event, "consent_ref") == NULL &&
 		 j->event->type != EVENT_PATERNITY_OPENED)

@@ -156,28 +156,6 @@ static enum err fill_days(const struct filling *f, const struct rules_context *c
 	return OK;
 }
 
-static const struct state_consent *last_that_covers(
-	const struct filling *f, const struct consent_need *need)
-{
-	const struct state_consent *found = NULL;
-	fold_day first, last, found_last = 0;
-	struct buf why;
-
-	buf_init(&why, 400);
-	for (uint16_t i = 0; i < f->state->consent_count; i++) {
-		const struct state_consent *consent = &f->state->consents[i];
-
-		buf_clear(&why);
-		if (rules_consent_lacks(f->state, consent, need, f->event, &why) ||
-			!state_consent_span(f->state, consent, &first, &last) || last < found_last)
-			continue;
-		found = consent;
-		found_last = last;
-	}
-	buf_release(&why);
-	return found;
-}
-
 static enum err fill_consent(const struct filling *f, const struct rules_context *context)
 {
 	const struct state_consent *consent = NULL;
@@ -193,7 +171,7 @@ static enum err fill_consent(const struct filling *f, const struct rules_context
 		return event_id_parse(value_text(f->event, "consent_ref"), &id) == OK
 			       ? event_add_ref(&f->event->consent_refs, &id)
 			       : OK; /* schema_check says so */
-	consent = last_that_covers(f, &need);
+	consent = consent_last_that_covers(f->state, &need, j.day);
 	if (consent == NULL)
 		return rules_consent_check(&j, &need); /* which says what is missing */
 	id = f->state->events[consent->event].id;

@@ -3,6 +3,7 @@
 #define CASES_RULES_RULES_PARTS_H
 
 #include "cases/fold/state_parts.h"
+#include "cases/rules/covers.h"
 #include "cases/rules/rules.h"
 
 /* One event that is judged. */
@@ -39,21 +40,8 @@ enum err rules_moves(const struct judged *j) MUST_USE;
 /* --- rules_consent.c --- */
 enum err rules_consent(const struct judged *j) MUST_USE;
 
-/* What a consent must cover. */
-struct consent_need {
-	const char *purpose;    /* NULL: any */
-	const char *who;        /* the field with the recipient; NULL: none */
-	struct bytes recipient; /* its text */
-	struct bytes own;       /* the office that records */
-	group_set groups;       /* beyond those the office has */
-	struct bytes service;   /* empty: none */
-};
 /* false when the event needs none. */
 bool rules_consent_need(const struct judged *j, struct consent_need *ret);
 enum err rules_consent_check(const struct judged *j, const struct consent_need *need) MUST_USE;
-/* Why the consent does not cover it, as the end of a sentence about it: "ended on 2024-05-01";
- * false when it covers it. */
-bool rules_consent_lacks(const struct case_state *state, const struct state_consent *consent,
-	const struct consent_need *need, const struct event *event, struct buf *why);
 
 #endif

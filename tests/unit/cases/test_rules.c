@@ -412,6 +412,22 @@ static const struct refusal refusals[] = {
 		"of interest, on 2024-02-01; needed is one to PATERNITY that covers it: ask the "
 		"victim, and "
 		"record CONSENT_RECORDED first"},
+	{{OPENED, MANAGED, PERSON("P-2", "GUARDIAN"),
+		 {"2024-01-02", "CONSENT_RECORDED",
+			 "'purpose':'PATERNITY','given_by':'GUARDIAN',"
+			 "'guardian_ref':'P-2','form':'AUDIO','valid_until':'2024-12-01'"},
+		 ALLEGED},
+		CLAIM, ERR_CONSENT,
+		"PATERNITY_OPENED of 2024-02-01: consent C-2 must be given anew: an allegation "
+		"names its guardian as a subject, since 2024-01-03; needed is one to PATERNITY "
+		"that covers it: ask the victim, and record CONSENT_RECORDED first"},
+	{{OPENED, MANAGED, CONSENT("STATISTICS", "2024-12-31", ",'recipients':['ZZ-ORG-1']")},
+		{"2024-02-01", "EXTERNAL_PACKET",
+			"'recipient':'ZZ-ORG-1','groups':['contact'],'format':'PAPER'"},
+		ERR_CONSENT,
+		"EXTERNAL_PACKET of 2024-02-01: consent C-1 does not name the recipient in "
+		"recipient; needed is one that covers it: ask the victim, and record "
+		"CONSENT_RECORDED first"},
 	{{OPENED, PERSON("P-2", "GUARDIAN")},
 		{"2024-02-01", "GUARDIAN_CHANGED",
 			"'guardian_ref':'P-2','replaces':'P-2','reason':'DEATH'"},
