@@ -1,6 +1,6 @@
-/* capture: for LD_PRELOAD. Whatever goes into a TLS connection is also appended, in clear, to a file
- * of its own in the directory $CAPTURE_DIR: what somebody would have who recorded all traffic and
- * broke TLS later. */
+/* capture: for LD_PRELOAD. Whatever goes into a TLS connection is also appended, in clear, to a
+ * file of its own in the directory $CAPTURE_DIR: what somebody would have who recorded all traffic
+ * and broke TLS later. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <openssl/ssl.h>
