@@ -95,6 +95,7 @@
 #define LIMIT_CASE_AWAITED   1024        /* .. parents that were not seen */
 #define LIMIT_CASE_CONFLICTS 1024        /* shown of one case */
 #define LIMIT_CASE_TEXT      61440       /* .. bytes of ids, codes and names, each once */
+#define LIMIT_ERASE_ROWS     512         /* rows of the keyring that are destroyed at a time */
 #define LIMIT_DRAFT          (64 * 1024) /* answers of one event that is not recorded yet */
 #define LIMIT_DRAFTS         200         /* .. kept by a node */
 #define LIMIT_DRAFTS_OFFICER 32          /* .. of one officer */

@@ -11,7 +11,8 @@
 enum {
 	SEED_SIZE = 32,
 	MASTER_SEALED_SIZE = AEAD_KEY_SIZE + AEAD_TAG_SIZE,
-	CLEAR_MAX = 8192, /* BootKeys or KeystoreBody packed; with all fields at their caps 6,000 */
+	CLEAR_MAX =
+		32768, /* BootKeys or KeystoreBody packed; with all fields at their caps 15,000 */
 	CLEAR_ROOM = 12288, /* what unpacking those takes beyond twice their size */
 	COST_FACTOR_MAX = 4,
 	SLOT_VERSION = 1,  /* of a slot, whatever the file's */
@@ -201,6 +202,7 @@ void node_keys_release(struct node_keys *keys)
 	secret_release(&keys->directory_seed);
 	secret_release(&keys->issuing_key);
 	secret_release(&keys->root_key);
+	secret_release(&keys->erasure.keyring_next);
 	for (size_t i = 0; i < keys->prekey_count; i++)
 		secret_release(&keys->prekeys[i].key);
 	*keys = (struct node_keys){0};
@@ -284,6 +286,20 @@ static bool accounts_fit(const Sauti__KeystoreBody *body)
 	return true;
 }
 
+static bool erasure_ok(const Sauti__KeystoreBody *body)
+{
+	const uint8_t *rows = body->erase_rows.data;
+	size_t size = body->erase_rows.len;
+
+	if ((size == 0) != (body->keyring_next.len == 0) || size % KEYSTORE_ROW_SIZE != 0 ||
+		size > LIMIT_ERASE_ROWS * KEYSTORE_ROW_SIZE || !seed_ok(body->keyring_next))
+		return false;
+	for (size_t at = KEYSTORE_ROW_SIZE; at < size; at += KEYSTORE_ROW_SIZE)
+		if (memcmp(rows + at - KEYSTORE_ROW_SIZE, rows + at, KEYSTORE_ROW_SIZE) >= 0)
+			return false;
+	return true;
+}
+
 /* The rules of a body, the same for writing and for reading. */
 static bool body_ok(const Sauti__KeystoreBody *body)
 {
@@ -291,8 +307,8 @@ static bool body_ok(const Sauti__KeystoreBody *body)
 		       body->complaint_key.len + body->directory_seed.len + body->issuing_key.len +
 		       body->root_key.len;
 
-	return total > 0 && prekeys_ok(body) && accounts_fit(body) && seed_ok(body->node_seed) &&
-	       seed_ok(body->log_seed) && seed_ok(body->keyring_key) &&
+	return total > 0 && erasure_ok(body) && prekeys_ok(body) && accounts_fit(body) &&
+	       seed_ok(body->node_seed) && seed_ok(body->log_seed) && seed_ok(body->keyring_key) &&
 	       seed_ok(body->complaint_key) && seed_ok(body->directory_seed) &&
 	       body->issuing_key.len <= KEYSTORE_DER_MAX &&
 	       body->root_key.len <= KEYSTORE_DER_MAX && strlen(body->log_origin) <= LIMIT_ORIGIN &&
@@ -346,6 +362,9 @@ static void body_view(const struct node_keys *keys, struct body_view *view)
 	body->directory_origin = (char *)keys->directory_origin;
 	body->issuing_key = codec_binary(secret_bytes(&keys->issuing_key));
 	body->root_key = codec_binary(secret_bytes(&keys->root_key));
+	body->keyring_next = codec_binary(secret_bytes(&keys->erasure.keyring_next));
+	body->erase_rows = codec_binary(
+		bytes_make(keys->erasure.rows, keys->erasure.count * KEYSTORE_ROW_SIZE));
 }
 
 static enum err prekeys_read(const Sauti__KeystoreBody *body, struct node_keys *keys)
@@ -359,6 +378,13 @@ static enum err prekeys_read(const Sauti__KeystoreBody *body, struct node_keys *
 		keys->prekey_count++;
 	}
 	return OK;
+}
+
+static void erasure_read(const Sauti__KeystoreBody *body, struct keystore_erasure *erasure)
+{
+	erasure->count = body->erase_rows.len / KEYSTORE_ROW_SIZE;
+	if (erasure->count > 0)
+		memcpy(erasure->rows, body->erase_rows.data, body->erase_rows.len);
 }
 
 static enum err body_read(struct bytes plain, struct node_keys *ret, struct errctx *ctx)
@@ -386,6 +412,7 @@ static enum err body_read(struct bytes plain, struct node_keys *ret, struct errc
 		{&keys.directory_seed, body->directory_seed},
 		{&keys.issuing_key, body->issuing_key},
 		{&keys.root_key, body->root_key},
+		{&keys.erasure.keyring_next, body->keyring_next},
 	};
 	for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {
 		err = secret_from(copies[i].to, copies[i].from);
@@ -395,6 +422,7 @@ static enum err body_read(struct bytes plain, struct node_keys *ret, struct errc
 		}
 	}
 	accounts_read(body, &keys.accounts);
+	erasure_read(body, &keys.erasure);
 	err = prekeys_read(body, &keys);
 	if (err != OK) {
 		node_keys_release(&keys);

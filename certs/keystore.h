@@ -68,6 +68,15 @@ struct node_prekey {
 	struct secret key;
 };
 
+/* Rows of the keyring that are being destroyed, and the key that the others come under. Holds
+ * nothing (count 0) but between the beginning of a destruction and its end. */
+enum { KEYSTORE_ROW_SIZE = 16 };
+struct keystore_erasure {
+	struct secret keyring_next;
+	uint8_t rows[LIMIT_ERASE_ROWS][KEYSTORE_ROW_SIZE]; /* their names, ascending */
+	size_t count;
+};
+
 /* Keys available after unlock. Absent ones have size 0. */
 struct node_keys {
 	struct node_prekey prekeys[KEYSTORE_PREKEYS_MAX]; /* in order of their numbers */
@@ -78,6 +87,7 @@ struct node_keys {
 	char log_origin[LIMIT_ORIGIN + 1];
 	char directory_origin[LIMIT_ORIGIN + 1];
 	struct accounts accounts; /* of the node's file */
+	struct keystore_erasure erasure;
 };
 /* Fresh node, log, keyring and complaint keys; log_origin copied. ERR_INVALID for an origin that is
  * empty or over LIMIT_ORIGIN; ERR_CRYPTO, ERR_NOMEM. */

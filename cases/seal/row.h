@@ -58,4 +58,14 @@ enum err row_wrap(struct bytes keyring_key, enum row_kind kind, const struct row
 enum err row_unwrap(struct bytes keyring_key, enum row_kind kind, const struct row_name *name,
 	struct bytes value, struct buf *out) MUST_USE;
 
+/* Appends the same row under another keyring key, of any kind, 1 and 2 too; what is inside is not
+ * looked at. nonce: 12 random bytes. ERR_VERSION: of a kind that is not known; others as
+ * row_unwrap. */
+struct row_rewrap {
+	struct bytes from, to; /* keyring keys, 32 bytes */
+	const uint8_t *nonce;
+	const struct row_name *name;
+};
+enum err row_rewrap(const struct row_rewrap *rewrap, struct bytes value, struct buf *out) MUST_USE;
+
 #endif

@@ -390,6 +390,44 @@ enum err env_hold(const char *path, struct env **ret, struct errctx *ctx)
 	return OK;
 }
 
+enum err env_replace(struct env *env, const char *path, bool *ret_moved, struct errctx *ctx)
+{
+	int from = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), failed = 0;
+
+	*ret_moved = false;
+	if (from < 0)
+		return env_error(env, errno, "open directory", ctx);
+	if (renameat(from, LMDB_FILE_NAME, env->directory, LMDB_FILE_NAME) != 0)
+		failed = errno;
+	*ret_moved = failed == 0;
+	if (failed == 0 && (fsync(env->directory) != 0 || fsync(from) != 0))
+		failed = errno;
+	close(from);
+	if (failed != 0)
+		return env_error(env, failed, "move data.mdb", ctx);
+	mdb_env_close(env->mdb);
+	env->mdb = NULL;
+	memset(env->opened, 0, sizeof(env->opened));
+	return map_open(env, ctx);
+}
+
+enum err env_discard(const struct env *env, const char *name, struct errctx *ctx)
+{
+	static const char *const files[] = {LMDB_FILE_NAME, "data.new", "lock.mdb", "lock"};
+	int failed = 0, fd;
+
+	fd = openat(env->directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? OK : env_error(env, errno, "open directory", ctx);
+	for (size_t i = 0; failed == 0 && i < sizeof(files) / sizeof(files[0]); i++)
+		if (unlinkat(fd, files[i], 0) != 0 && errno != ENOENT)
+			failed = errno;
+	close(fd);
+	if (failed == 0 && unlinkat(env->directory, name, AT_REMOVEDIR) != 0)
+		failed = errno;
+	return failed == 0 ? OK : env_error(env, failed, "remove what was not finished", ctx);
+}
+
 int env_directory(const struct env *env)
 {
 	return env->directory;

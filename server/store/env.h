@@ -52,6 +52,14 @@ enum err env_open(const struct env_opts *opts, struct env **ret, struct errctx *
 /* Takes the lock of a directory that is there, and opens nothing: for who replaces the data file.
  */
 enum err env_hold(const char *path, struct env **ret, struct errctx *ctx) MUST_USE;
+/* Puts the data file of the directory `path`, which no env has open, in the place of this one's,
+ * and opens it: it is moved whole, and its name is durable. No transaction may be open; databases
+ * are opened anew by the caller. *ret_moved: it stands there, and the old one is gone, also when
+ * this fails after that: then the env can only be closed. */
+enum err env_replace(
+	struct env *env, const char *path, bool *ret_moved, struct errctx *ctx) MUST_USE;
+/* Removes the directory `name` in this one's, with an env that nobody has open; none is fine. */
+enum err env_discard(const struct env *env, const char *name, struct errctx *ctx) MUST_USE;
 int env_directory(const struct env *env); /* its file descriptor; the env's */
 void env_close(struct env *env);          /* no transaction may be open; NULL is fine */
 void env_tidy(struct env *env);           /* clears the slots of readers that died */

@@ -1,5 +1,8 @@
 #include "server/store/keyring.h"
 
+#include <limits.h>
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "server/store/env.h"
 #include "server/store/migrate.h"
@@ -14,8 +17,12 @@ enum {
 /* Address space, not disk. */
 #define MAP_SIZE ((size_t)(sizeof(size_t) > 4 ? UINT64_C(16) << 30 : UINT64_C(1) << 28))
 
+/* Of a rewrite: rows and bytes in one transaction, so that it needs little memory. */
+enum { REWRITE_ROWS = 32768, REWRITE_BYTES = 8 * 1024 * 1024 };
+#define REWRITE_DIRECTORY "next"
+
 struct keyring {
-	struct env *env;
+	struct env *env; /* NULL: moved, and not opened again */
 	enum trouble trouble;
 };
 
@@ -27,23 +34,38 @@ static void keys_open(struct txn *txn, void *arg)
 /* Nothing but the number has changed. */
 static const struct migrate_step steps[] = {{0, 1, "no change of the keyring", NULL}};
 
-enum err keyring_open(const char *path, struct keyring **ret, struct errctx *ctx)
+static const struct migrate_opts migration = {
+	.meta = SLOT_META,
+	.open = keys_open,
+	.steps = steps,
+	.count = sizeof(steps) / sizeof(steps[0]),
+};
+
+static enum err env_open_at(const char *path, struct env **ret, struct errctx *ctx)
 {
 	struct env_opts opts = {.path = path, .map_size = MAP_SIZE};
-	struct migrate_opts migrate = {
-		.meta = SLOT_META,
-		.open = keys_open,
-		.steps = steps,
-		.count = sizeof(steps) / sizeof(steps[0]),
-	};
+	struct env *env = NULL;
+	enum err err;
+
+	TRY(env_open(&opts, &env, ctx));
+	err = migrate_open(env, &migration, ctx);
+	if (err == OK)
+		*ret = env;
+	else
+		env_close(env);
+	return err;
+}
+
+enum err keyring_open(const char *path, struct keyring **ret, struct errctx *ctx)
+{
 	struct keyring *keyring = mem_zalloc(sizeof(*keyring));
 	enum err err;
 
 	if (keyring == NULL)
 		return ERR_NOMEM;
-	err = env_open(&opts, &keyring->env, ctx);
+	err = env_open_at(path, &keyring->env, ctx);
 	if (err == OK)
-		err = migrate_open(keyring->env, &migrate, ctx);
+		err = env_discard(keyring->env, REWRITE_DIRECTORY, ctx); /* it is done again */
 	if (err != OK) {
 		keyring_close(keyring);
 		return err_wrap(ctx, err, "open keyring '%s'", path);
@@ -58,6 +80,14 @@ void keyring_close(struct keyring *keyring)
 		return;
 	env_close(keyring->env);
 	mem_free(keyring);
+}
+
+static enum err is_open(const struct keyring *keyring, struct errctx *ctx)
+{
+	return keyring->env != NULL ? OK
+				    : err_set(ctx, ERR_IO,
+					      "the keyring was written anew and could not be "
+					      "opened: restart the node");
 }
 
 static void put_new(struct txn *txn, const struct keyring_item *item)
@@ -80,6 +110,7 @@ static enum err write_items(struct keyring *keyring, const struct keyring_item *
 	struct txn txn;
 	enum err err;
 
+	TRY(is_open(keyring, ctx));
 	txn_begin(&txn, keyring->env, TXN_WRITE);
 	for (size_t i = 0; i < count && txn.err == OK; i++) {
 		if (items[i].value.size > KEYRING_VALUE_MAX)
@@ -150,6 +181,7 @@ enum err keyring_each(struct keyring *keyring,
 	uint8_t last[KID_SIZE];
 	enum err err;
 
+	TRY(is_open(keyring, ctx));
 	buf_init(&slice, SLICE_SIZE);
 	for (;;) {
 		err = slice_read(keyring, after, &slice, ctx);
@@ -166,4 +198,129 @@ enum err keyring_each(struct keyring *keyring,
 		memcpy(last, item.kid, KID_SIZE);
 		after = last;
 	}
+}
+
+enum err keyring_get(
+	struct keyring *keyring, const uint8_t name[16], struct buf *out, struct errctx *ctx)
+{
+	bool found;
+	struct bytes value;
+	struct txn txn;
+
+	TRY(is_open(keyring, ctx));
+	txn_begin(&txn, keyring->env, TXN_READ);
+	found = txn_get(&txn, SLOT_KEYS, bytes_make(name, KID_SIZE), &value);
+	if (found)
+		buf_put(out, value);
+	if (out->err != OK)
+		txn_fail(&txn, out->err, "read: %s", err_text(out->err));
+	TRY(txn_finish(&txn, ctx));
+	return found ? OK : ERR_NOTFOUND;
+}
+
+/* ---- writing it anew ---- */
+
+struct rewriting {
+	const struct keyring_rewrite *rewrite;
+	struct env *next;
+	struct txn txn;
+	struct append append;
+	size_t rows, bytes; /* in this transaction */
+	struct buf value;
+};
+
+static void rewriting_begin(struct rewriting *r)
+{
+	txn_begin(&r->txn, r->next, TXN_WRITE);
+	append_begin(&r->append, &r->txn, SLOT_KEYS);
+	r->rows = r->bytes = 0;
+}
+
+static enum err rewriting_commit(struct rewriting *r, struct errctx *ctx)
+{
+	append_end(&r->append);
+	return txn_finish(&r->txn, ctx);
+}
+
+static enum err rewrite_row(void *arg, const struct keyring_item *item, struct errctx *ctx)
+{
+	struct rewriting *r = arg;
+
+	buf_clear(&r->value);
+	TRY(r->rewrite->row(r->rewrite->arg, item, &r->value, ctx));
+	if (r->value.size == 0)
+		return OK;
+	append_put(&r->append, BYTES_ARRAY(item->kid), buf_bytes(&r->value));
+	r->bytes += KID_SIZE + r->value.size;
+	if (++r->rows < REWRITE_ROWS && r->bytes < REWRITE_BYTES)
+		return OK;
+	TRY(rewriting_commit(r, ctx));
+	rewriting_begin(r);
+	return OK;
+}
+
+/* Commits are synced, so the file is durable when this ends. */
+static enum err rewrite_all(struct keyring *keyring, struct rewriting *r, struct errctx *ctx)
+{
+	enum err err, finished;
+
+	if (buf_reserve(&r->value, KEYRING_VALUE_MAX) == NULL)
+		return ERR_NOMEM;
+	rewriting_begin(r);
+	err = keyring_each(keyring, rewrite_row, r, ctx);
+	if (err != OK)
+		txn_fail(&r->txn, err, "%s", ctx == NULL ? err_text(err) : ctx->text);
+	finished = rewriting_commit(r, ctx);
+	return err != OK ? err : finished;
+}
+
+static enum err next_make(struct keyring *keyring, const struct keyring_rewrite *rewrite,
+	const char *directory, struct errctx *ctx)
+{
+	struct rewriting r = {.rewrite = rewrite};
+	enum err err;
+
+	TRY(env_discard(keyring->env, REWRITE_DIRECTORY, ctx));
+	TRY(env_open_at(directory, &r.next, ctx));
+	buf_init(&r.value, KEYRING_VALUE_MAX);
+	err = rewrite_all(keyring, &r, ctx);
+	buf_release(&r.value);
+	env_close(r.next);
+	return err;
+}
+
+/* The new file is there, under its name: it is opened as at a start. */
+static enum err next_take(
+	struct keyring *keyring, const char *directory, bool *ret_moved, struct errctx *ctx)
+{
+	enum err err = env_replace(keyring->env, directory, ret_moved, ctx);
+
+	if (err == OK)
+		err = migrate_open(keyring->env, &migration, ctx);
+	if (err != OK && *ret_moved) {
+		env_close(keyring->env);
+		keyring->env = NULL;
+	}
+	return err;
+}
+
+enum err keyring_rewrite(struct keyring *keyring, const struct keyring_rewrite *rewrite,
+	bool *ret_moved, struct errctx *ctx)
+{
+	char directory[PATH_MAX];
+	enum err err;
+
+	*ret_moved = false;
+	TRY(is_open(keyring, ctx));
+	if ((size_t)snprintf(directory, sizeof(directory), "%s/%s", env_path(keyring->env),
+		    REWRITE_DIRECTORY) >= sizeof(directory))
+		return err_set(ctx, ERR_LIMIT, "path too long: %.100s..", env_path(keyring->env));
+	err = next_make(keyring, rewrite, directory, ctx);
+	if (err == OK)
+		err = next_take(keyring, directory, ret_moved, ctx);
+	if (err != OK)
+		return err_wrap(ctx, err, "write the keyring anew");
+	if (env_discard(keyring->env, REWRITE_DIRECTORY, NULL) != OK)
+		return OK; /* what is left of it holds nothing, and goes at the next opening */
+	return OK;
 }

@@ -34,6 +34,21 @@ enum err keyring_put(struct keyring *keyring, const struct keyring_item *items, 
  * pages: no way to be rid of a secret. */
 enum err keyring_update(struct keyring *keyring, const struct keyring_item *items, size_t count,
 	struct errctx *ctx) MUST_USE;
+/* Appends the value of one row; ERR_NOTFOUND: there is none. */
+enum err keyring_get(struct keyring *keyring, const uint8_t name[16], struct buf *out,
+	struct errctx *ctx) MUST_USE;
+/* Writes the whole keyring anew, so that no copy of what was in it is left in the file: `row` is
+ * called with every row in order and appends what it becomes, nothing when it is to go. The new
+ * file is made beside the old one, synced, and moved in its place, durably. *ret_moved: it stands
+ * there; when this fails before that, all is as it was. When it fails after that, the keyring gives
+ * ERR_IO until it is opened again. */
+struct keyring_rewrite {
+	enum err (*row)(
+		void *arg, const struct keyring_item *item, struct buf *out, struct errctx *ctx);
+	void *arg;
+};
+enum err keyring_rewrite(struct keyring *keyring, const struct keyring_rewrite *rewrite,
+	bool *ret_moved, struct errctx *ctx) MUST_USE;
 /* Calls each with every item, in order of kid; stops at its first error and returns it. The value
  * is valid for the call; no transaction is open then. */
 enum err keyring_each(struct keyring *keyring,

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/cursor.h"
@@ -367,4 +368,64 @@ enum err drafts_remove(const struct drafts *drafts, struct vault_request *reques
 	TRY(draft_path(drafts->directory, draft.number, path, &request->ctx));
 	TRY(files_remove(path, &request->ctx));
 	return add_doc(&last, head_json(&draft));
+}
+
+/* ---- when keys are destroyed ---- */
+
+static enum err draft_write(
+	const struct drafts *drafts, const struct draft *draft, struct errctx *ctx)
+{
+	CLEANUP(buf_release) struct buf file;
+	char path[PATH_MAX];
+
+	buf_init(&file, FILE_MAX);
+	TRY(seal_file(drafts, draft, &file));
+	TRY(draft_path(drafts->directory, draft->number, path, ctx));
+	return files_write(path, buf_bytes(&file), 0600, ctx);
+}
+
+enum err drafts_rewrap(const struct drafts *drafts, struct bytes next_key, struct errctx *ctx)
+{
+	const struct drafts next = {drafts->directory, next_key};
+
+	for (uint32_t number = 1; number <= LIMIT_DRAFTS; number++) {
+		struct draft draft;
+		enum err err = draft_read(drafts, number, &draft, ctx);
+
+		if (err == ERR_NOTFOUND || err == ERR_CORRUPT)
+			continue;
+		TRY(err);
+		err = draft_write(&next, &draft, ctx);
+		draft_release(&draft);
+		TRY(err);
+	}
+	return OK;
+}
+
+static bool same_name(struct bytes typed, struct bytes name)
+{
+	return name.size > 0 && typed.size == name.size &&
+	       strncasecmp((const char *)typed.data, (const char *)name.data, name.size) == 0;
+}
+
+enum err drafts_drop_case(
+	const struct drafts *drafts, struct bytes code, struct bytes ref, struct errctx *ctx)
+{
+	for (uint32_t number = 1; number <= LIMIT_DRAFTS; number++) {
+		char path[PATH_MAX];
+		struct draft draft;
+		bool drop;
+		enum err err = draft_read(drafts, number, &draft, ctx);
+
+		if (err == ERR_NOTFOUND || err == ERR_CORRUPT)
+			continue;
+		TRY(err);
+		drop = same_name(draft.kase, code) || same_name(draft.kase, ref);
+		draft_release(&draft);
+		if (!drop)
+			continue;
+		TRY(draft_path(drafts->directory, number, path, ctx));
+		TRY(files_remove(path, ctx));
+	}
+	return OK;
 }

@@ -31,4 +31,12 @@ enum err drafts_list(const struct drafts *drafts, struct vault_request *request)
 enum err drafts_show(const struct drafts *drafts, struct vault_request *request) MUST_USE;
 enum err drafts_remove(const struct drafts *drafts, struct vault_request *request) MUST_USE;
 
+/* All of them under another keyring key, each file whole. Those that the old one does not open are
+ * left alone: done already, or nobody's. */
+enum err drafts_rewrap(
+	const struct drafts *drafts, struct bytes next_key, struct errctx *ctx) MUST_USE;
+/* Removes those of a case, whichever officer's: by any of its names. */
+enum err drafts_drop_case(const struct drafts *drafts, struct bytes code, struct bytes ref,
+	struct errctx *ctx) MUST_USE;
+
 #endif

@@ -28,6 +28,7 @@
 #include "base/alloc.h"
 #include "node/files.h"
 #include "server/vault/complaint.h"
+#include "server/vault/destroy.h"
 #include "server/vault/drafts.h"
 #include "server/vault/foreign.h"
 #include "server/vault/internal.h"
@@ -191,11 +192,14 @@ static enum err unlock_first(struct vault *vault, struct bytes file, struct node
 	struct epoch_opts epoch = {opts, file, master, request->renew};
 	char previous[LIMIT_ORIGIN + 1];
 	struct vault_keys *handed = NULL;
+	struct destroy_opts destroy = {opts, master, NULL};
 	enum err err;
 
 	if (vault->keyring == NULL)
 		TRY(keyring_open(opts->keyring, &vault->keyring, &request->ctx));
+	destroy.keyring = vault->keyring;
 	book_opts.keyring = vault->keyring;
+	TRY(destroy_settle(&destroy, keys, &request->ctx));
 	mailbox_settle(&epoch, request->now_s, keys);
 	err = epoch_settle(&epoch, keys, previous, &request->ctx);
 	if (err != OK)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -62,6 +63,8 @@ static bool hit(enum fault_class class)
 	if (k == 0 || (state->forever ? n < k : n != k))
 		return false;
 	__atomic_add_fetch(&state->failed, 1, __ATOMIC_RELAXED);
+	if (state->error == FAULT_KILL)
+		syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
 	return true;
 }
 

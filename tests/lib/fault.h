@@ -35,7 +35,7 @@ enum fault_class {
 	FAULT_CLASSES
 };
 
-enum { FAULT_SHORT = -1, FAULT_PREFIX_MAX = 256 };
+enum { FAULT_SHORT = -1, FAULT_KILL = -2 /* the process itself */, FAULT_PREFIX_MAX = 256 };
 
 /* Layout known to tests/lib/faults.py. */
 struct fault_state {

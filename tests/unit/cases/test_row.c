@@ -99,6 +99,39 @@ static void kinds_and_names(void **state)
 	assert_memory_equal(a.b, b.b, sizeof(a.b));
 }
 
+static void under_another_key(void **state)
+{
+	static const uint8_t nonce[AEAD_NONCE_SIZE] = {3};
+	struct row_rewrap rewrap = {BYTES_ARRAY(key), BYTES_ARRAY(other_key), nonce, &name};
+	struct buf value = wrapped(20), out, plain;
+
+	buf_init(&out, 1024);
+	buf_init(&plain, 1024);
+	assert_int_equal(row_rewrap(&rewrap, buf_bytes(&value), &out), OK);
+	assert_int_equal(out.size, value.size);
+	assert_int_equal(
+		row_unwrap(BYTES_ARRAY(other_key), ROW_GIVEN, &name, buf_bytes(&out), &plain), OK);
+	assert_int_equal(plain.size, 20);
+	unwrap_fails(BYTES_ARRAY(key), ROW_GIVEN, &name, buf_bytes(&out), ERR_DECRYPT);
+	/* Not with the wrong key, and not what was changed: then nothing is appended. */
+	buf_clear(&out);
+	rewrap.from = BYTES_ARRAY(other_key);
+	assert_int_equal(row_rewrap(&rewrap, buf_bytes(&value), &out), ERR_DECRYPT);
+	rewrap.from = BYTES_ARRAY(key);
+	for (size_t i = 0; i < value.size; i++) {
+		value.data[i] ^= 1;
+		assert_int_not_equal(row_rewrap(&rewrap, buf_bytes(&value), &out), OK);
+		value.data[i] ^= 1;
+	}
+	assert_int_equal(row_rewrap(&rewrap, bytes_make(value.data, 28), &out), ERR_CORRUPT);
+	value.data[0] = ROW_KIND_LAST + 1;
+	assert_int_equal(row_rewrap(&rewrap, buf_bytes(&value), &out), ERR_VERSION);
+	assert_int_equal(out.size, 0);
+	buf_release(&value);
+	buf_release(&out);
+	buf_release(&plain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -106,6 +139,7 @@ int main(void)
 		cmocka_unit_test(size_is_capped),
 		cmocka_unit_test(every_change_is_seen),
 		cmocka_unit_test(kinds_and_names),
+		cmocka_unit_test(under_another_key),
 	};
 
 	return cmocka_run_group_tests(tests, setup_crypto, teardown_crypto);

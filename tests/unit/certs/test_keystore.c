@@ -373,11 +373,12 @@ struct hand_slot {
 	Sauti__KeystoreSlot slot;
 };
 
+enum { HAND_BODY_MAX = 32768 };
 struct hand_file {
 	struct hand_slot hand[KEYSTORE_SLOTS_MAX + 1];
 	Sauti__KeystoreSlot *slots[KEYSTORE_SLOTS_MAX + 1];
 	uint8_t nonce[AEAD_NONCE_SIZE];
-	uint8_t body[8192 + AEAD_TAG_SIZE + 1];
+	uint8_t body[HAND_BODY_MAX + AEAD_TAG_SIZE + 1];
 	Sauti__Keystore file;
 };
 
@@ -466,7 +467,7 @@ static void hand_make(struct hand_file *file, size_t slots, const Sauti__Keystor
 		hand_slot_init(&file->hand[i], i);
 		hand_slot_seal(&file->hand[i], bytes_str(text));
 	}
-	buf_init(&plain, 4096);
+	buf_init(&plain, HAND_BODY_MAX);
 	codec_pack(&plain, given == NULL ? &body : given);
 	assert_int_equal(plain.err, OK);
 	hand_body_seal(file, buf_bytes(&plain));
@@ -611,6 +612,42 @@ static void hostile_scrypt_parameters(void **state)
 	}
 }
 
+/* Rows and a key, both or neither; the rows whole, ascending, and not too many. */
+static void erasure_form(struct hand_file *file, Sauti__KeystoreBody *body)
+{
+	static const uint8_t next[32] = {9};
+	static uint8_t rows[(LIMIT_ERASE_ROWS + 1) * KEYSTORE_ROW_SIZE];
+	static const struct {
+		size_t next, rows;
+		enum err expected;
+	} cases[] = {
+		{0, 16, ERR_CORRUPT},
+		{32, 0, ERR_CORRUPT},
+		{31, 16, ERR_CORRUPT},
+		{32, 15, ERR_CORRUPT},
+		{32, 17, ERR_CORRUPT},
+		{32, sizeof(rows), ERR_CORRUPT},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / KEYSTORE_ROW_SIZE; i++)
+		put_u32be(rows + i * KEYSTORE_ROW_SIZE, (uint32_t)i);
+	body->node_seed = codec_binary(bytes_make((uint8_t[32]){0x5e}, 32));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		body->keyring_next = codec_binary(bytes_make(next, cases[i].next));
+		body->erase_rows = codec_binary(bytes_make(rows, cases[i].rows));
+		hand_make(file, 1, body);
+		assert_int_equal(hand_open(file, "phrase 0"), cases[i].expected);
+	}
+	body->erase_rows = codec_binary(bytes_make(rows, 32));
+	body->keyring_next = codec_binary(BYTES_ARRAY(next));
+	hand_make(file, 1, body);
+	assert_int_equal(hand_open(file, "phrase 0"), OK);
+	put_u32be(rows, 1); /* one twice */
+	hand_make(file, 1, body);
+	assert_int_equal(hand_open(file, "phrase 0"), ERR_CORRUPT);
+	body->erase_rows = body->keyring_next = body->node_seed = codec_binary(BYTES_NONE);
+}
+
 /* Bodies that only a holder of the master key can make, and that are none all the same. */
 static void body_form(void **state)
 {
@@ -633,6 +670,7 @@ static void body_form(void **state)
 		*seeds[i] = codec_binary(BYTES_NONE);
 	}
 	body.root_key = codec_binary(bytes_make(zeros, 100));
+	erasure_form(&file, &body);
 	body.log_origin = longest;
 	hand_make(&file, 1, &body);
 	assert_int_equal(hand_open(&file, "phrase 0"), ERR_CORRUPT);

@@ -1,0 +1,132 @@
+/*
+ * bench_destroy: what it costs to destroy the keys of one case among many.
+ *
+ *   bench_destroy DIRECTORY KEYS ROUNDS
+ *
+ * A keyring of so many wrapped keys, four to a case; each round destroys four of them: keystore,
+ * keyring written anew, keystore, all of it synced.
+ */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "cases/seal/keyring.h"
+#include "lib.h"
+#include "node/files.h"
+#include "server/vault/destroy.h"
+
+#define PASSPHRASE "seven herons over the lagoon"
+#define ORIGIN     "ovra.example/haiti/1-0011223344556677"
+
+enum { SLICE = 4096, KEYS_A_CASE = 4 };
+
+struct place {
+	char keystore[600], keyring[600], drafts[600];
+	struct vault_opts vault;
+	struct node_keys keys;
+	struct secret master;
+	struct keyring *ring;
+	uint8_t (*names)[16];
+};
+
+static void keystore_make(struct place *p)
+{
+	struct scrypt_cost cost = {16, 1, 1};
+	struct node_keys keys = {0};
+	struct errctx ctx = {""};
+	struct buf file;
+
+	buf_init(&file, LIMIT_KEYSTORE_SIZE);
+	check(node_keys_make(ORIGIN, &keys), NULL, "make keys");
+	check(keystore_seal(&keys, "bench", bytes_str(PASSPHRASE), cost, &file), NULL, "seal");
+	check(files_write(p->keystore, buf_bytes(&file), 0600, &ctx), &ctx, "write the keystore");
+	check(keystore_open_slot(
+		      buf_bytes(&file), "bench", bytes_str(PASSPHRASE), &p->keys, &p->master, &ctx),
+		&ctx, "open the keystore");
+	node_keys_release(&keys);
+	buf_wipe(&file);
+}
+
+static void slice_put(struct place *p, size_t first, size_t count)
+{
+	static struct keyring_item items[SLICE];
+	static size_t ends[SLICE + 1];
+	struct errctx ctx = {""};
+	struct buf values;
+
+	buf_init(&values, SLICE * 1024);
+	for (size_t i = 0; i < count; i++) {
+		struct keyring_entry entry = {.group = GROUP_CORE, .generation = 1};
+		struct seal_kid kid;
+
+		put_u64be(entry.case_ref.b, (first + i) / KEYS_A_CASE);
+		strcpy(entry.author, "haiti");
+		strcpy(entry.origin, ORIGIN);
+		check(secret_random(&entry.key, SEAL_KEY_SIZE), NULL, "make a key");
+		check(keyring_wrap(secret_bytes(&p->keys.keyring_key), &entry, &values, &kid), NULL,
+			"wrap");
+		keyring_entry_release(&entry);
+		memcpy(items[i].kid, kid.b, 16);
+		memcpy(p->names[first + i], kid.b, 16);
+		ends[i + 1] = values.size;
+	}
+	for (size_t i = 0; i < count; i++)
+		items[i].value = bytes_make(values.data + ends[i], ends[i + 1] - ends[i]);
+	check(keyring_put(p->ring, items, count, &ctx), &ctx, "put");
+	buf_wipe(&values);
+}
+
+static void place_make(struct place *p, const char *directory, size_t keys)
+{
+	struct errctx ctx = {""};
+
+	directory_fresh(directory);
+	snprintf(p->keystore, sizeof(p->keystore), "%s/keystore", directory);
+	snprintf(p->keyring, sizeof(p->keyring), "%s/keyring", directory);
+	snprintf(p->drafts, sizeof(p->drafts), "%s/drafts", directory);
+	p->vault = (struct vault_opts){.keystore = p->keystore, .drafts = p->drafts};
+	p->names = mem_array(keys, sizeof(*p->names));
+	if (p->names == NULL)
+		die("no memory");
+	keystore_make(p);
+	check(keyring_open(p->keyring, &p->ring, &ctx), &ctx, "open the keyring");
+	for (size_t at = 0; at < keys; at += SLICE)
+		slice_put(p, at, keys - at < SLICE ? keys - at : SLICE);
+}
+
+int main(int argc, char **argv)
+{
+	struct samples samples = {0};
+	struct place place = {.ring = NULL};
+	size_t keys, rounds;
+
+	if (argc != 4)
+		die("usage: bench_destroy DIRECTORY KEYS ROUNDS");
+	keys = number_of(argv[2]);
+	rounds = number_of(argv[3]);
+	if (keys < rounds * KEYS_A_CASE)
+		die("fewer keys than are to be destroyed");
+	check(crypto_init(), NULL, "crypto");
+	place_make(&place, argv[1], keys);
+	for (size_t i = 0; i < rounds; i++) {
+		struct destroy_opts opts = {&place.vault, &place.master, place.ring};
+		struct destroy_rows rows = {place.names + i * KEYS_A_CASE, KEYS_A_CASE};
+		struct errctx ctx = {""};
+		bool unfinished;
+		double start = now_s();
+
+		check(destroy_rows(&opts, &rows, &place.keys.keyring_key, &unfinished, &ctx), &ctx,
+			"destroy");
+		samples_add(&samples, now_s() - start);
+	}
+	printf("{");
+	samples_print("destroy_s", &samples, true);
+	printf("}\n");
+	keyring_close(place.ring);
+	node_keys_release(&place.keys);
+	secret_release(&place.master);
+	mem_free(place.names);
+	samples_release(&samples);
+	directory_remove(argv[1]);
+	crypto_release();
+	return 0;
+}
