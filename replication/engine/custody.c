@@ -539,6 +539,7 @@ static void hear_custody(struct engine *engine, struct session *session, const s
 		hand->since_s = engine->wall_s;
 		hand->until_s = engine->wall_s + pause_s(engine);
 		mail_save(engine, entry);
+		custody_offer(engine, entry); /* to its recipient, should it have come meanwhile */
 	}
 	custody_pump(engine, session);
 }

@@ -388,6 +388,23 @@ static void nobody_else_is_handed_it_for_seven_days(void **state)
 	handed(rig, rig_session(rig, CLEO));
 }
 
+/* It came while a relay had the item and had not answered yet. */
+static void the_recipient_is_handed_it_once_a_relay_has_answered(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id dora = rig_session(rig, DORA), cleo;
+	struct letter *letter = sealed_letter(rig, BEN, CLEO, MAIL_ORDINARY);
+
+	submit_durably(rig, letter);
+	handed(rig, dora);
+	cleo = rig_session(rig, CLEO);
+	assert_int_equal(rig->mail_read_count, 0); /* one at a time */
+	say(rig, dora, &letter->item, CUSTODY, 0);
+	handed(rig, cleo);
+	say(rig, cleo, &letter->item, CUSTODY, 0);
+	assert_int_equal(rig->mail_read_count, 0); /* once */
+}
+
 static void another_way_is_tried_before_the_same_again(void **state)
 {
 	struct rig *rig = *state;
@@ -1040,6 +1057,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_relay_takes_custody_hands_on_and_lets_go),
 		TEST(nobody_else_is_handed_it_for_seven_days),
+		TEST(the_recipient_is_handed_it_once_a_relay_has_answered),
 		TEST(another_way_is_tried_before_the_same_again),
 		TEST(custody_survives_a_restart),
 		TEST(duplicates_are_answered_at_once),
