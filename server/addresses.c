@@ -127,6 +127,8 @@ void addresses_learn(
 
 /* ---- telling ---- */
 
+enum { TOLD_SIZE = HASH_SIZE + 8 };
+
 static struct told *told_find(const struct mail *mail, const char *node)
 {
 	for (size_t i = 0; i < mail->told_count; i++)
@@ -153,12 +155,26 @@ static struct told *told_get(struct mail *mail, const char *node)
 enum err addresses_load_told(struct runtime *rt, struct bytes name, struct bytes value)
 {
 	char node[LIMIT_NODE_NAME + 1];
+	struct told *told;
 
-	if (!node_name_valid(name) || value.size != HASH_SIZE)
+	/* Of an earlier version the hash stands alone. */
+	if (!node_name_valid(name) || (value.size != HASH_SIZE && value.size != TOLD_SIZE))
 		return OK;
 	snprintf(node, sizeof(node), "%.*s", BYTES_FMT(name));
-	memcpy(told_get(rt->mail, node)->of.b, value.data, HASH_SIZE);
+	told = told_get(rt->mail, node);
+	memcpy(told->of.b, value.data, HASH_SIZE);
+	if (value.size == TOLD_SIZE)
+		told->made_at = get_u64be(value.data + HASH_SIZE);
 	return OK;
+}
+
+static void told_save(struct runtime *rt, const struct told *told)
+{
+	uint8_t value[TOLD_SIZE];
+
+	memcpy(value, told->of.b, HASH_SIZE);
+	put_u64be(value + HASH_SIZE, told->made_at);
+	mail_note_put(rt, MAIL_NOTE_TOLD, told->node, BYTES_ARRAY(value));
 }
 
 struct telling {
@@ -175,7 +191,7 @@ static void on_told(void *arg, enum err error)
 	told->sending = false;
 	if (error == OK) {
 		told->of = telling->of;
-		mail_note_put(telling->rt, MAIL_NOTE_TOLD, told->node, hash_bytes(&told->of));
+		told_save(telling->rt, told);
 	} else if (error != ERR_CANCELED) {
 		log_line(LOG_WARNING, "'%s' could not be told where this node is: %s", told->node,
 			err_text(error));
@@ -185,19 +201,28 @@ static void on_told(void *arg, enum err error)
 }
 
 static enum err draft_addresses(
-	const struct runtime *rt, const char *to, struct bytes body, struct buf *out)
+	const struct runtime *rt, const struct told *to, struct bytes body, struct buf *out)
 {
 	struct mail_draft draft = {
 		.network = rt->genesis.network,
 		.sender = rt->node,
-		.recipient = to,
+		.recipient = to->node,
 		.kind = MAIL_ADDRESSES,
 		.content = body,
-		.made_at = runtime_wall_s(),
+		.made_at = to->made_at,
 	};
 
 	TRY(random_bytes(draft.id, sizeof(draft.id)));
 	return mail_write(out, &draft, rt->keys->node);
+}
+
+/* The newest is believed, and time is in seconds: two within one, or a clock that was put back,
+ * must not make the last word an old one. */
+static uint64_t later_than(uint64_t last)
+{
+	uint64_t now = runtime_wall_s();
+
+	return now > last ? now : last + 1;
 }
 
 static void tell_one(struct runtime *rt, const char *node, struct bytes body, const struct hash *of)
@@ -207,8 +232,10 @@ static void tell_one(struct runtime *rt, const char *node, struct bytes body, co
 	struct telling *telling;
 
 	buf_init(&packed, LIMIT_MAIL_ITEM);
-	if (told->sending || hash_equal(&told->of, of) ||
-		draft_addresses(rt, node, body, &packed) != OK)
+	if (told->sending || hash_equal(&told->of, of))
+		return;
+	told->made_at = later_than(told->made_at);
+	if (draft_addresses(rt, told, body, &packed) != OK)
 		return;
 	telling = mem_zalloc(sizeof(*telling));
 	if (telling == NULL)
@@ -217,6 +244,7 @@ static void tell_one(struct runtime *rt, const char *node, struct bytes body, co
 	telling->of = *of;
 	memcpy(telling->node, told->node, sizeof(telling->node));
 	told->sending = true;
+	told_save(rt, told); /* before the item: none is on its way that is newer than this */
 	mail_send(rt, buf_bytes(&packed), on_told, telling);
 }
 

@@ -48,7 +48,8 @@ struct learned {
 
 struct told {
 	char node[LIMIT_NODE_NAME + 1];
-	struct hash of; /* the addresses it was sent */
+	struct hash of;   /* the addresses it was sent */
+	uint64_t made_at; /* of the newest item for it */
 	bool sending;
 };
 

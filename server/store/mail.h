@@ -26,7 +26,7 @@ enum mail_note {
 	MAIL_NOTE_PREKEY = 1,  /* node -> KnownPrekey */
 	MAIL_NOTE_SCANNED = 2, /* origin -> u64be: entries of it that were looked at for prekeys */
 	MAIL_NOTE_ADDRESS = 3, /* node -> KnownAddresses */
-	MAIL_NOTE_TOLD = 4,    /* node -> hash of the own addresses that it was sent */
+	MAIL_NOTE_TOLD = 4, /* node -> hash of the own addresses that it was sent, u64be made_at */
 	MAIL_NOTE_COMPLAINT = 5, /* random name -> StoredComplaint, up to LIMIT_COMPLAINT_ROW */
 };
 enum { MAIL_NOTE_NAME_MAX = 200, MAIL_NOTE_VALUE_MAX = 4096 };

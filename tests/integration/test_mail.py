@@ -189,6 +189,27 @@ class Mail(unittest.TestCase):
         wait_for("chad to forget", lambda: len(
             self.chad.json("node", "show", "hq")["addresses"]) == 1)
 
+    def test_the_last_word_on_addresses_counts_whatever_the_clock_says(self):
+        """Also after a kill, and when the clock was put back before it was said."""
+        config = self.hq.dir / "sauti.conf"
+        plain = config.read_text(encoding="utf-8")
+        self.hq.stop()
+        config.write_text(plain.replace(
+            "[node]\n", f"[node]\nadvertise = 127.0.0.1:{self.hq.port}, "
+                         f"127.0.0.2:{self.hq.port}\n"), encoding="utf-8")
+        self.hq.start()
+        told = wait_for("chad to know", lambda: self.chad.json(
+            "node", "show", "hq").get("addresses_told_at"))
+        self.hq.kill()
+        config.write_text(plain, encoding="utf-8")
+        self.hq.env = {"LD_PRELOAD": str(BUILD / "tests" / "lib" / "clock.so"),
+                       "CLOCK_AHEAD_S": "-3600"}
+        self.hq.start()
+        wait_for("chad to forget", lambda: self.chad.json(
+            "node", "show", "hq")["addresses_told_at"] != told)
+        hq = self.chad.json("node", "show", "hq")
+        self.assertEqual((len(hq["addresses"]), hq["addresses_told_at"]), (1, told + 1))
+
 
 if __name__ == "__main__":
     unittest.main()
