@@ -15,6 +15,14 @@
 #define LIMIT_NOTE_SIGNATURES_MIN 16 /* every verifier accepts at least these */
 #define LIMIT_NOTE_SIGNATURES     64
 
+/* What is proven without a node. */
+#define LIMIT_REVEALED   100000                  /* P that were given away, remembered */
+#define LIMIT_TLOG_EXTRA (LIMIT_ENTRY_SIZE + 64) /* an entry, and what opens it */
+#define LIMIT_TLOG_PROOF                                                                           \
+	(LIMIT_NOTE_SIZE + (LIMIT_TLOG_EXTRA + 2) / 3 * 4 + (LIMIT_PROOF_HASHES + 2) * 64)
+#define LIMIT_POLICY_SIZE  (256 * 1024)
+#define LIMIT_POLICY_ITEMS 512 /* logs, as many witnesses, as many groups */
+
 /* Names. */
 #define LIMIT_NETWORK_NAME 64
 #define LIMIT_NODE_NAME    31

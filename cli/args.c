@@ -4,7 +4,8 @@
 
 static const struct cli_command *const tables[] = {init_commands, join_commands, lock_commands,
 	status_commands, check_commands, officer_commands, node_commands, case_commands,
-	log_commands, backup_commands, bundle_commands, mail_commands, ledger_commands};
+	log_commands, backup_commands, bundle_commands, mail_commands, ledger_commands,
+	audit_commands};
 
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 

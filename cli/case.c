@@ -178,6 +178,7 @@ const struct cli_command case_commands[] = {
 		"are counted\nand left alone, so an import can be repeated.",
 		1, 1, import_options, case_import_run},
 	EXPORT_COMMAND,
+	PROVE_COMMAND,
 	SHEET_COMMAND,
 	COMPLAIN_COMMAND,
 	{0},

@@ -48,5 +48,21 @@ typedef enum err case_run(struct cli *cli, const struct cli_args *args, struct e
 case_run case_open_run, case_add_run, case_import_run, case_show_run, case_list_run;
 case_run case_types_run, case_drafts_run, case_correct_run, case_assign_run, case_close_run,
 	case_reopen_run, case_find_run, case_today_run, case_resolve_run;
+case_run case_prove_run;
+extern const struct cli_option prove_options[];
+
+/* For the table. */
+#define PROVE_COMMAND                                                                              \
+	{                                                                                          \
+		"case", "prove", "CASE", "prove one entry to somebody who has no key",             \
+			"Writes a C2SP .tlog-proof: that the entry stands in this office's log, "  \
+			"and "                                                                     \
+			"who\ncosigned it. With --open it also shows what that one part says, to " \
+			"whom "                                                                    \
+			"the victim\nconsented; the ledger has it first, and nothing else is "     \
+			"opened. "                                                                 \
+			"'sauti audit proof'\nchecks it, without a node.",                         \
+			1, 1, prove_options, case_prove_run                                        \
+	}
 
 #endif

@@ -174,11 +174,11 @@ static enum err ask(const struct cli *cli, const Sauti__ControlRequest *request,
 	return err;
 }
 
-static void report(const struct cli *cli, const struct target *target, const json_t *head)
+static void report(const struct cli *cli, const char *path, const json_t *head)
 {
 	struct output_buffer hash, log;
 
-	if (target->path == NULL) {
+	if (path == NULL) {
 		cli_note(cli, "%llu cases, sha256 %s, ledger %s at %llu",
 			(unsigned long long)output_number(head, "cases"),
 			output_member(head, "file_hash", &hash), output_member(head, "log", &log),
@@ -196,6 +196,22 @@ static void report(const struct cli *cli, const struct target *target, const jso
 	}
 }
 
+enum err export_fetch(const struct cli *cli, const Sauti__ControlRequest *request, const char *path,
+	json_t **ret_head, struct errctx *ctx)
+{
+	struct target target = {.path = path, .fd = -1};
+	json_t *head = NULL;
+	enum err err = ask(cli, request, &target, &head, ctx);
+
+	target_release(&target);
+	if (err != OK) {
+		json_decref(head);
+		return err;
+	}
+	*ret_head = head;
+	return OK;
+}
+
 enum err export_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
@@ -203,25 +219,22 @@ enum err export_run(struct cli *cli, const struct cli_args *args, struct errctx 
 	CLEANUP(daemon_json_release) json_t *head = NULL;
 	const char *to = args_option(args, "to"), *purpose = args_option(args, "purpose");
 	const char *format = args_option(args, "format");
-	struct target target = {.fd = -1};
-	enum err err;
+	const char *path;
 
 	if (to == NULL || purpose == NULL || purpose[0] == '\0')
 		return cli_usage(cli, ctx, "--to and --purpose are needed");
 	if (strlen(purpose) > LIMIT_PURPOSE)
 		return cli_usage(cli, ctx, "--purpose has at most %d bytes", LIMIT_PURPOSE);
-	target.path = strcmp(to, "-") == 0 ? NULL : to;
+	path = strcmp(to, "-") == 0 ? NULL : to;
 	export.cases = (char **)args->positional;
 	export.n_cases = args->count;
 	export.format = (char *)(format == NULL ? "jsonl" : format);
 	export.purpose = (char *)purpose;
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_EXPORT;
 	request.case_export = &export;
-	err = ask(cli, &request, &target, &head, ctx);
-	target_release(&target);
-	if (err == OK)
-		report(cli, &target, head);
-	return err;
+	TRY(export_fetch(cli, &request, path, &head, ctx));
+	report(cli, path, head);
+	return OK;
 }
 
 const struct cli_option export_options[] = {

@@ -4,6 +4,16 @@
 
 #include "cli/args.h"
 
+#include <jansson.h>
+
+#include "proto/control.pb-c.h"
+
+/* Asks for a file and writes it under `path` (NULL: standard output), which must not be there:
+ * 0600, whole, with the hash that the first document of the answer says. *ret_head: that document,
+ * a new reference. ERR_EXISTS, ERR_CORRUPT; errors of the node's and of files. */
+enum err export_fetch(const struct cli *cli, const Sauti__ControlRequest *request, const char *path,
+	json_t **ret_head, struct errctx *ctx) MUST_USE;
+
 extern const struct cli_option export_options[];
 enum err export_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx) MUST_USE;
 

@@ -1,4 +1,4 @@
-/* sauti log list | show | verify | export; evidence.c has log evidence */
+/* sauti log list | show | verify | export | policy; evidence.c has log evidence */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -314,6 +314,32 @@ static enum err run_export(struct cli *cli, const struct cli_args *args, struct 
 	return err;
 }
 
+/* ---- policy ---- */
+
+static enum err run_policy(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__LogPolicyRequest policy = SAUTI__LOG_POLICY_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *answer = NULL;
+	char *origins[ARGS_MAX];
+	const char *text;
+
+	while (args_at(args, policy.n_origins) != NULL) {
+		origins[policy.n_origins] = (char *)args_at(args, policy.n_origins);
+		policy.n_origins++;
+	}
+	policy.origins = origins;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LOG_POLICY;
+	request.log_policy = &policy;
+	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
+	text = json_string_value(json_object_get(answer, "policy"));
+	if (cli->json)
+		output_json(answer);
+	else
+		output_text(stdout, text == NULL ? "" : text, true);
+	return OK;
+}
+
 static const struct cli_option export_options[] = {
 	{"compare", NULL, "compare every file that is there, and write again what differs", false},
 	{0},
@@ -346,6 +372,11 @@ const struct cli_command log_commands[] = {
 		"or\n"
 		"has earlier exports, which are continued: only what is new is written.",
 		1, ARGS_MAX, export_options, run_export},
+	{"log", "policy", "[LOG...]", "whom an outsider is to believe (C2SP tlog-policy)",
+		"The keys of the logs and of the mirrors that count, and the network's quorum, as "
+		"this\n"
+		"node's verified directory has them: for 'sauti audit' and for any other verifier.",
+		0, ARGS_MAX, NULL, run_policy},
 	{"log", "evidence", "[LOG]", "proofs that a log has two histories",
 		"Without LOG, of every log. Exit code 4 when there is any, as when a file "
 		"verifies.",

@@ -233,7 +233,8 @@ CODES(erasure_bases, "erasure_bases", "Why an erasure", {"WITHDRAWN_CONSENT", "c
 CODES(erasure_decisions, "erasure_decisions", "Decision on an erasure", {"GRANTED", "granted"},
 	{"REFUSED", "refused"}, {"PENDING", "pending"})
 CODES(export_formats, "export_formats", "Formats of an export", {"JSONL", "JSON lines"},
-	{"CSV", "table"}, {"HANDOVER", "hand-over sheet"}, {"SHEET", "the victim's sheet"})
+	{"CSV", "table"}, {"HANDOVER", "hand-over sheet"}, {"SHEET", "the victim's sheet"},
+	{"PROOF", "proof of one entry"})
 CODES(guardian_reasons, "guardian_reasons", "Why a guardian changes",
 	{"CONFLICT_OF_INTEREST", "conflict of interest"}, {"DEATH", "death"},
 	{"REMOVED", "removed"}, {"REQUEST", "at request"})

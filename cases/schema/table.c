@@ -356,6 +356,9 @@ static const struct schema_field export_made[] = {
 	GROUPS_OF("Which data groups?"),
 	FIELD("purpose", TEXT, "What for?"),
 	FIELD("file_hash", HASH, "Hash of the file?", NEED),
+	FIELD("recipient", NAME, "For whom?"),
+	FIELD("revealed", REFS,
+		"Which entries were opened (the first half of SHA-256 of their P)?"),
 };
 static const struct schema_field break_glass[] = {
 	FIELD("who", OFFICER, "Who opened it?", NEED),

@@ -411,6 +411,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		done_mail_show(request, done);
 	} else if (done->type == VAULT_CASE_EXPORT) {
 		done_case_export(request, done);
+	} else if (done->type == VAULT_REVEAL) {
+		done_case_prove(request, done);
 	} else if (done->type == VAULT_LEDGER_LIST) {
 		done_ledger_list(request, done); /* takes it */
 		return;

@@ -31,6 +31,10 @@ void done_ledger_list(struct control_request *request, struct vault_request *don
 void begin_case_export(struct control_request *request, const Sauti__CaseExportRequest *message);
 void done_case_export(struct control_request *request, struct vault_request *done);
 
+/* prove.c */
+void begin_case_prove(struct control_request *request, const Sauti__CaseProveRequest *message);
+void done_case_prove(struct control_request *request, struct vault_request *done);
+
 /* queries.c */
 void begin_case_find(struct control_request *request, const Sauti__CaseFindRequest *message);
 void begin_case_today(struct control_request *request, const Sauti__CaseTodayRequest *message);
@@ -71,6 +75,7 @@ void begin_log_list(struct control_request *request);
 void begin_log_show(struct control_request *request, const Sauti__LogShowRequest *message);
 void begin_log_verify(struct control_request *request, const Sauti__LogVerifyRequest *message);
 void begin_log_export(struct control_request *request, const Sauti__LogExportRequest *message);
+void begin_log_policy(struct control_request *request, const Sauti__LogPolicyRequest *message);
 json_t *logs_json(const struct runtime *rt);
 /* The key that a cosignature must verify with: the member's mirror or witness. */
 enum err cosigner_key(const struct runtime *rt, const struct engine_cosigned *cosigned,

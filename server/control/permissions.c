@@ -37,6 +37,7 @@ static const struct permission table[] = {
 	{BODY(CASE_TODAY), CASES, NULL},
 	{BODY(CASE_FORM), CASES, NULL},
 	{BODY(CASE_EXPORT), CASES, NULL},
+	{BODY(CASE_PROVE), CASES, NULL},
 	{BODY(LEDGER_LIST), LEDGER, NULL}, /* views are the supervisor's alone */
 	{BODY(DRAFT_PUT), CASES, NULL},
 	{BODY(DRAFT_LIST), CASES, NULL},
@@ -49,6 +50,7 @@ static const struct permission table[] = {
 	{BODY(LOG_VERIFY), NONE, NULL},
 	{BODY(LOG_EXPORT), NONE, NULL},
 	{BODY(LOG_EVIDENCE), NONE, NULL},
+	{BODY(LOG_POLICY), NONE, NULL},
 	{BODY(BACKUP), NONE, NULL},
 	{BODY(BUNDLE_EXPORT), NONE, NULL},
 	{BODY(BUNDLE_IMPORT), NONE, NULL},

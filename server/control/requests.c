@@ -319,6 +319,7 @@ bool control_counts_as_use(const Sauti__ControlRequest *message)
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_VERIFY:
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_EXPORT:
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_EVIDENCE:
+	case SAUTI__CONTROL_REQUEST__BODY_LOG_POLICY:
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_LIST:
 	case SAUTI__CONTROL_REQUEST__BODY_MAIL_LIST:
 	case SAUTI__CONTROL_REQUEST__BODY_BACKUP:
@@ -362,6 +363,12 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_EXPORT:
 		begin_case_export(request, message->case_export);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_PROVE:
+		begin_case_prove(request, message->case_prove);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_LOG_POLICY:
+		begin_log_policy(request, message->log_policy);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_FIND:
 		begin_case_find(request, message->case_find);

@@ -799,6 +799,32 @@ enum err store_root(struct store *store, const struct origin *origin, uint64_t s
 	return err;
 }
 
+enum err store_inclusion(struct store *store, const struct origin *origin,
+	const struct store_included *at, struct proof *ret, struct hash *ret_root,
+	struct errctx *ctx)
+{
+	struct store_tiles tiles;
+	struct tile_reader reader = {{store_tiles_read, &tiles}, at->size};
+	struct tree_source tree = tile_reader_tree(&reader);
+	struct log_row row = {0};
+	struct txn txn;
+	enum err err;
+
+	txn_begin(&txn, store->env, TXN_READ);
+	err = store_row(&txn, origin, &row, ctx);
+	if (err == OK && row.size < at->size)
+		err = err_set(ctx, ERR_NOTFOUND, "it has fewer entries");
+	if (err == OK) {
+		tiles = (struct store_tiles){&txn, row.number};
+		err = tree_prove_inclusion(&tree, at->index, at->size, ret);
+		if (err == OK)
+			err = tree_root(&tree, at->size, ret_root);
+		if (err != OK)
+			err_set(ctx, err, "its tiles are not whole");
+	}
+	return read_finish(&txn, err, origin, ctx);
+}
+
 enum err store_marks(struct store *store, struct store_marks *ret, struct errctx *ctx)
 {
 	struct store_marks marks = {0};

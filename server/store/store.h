@@ -92,6 +92,15 @@ enum err store_prefixes(struct store *store, const struct origin *origin,
 enum err store_root(struct store *store, const struct origin *origin, uint64_t size,
 	uint64_t *ret_size, struct hash *ret_root, struct errctx *ctx) MUST_USE;
 
+/* The inclusion proof of an entry in the tree of `size` entries, and that tree's root, from tiles.
+ * ERR_NOTFOUND: no such log, or it has no such entry; ERR_INVALID unless index < size. */
+struct store_included {
+	uint64_t index, size;
+};
+enum err store_inclusion(struct store *store, const struct origin *origin,
+	const struct store_included *at, struct proof *ret, struct hash *ret_root,
+	struct errctx *ctx) MUST_USE;
+
 /* What the store says of its own life. */
 enum { STORE_MARK_MAX = 128 };
 struct store_marks {

@@ -81,6 +81,10 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 	TRY(book_go_on(book));
 	if (away_is(item->value))
 		return complaint_load_away(book, item, ctx);
+	if (row_kind(item->value) == ROW_REVEALED) {
+		book->revealed_rows++;
+		return OK;
+	}
 	memcpy(kid.b, item->kid, sizeof(kid.b));
 	err = keyring_unwrap(secret_bytes(&book->keyring_key), &kid, item->value, &entry);
 	if (err == OK && key_is_own(book, entry.author))

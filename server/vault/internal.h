@@ -11,6 +11,7 @@
  *   batch.c   checked parts -> new keys, reserved numbers, sealed entries; and their end
  *   show.c    opened events -> documents
  *   export.c  cases as a file
+ *   reveal.c  one part opened for somebody who has no key
  *   ledger.c  the node's own ledger: its events, the views that wait, reading it
  *   queries.c states -> documents: lists, what wants doing, what a form needs
  *   epoch.c   a new log in place of one that is never signed again
@@ -26,6 +27,7 @@
 #include "cases/book/casebook.h"
 #include "cases/fold/timeline.h"
 #include "cases/rules/rules.h"
+#include "cases/seal/row.h"
 #include "cases/seal/seal.h"
 #include "server/officers/lockout.h"
 #include "server/store/keyring.h"
@@ -79,6 +81,7 @@ struct book {
 	size_t away_count;
 	struct foreign *foreign; /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
 	uint64_t unread;         /* unread.c */
+	uint64_t revealed_rows;  /* reveal.c; one that was written anew is counted again */
 	/* By the casebook's number of the case; NULL: to be folded when it is asked for. */
 	struct case_state **states;
 	size_t state_capacity;
@@ -318,6 +321,8 @@ enum err show_doc(struct book *book, struct vault_doc ***last) MUST_USE;
 enum err show_read(struct book *book, const struct casebook_case *kase, struct timeline *timeline,
 	uint64_t *ret_unread, struct errctx *ctx) MUST_USE;
 enum err export_cases(struct book *book, struct vault_request *request) MUST_USE;
+/* reveal.c. An entry of this node, and with it P, which is remembered first. */
+enum err reveal_part(struct book *book, struct vault_request *request) MUST_USE;
 enum err show_case(struct book *book, struct vault_request *request) MUST_USE;
 /* LIST, FIND, TODAY, FORM. */
 enum err query_cases(struct book *book, struct vault_request *request) MUST_USE;

@@ -500,6 +500,8 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		return ledger_list(vault->book, request);
 	case VAULT_CASE_EXPORT:
 		return export_cases(vault->book, request);
+	case VAULT_REVEAL:
+		return reveal_part(vault->book, request);
 	case VAULT_RESEAL:
 		return reseal(vault, request);
 	case VAULT_COMPLAIN:
@@ -550,6 +552,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_VIEWS:
 	case VAULT_LEDGER_LIST:
 	case VAULT_CASE_EXPORT:
+	case VAULT_REVEAL:
 	case VAULT_LIST:
 	case VAULT_FIND:
 	case VAULT_TODAY:

@@ -86,6 +86,9 @@ enum vault_type {
 			    * "log" and "index"; events; unread */
 	VAULT_CASE_EXPORT, /* lines: names of cases (none: all), format -> file, file_hash, refs,
 			    * groups, cases, events, unread */
+	VAULT_REVEAL,      /* name, event_id, group, open, to -> file: the entry, opened or not
+			    * (cases/seal/opened.h); group, log_origin, index, refs: of it; revealed:
+			    * P's id */
 	VAULT_LIST,        /* held -> docs; cases, events */
 	VAULT_FIND,        /* find, held -> docs; cases, events */
 	VAULT_TODAY,       /* today, held -> docs; cases */
@@ -173,6 +176,10 @@ struct vault_request {
 	char officer[65];
 	uint32_t roles;                  /* enum account_role */
 	char purpose[LIMIT_PURPOSE + 1]; /* of SHOW: why, as far as was said */
+	/* Of REVEAL. group "": the event's own; out: which it is. */
+	char event_id[37], group[16], to[LIMIT_PURPOSE + 1];
+	bool open;
+	struct hash revealed;
 	uint64_t since_s;
 	bool with_views;
 	bool head_only;                   /* of SHOW: which case it is, alone; no view */

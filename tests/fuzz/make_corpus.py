@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of corpus/frame, message, evidence, proof and mail: valid and hostile wire bytes, each named by
+"""Writes the seeds of corpus/frame, message, evidence, proof, mail and tlog_proof: valid and hostile wire bytes, each named by
 what it is. Run it after a change of the .proto files; files called found-* (what fuzzing found)
 are left alone. The bytes are made by hand, signatures included, so that the seeds do not come from
 the code that reads them.
@@ -401,6 +401,42 @@ def proof_seeds():
     return out
 
 
+def vkey(name, kind, key):
+    public = public_key(seed(key))
+    key_id = hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public).hexdigest()[:8]
+    return "%s+%s+%s" % (name, key_id, base64.b64encode(bytes([kind]) + public).decode())
+
+
+def tlog_proof_seeds():
+    leaves = [leaf_hash(b"entry %d" % i) for i in range(7)]
+    path = b"".join(base64.b64encode(h) + b"\n" for h in inclusion(3, leaves))
+    tail = b"\n" + note(7, tree_root(leaves)).encode()
+    head = b"c2sp.org/tlog-proof@v1\n"
+    entry = bytes([1, 0]) + struct.pack(">H", 7) + b"entry 3"
+    opened = bytes([1, 1]) + struct.pack(">H", 7) + b"entry 3" + octets(0, 32)
+    extra = b"extra " + base64.b64encode(opened) + b"\n"
+    log = "log %s\n" % vkey(ORIGIN, 1, "haiti log")
+    mirrors = "".join("witness %s %s\n" % (n, vkey("ovra.example/mirror/" + n, 4, n))
+                      for n in ("hq", "mali"))
+    return {
+        "bare": head + b"index 3\n" + path + tail,
+        "entry": head + b"extra " + base64.b64encode(entry) + b"\nindex 3\n" + path + tail,
+        "opened": head + extra + b"index 3\n" + path + tail,
+        "no-path": head + b"index 0\n" + tail,
+        "many-hashes": head + b"index 3\n" + path * 30 + tail,
+        "other-version": head.replace(b"v1", b"v2") + b"index 3\n" + path + tail,
+        "raw-opened": opened,
+        "raw-entry": entry,
+        "raw-flags": b"\1\2" + entry[2:],
+        "policy-log": (log + "quorum none\n").encode(),
+        "policy-group": (log + mirrors + "group q 1 hq mali\nquorum q\n").encode(),
+        "policy-nested": ("# remark\n\t" + log + mirrors +
+                          "group a any hq\ngroup b all a mali\nquorum b\n").encode(),
+        "policy-twice": (mirrors + mirrors + "quorum hq\n").encode(),
+        "policy-no-quorum": log.encode(),
+    }
+
+
 def frame_seeds():
     seeds = {
         "hello": frame(hello()),
@@ -528,7 +564,7 @@ def main():
     bad = []
     for folder, seeds in (("frame", frame_seeds()), ("message", message_seeds()),
                           ("evidence", evidence_seeds()), ("proof", proof_seeds()),
-                          ("mail", mail_seeds())):
+                          ("mail", mail_seeds()), ("tlog_proof", tlog_proof_seeds())):
         path = os.path.join(HERE, folder)
         os.makedirs(path, exist_ok=True)
         there = {name for name in os.listdir(path) if not name.startswith("found-")}

@@ -328,6 +328,9 @@ class Memory(Case):
         hq.sauti("unlock", "--passphrase-file", "-", stdin=self.WRONG + "\n", check=False)
         hq.unlock()  # again
         hq.sauti("case", "export", "--to", self.root / "export", "--purpose", self.PURPOSE)
+        shown = hq.json("case", "show", self.CODE)["events"]
+        hq.sauti("case", "prove", self.CODE, "--event", next(e["event_id"] for e in shown if "note" in e),
+                 "--group", "note", "--open", "--to", "victim", "--purpose", self.PURPOSE, "--out", self.root / "proof")
         hq.sauti("ledger", "list", "--views")
         hq.sauti("officer", "add", "amina", "--roles", "operator", "--new-passphrase-file", "-",
                  stdin=self.OTHER + "\n")

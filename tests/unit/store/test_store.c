@@ -474,6 +474,41 @@ static void test_entry(void **state)
 	tlog_release(&log);
 }
 
+/* Every entry in trees of every size there was, over the edges of tiles. */
+static void test_inclusion(void **state)
+{
+	struct bench *bench = *state;
+	struct store_included at = {0, 1};
+	struct proof proof;
+	struct hash root, leaf;
+	struct tlog log;
+	struct buf entry;
+
+	tlog_init(&log, 8);
+	buf_init(&entry, LIMIT_ENTRY_SIZE);
+	assert_int_equal(
+		store_inclusion(bench->store, &log.origin, &at, &proof, &root, NULL), ERR_NOTFOUND);
+	tlog_append(bench, &log, 530);
+	for (at.size = 1; at.size <= 530; at.size += at.size < 250 || at.size > 262 ? 13 : 1)
+		for (at.index = 0; at.index < at.size; at.index += 1 + at.index / 3) {
+			assert_ok(store_inclusion(
+				bench->store, &log.origin, &at, &proof, &root, NULL));
+			assert_true(hash_equal(&root, &log.roots[at.size]));
+			buf_clear(&entry);
+			entry_make(&entry, 8, at.index);
+			tree_leaf(buf_bytes(&entry), &leaf);
+			assert_true(proof_inclusion_ok(&proof, at.index, &leaf, at.size, &root));
+		}
+	at = (struct store_included){0, 531};
+	assert_int_equal(
+		store_inclusion(bench->store, &log.origin, &at, &proof, &root, NULL), ERR_NOTFOUND);
+	at = (struct store_included){530, 530};
+	assert_int_equal(
+		store_inclusion(bench->store, &log.origin, &at, &proof, &root, NULL), ERR_INVALID);
+	buf_release(&entry);
+	tlog_release(&log);
+}
+
 /* The largest and the smallest entry there may be. */
 static void test_entry_sizes(void **state)
 {
@@ -1007,6 +1042,7 @@ int main(void)
 		T(test_batch_refused),
 		T(test_damaged_batch_is_not_given),
 		T(test_entry),
+		T(test_inclusion),
 		T(test_entry_sizes),
 		T(test_locate),
 		T(test_locator_collisions),

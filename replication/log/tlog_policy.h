@@ -1,0 +1,52 @@
+/*
+ * tlog_policy: C2SP tlog-policy, the file that says which logs count, whose cosignatures are known,
+ * and how many of them it takes:
+ *
+ *   log <vkey> [<url>]
+ *   witness <name> <vkey> [<url>]
+ *   group <name> all|any|<k> <member>...
+ *   quorum <name>|none
+ *
+ * A witness of the file is whoever cosigns: Sauti's mirrors as well as its witnesses. Pure.
+ */
+#ifndef REPLICATION_LOG_TLOG_POLICY_H
+#define REPLICATION_LOG_TLOG_POLICY_H
+
+#include "replication/log/checkpoint.h"
+
+struct tlog_policy;
+
+/* ERR_MALFORMED with the line's number: what the specification forbids (a name that is not defined
+ * before, or a member twice; one public key twice; no quorum, or two; other control characters);
+ * ERR_LIMIT over LIMIT_POLICY_SIZE bytes, or LIMIT_POLICY_ITEMS logs, witnesses or groups;
+ * ERR_UNSUPPORTED: a key of a type that is not known here; ERR_NOMEM. */
+enum err tlog_policy_parse(
+	struct bytes text, struct tlog_policy **ret, struct errctx *ctx) MUST_USE;
+/* One log, and nobody need cosign. ERR_MALFORMED: its key is not one of a log; ERR_NOMEM. */
+enum err tlog_policy_of_log(
+	const struct note_key *log, struct tlog_policy **ret, struct errctx *ctx) MUST_USE;
+void tlog_policy_free(struct tlog_policy *policy); /* NULL is fine */
+
+/* The log of that origin; NULL: it is not in the policy. Borrowed. */
+const struct note_key *tlog_policy_log(const struct tlog_policy *policy, const char *origin);
+
+/* What a signed checkpoint says under a policy. Names and keys are borrowed from the policy. */
+struct tlog_cosigner {
+	const char *name; /* of the key: who cosigned */
+	uint64_t time_s;
+};
+struct tlog_verdict {
+	struct checkpoint checkpoint;
+	const struct note_key *log;
+	size_t count;
+	struct tlog_cosigner cosigners[LIMIT_NOTE_SIGNATURES];
+	size_t unknown; /* signature lines of nobody in the policy */
+};
+
+/* ERR_UNTRUSTED: of a log that the policy does not list, its signature is missing or bad, a
+ * cosignature of somebody known is bad, or the quorum has not cosigned; errors of checkpoint_open.
+ */
+enum err tlog_policy_check(const struct tlog_policy *policy, struct bytes note,
+	struct tlog_verdict *ret, struct errctx *ctx) MUST_USE;
+
+#endif

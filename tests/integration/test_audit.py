@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""What an outsider can check with files alone: proofs of one entry, opened or not.
+test_audit.py BUILD [unittest args]"""
+
+import base64
+import errno
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+from cases import agreed, lines, opened, said  # noqa: E402
+from faults import Faults  # noqa: E402
+from network import Network, wait_for  # noqa: E402
+
+BUILD = Path()
+NOTE = "lorem ipsum dolor"
+
+
+class Case(unittest.TestCase):
+    """An office with one case, and headquarters, which cosigns what it holds."""
+
+    def setUp(self):
+        self.root = Path(tempfile.mkdtemp(prefix="sauti-test."))
+        self.network = Network(self.root, BUILD, "test.example")
+        try:
+            self.hq = self.network.init()
+            self.hq.start()
+            self.node = self.network.join("caf", "CAF")
+            self.node.start()
+            self.out = self.root / "out"
+            self.out.mkdir(mode=0o700)
+            self.node.sauti("case", "import", "-", stdin=lines(
+                opened(1, "ZZ-ONE"), agreed(1, f"{1:032x}"), said(1, f"{1:032x}", NOTE)))
+            self.consent = agreed(1, f"{1:032x}")["event_id"]
+            self.view = said(1, f"{1:032x}", NOTE)["event_id"]
+        except BaseException:
+            self.tearDown()
+            raise
+
+    def tearDown(self):
+        for node in self.network.nodes.values():
+            if node.process is not None:
+                node.kill()
+        shutil.rmtree(self.root)
+
+    # Short hands.
+
+    def prove(self, event, name, *args, check=True):
+        return self.node.sauti("--json", "case", "prove", "ZZ-ONE", "--event", event, "--out",
+                               self.out / name, *args, check=check)
+
+    def show(self, event, name, *args, to="victim", check=True):
+        """Opened, for the victim."""
+        return self.prove(event, name, "--open", "--to", to, "--purpose", "lorem", *args,
+                          check=check)
+
+    def policy(self, *logs):
+        path = self.root / "policy"
+        path.write_text(self.hq.sauti("log", "policy", *logs).stdout)
+        return path
+
+    def key(self, name):
+        """The verifier key of that proof's log, out of the policy."""
+        origin = json.loads(self.outside("--policy", self.policy(), self.out / name).stdout)["log"]
+        lines_ = self.policy().read_text().splitlines()
+        return next(l.split()[1] for l in lines_ if l.startswith(f"log {origin}+"))
+
+    def outside(self, *args):
+        """sauti audit proof where there is no node."""
+        return subprocess.run([BUILD / "sauti", "--dir", self.root / "nowhere", "--json", "audit",
+                               "proof", *map(str, args)], capture_output=True, text=True,
+                              check=False)
+
+    def exports(self):
+        return [e for e in self.node.json("ledger", "list") if e["type"] == "EXPORT_MADE"]
+
+
+class Proofs(Case):
+    def test_opened(self):
+        """One part is opened to whoever has the file, and stands in the ledger before."""
+        self.network.settle()
+        made = json.loads(self.show("C-1", "consent", to="auditor").stdout)
+        path = self.out / "consent"
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        self.assertEqual((made["group"], made["event_id"], made["opened"]),
+                         ("consent", self.consent, True))
+        self.assertGreaterEqual(made["cosigned"], made["needed"])
+        entry = self.exports()[-1]
+        self.assertEqual(entry["file_hash"], hashlib.sha256(path.read_bytes()).hexdigest())
+        self.assertEqual((entry["format"], entry["recipient"], entry["groups"], entry["cases"]),
+                         ("PROOF", "auditor", ["consent"], [f"{1:032x}"]))
+        self.assertEqual((entry["log"], entry["index"]), (made["ledger"], made["ledger_index"]))
+        self.assertGreaterEqual(made["ledger_index"], made["size"])  # the proof came first
+        extra = base64.b64decode(path.read_text().splitlines()[1].split()[1])
+        self.assertEqual(entry["revealed"], [hashlib.sha256(extra[-32:]).hexdigest()[:32]])
+
+        done = self.outside("--policy", self.policy(), path)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        proven = json.loads(done.stdout)
+        self.assertEqual((proven["log"], proven["index"], proven["size"]),
+                         (made["log"], made["index"], made["size"]))
+        self.assertIn("test.example/mirror/hq", [by["name"] for by in proven["cosigned_by"]])
+        self.assertEqual((proven["group"], proven["part"]["event_id"], proven["part"]["purpose"]),
+                         ("consent", self.consent, "CASE_MGMT"))
+        words = subprocess.run([BUILD / "sauti", "audit", "proof", path, "--policy", self.policy()],
+                               capture_output=True, text=True, check=True).stdout
+        for text in ("PROVEN", "Consent given", "keeping the case", "Nothing else is opened",
+                     "test.example/mirror/hq at 20"):
+            self.assertIn(text, words)
+        self.assertNotIn(NOTE, words)
+        # The same again: the same P, once more in the ledger.
+        self.show(self.consent, "again", to="somebody else")
+        self.assertEqual([e["revealed"] for e in self.exports()], [entry["revealed"]] * 2)
+        # A row of it lies in the keyring, and hinders no unlock.
+        self.node.stop()
+        self.node.start()
+        self.assertEqual(self.node.json("status")["alarms"], [])
+
+    def test_one_part_alone(self):
+        """Of an event with two parts the one that was asked for is opened."""
+        self.node.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=json.dumps(
+            {"type": "CONTACT", "channel": "PHONE", "direction": "OUT", "result": "REACHED",
+             "substantive_update": "Y", "note": NOTE}) + "\n")
+        self.network.settle()
+        event = next(e for e in self.node.json("case", "show", "ZZ-ONE")["events"]
+                     if e["type"] == "CONTACT")["event_id"]
+        self.show(event, "main")
+        self.show(event, "note", "--group", "note")
+        policy = self.policy()
+        main, note = (json.loads(self.outside("--policy", policy, self.out / n).stdout)
+                      for n in ("main", "note"))
+        self.assertEqual((main["group"], main["part"]["channel"]), ("contact", "PHONE"))
+        self.assertNotIn("note", main["part"])
+        self.assertEqual((note["group"], note["part"]["note"]), ("note", NOTE))
+        self.assertNotIn("channel", note["part"])
+        self.assertNotEqual(main["index"], note["index"])
+
+    def test_consent(self):
+        """What says more than a consent is opened to whom the victim agreed, and to the victim."""
+        self.node.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=json.dumps(
+            {"type": "CONSENT_RECORDED", "purpose": "REFERRAL", "given_by": "VICTIM",
+             "form": "WRITTEN", "valid_until": "2099-12-31", "groups": ["contact"],
+             "recipients": ["ZZ \"Clinic\""]}) + "\n")
+        for to, group, status, words in (
+                ("ZZ \"Clinic\"", "contact", 0, ""), ("victim", "contact", 0, ""),
+                ("ZZ Other", "contact", 1, "recipient"), ("hq", "contact", 1, "recipient")):
+            done = self.show(self.view, to.replace(" ", ""), "--group", group, to=to, check=False)
+            self.assertEqual(done.returncode, status, (to, done.stderr))
+            self.assertIn(words, done.stderr)
+            self.assertNotIn("Clinic", done.stderr)
+            self.assertNotIn("Other", done.stderr)
+        opening = next(e for e in self.node.json("case", "show", "ZZ-ONE")["events"]
+                       if e["type"] == "CASE_OPENED")["event_id"]
+        done = self.show(opening, "core", to="ZZ \"Clinic\"", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("core", done.stderr)
+        self.assertEqual([e["recipient"] for e in self.exports()], ["ZZ \"Clinic\"", "victim"])
+
+    def test_sealed(self):
+        """Without --open: it stands there, and nobody reads it; the ledger has nothing to say."""
+        self.network.settle()
+        made = json.loads(self.prove(self.view, "view").stdout)
+        self.assertFalse(made["opened"])
+        proven = json.loads(self.outside("--policy", self.policy(), self.out / "view").stdout)
+        self.assertEqual(proven["index"], made["index"])
+        self.assertNotIn("part", proven)
+        self.assertEqual(self.exports(), [])
+
+    def test_no_change_passes(self):
+        """Bytes changed, here and there, in a file of a real node; another log; no quorum."""
+        self.network.settle()
+        self.show("C-1", "right")
+        made = json.loads(self.outside("--policy", self.policy(), self.out / "right").stdout)
+        policy = self.policy(made["log"])
+        right = (self.out / "right").read_bytes()
+        self.assertEqual(self.outside("--policy", policy, self.out / "right").returncode, 0)
+        chance = random.Random(7)
+        wrong = self.out / "wrong"
+        for _ in range(60):
+            at = chance.randrange(len(right))
+            wrong.write_bytes(right[:at] + bytes([right[at] ^ 1 << chance.randrange(8)]) +
+                              right[at + 1:])
+            done = self.outside("--policy", policy, wrong)
+            self.assertEqual((done.returncode, done.stdout), (4, ""), at)
+        other = next(o for o in self.node.logs() if o != made["log"])
+        done = self.outside("--policy", self.policy(other), self.out / "right")
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("whose key was not given", done.stderr)
+        done = self.outside("--log", self.key("right").replace("/1-", "/2-"), self.out / "right")
+        self.assertEqual(done.returncode, 2)  # its id is of the name
+
+    def test_alone(self):
+        """An office without a link: the log's own word, which no quorum has confirmed."""
+        self.hq.stop()
+        self.node.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=lines(
+            said(2, f"{1:032x}", NOTE)))
+        done = self.show(said(2, f"{1:032x}", NOTE)["event_id"], "alone")
+        made = json.loads(done.stdout)
+        self.assertLess(made["cosigned"], made["needed"])
+        self.assertIn("the quorum has not cosigned", done.stderr)
+        policy = self.root / "policy"
+        policy.write_text(self.node.sauti("log", "policy").stdout)
+        self.assertEqual(self.outside("--policy", policy, self.out / "alone").returncode, 4)
+        key = next(l.split()[1] for l in policy.read_text().splitlines()
+                   if l.startswith(f"log {made['log']}+"))
+        proven = json.loads(self.outside("--log", key, self.out / "alone").stdout)
+        self.assertEqual((proven["cosigned_by"], proven["part"]["view"]), ([], NOTE))
+        self.assertEqual(proven["part"]["type"], "VICTIM_VIEW")
+
+    def test_newest_that_is_cosigned(self):
+        """What came after the last cosignature takes no proof away."""
+        self.network.settle()
+        size = self.node.own()["size"]
+        self.hq.stop()
+        self.node.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=lines(
+            said(2, f"{1:032x}", NOTE)))
+        made = json.loads(self.show("C-1", "old").stdout)
+        self.assertEqual(made["size"], size)
+        self.assertGreaterEqual(made["cosigned"], made["needed"])
+        policy = self.root / "policy"
+        policy.write_text(self.node.sauti("log", "policy", made["log"]).stdout)
+        self.assertEqual(self.outside("--policy", policy, self.out / "old").returncode, 0)
+
+    def test_refused(self):
+        """Nothing is replaced, nothing is opened, and nothing stands in the ledger for it."""
+        (self.out / "there").write_text("mine")
+        nobody = "01900000-0000-7000-8000-0000000000ff"
+        for args, status, words in (
+                (("--event", "C-1", "--out", self.out / "there"), 1, "is there"),
+                (("--event", "C-1"), 2, "--out"),
+                (("--out", self.out / "x"), 2, "--event"),
+                (("--event", "C-9", "--out", self.out / "x"), 1, "C-9"),
+                (("--event", "consent", "--out", self.out / "x"), 1, "--event"),
+                (("--event", nobody, "--out", self.out / "x"), 1, "no event of this office"),
+                (("--event", self.consent, "--group", "health", "--out", self.out / "x"), 1, "health"),
+                (("--event", self.consent, "--group", "audit", "--out", self.out / "x"), 1, "--group"),
+                (("--event", self.consent, "--to", "a", "--out", self.out / "x"), 2, "--open"),
+                (("--event", self.consent, "--open", "--out", self.out / "x"), 2, "--to"),
+                (("--event", self.consent, "--open", "--to", "a", "--purpose", "x" * 201, "--out",
+                  self.out / "x"), 1, "200")):
+            done = self.node.sauti("case", "prove", "ZZ-ONE", *args, check=False)
+            self.assertEqual(done.returncode, status, (args, done.stderr))
+            self.assertIn(words, done.stderr)
+        self.assertEqual(os.listdir(self.out), ["there"])
+        self.node.sauti("lock")
+        self.assertEqual(self.show(self.consent, "x", check=False).returncode, 5)
+        self.node.unlock()
+        self.assertEqual(self.exports(), [])
+
+    def test_roles(self):
+        """Who does not see the case opens nothing of it."""
+        phrase = self.root / "phrase"
+        phrase.touch(mode=0o600)
+        phrase.write_text("the passphrase of paul\n", encoding="ascii")
+        for name, roles, status in (("paul", "officer", 1), ("omar", "auditor", 5)):
+            self.node.sauti("officer", "add", name, "--roles", roles, "--new-passphrase-file", phrase)
+            env = {**os.environ, "SAUTI_SESSION": str(self.root / f"session-{name}")}
+            self.node.sauti("unlock", "--officer", name, "--passphrase-file", phrase, env=env)
+            done = self.node.sauti("case", "prove", "ZZ-ONE", "--event", self.consent, "--open",
+                                   "--to", "a", "--purpose", "b", "--out", self.out / name, env=env,
+                                   check=False)
+            self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(os.listdir(self.out), [])
+
+
+class Disk(Case):
+    """A disk that takes nothing for a while."""
+
+    def test_ledger_first(self):
+        """What cannot be in the ledger, or be remembered, is not opened."""
+        faults = Faults(self.root / "faults", BUILD)
+        self.node.stop()
+        self.node.env = faults.env
+        self.node.start()
+        faults.arm("write", self.node.dir, errno.ENOSPC)
+        done = self.show(self.consent, "x", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(os.listdir(self.out), [])
+        faults.arm("write", self.node.dir / "store", errno.ENOSPC)
+        done = self.show(self.consent, "x", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(os.listdir(self.out), [])
+        faults.disarm()
+        wait_for("the disk to be well", lambda: not self.node.json("status")["store"]["message"])
+        self.show(self.consent, "x")
+        self.assertEqual(len(self.exports()), 1)
+
+
+if __name__ == "__main__":
+    BUILD = Path(sys.argv.pop(1)).resolve()
+    unittest.main(verbosity=2)

@@ -1,0 +1,283 @@
+/* Policies and proof files by their form: what the specifications allow, what they forbid, caps. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "replication/log/tlog_policy.h"
+#include "replication/log/tlog_proof.h"
+
+#define ORIGIN "ovra.example/haiti/1-0123456789abcdef"
+
+static int setup(void **state)
+{
+	return crypto_init() == OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	crypto_release();
+	return 0;
+}
+
+static struct note_key key_of(const char *name, enum note_type type, unsigned number)
+{
+	uint8_t seed[ED25519_SEED_SIZE] = {(uint8_t)number, (uint8_t)(number >> 8)};
+	struct signer *signer;
+	struct note_key key;
+
+	assert_int_equal(signer_new(BYTES_ARRAY(seed), &signer), OK);
+	assert_int_equal(note_key_make(name, type, signer_public(signer), &key), OK);
+	signer_free(signer);
+	return key;
+}
+
+/* {L0} to {L9}: keys of logs; {M0} to {M9}: of mirrors. */
+static void expand(const char *text, struct buf *out)
+{
+	for (const char *at = text; *at != '\0'; at++) {
+		struct note_key key;
+
+		if (at[0] != '{') {
+			buf_put_u8(out, (uint8_t)at[0]);
+			continue;
+		}
+		key = at[1] == 'L'
+			      ? key_of(ORIGIN, NOTE_ED25519, (unsigned)at[2])
+			      : key_of("ovra.example/mirror/hq", NOTE_COSIGNATURE, (unsigned)at[2]);
+		note_key_format(out, &key);
+		at += 3;
+	}
+}
+
+static enum err parse(const char *text)
+{
+	struct tlog_policy *policy = NULL;
+	struct errctx ctx = {""};
+	struct buf out;
+	enum err err;
+
+	buf_init(&out, 2 * LIMIT_POLICY_SIZE);
+	expand(text, &out);
+	err = tlog_policy_parse(buf_bytes(&out), &policy, &ctx);
+	if (err != OK) {
+		assert_null(policy);
+		assert_true(ctx.text[0] != '\0');
+	}
+	tlog_policy_free(policy);
+	buf_release(&out);
+	return err;
+}
+
+static void takes_what_is_allowed(void **state)
+{
+	static const char *const good[] = {
+		"quorum none\n",
+		"  # a remark\n\n \t\nquorum\tnone \n",
+		"log {L0}\nlog {L1} https://ovra.example/\nquorum none\n",
+		"witness a {M0}\nquorum a\n",
+		"witness a {M0} https://ovra.example/w\nwitness b {M1}\ngroup g any a b\nquorum "
+		"g\n",
+		"witness a {M0}\nwitness b {M1}\nwitness c {M2}\ngroup g 2 a b\n"
+		"group h all g c\nquorum h\n",
+		"witness \xe2\x84\xaa {M0}\nwitness K {M1}\nquorum K\n",
+		"witness a {M0}\nquorum a\nwitness b {M1}\n",
+	};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		if (parse(good[i]) != OK)
+			fail_msg("%s", good[i]);
+}
+
+static void refuses_what_is_forbidden(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"log {L0}\n",
+		"quorum none",
+		"quorum none\nquorum none\n",
+		"quorum a\nwitness a {M0}\n",
+		"quorum\n",
+		"quorum none none\n",
+		"loog {L0}\nquorum none\n",
+		"log\nquorum none\n",
+		"log {L0} a b\nquorum none\n",
+		"log {M0}\nquorum none\n",
+		"log {L0}\nlog {L0}\nquorum none\n",
+		"log {L0}x\nquorum none\n",
+		"witness a {L0}\nquorum none\n",
+		"witness a\nquorum none\n",
+		"witness a {M0} b c\nquorum none\n",
+		"witness none {M0}\nquorum none\n",
+		"witness a {M0}\nwitness a {M1}\nquorum none\n",
+		"witness a {M0}\nwitness b {M0}\nquorum none\n",
+		"witness a {M0}\ngroup a any a\nquorum none\n",
+		"witness a {M0}\ngroup g any\nquorum none\n",
+		"witness a {M0}\ngroup g 0 a\nquorum none\n",
+		"witness a {M0}\ngroup g 2 a\nquorum none\n",
+		"witness a {M0}\ngroup g 01 a\nquorum none\n",
+		"witness a {M0}\ngroup g some a\nquorum none\n",
+		"witness a {M0}\ngroup g any b\nquorum none\n",
+		"witness a {M0}\ngroup g any g\nquorum none\n",
+		"witness a {M0}\ngroup g any a none\nquorum none\n",
+		"witness a {M0}\ngroup g 1 a a\nquorum none\n",
+		"witness a {M0}\ngroup g any a\ngroup h any a\nquorum none\n",
+		"quorum none\r\n",
+		"quorum none\x7f\n",
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (parse(bad[i]) != ERR_MALFORMED)
+			fail_msg("%s", bad[i]);
+}
+
+static void holds_its_caps(void **state)
+{
+	for (unsigned over = 0; over < 2; over++) {
+		struct tlog_policy *policy = NULL;
+		struct buf text;
+
+		buf_init(&text, 2 * LIMIT_POLICY_SIZE);
+		for (unsigned i = 0; i < LIMIT_POLICY_ITEMS + over; i++) {
+			struct note_key key = key_of("w", NOTE_COSIGNATURE, i + 1);
+
+			buf_printf(&text, "witness w%u ", i);
+			note_key_format(&text, &key);
+			buf_put_u8(&text, '\n');
+		}
+		buf_put_str(&text, "group g all");
+		for (unsigned i = 0; i < LIMIT_POLICY_ITEMS; i++)
+			buf_printf(&text, " w%u", i);
+		buf_put_str(&text, "\nquorum g\n");
+		assert_int_equal(
+			tlog_policy_parse(buf_bytes(&text), &policy, NULL), over ? ERR_LIMIT : OK);
+		tlog_policy_free(policy);
+		buf_release(&text);
+	}
+	for (unsigned over = 0; over < 2; over++) {
+		struct tlog_policy *policy = NULL;
+		struct buf text;
+
+		buf_init(&text, 2 * LIMIT_POLICY_SIZE);
+		buf_put_str(&text, "quorum none\n#");
+		while (text.size < LIMIT_POLICY_SIZE - 1 + over)
+			buf_put_u8(&text, 'x');
+		buf_put_u8(&text, '\n');
+		assert_int_equal(
+			tlog_policy_parse(buf_bytes(&text), &policy, NULL), over ? ERR_LIMIT : OK);
+		tlog_policy_free(policy);
+		buf_release(&text);
+	}
+}
+
+/* --- proof files --- */
+
+#define HASH64 "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+static enum err parse_proof(const char *text)
+{
+	struct tlog_proof proof;
+	struct errctx ctx = {""};
+	struct buf extra, again;
+	enum err err;
+
+	buf_init(&extra, LIMIT_TLOG_EXTRA + 2);
+	err = tlog_proof_parse(bytes_str(text), &extra, &proof, &ctx);
+	if (err == OK) {
+		buf_init(&again, LIMIT_TLOG_PROOF);
+		tlog_proof_write(&again, &proof);
+		assert_true(bytes_equal_str(buf_bytes(&again), text));
+		buf_release(&again);
+	} else {
+		assert_true(ctx.text[0] != '\0');
+	}
+	buf_release(&extra);
+	return err;
+}
+
+#define V "c2sp.org/tlog-proof@v1\n"
+
+static void proof_files_have_one_form(void **state)
+{
+	static const char *const good[] = {
+		V "index 0\n\nx",
+		V "extra YQ==\nindex 12\n" HASH64 "\n" HASH64 "\n\nx\n\ny",
+	};
+	static const char *const bad[] = {
+		"",
+		V,
+		"c2sp.org/tlog-proof@v2\nindex 0\n\nx",
+		V "\nx",
+		V "index 01\n\nx",
+		V "index -1\n\nx",
+		V "index\n\nx",
+		V "index 0\n\n",
+		V "index 0\nx",
+		V "index 0\n" HASH64 "x",
+		V "index 0\n" HASH64 "\nMDEy\n\nx",
+		V "index 0\nMDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDF=\n\nx",
+		V "extra \nindex 0\n\nx",
+		V "extra YQ=\nindex 0\n\nx",
+		V "index 0\nextra YQ==\n\nx",
+		V "extra YQ==\nextra YQ==\nindex 0\n\nx",
+	};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_int_equal(parse_proof(good[i]), OK);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (parse_proof(bad[i]) != ERR_MALFORMED)
+			fail_msg("%s", bad[i]);
+	assert_int_equal(parse_proof(V "index 281474976710655\n\nx"), OK);
+	assert_int_equal(parse_proof(V "index 281474976710656\n\nx"), ERR_LIMIT);
+}
+
+static void proof_files_hold_their_caps(void **state)
+{
+	static char text[2 * LIMIT_TLOG_PROOF];
+
+	for (unsigned over = 0; over < 2; over++) {
+		size_t at = (size_t)sprintf(text, V "index 0\n");
+
+		for (unsigned i = 0; i < LIMIT_PROOF_HASHES + over; i++)
+			at += (size_t)sprintf(text + at, HASH64 "\n");
+		sprintf(text + at, "\nx");
+		assert_int_equal(parse_proof(text), over ? ERR_LIMIT : OK);
+	}
+	for (unsigned over = 0; over < 2; over++) {
+		struct buf out;
+		struct tlog_proof proof = {.has_extra = true, .checkpoint = bytes_str("x")};
+		static uint8_t extra[LIMIT_TLOG_EXTRA + 1];
+
+		buf_init(&out, sizeof(text) - 1);
+		proof.extra = bytes_make(extra, LIMIT_TLOG_EXTRA + over);
+		tlog_proof_write(&out, &proof);
+		snprintf(text, sizeof(text), "%s", buf_cstr(&out));
+		buf_release(&out);
+		assert_int_equal(parse_proof(text), over ? ERR_LIMIT : OK);
+	}
+	for (unsigned over = 0; over < 2; over++) {
+		size_t at = (size_t)sprintf(text, V "index 0\n\n");
+
+		memset(text + at, 'x', LIMIT_TLOG_PROOF + over - at);
+		text[LIMIT_TLOG_PROOF + over] = '\0';
+		assert_int_equal(parse_proof(text), over ? ERR_LIMIT : OK);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_what_is_allowed),
+		cmocka_unit_test(refuses_what_is_forbidden),
+		cmocka_unit_test(holds_its_caps),
+		cmocka_unit_test(proof_files_have_one_form),
+		cmocka_unit_test(proof_files_hold_their_caps),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
