@@ -104,6 +104,13 @@
 #define LIMIT_CASE_CONFLICTS 1024        /* shown of one case */
 #define LIMIT_CASE_TEXT      61440       /* .. bytes of ids, codes and names, each once */
 #define LIMIT_ERASE_ROWS     512         /* rows of the keyring that are destroyed at a time */
+#define LIMIT_ERASE_KEYS     256         /* keys that one order names: as many as a case has */
+#define LIMIT_ERASE_PREKEYS  64          /* .. and prekeys of its recipient */
+#define LIMIT_ERASE_REVEALED 64          /* .. and values that were shown */
+#define LIMIT_ERASE_HOLDERS  64          /* nodes that have to confirm one */
+#define LIMIT_ERASURES       4000        /* that a node remembers, its own and others' */
+#define LIMIT_ERASE_TEXT     120         /* bytes of an authority's name */
+#define LIMIT_HOLDS          200         /* cases that are held at a time */
 #define LIMIT_DRAFT          (64 * 1024) /* answers of one event that is not recorded yet */
 #define LIMIT_DRAFTS         200         /* .. kept by a node */
 #define LIMIT_DRAFTS_OFFICER 32          /* .. of one officer */

@@ -191,10 +191,16 @@ enum err mail_sign(struct buf *out, struct bytes body, const struct signer *node
 	return out->err;
 }
 
+bool mail_kind_open(enum mail_kind kind)
+{
+	return kind == MAIL_ADDRESSES || kind == MAIL_ERASE_ORDER || kind == MAIL_ERASE_RECEIPT ||
+	       kind == MAIL_ERASE_HOLD;
+}
+
 static bool draft_ok(const struct mail_draft *draft)
 {
 	return names_ok(draft->sender, draft->recipient) &&
-	       (draft->prekey == NULL) == (draft->kind == MAIL_ADDRESSES);
+	       (draft->prekey == NULL) == mail_kind_open(draft->kind);
 }
 
 enum err mail_write(struct buf *out, const struct mail_draft *draft, const struct signer *node)

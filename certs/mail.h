@@ -34,7 +34,16 @@
 
 enum { MAIL_ID_SIZE = 16 };
 enum mail_class { MAIL_ORDINARY = 0, MAIL_ERASURE = 1 };
-enum mail_kind { MAIL_NOTICE = 1, MAIL_ADDRESSES = 2, MAIL_COMPLAINT = 3 }; /* numbers are final */
+enum mail_kind {
+	MAIL_NOTICE = 1,
+	MAIL_ADDRESSES = 2,
+	MAIL_COMPLAINT = 3,
+	MAIL_ERASE_ORDER = 6, /* mail_erase.h */
+	MAIL_ERASE_RECEIPT = 7,
+	MAIL_ERASE_HOLD = 8,
+}; /* numbers are final */
+/* Of kinds that hold nothing secret: these are never sealed, and all others always are. */
+bool mail_kind_open(enum mail_kind kind);
 enum mail_outcome { MAIL_PROCESSED = 0, MAIL_UNOPENABLE = 1, MAIL_UNKNOWN_KIND = 2 };
 
 struct mail_item {
