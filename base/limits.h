@@ -81,7 +81,8 @@
 #define LIMIT_MAIL_COPY_DAY      (UINT64_C(1) << 30) /* bytes copied a day to be rid of bodies */
 #define LIMIT_MAIL_TEXT          4096                /* of an operator's notice */
 #define LIMIT_MAIL_ADDRESSES     8                   /* of one node */
-#define LIMIT_PREKEYS            8                   /* private halves that a node keeps */
+#define LIMIT_PREKEYS            64                  /* private halves that a node keeps */
+#define LIMIT_PREKEYS_GONE       64                  /* .. and destroyed ones it remembers */
 
 /* Messages. */
 #define LIMIT_MESSAGE_DEPTH   8

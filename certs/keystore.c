@@ -12,8 +12,8 @@ enum {
 	SEED_SIZE = 32,
 	MASTER_SEALED_SIZE = AEAD_KEY_SIZE + AEAD_TAG_SIZE,
 	CLEAR_MAX =
-		32768, /* BootKeys or KeystoreBody packed; with all fields at their caps 15,000 */
-	CLEAR_ROOM = 12288, /* what unpacking those takes beyond twice their size */
+		32768, /* BootKeys or KeystoreBody packed; with all fields at their caps 22,000 */
+	CLEAR_ROOM = 32768, /* what unpacking those takes beyond twice their size */
 	COST_FACTOR_MAX = 4,
 	SLOT_VERSION = 1,  /* of a slot, whatever the file's */
 	VERSION_PLAIN = 1, /* of a file without accounts */
@@ -199,6 +199,7 @@ void node_keys_release(struct node_keys *keys)
 	secret_release(&keys->log_seed);
 	secret_release(&keys->keyring_key);
 	secret_release(&keys->complaint_key);
+	secret_release(&keys->inbox_key);
 	secret_release(&keys->directory_seed);
 	secret_release(&keys->issuing_key);
 	secret_release(&keys->root_key);
@@ -208,14 +209,48 @@ void node_keys_release(struct node_keys *keys)
 	*keys = (struct node_keys){0};
 }
 
-enum err node_keys_add_prekey(struct node_keys *keys, uint64_t made_at)
+void node_keys_prekeys(const struct node_keys *keys, struct prekey_table *ret)
 {
-	struct node_prekey prekey = {.number = 1, .made_at = made_at};
+	ret->count = keys->prekey_count;
+	for (size_t i = 0; i < keys->prekey_count; i++)
+		ret->list[i] = keys->prekeys[i].is;
+}
 
-	if (keys->prekey_count == KEYSTORE_PREKEYS_MAX)
-		return ERR_LIMIT;
-	if (keys->prekey_count > 0)
-		prekey.number = keys->prekeys[keys->prekey_count - 1].number + 1;
+/* The table is this one, but for some that are gone or forgotten. */
+static void prekeys_follow(struct node_keys *keys, const struct prekey_table *table)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < keys->prekey_count; i++) {
+		struct node_prekey prekey = keys->prekeys[i];
+
+		if (count == table->count || table->list[count].number != prekey.is.number) {
+			secret_release(&prekey.key);
+			continue;
+		}
+		prekey.is = table->list[count];
+		if (prekey.is.gone_at != 0)
+			secret_release(&prekey.key);
+		keys->prekeys[count++] = prekey;
+	}
+	keys->prekey_count = count;
+}
+
+enum err node_keys_step_prekeys(
+	struct node_keys *keys, const struct prekey_look *look, bool *ret_changed, bool *ret_full)
+{
+	struct node_prekey prekey = {.is = {.made_at = look->now_s, .signer = look->signer}};
+	struct prekey_table table;
+	struct prekey_step step;
+
+	node_keys_prekeys(keys, &table);
+	step = prekeys_step(&table, look);
+	prekeys_follow(keys, &table);
+	*ret_changed = step.changed || step.make;
+	*ret_full = step.full;
+	if (!step.make)
+		return OK;
+	prekey.is.number = step.next;
 	TRY(secret_random(&prekey.key, X25519_KEY_SIZE));
 	keys->prekeys[keys->prekey_count++] = prekey;
 	return OK;
@@ -237,6 +272,8 @@ enum err node_keys_make(const char *log_origin, struct node_keys *ret)
 	if (err == OK)
 		err = secret_random(&keys.complaint_key, X25519_KEY_SIZE);
 	if (err == OK)
+		err = secret_random(&keys.inbox_key, AEAD_KEY_SIZE);
+	if (err == OK)
 		*ret = keys;
 	else
 		node_keys_release(&keys);
@@ -248,19 +285,26 @@ static bool seed_ok(ProtobufCBinaryData seed)
 	return seed.len == 0 || seed.len == SEED_SIZE;
 }
 
+static bool prekey_ok(const Sauti__StoredPrekey *prekey)
+{
+	bool gone = prekey->gone_at != 0;
+
+	return prekey->key.len == (gone ? 0 : X25519_KEY_SIZE) &&
+	       (prekey->signer.len == 0 || prekey->signer.len == HASH_SIZE);
+}
+
 static bool prekeys_ok(const Sauti__KeystoreBody *body)
 {
 	uint64_t last = 0;
+	size_t gone = 0;
 
-	if (body->n_prekeys > KEYSTORE_PREKEYS_MAX)
-		return false;
 	for (size_t i = 0; i < body->n_prekeys; i++) {
-		if (body->prekeys[i]->number <= last ||
-			body->prekeys[i]->key.len != X25519_KEY_SIZE)
+		if (body->prekeys[i]->number <= last || !prekey_ok(body->prekeys[i]))
 			return false;
 		last = body->prekeys[i]->number;
+		gone += body->prekeys[i]->gone_at != 0;
 	}
-	return true;
+	return gone <= LIMIT_PREKEYS_GONE && body->n_prekeys - gone <= LIMIT_PREKEYS;
 }
 
 static void accounts_read(const Sauti__KeystoreBody *body, struct accounts *accounts)
@@ -305,12 +349,12 @@ static bool body_ok(const Sauti__KeystoreBody *body)
 {
 	size_t total = body->node_seed.len + body->log_seed.len + body->keyring_key.len +
 		       body->complaint_key.len + body->directory_seed.len + body->issuing_key.len +
-		       body->root_key.len;
+		       body->root_key.len + body->inbox_key.len;
 
 	return total > 0 && erasure_ok(body) && prekeys_ok(body) && accounts_fit(body) &&
 	       seed_ok(body->node_seed) && seed_ok(body->log_seed) && seed_ok(body->keyring_key) &&
 	       seed_ok(body->complaint_key) && seed_ok(body->directory_seed) &&
-	       body->issuing_key.len <= KEYSTORE_DER_MAX &&
+	       seed_ok(body->inbox_key) && body->issuing_key.len <= KEYSTORE_DER_MAX &&
 	       body->root_key.len <= KEYSTORE_DER_MAX && strlen(body->log_origin) <= LIMIT_ORIGIN &&
 	       strlen(body->directory_origin) <= LIMIT_ORIGIN;
 }
@@ -318,7 +362,7 @@ static bool body_ok(const Sauti__KeystoreBody *body)
 /* A body that borrows the keys. */
 struct body_view {
 	Sauti__KeystoreBody body;
-	Sauti__StoredPrekey prekey[KEYSTORE_PREKEYS_MAX], *prekeys[KEYSTORE_PREKEYS_MAX];
+	Sauti__StoredPrekey prekey[PREKEYS_MAX], *prekeys[PREKEYS_MAX];
 	Sauti__StoredAccount account[LIMIT_OFFICERS], *accounts[LIMIT_OFFICERS];
 };
 
@@ -338,21 +382,37 @@ static void accounts_view(const struct accounts *accounts, struct body_view *vie
 	view->body.n_accounts = accounts->count;
 }
 
+static void prekeys_view(const struct node_keys *keys, struct body_view *view)
+{
+	static const struct hash unknown = {{0}};
+
+	for (size_t i = 0; i < keys->prekey_count; i++) {
+		const struct node_prekey *prekey = &keys->prekeys[i];
+		Sauti__StoredPrekey *stored = &view->prekey[i];
+
+		sauti__stored_prekey__init(stored);
+		stored->number = prekey->is.number;
+		stored->made_at = prekey->is.made_at;
+		stored->retired_at = prekey->is.retired_at;
+		stored->gone_at = prekey->is.gone_at;
+		stored->wanted = prekey->is.wanted;
+		stored->key = codec_binary(secret_bytes(&prekey->key));
+		if (!hash_equal(&prekey->is.signer, &unknown))
+			stored->signer = codec_binary(hash_bytes(&prekey->is.signer));
+		view->prekeys[i] = stored;
+	}
+	view->body.prekeys = view->prekeys;
+	view->body.n_prekeys = keys->prekey_count;
+}
+
 static void body_view(const struct node_keys *keys, struct body_view *view)
 {
 	Sauti__KeystoreBody *body = &view->body;
 
 	sauti__keystore_body__init(body);
-	for (size_t i = 0; i < keys->prekey_count; i++) {
-		sauti__stored_prekey__init(&view->prekey[i]);
-		view->prekey[i].number = keys->prekeys[i].number;
-		view->prekey[i].made_at = keys->prekeys[i].made_at;
-		view->prekey[i].key = codec_binary(secret_bytes(&keys->prekeys[i].key));
-		view->prekeys[i] = &view->prekey[i];
-	}
+	prekeys_view(keys, view);
 	accounts_view(&keys->accounts, view);
-	body->prekeys = view->prekeys;
-	body->n_prekeys = keys->prekey_count;
+	body->inbox_key = codec_binary(secret_bytes(&keys->inbox_key));
 	body->node_seed = codec_binary(secret_bytes(&keys->node_seed));
 	body->log_seed = codec_binary(secret_bytes(&keys->log_seed));
 	body->log_origin = (char *)keys->log_origin;
@@ -370,12 +430,19 @@ static void body_view(const struct node_keys *keys, struct body_view *view)
 static enum err prekeys_read(const Sauti__KeystoreBody *body, struct node_keys *keys)
 {
 	for (size_t i = 0; i < body->n_prekeys; i++) {
+		const Sauti__StoredPrekey *stored = body->prekeys[i];
 		struct node_prekey *prekey = &keys->prekeys[i];
 
-		TRY(secret_copy(&prekey->key, codec_bytes(body->prekeys[i]->key)));
-		prekey->number = body->prekeys[i]->number;
-		prekey->made_at = body->prekeys[i]->made_at;
+		if (stored->key.len > 0)
+			TRY(secret_copy(&prekey->key, codec_bytes(stored->key)));
 		keys->prekey_count++;
+		prekey->is = (struct prekey_state){.number = stored->number,
+			.made_at = stored->made_at,
+			.retired_at = stored->retired_at,
+			.gone_at = stored->gone_at,
+			.wanted = stored->wanted};
+		if (stored->signer.len > 0)
+			memcpy(prekey->is.signer.b, stored->signer.data, HASH_SIZE);
 	}
 	return OK;
 }
@@ -409,6 +476,7 @@ static enum err body_read(struct bytes plain, struct node_keys *ret, struct errc
 		{&keys.log_seed, body->log_seed},
 		{&keys.keyring_key, body->keyring_key},
 		{&keys.complaint_key, body->complaint_key},
+		{&keys.inbox_key, body->inbox_key},
 		{&keys.directory_seed, body->directory_seed},
 		{&keys.issuing_key, body->issuing_key},
 		{&keys.root_key, body->root_key},
@@ -499,7 +567,7 @@ static enum err passphrase_check(struct bytes passphrase)
 	return passphrase.size > LIMIT_PASSPHRASE ? ERR_LIMIT : OK;
 }
 
-/* The accounts of a body and the slots of its file belong together: version 2. */
+/* The accounts of a body and the slots of its file belong together, from version 2 on. */
 static bool slots_match(const Sauti__Keystore *file, struct accounts *accounts)
 {
 	if (!accounts_ok(accounts) || accounts_enabled(accounts) != file->n_slots)

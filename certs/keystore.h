@@ -4,10 +4,11 @@
  * a passphrase with scrypt (DESIGN 7: N = 2^16, r = 8, p = 1). No I/O: see node/. The file of the
  * root key has the same form, with root_key alone in it.
  *
- * Version 2, or 1 without accounts: as `init` made it once, and the root's file still. The file is
- * a protobuf message Keystore (proto/stored.proto) without unknown fields. All AEADs are
- * AES-256-GCM with a random 12-byte nonce and the 16-byte tag at the end; || is concatenation,
- * lv16(x) is u16be(length of x) || x:
+ * Version 3, or 1 without accounts: as `init` made it once, and the root's file still; 2 has no
+ * inbox key and no ages of prekeys, and becomes 3 when it is written next. The file is a protobuf
+ * message Keystore (proto/stored.proto) without unknown fields. All AEADs are AES-256-GCM with a
+ * random 12-byte nonce and the 16-byte tag at the end; || is concatenation, lv16(x) is u16be(length
+ * of x) || x:
  *
  *   slot key   = scrypt(passphrase, salt, N, r, p), 32 bytes; salt: 16 random bytes
  *   slot aad   = "sauti/1 keystore slot" || u32be(1) || lv16(label)
@@ -22,9 +23,9 @@
  * The body binds every slot: one that was removed cannot be put back, nor one be changed, without
  * the master key. Whoever changes the slots seals the body anew, with a new nonce.
  *
- * In version 2 the body has the table of accounts (certs/account.h), and the labels of the slots
- * are the names of those that are not disabled. A file of version 1 gets its table when it is read:
- * each slot is an account with ACCOUNT_ROLES_FIRST; the next rewrite makes it version 2.
+ * From version 2 on the body has the table of accounts (certs/account.h), and the labels of the
+ * slots are the names of those that are not disabled. A file of version 1 gets its table when it is
+ * read: each slot is an account with ACCOUNT_ROLES_FIRST; the next rewrite makes it version 3.
  *
  * Writers reserve all room first, so that growth leaves no copy of a key behind when `out` is
  * empty; wipe it with buf_wipe.
@@ -37,15 +38,15 @@
 #include "base/limits.h"
 #include "base/secret.h"
 #include "certs/account.h"
+#include "certs/prekeys.h"
 
 enum {
 	BOOT_KEYS_VERSION = 1,
-	KEYSTORE_VERSION = 2,
+	KEYSTORE_VERSION = 3,
 	KEYSTORE_SLOTS_MAX = 16,
 	KEYSTORE_LABEL_MAX = 64, /* bytes of UTF-8, at least one */
 	KEYSTORE_SALT_SIZE = 16,
 	KEYSTORE_DER_MAX = 1024, /* a private key, PKCS#8 */
-	KEYSTORE_PREKEYS_MAX = LIMIT_PREKEYS,
 };
 
 /* File keys/boot: a BootKeys message, plain. */
@@ -62,9 +63,9 @@ enum err boot_keys_write(const struct boot_keys *keys, struct buf *out) MUST_USE
 enum err boot_keys_read(struct bytes file, struct boot_keys *ret, struct errctx *ctx) MUST_USE;
 void boot_keys_release(struct boot_keys *keys);
 
-/* The private half of a prekey (certs/record.h). */
+/* The private half of a prekey (certs/record.h); size 0: it is gone. */
 struct node_prekey {
-	uint64_t number, made_at;
+	struct prekey_state is;
 	struct secret key;
 };
 
@@ -79,9 +80,10 @@ struct keystore_erasure {
 
 /* Keys available after unlock. Absent ones have size 0. */
 struct node_keys {
-	struct node_prekey prekeys[KEYSTORE_PREKEYS_MAX]; /* in order of their numbers */
+	struct node_prekey prekeys[PREKEYS_MAX]; /* in order of their numbers */
 	size_t prekey_count;
 	struct secret node_seed, log_seed, keyring_key, complaint_key;
+	struct secret inbox_key;                   /* of received notices */
 	struct secret directory_seed, issuing_key; /* headquarters */
 	struct secret root_key;                    /* the root's own file */
 	char log_origin[LIMIT_ORIGIN + 1];
@@ -89,13 +91,16 @@ struct node_keys {
 	struct accounts accounts; /* of the node's file */
 	struct keystore_erasure erasure;
 };
-/* Fresh node, log, keyring and complaint keys; log_origin copied. ERR_INVALID for an origin that is
- * empty or over LIMIT_ORIGIN; ERR_CRYPTO, ERR_NOMEM. */
+/* Fresh node, log, keyring, complaint and inbox keys; log_origin copied. ERR_INVALID for an origin
+ * that is empty or over LIMIT_ORIGIN; ERR_CRYPTO, ERR_NOMEM. */
 enum err node_keys_make(const char *log_origin, struct node_keys *ret) MUST_USE;
 void node_keys_release(struct node_keys *keys);
-/* One more prekey, with the next number. ERR_LIMIT: there are KEYSTORE_PREKEYS_MAX; ERR_CRYPTO,
- * ERR_NOMEM. */
-enum err node_keys_add_prekey(struct node_keys *keys, uint64_t made_at) MUST_USE;
+void node_keys_prekeys(const struct node_keys *keys, struct prekey_table *ret);
+/* Does what is due with the prekeys (certs/prekeys.h). What is gone is wiped, and a new one made.
+ * *ret_changed: the keystore is to be written; *ret_full as prekey_step. ERR_CRYPTO, ERR_NOMEM:
+ * keys are then of no more use. */
+enum err node_keys_step_prekeys(struct node_keys *keys, const struct prekey_look *look,
+	bool *ret_changed, bool *ret_full) MUST_USE;
 
 extern const struct scrypt_cost keystore_cost; /* N 2^16, r 8, p 1 */
 

@@ -261,6 +261,45 @@ static enum err run_show(struct cli *cli, const struct cli_args *args, struct er
 	return OK;
 }
 
+static enum err run_prekeys(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	static const char *const heads[] = {
+		"PREKEY", "STATE", "MADE", "RETIRED", "TO BE DESTROYED", "DESTROYED"};
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__NodePrekeysRequest prekeys = SAUTI__NODE_PREKEYS_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *list = NULL;
+	struct output_table table;
+	json_t *prekey;
+	size_t i;
+	enum err err;
+
+	(void)args;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_NODE_PREKEYS;
+	request.node_prekeys = &prekeys;
+	TRY(daemon_list(cli, &request, &list, ctx));
+	if (cli->json) {
+		output_json(list);
+		return OK;
+	}
+	output_table_init(&table, heads, 6);
+	json_array_foreach(list, i, prekey)
+	{
+		struct output_buffer b[6];
+		const char *cells[] = {output_member(prekey, "number", &b[0]),
+			output_member(prekey, "state", &b[1]),
+			output_time(prekey, "made_at", &b[2]),
+			output_time(prekey, "retired_at", &b[3]),
+			output_time(prekey, "destroy_at", &b[4]),
+			output_time(prekey, "destroyed_at", &b[5])};
+
+		output_table_add(&table, cells);
+	}
+	output_table_print(&table, stdout);
+	err = table.err;
+	output_table_release(&table);
+	return err;
+}
+
 static const struct cli_option invite_options[] = {
 	{"country", "CODE", "of the office, ISO 3166-1 alpha-3, as HTI", false},
 	{"role", "ROLE", "office or auditor (default: office)", false},
@@ -292,5 +331,10 @@ const struct cli_command node_commands[] = {
 		0, 0, members_policy_options, members_policy},
 	{"node", "list", "", "the members of the network", NULL, 0, 0, NULL, run_list},
 	{"node", "show", "NAME", "one member", NULL, 1, 1, NULL, run_show},
+	{"node", "prekeys", "", "this node's keys for mail, and when they go",
+		"Mail is sealed to the newest. The one before is retired once another node holds\n"
+		"the newest, and destroyed 30 days later: what was sealed to it opens nowhere any "
+		"more.",
+		0, 0, NULL, run_prekeys},
 	{0},
 };

@@ -256,6 +256,28 @@ static void print_mail(const json_t *mail)
 	}
 }
 
+/* What mail is sealed to; nothing while the node is locked. */
+static void print_prekey(const json_t *prekey)
+{
+	struct output_buffer made, next;
+
+	if (!json_is_object(prekey) || output_number(prekey, "number") == 0)
+		return;
+	printf("%-12s%llu, made %s%s", "prekey",
+		(unsigned long long)output_number(prekey, "number"),
+		output_time(prekey, "made_at", &made),
+		output_true(prekey, "held_by_peer") ? "" : ", and no other node holds it yet");
+	if (output_true(prekey, "full"))
+		printf("; the next waits until an older one is destroyed");
+	else
+		printf("; next %s", output_time(prekey, "next_at", &next));
+	putchar('\n');
+	if (output_number(prekey, "retired") > 0)
+		printf("%-12s%llu retired, the first destroyed %s\n", "",
+			(unsigned long long)output_number(prekey, "retired"),
+			output_time(prekey, "next_destroyed_at", &next));
+}
+
 /* Why the node was locked last, in words; "" for what is not known. */
 static const char *why_text(const json_t *last)
 {
@@ -343,6 +365,7 @@ static enum err print_status(const json_t *status)
 		(unsigned long long)output_number(status, "members"),
 		(unsigned long long)output_number(status, "directory_size"));
 	print_store(json_object_get(status, "store"));
+	print_prekey(json_object_get(status, "prekey"));
 	print_mail(json_object_get(status, "mail"));
 	print_officers(json_object_get(status, "officers"));
 	print_line("version", status, "version");

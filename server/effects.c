@@ -286,6 +286,7 @@ void effect_perform(struct runtime *rt, struct effect *effect)
 			bundle_import_answer(rt->import, effect);
 		break;
 	case EFFECT_HELD:
+		prekeys_peer_holds(rt);
 		break;
 	case EFFECT_MEMBERS: /* the judge asks the directory itself; the engine ends sessions */
 		if (rt->mail != NULL)

@@ -14,6 +14,8 @@ struct inbox_row {
 	uint8_t id[MAIL_ID_SIZE];
 	char sender[LIMIT_NODE_NAME + 1];
 	uint64_t made_at, received_at;
+	bool own_key; /* it is sealed under the inbox key */
+	bool stuck;   /* it is not, and could not be moved */
 };
 
 /* Is there room for one more of this sender, in all and in its share? `coming` more are being

@@ -45,8 +45,10 @@ static enum err inbox_add(struct runtime *rt, const struct hash *item, struct by
 			OK ||
 		inbox->id.len != MAIL_ID_SIZE || !node_name_valid(bytes_str(inbox->sender)))
 		return ERR_CORRUPT;
-	*row = (struct inbox_row){
-		.item = *item, .made_at = inbox->made_at, .received_at = inbox->received_at};
+	*row = (struct inbox_row){.item = *item,
+		.made_at = inbox->made_at,
+		.received_at = inbox->received_at,
+		.own_key = inbox->inbox_key};
 	memcpy(row->id, inbox->id.data, MAIL_ID_SIZE);
 	snprintf(row->sender, sizeof(row->sender), "%s", inbox->sender);
 	mail->inbox_count++;
@@ -305,6 +307,92 @@ void mail_vault_done(struct runtime *rt, struct vault_request *done)
 		finish(rt, &done->item, done->outcome, buf_bytes(&done->mail));
 }
 
+/* ---- received notices move to the inbox key ---- */
+
+static struct inbox_row *row_to_move(const struct mail *mail)
+{
+	for (size_t i = 0; i < mail->inbox_count; i++)
+		if (!mail->inbox[i].own_key && !mail->inbox[i].stuck)
+			return &mail->inbox[i];
+	return NULL;
+}
+
+bool mail_inbox_moved(const struct runtime *rt)
+{
+	return row_to_move(rt->mail) == NULL;
+}
+
+static void move_ended(struct runtime *rt, const struct hash *item, bool moved)
+{
+	for (size_t i = 0; i < rt->mail->inbox_count; i++)
+		if (hash_equal(&rt->mail->inbox[i].item, item)) {
+			rt->mail->inbox[i].own_key = moved;
+			rt->mail->inbox[i].stuck = !moved;
+		}
+	rt->mail->moving = false;
+	mail_wake(rt); /* the next */
+}
+
+static void move_next(struct runtime *rt)
+{
+	const struct inbox_row *row = row_to_move(rt->mail);
+	struct mail_task *task;
+
+	if (rt->keys == NULL || rt->mail->moving || row == NULL)
+		return;
+	task = mail_task_new(MAIL_TASK_INBOX);
+	if (task == NULL)
+		runtime_out_of_memory();
+	task->item = row->item;
+	task->ticket = MAIL_TICKET_MOVE;
+	rt->mail->moving = true;
+	mail_task(rt, task);
+}
+
+static void move_read(struct runtime *rt, const struct mail_task *task)
+{
+	struct vault_request *ask;
+
+	if (task->result != OK) {
+		move_ended(rt, &task->item, false);
+		return;
+	}
+	ask = vault_request_new(VAULT_MAIL_MOVE, NULL);
+	if (ask == NULL)
+		runtime_out_of_memory();
+	ask->item = task->item;
+	buf_put(&ask->mail, buf_bytes(&task->data));
+	vault_submit(rt->vault, ask);
+}
+
+void mail_vault_moved(struct runtime *rt, struct vault_request *done)
+{
+	struct mail_task *task;
+
+	if (done->result == ERR_CORRUPT) {
+		move_ended(rt, &done->item, false);
+		return;
+	}
+	if (done->result != OK) { /* locked, or the disk: again with the next chores */
+		rt->mail->moving = false;
+		return;
+	}
+	task = mail_task_new(MAIL_TASK_REBOX);
+	if (task == NULL)
+		runtime_out_of_memory();
+	task->item = done->item;
+	buf_put(&task->data, buf_bytes(&done->mail));
+	mail_task(rt, task);
+}
+
+static void move_written(struct runtime *rt, const struct mail_task *task)
+{
+	if (task->result == OK)
+		move_ended(rt, &task->item, true);
+	else
+		rt->mail->moving = false;
+}
+
 /* ---- the store ---- */
 
 void mail_task(struct runtime *rt, struct mail_task *task)
@@ -395,7 +483,13 @@ static void task_done(struct runtime *rt, struct mail_task *task)
 		control_mail_done(rt, task);
 		break;
 	case MAIL_TASK_INBOX:
-		control_mail_done(rt, task);
+		if (task->ticket == MAIL_TICKET_MOVE)
+			move_read(rt, task);
+		else
+			control_mail_done(rt, task);
+		break;
+	case MAIL_TASK_REBOX:
+		move_written(rt, task);
 		break;
 	case MAIL_TASK_NOTE:
 		if (task->note == MAIL_NOTE_COMPLAINT)
@@ -409,6 +503,7 @@ void mail_chores(struct runtime *rt)
 	if (rt->mail == NULL || rt->mail->store == NULL || rt->stopping)
 		return;
 	prekeys_chores(rt);
+	move_next(rt);
 	addresses_tell(rt);
 	complaints_chores(rt);
 }

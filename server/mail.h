@@ -7,7 +7,7 @@
  *   complaints.c  complaints about staff, on their way into log and mail
  *   inbox.c       who may put how much into the inbox
  *   addresses.c   where other nodes said they can be dialled, and telling them where this one can
- *   prekeys.c     the newest prekey of each node, out of the proven logs; publishing the own one
+ *   prekeys.c     the newest prekey of each node, out of the proven logs; when the own ones go
  *
  * All of it runs on the loop thread. Without a mail store (it could not be opened) the node does
  * everything else, and takes and sends no mail.
@@ -30,8 +30,10 @@ struct mail_waiting {
 
 struct known_prekey {
 	char node[LIMIT_NODE_NAME + 1];
-	struct prekey prekey;
-	char origin[LIMIT_LOG_NAME + 1];
+	struct prekey prekey;            /* number 0: none is known under the node's key */
+	char origin[LIMIT_LOG_NAME + 1]; /* the log it stands in; "": the end of an item said it */
+	uint64_t index;                  /* .. and where */
+	struct hash signer;              /* SHA-256 of the node key that signed it */
 };
 
 struct scanned {
@@ -58,12 +60,17 @@ struct mail {
 	uv_async_t async;
 	struct inbox_row *inbox; /* room for LIMIT_MAIL_INBOX */
 	size_t inbox_count, inbox_coming;
+	bool moving; /* a row of it, to the inbox key */
 	struct mail_waiting *waiting;
 	struct known_prekey *prekeys;
 	size_t prekey_count, prekey_capacity;
 	struct scanned *scanned;
 	size_t scanned_count, scanned_capacity;
 	bool scanning, publishing;
+	bool settling, prekey_wanted;            /* the vault is at it; an erasure has run */
+	uint64_t settle_ms;                      /* not again before */
+	uint64_t members_looked;                 /* the directory's size then */
+	uint64_t signed_s, signed_ms, looked_ms; /* time that others signed, since when; looked */
 	struct learned *learned;
 	size_t learned_count, learned_capacity;
 	struct told *told;
@@ -89,9 +96,13 @@ void mail_vault_done(struct runtime *rt, struct vault_request *done);
 /* A packed Mail of this node's own; done is called later, once. Not from within a step. */
 void mail_send(struct runtime *rt, struct bytes packed, mail_submitted done, void *arg);
 /* Hands a task to the store; its answer comes to mail.c. Takes it. */
-#define MAIL_TICKET_BUNDLE UINT64_MAX /* of a body that goes into a bundle */
+#define MAIL_TICKET_BUNDLE UINT64_MAX       /* of a body that goes into a bundle */
+#define MAIL_TICKET_MOVE   (UINT64_MAX - 1) /* of a row of the inbox that moves to its key */
 void mail_task(struct runtime *rt, struct mail_task *task);
 void mail_note_put(struct runtime *rt, enum mail_note note, const char *name, struct bytes value);
+/* No received notice is under the keyring key any more, but for some that no key opens. */
+bool mail_inbox_moved(const struct runtime *rt);
+void mail_vault_moved(struct runtime *rt, struct vault_request *done);
 /* The row whose item's hash begins so; NULL: none. */
 const struct inbox_row *mail_inbox_find(const struct runtime *rt, const struct hash *item);
 
@@ -112,7 +123,19 @@ enum err prekeys_load_scanned(struct runtime *rt, struct bytes name, struct byte
 void prekeys_written(struct runtime *rt, const struct store_write *write);
 /* Looks through what was not looked through yet; publishes the own prekey where it is missing. */
 void prekeys_chores(struct runtime *rt);
-const struct known_prekey *prekeys_of(const struct runtime *rt, const char *node); /* NULL: none */
+/* Under the node key that the directory has of it. NULL: none. */
+const struct known_prekey *prekeys_of(const struct runtime *rt, const char *node);
+/* What a node said of its newest in a signed end. */
+void prekeys_told(struct runtime *rt, const char *node, const struct prekey *prekey);
+/* The node's time: its clock, or what others have signed if that is later. */
+uint64_t prekeys_now(struct runtime *rt);
+void prekeys_peer_holds(struct runtime *rt); /* .. more of the own log */
+bool prekeys_held(const struct runtime *rt); /* the own newest, by a mirror that counts */
+/* Unlocked: what would be done now; full: a new one waits for room. */
+struct prekey_step prekeys_due(struct runtime *rt);
+void prekeys_settled(struct runtime *rt, struct vault_request *done); /* of the vault */
+/* An erasure, or an order to erase, was run: the newest prekey gets a successor, once. */
+void prekeys_after_erase(struct runtime *rt);
 
 /* Room for one more element; false: no memory. */
 bool mail_room(void **list, size_t count, size_t *capacity, size_t size);

@@ -1,7 +1,13 @@
 /*
  * The newest prekey of each node. It stands in the node's own log, signed by its node key; what
  * becomes durable is looked at as it comes, and what was there before once, by a worker. How far
- * that got is kept with the mail, written down every minute: what was not is looked at again.
+ * that got is kept with the mail, written down every minute: what was not is looked at again. Where
+ * mail could not be opened its recipient names its newest in the signed end.
+ *
+ * One counts only under the node key that signed it: when a node gets another key, as when its
+ * machine is replaced, what is known of it is forgotten and its logs are looked at once more.
+ *
+ * Of this node: publishing the newest, and having the vault do what is due (certs/prekeys.h).
  */
 #include <stdio.h>
 
@@ -12,15 +18,41 @@
 #include "server/log.h"
 #include "server/mail.h"
 
-enum { SCAN_ENTRIES = 4096, SCAN_FOUND = 16 };
+enum {
+	SCAN_ENTRIES = 4096,
+	SCAN_FOUND = 16,
+	SETTLE_RETRY_MS = 60 * 1000,
+	TIME_LOOK_MS = 60 * 1000
+};
 
 /* ---- the index ---- */
 
+static void signer_hash(const struct ed25519_public *key, struct hash *ret)
+{
+	sha256(BYTES_ARRAY(key->b), ret);
+}
+
+/* Is it signed by the key that the node has now? */
+static bool is_current(const struct runtime *rt, const struct known_prekey *known)
+{
+	const struct member *member =
+		directory_find(engine_directory(rt->engine), bytes_str(known->node));
+	struct hash signer;
+
+	if (member == NULL)
+		return false;
+	signer_hash(&member->node, &signer);
+	return hash_equal(&known->signer, &signer);
+}
+
 const struct known_prekey *prekeys_of(const struct runtime *rt, const char *node)
 {
-	for (size_t i = 0; rt->mail != NULL && i < rt->mail->prekey_count; i++)
-		if (strcmp(rt->mail->prekeys[i].node, node) == 0)
-			return &rt->mail->prekeys[i];
+	for (size_t i = 0; rt->mail != NULL && i < rt->mail->prekey_count; i++) {
+		const struct known_prekey *known = &rt->mail->prekeys[i];
+
+		if (strcmp(known->node, node) == 0)
+			return known->prekey.number != 0 && is_current(rt, known) ? known : NULL;
+	}
 	return NULL;
 }
 
@@ -49,12 +81,14 @@ enum err prekeys_load(struct runtime *rt, struct bytes name, struct bytes value)
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	if (CODEC_UNPACK(known_prekey, value, &scan_limits_default, &arena, &row, NULL) != OK ||
 		!bytes_equal_str(name, row->node) || !node_name_valid(name) ||
-		row->key.len != X25519_KEY_SIZE)
-		return OK;
+		row->key.len != X25519_KEY_SIZE || row->signer.len != HASH_SIZE)
+		return OK; /* also of before the signer was kept: its logs are looked at again */
 	known = prekey_get(rt->mail, row->node);
 	known->prekey.number = row->number;
 	known->prekey.made_at = row->made_at;
+	known->index = row->index;
 	memcpy(known->prekey.key.b, row->key.data, X25519_KEY_SIZE);
+	memcpy(known->signer.b, row->signer.data, HASH_SIZE);
 	snprintf(known->origin, sizeof(known->origin), "%s", row->origin);
 	return OK;
 }
@@ -70,36 +104,61 @@ static void prekey_save(struct runtime *rt, const struct known_prekey *known)
 	row.key = codec_binary(BYTES_ARRAY(known->prekey.key.b));
 	row.made_at = known->prekey.made_at;
 	row.origin = (char *)known->origin;
+	row.index = known->index;
+	row.signer = codec_binary(hash_bytes(&known->signer));
 	codec_pack(&packed, &row);
 	if (packed.err == OK)
 		mail_note_put(rt, MAIL_NOTE_PREKEY, known->node, buf_bytes(&packed));
 }
 
 /* One of a newer log of the node counts also when it is the same. */
-static void learn(struct runtime *rt, const char *origin, struct bytes entry)
+static bool is_newer(
+	const struct known_prekey *known, const struct prekey *prekey, const char *origin)
+{
+	return prekey->number > known->prekey.number ||
+	       (prekey->number == known->prekey.number && strcmp(origin, known->origin) > 0);
+}
+
+/* Its signature was checked with the member's key. */
+static void take(struct runtime *rt, const struct member *member, const struct prekey *prekey,
+	const char *origin, uint64_t index)
+{
+	struct known_prekey *known = prekey_get(rt->mail, member->name);
+
+	if (!is_current(rt, known))
+		known->prekey.number = 0;
+	else if (!is_newer(known, prekey, origin))
+		return;
+	known->prekey = *prekey;
+	known->index = index;
+	signer_hash(&member->node, &known->signer);
+	snprintf(known->origin, sizeof(known->origin), "%s", origin);
+	log_line(
+		LOG_DEBUG, "prekey %llu of '%s'", (unsigned long long)prekey->number, member->name);
+	prekey_save(rt, known);
+}
+
+static void learn(struct runtime *rt, const char *origin, uint64_t index, struct bytes entry)
 {
 	CLEANUP(arena_release) struct arena arena;
-	char node[LIMIT_NODE_NAME + 1];
 	const struct member *member;
-	struct known_prekey *known;
 	struct origin_parts parts;
 	struct prekey prekey;
 
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	if (origin_parse(bytes_str(origin), NULL, &parts) != OK || parts.node.size >= sizeof(node))
+	if (origin_parse(bytes_str(origin), NULL, &parts) != OK)
 		return;
-	snprintf(node, sizeof(node), "%.*s", BYTES_FMT(parts.node));
-	member = directory_find(engine_directory(rt->engine), bytes_str(node));
-	if (member == NULL || prekey_read(entry, &member->node, &arena, &prekey, NULL) != OK)
-		return;
-	known = prekey_get(rt->mail, node);
-	if (prekey.number < known->prekey.number ||
-		(prekey.number == known->prekey.number && strcmp(origin, known->origin) <= 0))
-		return;
-	known->prekey = prekey;
-	snprintf(known->origin, sizeof(known->origin), "%s", origin);
-	log_line(LOG_DEBUG, "prekey %llu of '%s'", (unsigned long long)prekey.number, node);
-	prekey_save(rt, known);
+	member = directory_find(engine_directory(rt->engine), parts.node);
+	if (member != NULL && prekey_read(entry, &member->node, &arena, &prekey, NULL) == OK)
+		take(rt, member, &prekey, origin, index);
+}
+
+void prekeys_told(struct runtime *rt, const char *node, const struct prekey *prekey)
+{
+	const struct member *member = directory_find(engine_directory(rt->engine), bytes_str(node));
+
+	if (member != NULL && prekey->number != 0)
+		take(rt, member, prekey, "", 0);
 }
 
 /* ---- what is looked at ---- */
@@ -143,7 +202,7 @@ void prekeys_written(struct runtime *rt, const struct store_write *write)
 		return; /* the worker comes by */
 	for (size_t i = 0; i < write->entries->count; i++)
 		if (prekey_looks_like(write->entries->entry[i]))
-			learn(rt, write->origin.text, write->entries->entry[i]);
+			learn(rt, write->origin.text, write->first + i, write->entries->entry[i]);
 	scanned->size += write->entries->count;
 	scanned->unsaved = true;
 }
@@ -154,6 +213,7 @@ struct scan {
 	struct origin origin;
 	uint64_t from, up_to; /* up_to: looked at up to there */
 	struct buf found[SCAN_FOUND];
+	uint64_t found_at[SCAN_FOUND];
 	size_t count;
 	enum err result;
 };
@@ -180,6 +240,7 @@ static void scan_run(uv_work_t *work)
 			continue;
 		buf_clear(place);
 		buf_put(place, buf_bytes(&entry));
+		scan->found_at[scan->count % SCAN_FOUND] = i;
 		scan->count++;
 	}
 }
@@ -195,7 +256,8 @@ static void scan_done(uv_work_t *work, int status)
 
 		for (size_t i = 0; i < SCAN_FOUND; i++)
 			if (scan->found[i].size > 0)
-				learn(rt, scan->origin.text, buf_bytes(&scan->found[i]));
+				learn(rt, scan->origin.text, scan->found_at[i],
+					buf_bytes(&scan->found[i]));
 		if (scanned->size < scan->up_to) {
 			scanned->size = scan->up_to;
 			scanned->unsaved = true;
@@ -246,6 +308,44 @@ static bool scan_next(struct runtime *rt)
 	return false;
 }
 
+/* .. of that node; once more from the beginning. */
+static void scan_again(struct runtime *rt, const char *node)
+{
+	for (size_t i = 0; i < rt->mail->scanned_count; i++) {
+		struct scanned *scanned = &rt->mail->scanned[i];
+		struct origin_parts parts;
+
+		if (origin_parse(bytes_str(scanned->origin), NULL, &parts) != OK ||
+			!bytes_equal_str(parts.node, node))
+			continue;
+		scanned->size = 0;
+		scanned->unsaved = true;
+	}
+}
+
+/* Under which key each member's logs were looked at: entries that only its new key signed may have
+ * come before the directory said so. */
+static void members_look(struct runtime *rt)
+{
+	const struct directory *directory = engine_directory(rt->engine);
+	const struct member *member;
+
+	if (rt->mail->members_looked == directory_size(directory))
+		return;
+	rt->mail->members_looked = directory_size(directory);
+	for (size_t i = 0; (member = directory_at(directory, i)) != NULL; i++) {
+		struct known_prekey *known = prekey_get(rt->mail, member->name);
+
+		if (is_current(rt, known))
+			continue;
+		scan_again(rt, member->name);
+		known->prekey = (struct prekey){.number = 0};
+		known->origin[0] = '\0';
+		signer_hash(&member->node, &known->signer);
+		prekey_save(rt, known);
+	}
+}
+
 static void scanned_save(struct runtime *rt)
 {
 	for (size_t i = 0; i < rt->mail->scanned_count; i++) {
@@ -260,7 +360,32 @@ static void scanned_save(struct runtime *rt)
 	}
 }
 
-/* ---- the own one ---- */
+/* ---- the node's time ---- */
+
+/* What others signed goes on while we run, whoever it was. */
+static void signed_look(struct mail *mail, const struct engine *engine, uint64_t now_ms)
+{
+	uint64_t signed_s = engine_signed_time(engine);
+
+	mail->looked_ms = now_ms;
+	if (signed_s <= mail->signed_s)
+		return;
+	mail->signed_s = signed_s;
+	mail->signed_ms = now_ms;
+}
+
+uint64_t prekeys_now(struct runtime *rt)
+{
+	uint64_t now_ms = uv_now(&rt->loop), wall_s = runtime_wall_s(), signed_s;
+	struct mail *mail = rt->mail;
+
+	if (mail->looked_ms == 0 || now_ms - mail->looked_ms >= TIME_LOOK_MS)
+		signed_look(mail, rt->engine, now_ms);
+	signed_s = mail->signed_s == 0 ? 0 : mail->signed_s + (now_ms - mail->signed_ms) / 1000;
+	return signed_s > wall_s ? signed_s : wall_s;
+}
+
+/* ---- the own ones ---- */
 
 static void on_published(void *arg, enum err error, uint64_t index)
 {
@@ -272,9 +397,20 @@ static void on_published(void *arg, enum err error, uint64_t index)
 		log_line(LOG_WARNING, "the prekey could not be published: %s", err_text(error));
 }
 
-static void publish(struct runtime *rt)
+static bool is_published(const struct runtime *rt, const struct vault_keys *keys)
 {
 	const struct known_prekey *known = prekeys_of(rt, rt->node);
+
+	if (known == NULL || known->prekey.number < keys->prekey.number)
+		return false;
+	/* A larger one, or another: the vault makes one behind it. */
+	return known->prekey.number > keys->prekey.number ||
+	       strcmp(known->origin, keys->log_origin) == 0 ||
+	       !bytes_equal(BYTES_ARRAY(known->prekey.key.b), BYTES_ARRAY(keys->prekey.key.b));
+}
+
+static void publish(struct runtime *rt)
+{
 	const struct vault_keys *keys = rt->keys;
 	CLEANUP(buf_release) struct buf entry;
 	struct entries *entries;
@@ -282,11 +418,9 @@ static void publish(struct runtime *rt)
 	size_t position;
 
 	buf_init(&entry, LIMIT_ENTRY_SIZE);
-	if (keys == NULL || keys->prekey.number == 0 || rt->mail->publishing || rt->opening ||
-		!guard_state_writable(&rt->guard_state))
-		return;
-	if (known != NULL && known->prekey.number >= keys->prekey.number &&
-		strcmp(known->origin, keys->log_origin) == 0)
+	if (keys == NULL || keys->prekey.number == 0 || rt->mail->publishing ||
+		rt->mail->settling || rt->opening || !guard_state_writable(&rt->guard_state) ||
+		is_published(rt, keys))
 		return;
 	if (!engine_log_find(rt->engine, bytes_str(keys->log_origin), &log, &position) ||
 		!log.open || log.size == 0)
@@ -303,10 +437,142 @@ static void publish(struct runtime *rt)
 	runtime_append(rt, keys->log_origin, entries, on_published, rt);
 }
 
+/* The newest of this node whose record a mirror that counts holds; 0: none. */
+static uint64_t acknowledged(const struct runtime *rt)
+{
+	const struct known_prekey *known = prekeys_of(rt, rt->node);
+	struct engine_log log;
+	size_t position;
+
+	if (known == NULL || known->origin[0] == '\0' ||
+		!engine_log_find(rt->engine, bytes_str(known->origin), &log, &position) ||
+		engine_holders_at(rt->engine, position, known->index) == 0)
+		return 0;
+	return known->prekey.number;
+}
+
+/* Whose older ones could be retired now. */
+void prekeys_peer_holds(struct runtime *rt)
+{
+	const struct prekey_table *table;
+
+	if (rt->keys == NULL || rt->mail == NULL)
+		return;
+	table = &rt->keys->prekeys;
+	if (table->count > 1 && table->list[table->count - 2].retired_at == 0)
+		mail_wake(rt);
+}
+
+bool prekeys_held(const struct runtime *rt)
+{
+	return rt->keys != NULL && rt->keys->prekey.number != 0 &&
+	       acknowledged(rt) >= rt->keys->prekey.number;
+}
+
+static struct prekey_look look_of(struct runtime *rt)
+{
+	const struct known_prekey *known = prekeys_of(rt, rt->node);
+	struct prekey_look look = {.now_s = prekeys_now(rt),
+		.acknowledged = acknowledged(rt),
+		.published = known == NULL ? 0 : known->prekey.number,
+		.wanted = rt->mail->prekey_wanted};
+
+	signer_hash(signer_public(rt->keys->node), &look.signer);
+	if (known != NULL && known->prekey.number == rt->keys->prekey.number)
+		look.published_other = !bytes_equal(
+			BYTES_ARRAY(known->prekey.key.b), BYTES_ARRAY(rt->keys->prekey.key.b));
+	return look;
+}
+
+struct prekey_step prekeys_due(struct runtime *rt)
+{
+	struct prekey_table table = rt->keys->prekeys;
+	struct prekey_look look = look_of(rt);
+
+	return prekeys_step(&table, &look);
+}
+
+static void settle(struct runtime *rt)
+{
+	const struct known_prekey *known = prekeys_of(rt, rt->node);
+	struct prekey_step step;
+	struct vault_request *ask;
+
+	if (rt->keys == NULL || rt->mail->settling || uv_now(&rt->loop) < rt->mail->settle_ms)
+		return;
+	step = prekeys_due(rt);
+	if (!step.changed && !step.make)
+		return;
+	ask = vault_request_new(VAULT_PREKEYS, NULL);
+	if (ask == NULL || (ask->prekeys = mem_zalloc(sizeof(*ask->prekeys))) == NULL)
+		runtime_out_of_memory();
+	ask->prekeys->now_s = prekeys_now(rt);
+	ask->prekeys->acknowledged = acknowledged(rt);
+	ask->prekeys->wanted = rt->mail->prekey_wanted;
+	if (known != NULL)
+		ask->prekeys->published = known->prekey;
+	rt->mail->settling = true;
+	rt->mail->prekey_wanted = false;
+	vault_submit(rt->vault, ask);
+}
+
+/* The private half of a prekey was destroyed: what was sealed to it opens nowhere any more. */
+static void gone(struct runtime *rt, const struct prekey_state *state)
+{
+	log_line(LOG_INFO, "prekey %llu is destroyed", (unsigned long long)state->number);
+}
+
+static void tell_gone(
+	struct runtime *rt, const struct prekey_table *before, const struct prekey_table *after)
+{
+	uint64_t at;
+
+	for (size_t i = 0; i < after->count; i++)
+		if (after->list[i].gone_at != 0 &&
+			prekeys_fate(before, after->list[i].number, &at) == PREKEY_KEPT)
+			gone(rt, &after->list[i]);
+}
+
+void prekeys_settled(struct runtime *rt, struct vault_request *done)
+{
+	const struct vault_prekeys *answer = done->prekeys;
+	struct prekey_table before;
+
+	rt->mail->settling = false;
+	if (done->result != OK) {
+		rt->mail->prekey_wanted |= answer->wanted;
+		rt->mail->settle_ms = uv_now(&rt->loop) + SETTLE_RETRY_MS;
+		if (done->result != ERR_LOCKED && done->result != ERR_CANCELED)
+			log_line(LOG_ALARM, "prekeys stay as they are, and are tried again: %s",
+				err_message(&done->ctx, done->result));
+		return;
+	}
+	if (rt->keys == NULL)
+		return;
+	before = rt->keys->prekeys;
+	if (answer->newest.number != rt->keys->prekey.number)
+		log_line(
+			LOG_INFO, "prekey %llu is made", (unsigned long long)answer->newest.number);
+	rt->keys->prekey = answer->newest;
+	rt->keys->prekeys = answer->table;
+	tell_gone(rt, &before, &answer->table);
+	mail_wake(rt); /* to be published */
+}
+
+void prekeys_after_erase(struct runtime *rt)
+{
+	if (rt->mail == NULL)
+		return;
+	rt->mail->prekey_wanted = true;
+	mail_wake(rt);
+}
+
 void prekeys_chores(struct runtime *rt)
 {
+	members_look(rt);
 	if (rt->mail->scanning || scan_next(rt))
 		return;
+	settle(rt);
 	publish(rt);
 	scanned_save(rt);
 }

@@ -374,6 +374,45 @@ void engine_cosigned_at(
 		slash == NULL ? c->cosigner : slash + 1);
 }
 
+struct signed_time {
+	const char *node;
+	uint64_t time_s;
+};
+
+static bool is_active(const struct engine *engine, const char *node)
+{
+	const struct member *member = directory_find(engine->directory, bytes_str(node));
+
+	return member != NULL && member->active && strcmp(node, engine->node) != 0;
+}
+
+static void signed_time_take(
+	const struct engine *engine, const struct cosigned *c, struct signed_time best[2])
+{
+	const char *slash = strchr(c->cosigner, '/');
+	struct signed_time its = {slash == NULL ? c->cosigner : slash + 1, c->time_s};
+	size_t at = strcmp(best[0].node, its.node) == 0 ? 0 : 1;
+
+	if (its.time_s <= best[at].time_s || !is_active(engine, its.node))
+		return;
+	if (at == 0 || its.time_s <= best[0].time_s) {
+		best[at] = its;
+		return;
+	}
+	best[1] = best[0];
+	best[0] = its;
+}
+
+uint64_t engine_signed_time(const struct engine *engine)
+{
+	struct signed_time best[2] = {{"", 0}, {"", 0}};
+
+	for (size_t i = 0; i < engine->log_count; i++)
+		for (size_t k = 0; k < engine->logs[i]->cosigned_count; k++)
+			signed_time_take(engine, &engine->logs[i]->cosigned[k], best);
+	return best[1].time_s != 0 ? best[1].time_s : best[0].time_s;
+}
+
 void engine_quorum_at(const struct engine *engine, size_t position, struct engine_quorum *ret)
 {
 	cosigned_quorum(engine, engine->logs[position], ret);

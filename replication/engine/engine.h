@@ -282,6 +282,10 @@ void engine_cosigned_at(
 bool engine_peer_holds(
 	const struct engine *engine, size_t log, const char *peer, uint64_t *ret_size);
 
+/* The newest time that two other active members' mirrors or witnesses have signed, or that the only
+ * one that signed any has: no single one of many moves it. 0: nobody has. */
+uint64_t engine_signed_time(const struct engine *engine);
+
 /* How far a log is held by the quorum of the policy: by so many distinct mirrors that count, over
  * checkpoints of the one history that is held here. */
 struct engine_quorum {

@@ -47,6 +47,7 @@ void begin_unlock(struct control_request *request, Sauti__UnlockRequest *message
 			     control_runtime(request)->guard_state.verdict == GUARD_OTHER;
 		ask->turn = control_runtime(request)->guard_state.turn;
 		ask->now_s = runtime_wall_s();
+		ask->node_s = prekeys_now(control_runtime(request));
 		ask->boot_ms = officers_now_ms();
 	}
 	if (ask != NULL)
@@ -381,6 +382,10 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 
 	if (done->type == VAULT_MAIL_OPEN) {
 		mail_vault_done(control_server_runtime(server), done);
+	} else if (done->type == VAULT_MAIL_MOVE) {
+		mail_vault_moved(control_server_runtime(server), done);
+	} else if (done->type == VAULT_PREKEYS) {
+		prekeys_settled(control_server_runtime(server), done);
 	} else if (done->type == VAULT_LEDGER || done->type == VAULT_VIEWS) {
 		ledger_vault_done(control_server_runtime(server), done);
 	} else if (request == NULL && done->type == VAULT_RESEAL) {

@@ -109,6 +109,10 @@ void begin_bundle_import(
 void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message);
 void begin_invite(struct control_request *request, const Sauti__NodeInviteRequest *message);
 
+/* prekeys.c */
+void begin_node_prekeys(struct control_request *request);
+json_t *prekeys_status_json(struct runtime *rt);
+
 /* members.c: what headquarters lays down */
 void begin_node_revoke(struct control_request *request, const Sauti__NodeRevokeRequest *message);
 void begin_node_policy(struct control_request *request, const Sauti__NodePolicyRequest *message);

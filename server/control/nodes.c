@@ -88,6 +88,13 @@ static json_t *prekey_json(const struct runtime *rt, const char *node)
 	return known == NULL ? json_null() : json_integer((json_int_t)known->prekey.number);
 }
 
+static json_t *prekey_made_json(const struct runtime *rt, const char *node)
+{
+	const struct known_prekey *known = prekeys_of(rt, node);
+
+	return known == NULL ? json_null() : json_integer((json_int_t)known->prekey.made_at);
+}
+
 static json_t *member_json(const struct runtime *rt, const struct member *m)
 {
 	struct hash digest;
@@ -97,7 +104,7 @@ static json_t *member_json(const struct runtime *rt, const struct member *m)
 	hex_encode(hash_bytes(&digest), hex);
 	snprintf(shown_hex, sizeof(shown_hex), "%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s", hex,
 		hex + 4, hex + 8, hex + 12, hex + 16, hex + 20, hex + 24, hex + 28);
-	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:o,s:I,s:I,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:o}",
+	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:o,s:I,s:I,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:o,s:o}",
 		"name", m->name, "role", role_name(m->role), "country",
 		json_text_or_null(m->country), "active", m->active, "fingerprint", shown_hex,
 		"node_key", node_key_json(m), "admitted_index", (json_int_t)m->admitted_index,
@@ -107,8 +114,8 @@ static json_t *member_json(const struct runtime *rt, const struct member *m)
 		revocation_json(
 			directory_revocation(engine_directory(rt->engine), bytes_str(m->name))),
 		"addresses", addresses_json(rt, m->name), "addresses_told_at",
-		learned_at_json(rt, m->name), "prekey", prekey_json(rt, m->name), "disputes",
-		disputes_json(rt, m->name));
+		learned_at_json(rt, m->name), "prekey", prekey_json(rt, m->name), "prekey_made_at",
+		prekey_made_json(rt, m->name), "disputes", disputes_json(rt, m->name));
 }
 
 void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message)

@@ -56,6 +56,7 @@ static const struct permission table[] = {
 	{BODY(BUNDLE_IMPORT), NONE, NULL},
 	/* The network. */
 	{BODY(NODE_LIST), NONE, NULL},
+	{BODY(NODE_PREKEYS), NONE, NULL},
 	{BODY(NODE_INVITE), NODE, NULL},
 	{BODY(NODE_REVOKE), NODE, NULL},
 	{BODY(NODE_POLICY), NODE, policy_reads},

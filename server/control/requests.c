@@ -296,6 +296,7 @@ static void begin_status(struct control_request *request)
 		(json_int_t)((uv_now(&rt->loop) - rt->started_ms) / 1000), "version", SAUTI_VERSION,
 		"format", FORMAT_VERSION, "port", (int)rt->port, "mail", mail_status_json(rt),
 		"lock", locking_json(rt), "views", ledger_views_json(rt));
+	json_object_set_new(json, "prekey", prekeys_status_json(rt));
 	if (control_officer(request) != NULL)
 		json_object_set_new(json, "officers", officers_json(request));
 	answer_json(request, json, true);
@@ -321,6 +322,7 @@ bool control_counts_as_use(const Sauti__ControlRequest *message)
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_EVIDENCE:
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_POLICY:
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_LIST:
+	case SAUTI__CONTROL_REQUEST__BODY_NODE_PREKEYS:
 	case SAUTI__CONTROL_REQUEST__BODY_MAIL_LIST:
 	case SAUTI__CONTROL_REQUEST__BODY_BACKUP:
 	case SAUTI__CONTROL_REQUEST__BODY_WHOAMI:
@@ -396,6 +398,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_LIST:
 		begin_node_list(request, message->node_list);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_NODE_PREKEYS:
+		begin_node_prekeys(request);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_INVITE:
 		begin_invite(request, message->node_invite);

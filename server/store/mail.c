@@ -339,6 +339,17 @@ static void get_inbox(struct txn *txn, struct mail_task *task)
 		buf_put(&task->data, value);
 }
 
+/* What it was leaves the file: it is under a key that is to go. */
+static void rebox(struct txn *txn, const struct mail_task *task)
+{
+	struct bytes value;
+
+	if (!txn_get(txn, SLOT_INBOX, hash_bytes(&task->item), &value))
+		return;
+	checked_put(txn, SLOT_INBOX, hash_bytes(&task->item), buf_bytes(&task->data));
+	txn_put(txn, SLOT_META, bytes_str(dropped_key), bytes_str("1"));
+}
+
 static bool reads(const struct mail_task *task)
 {
 	return task->type == MAIL_TASK_BODY || task->type == MAIL_TASK_INBOX;
@@ -348,6 +359,8 @@ static enum drop drops(const struct mail_task *task)
 {
 	if (task->type == MAIL_TASK_UNBOX)
 		return DROP_BY_HAND;
+	if (task->type == MAIL_TASK_REBOX)
+		return DROP_ENDED;
 	if (task->type == MAIL_TASK_NOTE)
 		return task->note == MAIL_NOTE_COMPLAINT && task->data.size == 0 ? DROP_ENDED
 										 : DROP_NONE;
@@ -373,6 +386,9 @@ static void task_do(struct txn *txn, struct mail_task *task)
 		break;
 	case MAIL_TASK_NOTE:
 		note_put(txn, task);
+		break;
+	case MAIL_TASK_REBOX:
+		rebox(txn, task);
 		break;
 	}
 	if (task->result == OK && task->data.err != OK)

@@ -37,6 +37,7 @@ enum mail_task_type {
 	MAIL_TASK_INBOX, /* item -> data: the packed MailInbox; ERR_NOTFOUND */
 	MAIL_TASK_UNBOX, /* item: out of the inbox, for good */
 	MAIL_TASK_NOTE,  /* note, name, data: put; empty data: removed */
+	MAIL_TASK_REBOX, /* item, data: the row in the inbox, if it is there still, becomes this */
 };
 struct mail_task {
 	enum mail_task_type type;

@@ -17,7 +17,8 @@
  *   epoch.c   a new log in place of one that is never signed again
  *   drafts.c  events that are not recorded yet (drafts.h)
  *   officers.c  the keystore, its slots and accounts
- *   mail.c    the prekeys, and what is sealed to them
+ *   prekeys.c the private halves of prekeys, and when they come and go
+ *   mail.c    what is sealed to them
  */
 #ifndef SERVER_VAULT_INTERNAL_H
 #define SERVER_VAULT_INTERNAL_H
@@ -265,20 +266,33 @@ enum err epoch_plan(struct book *book, struct plan *ret_plan, uint64_t *ret_unre
 
 /* The private halves, while unlocked. */
 struct mailbox {
-	struct node_prekey prekeys[LIMIT_PREKEYS];
+	struct node_prekey prekeys[PREKEYS_MAX];
 	size_t prekey_count;
-	struct secret complaint_key;
+	struct secret complaint_key, inbox_key;
 };
-/* Makes the first prekey where there is none: durable in the keystore before anybody hears of it. A
- * keystore that cannot be written stays as it is, without one. `file` is the keystore as read. */
+/* At unlock: makes the first prekey and the inbox key where there is none, and destroys what is
+ * due: durable in the keystore before anybody hears of it. A keystore that cannot be written stays
+ * as it is, and so do the keys. `file` is the keystore as read. */
 void mailbox_settle(const struct epoch_opts *opts, uint64_t now_s, struct node_keys *keys);
-/* The newest; number 0: none. */
-enum err mailbox_newest(const struct node_keys *keys, struct prekey *ret) MUST_USE;
+/* The newest (number 0: none), and all of them. */
+enum err mailbox_table(const struct node_keys *keys, struct prekey *ret_newest,
+	struct prekey_table *ret_table) MUST_USE;
 void mailbox_take(struct mailbox *box, struct node_keys *keys); /* out of keys */
 void mailbox_release(struct mailbox *box);
+/* NULL: there is none of that number, or it is gone. */
+const struct secret *mailbox_private_half(const struct mailbox *box, uint64_t number);
+/* For receipts of erasures: as prekeys_fate. */
+enum prekey_fate mailbox_fate(const struct mailbox *box, uint64_t number, uint64_t *ret_gone_at);
+/* PREKEYS: what is due by what the loop knows, into the keystore first. */
+enum err mailbox_advance(
+	struct officers *officers, struct mailbox *box, struct vault_request *request) MUST_USE;
 enum err mailbox_open(
 	struct mailbox *box, struct book *book, struct vault_request *request) MUST_USE;
-enum err mailbox_show(const struct book *book, struct vault_request *request) MUST_USE;
+enum err mailbox_show(
+	const struct mailbox *box, const struct book *book, struct vault_request *request) MUST_USE;
+/* MAIL_MOVE: the same row under the inbox key. */
+enum err mailbox_move(
+	const struct mailbox *box, const struct book *book, struct vault_request *request) MUST_USE;
 
 /* Members of the ledger's events. */
 #define LEDGER_WHO     "who"

@@ -1,70 +1,19 @@
 /*
  * What is sealed to this node. What no prekey opens may be a complaint, sealed to the complaint key
- * (certs/mail.h). A notice is opened with the prekey that it names and sealed again
- * under the keyring key, for the inbox: prekeys are destroyed one day, and what was received is to
- * stay readable as long as its reader keeps it, and not longer.
+ * (certs/mail.h). A notice is opened with the prekey that it names and sealed again under the inbox
+ * key: prekeys are destroyed one day, the keyring key with every erasure, and what was received is
+ * to stay readable as long as its reader keeps it, and not longer. Rows of before there was an
+ * inbox key are under the keyring key until they are moved.
+ *
+ * Of a notice that is sent a copy is kept under the inbox key until its end has come, so that it
+ * can be sealed again should the prekey be gone by then. Of what holds keys there is never a copy.
  */
 #include "base/alloc.h"
+#include "base/text.h"
 #include "proto/stored.pb-c.h"
 #include "server/vault/complaint.h"
 
 #define INBOX_LABEL "sauti/1 inbox"
-
-/* ---- prekeys ---- */
-
-void mailbox_settle(const struct epoch_opts *opts, uint64_t now_s, struct node_keys *keys)
-{
-	if (keys->prekey_count > 0 || node_keys_add_prekey(keys, now_s) != OK)
-		return;
-	if (officers_write(opts->vault, opts->file, opts->master, keys, NULL, NULL) == OK)
-		return;
-	/* Whether the file was replaced is not known: the key is given up, and should it be there
-	 * after all, the next unlock finds it. */
-	secret_release(&keys->prekeys[0].key);
-	keys->prekey_count = 0;
-}
-
-enum err mailbox_newest(const struct node_keys *keys, struct prekey *ret)
-{
-	struct prekey prekey = {.number = 0};
-
-	if (keys->prekey_count > 0) {
-		const struct node_prekey *newest = &keys->prekeys[keys->prekey_count - 1];
-
-		TRY(x25519_public(secret_bytes(&newest->key), &prekey.key));
-		prekey.number = newest->number;
-		prekey.made_at = newest->made_at;
-	}
-	*ret = prekey;
-	return OK;
-}
-
-void mailbox_take(struct mailbox *box, struct node_keys *keys)
-{
-	mailbox_release(box);
-	memcpy(box->prekeys, keys->prekeys, sizeof(box->prekeys));
-	box->prekey_count = keys->prekey_count;
-	memset(keys->prekeys, 0, sizeof(keys->prekeys));
-	keys->prekey_count = 0;
-	box->complaint_key = keys->complaint_key;
-	keys->complaint_key = (struct secret){0};
-}
-
-void mailbox_release(struct mailbox *box)
-{
-	for (size_t i = 0; i < box->prekey_count; i++)
-		secret_release(&box->prekeys[i].key);
-	secret_release(&box->complaint_key);
-	*box = (struct mailbox){.prekey_count = 0};
-}
-
-static const struct secret *private_half(const struct mailbox *box, uint64_t number)
-{
-	for (size_t i = 0; i < box->prekey_count; i++)
-		if (box->prekeys[i].number == number)
-			return &box->prekeys[i].key;
-	return NULL;
-}
 
 /* ---- the inbox ---- */
 
@@ -75,46 +24,80 @@ static void inbox_aad(const struct hash *item, struct buf *out)
 	buf_put(out, hash_bytes(item));
 }
 
-static enum err inbox_key(
-	const struct book *book, struct bytes nonce, struct aead_key *ret, struct errctx *ctx)
+static enum err row_key(
+	const struct secret *key, struct bytes nonce, struct aead_key *ret, struct errctx *ctx)
 {
-	if (nonce.size != AEAD_NONCE_SIZE || book->keyring_key.size != AEAD_KEY_SIZE)
+	if (nonce.size != AEAD_NONCE_SIZE || key->size != AEAD_KEY_SIZE)
 		return err_set(ctx, ERR_CORRUPT, "a row of the inbox is not readable");
-	memcpy(ret->key, book->keyring_key.data, AEAD_KEY_SIZE);
+	memcpy(ret->key, key->data, AEAD_KEY_SIZE);
 	memcpy(ret->nonce, nonce.data, AEAD_NONCE_SIZE);
 	return OK;
 }
 
-static enum err inbox_pack(const struct book *book, const struct mail_item *item, uint64_t now_s,
-	struct bytes text, struct buf *out)
+/* Appends; the nonce is drawn. */
+static enum err row_seal(const struct mailbox *box, struct bytes aad, struct bytes text,
+	uint8_t ret_nonce[AEAD_NONCE_SIZE], struct buf *out)
 {
-	CLEANUP(buf_release) struct buf aad = {0}, sealed;
-	Sauti__MailInbox inbox = SAUTI__MAIL_INBOX__INIT;
-	uint8_t nonce[AEAD_NONCE_SIZE];
 	struct aead_key key;
 	enum err err;
 
-	buf_init(&sealed, LIMIT_MAIL_TEXT + AEAD_TAG_SIZE);
-	inbox_aad(&item->item, &aad);
-	TRY(random_bytes(nonce, sizeof(nonce)));
-	TRY(inbox_key(book, BYTES_ARRAY(nonce), &key, NULL));
-	err = buf_reserve(&sealed, text.size + AEAD_TAG_SIZE) == NULL
-		      ? sealed.err
-		      : aead_seal(&key, buf_bytes(&aad), text, sealed.data);
+	buf_init(out, LIMIT_MAIL_TEXT + AEAD_TAG_SIZE);
+	TRY(random_bytes(ret_nonce, AEAD_NONCE_SIZE));
+	if (box->inbox_key.size == 0) /* the keystore could not be written */
+		return ERR_IO;
+	TRY(row_key(&box->inbox_key, bytes_make(ret_nonce, AEAD_NONCE_SIZE), &key, NULL));
+	err = buf_reserve(out, text.size + AEAD_TAG_SIZE) == NULL
+		      ? out->err
+		      : aead_seal(&key, aad, text, out->data);
 	wipe(&key, sizeof(key));
 	TRY(err);
-	sealed.size = text.size + AEAD_TAG_SIZE;
+	out->size = text.size + AEAD_TAG_SIZE;
+	return OK;
+}
+
+/* Into a buffer of at most LIMIT_MAIL_TEXT bytes, reserved whole; the caller wipes it. */
+static enum err row_open(const struct secret *secret, struct bytes nonce, struct bytes aad,
+	struct bytes sealed, struct buf *out, struct errctx *ctx)
+{
+	struct aead_key key;
+	enum err err;
+
+	buf_init(out, LIMIT_MAIL_TEXT + 1);
+	if (sealed.size < AEAD_TAG_SIZE || sealed.size > LIMIT_MAIL_TEXT + AEAD_TAG_SIZE)
+		return err_set(ctx, ERR_CORRUPT, "a row of the inbox is not readable");
+	TRY(row_key(secret, nonce, &key, ctx));
+	err = buf_reserve(out, LIMIT_MAIL_TEXT + 1) == NULL
+		      ? out->err
+		      : aead_open(&key, aad, sealed, out->data);
+	wipe(&key, sizeof(key));
+	if (err == OK)
+		out->size = sealed.size - AEAD_TAG_SIZE;
+	return err == ERR_DECRYPT
+		       ? err_set(ctx, ERR_CORRUPT, "a row of the inbox is not of this keystore")
+		       : err;
+}
+
+static enum err inbox_pack(const struct mailbox *box, const struct mail_item *item, uint64_t now_s,
+	struct bytes text, struct buf *out)
+{
+	CLEANUP(buf_release) struct buf aad = {0}, sealed = {0};
+	Sauti__MailInbox inbox = SAUTI__MAIL_INBOX__INIT;
+	uint8_t nonce[AEAD_NONCE_SIZE];
+
+	inbox_aad(&item->item, &aad);
+	TRY(row_seal(box, buf_bytes(&aad), text, nonce, &sealed));
 	inbox.id = codec_binary(BYTES_ARRAY(item->id));
 	inbox.sender = (char *)item->sender;
 	inbox.made_at = item->made_at;
 	inbox.received_at = now_s;
 	inbox.nonce = codec_binary(BYTES_ARRAY(nonce));
 	inbox.sealed = codec_binary(buf_bytes(&sealed));
+	inbox.inbox_key = true;
 	codec_pack(out, &inbox);
 	return out->err;
 }
 
-static enum err open_content(const struct book *book, const struct mail_item *item,
+static enum err open_content(const struct mailbox *box, const struct mail_item *item,
 	const struct mail_content *content, struct vault_request *request)
 {
 	/* A notice is ordinary: as an erasure it would get past the inbox's room. */
@@ -126,7 +109,7 @@ static enum err open_content(const struct book *book, const struct mail_item *it
 	if (request->inbox_full)
 		return ERR_FULL;
 	request->outcome = MAIL_PROCESSED;
-	return inbox_pack(book, item, request->now_s, content->body, &request->mail);
+	return inbox_pack(box, item, request->now_s, content->body, &request->mail);
 }
 
 /* Sealed to a prekey of this node, or to its complaint key: it shows by what opens it. */
@@ -134,14 +117,14 @@ static enum err open_sealed(struct mailbox *box, struct book *book, const struct
 	struct arena *arena, struct vault_request *request)
 {
 	CLEANUP(mail_content_release) struct mail_content content = {0};
-	const struct secret *key = private_half(box, item->prekey);
+	const struct secret *key = mailbox_private_half(box, item->prekey);
 	const char *network = book->opts.network;
 	enum err err = ERR_DECRYPT;
 
 	if (key != NULL)
 		err = mail_open(item, network, secret_bytes(key), arena, &content, &request->ctx);
 	if (err == OK)
-		return open_content(book, item, &content, request);
+		return open_content(box, item, &content, request);
 	if (err == ERR_DECRYPT && box->complaint_key.size > 0) {
 		err = mail_open_complaint(item, network, secret_bytes(&box->complaint_key), arena,
 			&content, &request->ctx);
@@ -164,30 +147,49 @@ enum err mailbox_open(struct mailbox *box, struct book *book, struct vault_reque
 	return open_sealed(box, book, &item, &arena, request);
 }
 
-enum err mailbox_show(const struct book *book, struct vault_request *request)
+static enum err inbox_read(const struct mailbox *box, const struct book *book,
+	struct vault_request *request, struct bytes packed, struct arena *arena,
+	Sauti__MailInbox **ret, struct buf *ret_text)
+{
+	CLEANUP(buf_release) struct buf aad = {0};
+	Sauti__MailInbox *inbox;
+
+	TRY(CODEC_UNPACK(mail_inbox, packed, &scan_limits_default, arena, &inbox, &request->ctx));
+	inbox_aad(&request->item, &aad);
+	*ret = inbox;
+	return row_open(inbox->inbox_key ? &box->inbox_key : &book->keyring_key,
+		codec_bytes(inbox->nonce), buf_bytes(&aad), codec_bytes(inbox->sealed), ret_text,
+		&request->ctx);
+}
+
+enum err mailbox_show(
+	const struct mailbox *box, const struct book *book, struct vault_request *request)
 {
 	CLEANUP(arena_release) struct arena arena;
-	CLEANUP(buf_release) struct buf packed = request->mail, aad = {0};
+	CLEANUP(buf_release) struct buf packed = request->mail;
 	Sauti__MailInbox *inbox;
-	struct aead_key key;
-	enum err err;
 
-	buf_init(&request->mail, LIMIT_MAIL_TEXT + 1);
+	buf_init(&request->mail, 0);
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	TRY(CODEC_UNPACK(mail_inbox, buf_bytes(&packed), &scan_limits_default, &arena, &inbox,
-		&request->ctx));
-	if (inbox->sealed.len < AEAD_TAG_SIZE ||
-		inbox->sealed.len > LIMIT_MAIL_TEXT + AEAD_TAG_SIZE)
+	return inbox_read(box, book, request, buf_bytes(&packed), &arena, &inbox, &request->mail);
+}
+
+enum err mailbox_move(
+	const struct mailbox *box, const struct book *book, struct vault_request *request)
+{
+	CLEANUP(arena_release) struct arena arena;
+	CLEANUP(buf_release) struct buf packed = request->mail;
+	CLEANUP(buf_wipe) struct buf text = {0};
+	struct mail_item item = {.item = request->item};
+	Sauti__MailInbox *inbox;
+
+	buf_init(&request->mail, LIMIT_MAIL_ITEM);
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	TRY(inbox_read(box, book, request, buf_bytes(&packed), &arena, &inbox, &text));
+	if (inbox->id.len != MAIL_ID_SIZE || !node_name_valid(bytes_str(inbox->sender)))
 		return err_set(&request->ctx, ERR_CORRUPT, "a row of the inbox is not readable");
-	inbox_aad(&request->item, &aad);
-	TRY(inbox_key(book, codec_bytes(inbox->nonce), &key, &request->ctx));
-	if (buf_reserve(&request->mail, LIMIT_MAIL_TEXT + 1) == NULL)
-		return request->mail.err;
-	err = aead_open(&key, buf_bytes(&aad), codec_bytes(inbox->sealed), request->mail.data);
-	wipe(&key, sizeof(key));
-	if (err == OK)
-		request->mail.size = inbox->sealed.len - AEAD_TAG_SIZE;
-	return err == ERR_DECRYPT ? err_set(&request->ctx, ERR_CORRUPT,
-					    "a row of the inbox is not of this keyring")
-				  : err;
+	memcpy(item.id, inbox->id.data, MAIL_ID_SIZE);
+	memcpy(item.sender, inbox->sender, strlen(inbox->sender));
+	item.made_at = inbox->made_at;
+	return inbox_pack(box, &item, inbox->received_at, buf_bytes(&text), &request->mail);
 }

@@ -117,6 +117,7 @@ void vault_request_free(struct vault_request *request)
 	entries_unref(request->entries);
 	mem_free(request->held);
 	mem_free(request->complaint);
+	mem_free(request->prekeys);
 	docs_free(request);
 	wipe(request, sizeof(*request));
 	mem_free(request);
@@ -159,7 +160,7 @@ static enum err keys_hand_out(struct node_keys *keys, struct vault_keys **ret, s
 	if (err == OK)
 		err = signer_new(secret_bytes(&keys->log_seed), &out->log);
 	if (err == OK)
-		err = mailbox_newest(keys, &out->prekey);
+		err = mailbox_table(keys, &out->prekey, &out->prekeys);
 	if (err == OK && keys->directory_seed.size > 0)
 		err = signer_new(secret_bytes(&keys->directory_seed), &out->directory);
 	if (err != OK) {
@@ -200,7 +201,7 @@ static enum err unlock_first(struct vault *vault, struct bytes file, struct node
 	destroy.keyring = vault->keyring;
 	book_opts.keyring = vault->keyring;
 	TRY(destroy_settle(&destroy, keys, &request->ctx));
-	mailbox_settle(&epoch, request->now_s, keys);
+	mailbox_settle(&epoch, request->node_s == 0 ? request->now_s : request->node_s, keys);
 	err = epoch_settle(&epoch, keys, previous, &request->ctx);
 	if (err != OK)
 		return err_wrap(&request->ctx, err, "open a new log");
@@ -511,7 +512,11 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		request->awaited = foreign_awaited(book);
 		return err;
 	case VAULT_MAIL_SHOW:
-		return mailbox_show(book, request);
+		return mailbox_show(&vault->mailbox, book, request);
+	case VAULT_MAIL_MOVE:
+		return mailbox_move(&vault->mailbox, book, request);
+	case VAULT_PREKEYS:
+		return mailbox_advance(&vault->officers, &vault->mailbox, request);
 	case VAULT_SHOW:
 		return show_case(book, request);
 	case VAULT_LIST:
@@ -559,6 +564,8 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_FORM:
 	case VAULT_MAIL_OPEN:
 	case VAULT_MAIL_SHOW:
+	case VAULT_MAIL_MOVE:
+	case VAULT_PREKEYS:
 	case VAULT_DRAFT_PUT:
 	case VAULT_DRAFT_LIST:
 	case VAULT_DRAFT_SHOW:

@@ -79,6 +79,8 @@ enum vault_type {
 	VAULT_MAIL_OPEN, /* mail: a packed Mail, item -> outcome; mail: the packed MailInbox of a
 			  * notice, or empty */
 	VAULT_MAIL_SHOW, /* mail: a packed MailInbox, item -> mail: its text */
+	VAULT_MAIL_MOVE, /* mail: a packed MailInbox, item -> mail: the same under the inbox key */
+	VAULT_PREKEYS,   /* prekeys: what is due is done, durably */
 	VAULT_LEDGER,    /* lines: events of the ledger, without what the node fills in; officer ->
 			  * entries, added; as SEAL */
 	VAULT_VIEWS,     /* -> entries (NULL: no view waits), added; as SEAL */
@@ -114,6 +116,7 @@ struct vault_keys {
 	char previous_origin[LIMIT_ORIGIN + 1]; /* the epoch before, when this one is new; or "" */
 	char directory_origin[LIMIT_ORIGIN + 1];
 	struct prekey prekey; /* the newest; number 0: none could be made */
+	struct prekey_table prekeys;
 };
 void vault_keys_free(struct vault_keys *keys); /* wipes; NULL is fine */
 
@@ -152,6 +155,18 @@ struct vault_complaint {
 	uint32_t position;                    /* .. and its place among the entries */
 };
 
+/* Of PREKEYS. */
+struct vault_prekeys {
+	uint64_t now_s;          /* the node's time (server/prekeys.c) */
+	uint64_t acknowledged;   /* the newest number whose record a peer holds */
+	struct prekey published; /* the newest in logs of this node; number 0: none */
+	bool wanted;             /* an erasure has run here */
+	/* out */
+	bool full; /* a new one waits for room */
+	struct prekey newest;
+	struct prekey_table table;
+};
+
 struct vault_doc {
 	struct buf json;
 	struct vault_doc *next;
@@ -171,6 +186,7 @@ struct vault_request {
 	bool renew;       /* UNLOCK: the own log is never signed again */
 	uint64_t turn;    /* .. of the guard's state, when it was asked for */
 	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
+	uint64_t node_s;        /* of UNLOCK: the node's time, for prekeys; 0: now_s */
 	/* Who asks; of UNLOCK: whose slot, "" the only one, and out whose it was, with the roles.
 	 * Of SEAL: recorded_by where it is absent. Of SHOW: who looks, "": no person. */
 	char officer[65];
@@ -192,6 +208,7 @@ struct vault_request {
 	size_t held_count;
 	uint64_t unheld_since_s;           /* since when the quorum lacks entries; 0: not known */
 	struct vault_complaint *complaint; /* owned; of COMPLAIN alone */
+	struct vault_prekeys *prekeys;     /* owned; of PREKEYS alone */
 	bool inbox_full;  /* MAIL_OPEN: a notice has to wait (ERR_FULL), a complaint does not */
 	bool refused;     /* out of MAIL_OPEN: a complaint's keys that nobody takes */
 	uint64_t awaited; /* out of UNLOCK, LIST, MAIL_OPEN: complaints of which only keys are here

@@ -130,6 +130,7 @@ static struct node_keys all_keys(void)
 	fill(&keys.log_seed, 32, 2);
 	fill(&keys.keyring_key, 32, 3);
 	fill(&keys.complaint_key, 32, 4);
+	fill(&keys.inbox_key, 32, 8);
 	fill(&keys.directory_seed, 32, 5);
 	fill(&keys.issuing_key, 138, 6);
 	fill(&keys.root_key, 138, 7);
@@ -147,6 +148,7 @@ static void assert_same_keys(const struct node_keys *a, const struct node_keys *
 	assert_same(&a->log_seed, &b->log_seed);
 	assert_same(&a->keyring_key, &b->keyring_key);
 	assert_same(&a->complaint_key, &b->complaint_key);
+	assert_same(&a->inbox_key, &b->inbox_key);
 	assert_same(&a->directory_seed, &b->directory_seed);
 	assert_same(&a->issuing_key, &b->issuing_key);
 	assert_same(&a->root_key, &b->root_key);
@@ -188,28 +190,63 @@ static void node_keys_are_made(void **state)
 	node_keys_release(NULL);
 }
 
+/* As many as there may be: some gone, the others kept. */
+static void prekeys_fill(struct node_keys *keys)
+{
+	for (size_t i = 0; i < PREKEYS_MAX; i++) {
+		struct node_prekey *prekey = &keys->prekeys[keys->prekey_count++];
+
+		prekey->is = (struct prekey_state){.number = i + 1, .made_at = 1001 + i};
+		prekey->is.gone_at = i < LIMIT_PREKEYS_GONE ? 4000 + i : 0;
+		prekey->is.retired_at = i % 2 == 0 ? 3000 + i : 0;
+		prekey->is.wanted = i % 3 == 0;
+		prekey->is.signer.b[7] = (uint8_t)(i % 4);
+		if (prekey->is.gone_at == 0)
+			assert_int_equal(secret_random(&prekey->key, X25519_KEY_SIZE), OK);
+	}
+}
+
+static void assert_refused(const struct node_keys *keys)
+{
+	struct buf file;
+
+	buf_init(&file, LIMIT_KEYSTORE_SIZE);
+	assert_int_equal(keystore_seal(keys, "amina", PHRASE, cheap, &file), ERR_INVALID);
+	buf_release(&file);
+}
+
 /* As many as there may be, and one more. */
 static void prekeys_are_kept_in_order(void **state)
 {
 	struct node_keys keys = all_keys(), read;
 	struct buf file;
 
-	for (uint64_t i = 1; i <= KEYSTORE_PREKEYS_MAX; i++)
-		assert_int_equal(node_keys_add_prekey(&keys, 1000 + i), OK);
-	assert_int_equal(node_keys_add_prekey(&keys, 1), ERR_LIMIT);
+	prekeys_fill(&keys);
 	file = sealed_file(&keys);
 	assert_int_equal(keystore_open(buf_bytes(&file), PHRASE, &read, NULL), OK);
-	assert_int_equal(read.prekey_count, KEYSTORE_PREKEYS_MAX);
-	for (size_t i = 0; i < KEYSTORE_PREKEYS_MAX; i++) {
-		assert_int_equal(read.prekeys[i].number, i + 1);
-		assert_int_equal(read.prekeys[i].made_at, 1001 + i);
+	assert_int_equal(read.prekey_count, PREKEYS_MAX);
+	for (size_t i = 0; i < PREKEYS_MAX; i++) {
+		const struct prekey_state *a = &read.prekeys[i].is, *b = &keys.prekeys[i].is;
+
+		assert_true(a->number == b->number && a->made_at == b->made_at &&
+			    a->retired_at == b->retired_at && a->gone_at == b->gone_at &&
+			    a->wanted == b->wanted && hash_equal(&a->signer, &b->signer));
 		assert_same(&read.prekeys[i].key, &keys.prekeys[i].key);
 	}
 	buf_release(&file);
-	/* Out of order: none of ours. */
-	keys.prekeys[3].number = 3;
-	buf_init(&file, LIMIT_KEYSTORE_SIZE);
-	assert_int_equal(keystore_seal(&keys, "amina", PHRASE, cheap, &file), ERR_INVALID);
+	/* Out of order; kept and without its half; gone and with one; one more that is kept. */
+	keys.prekeys[3].is.number = 3;
+	assert_refused(&keys);
+	keys.prekeys[3].is.number = 4;
+	keys.prekeys[3].is.gone_at = 0;
+	assert_refused(&keys);
+	keys.prekeys[3].is.gone_at = 1;
+	keys.prekeys[LIMIT_PREKEYS_GONE].is.gone_at = 1;
+	assert_refused(&keys);
+	keys.prekeys[LIMIT_PREKEYS_GONE].is.gone_at = 0;
+	keys.prekeys[3].is.gone_at = 0;
+	assert_int_equal(secret_random(&keys.prekeys[3].key, X25519_KEY_SIZE), OK);
+	assert_refused(&keys);
 	node_keys_release(&read);
 	node_keys_release(&keys);
 	buf_release(&file);
@@ -661,10 +698,11 @@ static void body_form(void **state)
 	hand_make(&file, 1, &body);
 	assert_int_equal(hand_open(&file, "phrase 0"), ERR_CORRUPT);
 	ProtobufCBinaryData *seeds[] = {&body.node_seed, &body.log_seed, &body.keyring_key,
-		&body.complaint_key, &body.directory_seed, &body.issuing_key, &body.root_key};
+		&body.complaint_key, &body.directory_seed, &body.inbox_key, &body.issuing_key,
+		&body.root_key};
 
-	for (size_t i = 0; i < 7; i++) {
-		*seeds[i] = codec_binary(bytes_make(zeros, i < 5 ? 33 : KEYSTORE_DER_MAX + 1));
+	for (size_t i = 0; i < 8; i++) {
+		*seeds[i] = codec_binary(bytes_make(zeros, i < 6 ? 33 : KEYSTORE_DER_MAX + 1));
 		hand_make(&file, 1, &body);
 		assert_int_equal(hand_open(&file, "phrase 0"), ERR_CORRUPT);
 		*seeds[i] = codec_binary(BYTES_NONE);

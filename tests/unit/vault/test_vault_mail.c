@@ -1,9 +1,12 @@
-/* The node's prekey, and letters that are sealed to it. */
+/* The node's prekeys, and letters that are sealed to them. */
 #include "support.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/alloc.h"
+#include "proto/stored.pb-c.h"
 
 /* Made at the first unlock, in the keystore before anybody hears of it, and the same ever after. */
 static struct prekey prekey_of(struct fixture *f)
@@ -131,11 +134,130 @@ static void test_mail(void **state)
 	buf_release(&letter);
 }
 
+/* A row as Sautis made it before there was an inbox key: under the keyring key. */
+static void old_row(const struct hash *item, const char *text, struct buf *out)
+{
+	struct aead_key key = {.key = {7}, .nonce = {1, 2}};
+	Sauti__MailInbox inbox = SAUTI__MAIL_INBOX__INIT;
+	uint8_t sealed[200], id[MAIL_ID_SIZE] = {3};
+	struct buf aad;
+
+	buf_init(&aad, 100);
+	buf_put_str(&aad, "sauti/1 inbox");
+	buf_put(&aad, hash_bytes(item));
+	assert_ok(aead_seal(&key, buf_bytes(&aad), bytes_str(text), sealed));
+	inbox.id = codec_binary(BYTES_ARRAY(id));
+	inbox.sender = (char *)"hq";
+	inbox.made_at = 5;
+	inbox.received_at = 6;
+	inbox.nonce = codec_binary(BYTES_ARRAY(key.nonce));
+	inbox.sealed = codec_binary(bytes_make(sealed, strlen(text) + AEAD_TAG_SIZE));
+	codec_pack(out, &inbox);
+	buf_release(&aad);
+}
+
+static void test_rows_move(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *moved, *shown;
+	struct hash item = {{4}}, wrong = {{1}};
+	struct buf row;
+
+	unlock(f);
+	buf_init(&row, LIMIT_MAIL_ITEM);
+	old_row(&item, "come on Thursday", &row);
+	shown = ask(f, mail_request(VAULT_MAIL_SHOW, &item, &row));
+	assert_ok(shown->result);
+	assert_true(bytes_equal_str(buf_bytes(&shown->mail), "come on Thursday"));
+	vault_request_free(shown);
+	assert_int_equal(ask_simple(f, mail_request(VAULT_MAIL_MOVE, &wrong, &row)), ERR_CORRUPT);
+	moved = ask(f, mail_request(VAULT_MAIL_MOVE, &item, &row));
+	assert_ok(moved->result);
+	shown = ask(f, mail_request(VAULT_MAIL_SHOW, &item, &moved->mail));
+	assert_ok(shown->result);
+	assert_true(bytes_equal_str(buf_bytes(&shown->mail), "come on Thursday"));
+	vault_request_free(shown);
+	/* It says of itself under which key it is: as one under the other it does not open. */
+	moved->mail.data[moved->mail.size - 1] ^= 1;
+	assert_int_equal(
+		ask_simple(f, mail_request(VAULT_MAIL_SHOW, &item, &moved->mail)), ERR_CORRUPT);
+	vault_request_free(moved);
+	lock(f);
+	assert_int_equal(ask_simple(f, mail_request(VAULT_MAIL_MOVE, &item, &row)), ERR_LOCKED);
+	buf_release(&row);
+}
+
+static struct vault_request *prekeys_request(uint64_t now_s, uint64_t acknowledged, bool wanted)
+{
+	struct vault_request *request = request_new(VAULT_PREKEYS);
+
+	request->prekeys = mem_zalloc(sizeof(*request->prekeys));
+	assert_non_null(request->prekeys);
+	request->prekeys->now_s = now_s;
+	request->prekeys->acknowledged = acknowledged;
+	request->prekeys->wanted = wanted;
+	return request;
+}
+
+static uint64_t newest_after(struct fixture *f, struct vault_request *request)
+{
+	struct vault_request *done = ask(f, request);
+	uint64_t number = done->prekeys->newest.number;
+
+	assert_ok(done->result);
+	vault_request_free(done);
+	return number;
+}
+
+static uint32_t outcome_of(struct fixture *f, const struct hash *item, const struct buf *letter)
+{
+	struct vault_request *opened = ask(f, mail_request(VAULT_MAIL_OPEN, item, letter));
+	uint32_t outcome = opened->outcome;
+
+	assert_ok(opened->result);
+	vault_request_free(opened);
+	return outcome;
+}
+
+/* An erasure wants a new one; a peer holds it; 30 days. What cannot be written is not done. */
+static void test_prekeys_go(void **state)
+{
+	struct fixture *f = *state;
+	struct prekey first = prekey_of(f);
+	uint64_t now = first.made_at;
+	struct hash item;
+	struct buf letter;
+	char temporary[400];
+
+	buf_init(&letter, LIMIT_MAIL_ITEM);
+	letter_put(&letter, &first, MAIL_ORDINARY, "text", &item);
+	snprintf(temporary, sizeof(temporary), "%s.tmp", f->keystore);
+	assert_int_equal(newest_after(f, prekeys_request(now, 1, false)), 1);
+	assert_int_equal(newest_after(f, prekeys_request(now, 1, true)), 2);
+	assert_int_equal(newest_after(f, prekeys_request(now, 2, false)), 2);
+	now += PREKEY_KEPT_S;
+	assert_int_equal(outcome_of(f, &item, &letter), MAIL_PROCESSED);
+	assert_int_equal(mkdir(temporary, 0700), 0);
+	assert_true(ask_simple(f, prekeys_request(now, 2, false)) != OK);
+	assert_int_equal(outcome_of(f, &item, &letter), MAIL_PROCESSED);
+	assert_int_equal(rmdir(temporary), 0);
+	assert_int_equal(newest_after(f, prekeys_request(now, 2, false)), 3);
+	assert_int_equal(outcome_of(f, &item, &letter), MAIL_UNOPENABLE);
+	/* .. for good. */
+	lock(f);
+	assert_int_equal(ask_simple(f, prekeys_request(now, 2, false)), ERR_LOCKED);
+	assert_int_equal(prekey_of(f).number, 3);
+	assert_int_equal(outcome_of(f, &item, &letter), MAIL_UNOPENABLE);
+	buf_release(&letter);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_prekey),
 		TEST(test_mail),
+		TEST(test_rows_move),
+		TEST(test_prekeys_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

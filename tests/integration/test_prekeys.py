@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Prekeys come and go: a month, an erasure, an office that was away, clocks that are wrong.
+test_prekeys.py BUILD [unittest arguments]"""
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
+import memory  # noqa: E402
+import network  # noqa: E402
+
+BUILD = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build-dev").resolve()
+QUICK = "\n[replication]\ndial_retry_min = 20ms\ndial_retry_max = 200ms\n"
+DAY_S = 24 * 60 * 60
+MONTH_S = 30 * DAY_S
+TEXT = "The satellite modem comes on Thursday."
+
+
+def wait_for(what, condition):
+    """As network.wait_for, for a machine that may be busy."""
+    return network.wait_for(what, condition, 90)
+
+
+class Prekeys(unittest.TestCase):
+    """Headquarters and two offices that know nobody but headquarters. Each has a clock of its own."""
+
+    def setUp(self):
+        self.root = Path(tempfile.mkdtemp(prefix="sauti-prekeys-"))
+        self.net = network.Network(self.root, BUILD)
+        self.hq = self.net.init()
+        self.hq.configure(QUICK)
+        self.clock(self.hq, 0)
+        self.hq.start()
+        self.haiti = self.net.join("haiti", "HTI", config=QUICK)
+        self.chad = self.net.join("chad", "TCD", config=QUICK)
+        for node in (self.haiti, self.chad):
+            self.clock(node, 0)
+            node.start()
+        self.net.settle()
+        for node in (self.haiti, self.chad, self.hq):
+            self.held(node, 1)
+
+    def tearDown(self):
+        self.net.stop()
+        shutil.rmtree(self.root)
+
+    # Short hands.
+
+    def clock(self, *args):
+        """clock(node, .., seconds): so far ahead goes the clock of each."""
+        *nodes, ahead = args
+        for node in nodes:
+            path = self.root / f"{node.name}.clock"
+            path.with_suffix(".new").write_text(f"{ahead}\n", encoding="ascii")
+            path.with_suffix(".new").rename(path)
+            node.env = {"LD_PRELOAD": str(BUILD / "tests" / "lib" / "clock.so"),
+                        "CLOCK_AHEAD_FILE": str(path)}
+
+    def restart(self, node, unlock=True):
+        node.stop()
+        node.start(unlock=unlock)
+
+    def relock(self, node):
+        """What is due is done at the unlock."""
+        node.sauti("lock")
+        node.unlock()
+
+    def prekey(self, node):
+        return node.json("status")["prekey"]
+
+    def held(self, node, number):
+        """Its newest is this one, and another node holds it."""
+        def is_held():
+            prekey = self.prekey(node)
+            return prekey["number"] == number and prekey["held_by_peer"]
+        wait_for(f"prekey {number} of {node.name} to be held", is_held)
+
+    def known(self, node, of, number):
+        wait_for(f"prekey {number} of {of} at {node.name}",
+                 lambda: node.json("node", "show", of)["prekey"] == number)
+
+    def states(self, node):
+        return {p["number"]: p["state"] for p in node.json("node", "prekeys")}
+
+    def is_in(self, node, states):
+        wait_for(f"prekeys of {node.name} to be {states}, not {self.states(node)}",
+                 lambda: self.states(node) == states)
+
+    def halves(self, node):
+        """The private halves in the keystore, in hex."""
+        done = subprocess.run([BUILD / "tests" / "integration" / "node_secrets",
+                               node.dir / "keys" / "keystore", self.net.passphrase],
+                              capture_output=True, text=True, check=True)
+        return [line.split()[1] for line in done.stdout.splitlines() if line.startswith("prekey")]
+
+    def send(self, node, to, text=TEXT):
+        return node.json("mail", "send", "--to", to, "-", stdin=text)["id"]
+
+    def inbox(self, node):
+        return [m for m in node.json("mail", "list") if m["kind"] == "notice"
+                and m["direction"] == "received"]
+
+    def received(self, node, count):
+        return wait_for(f"{count} notices at {node.name}", lambda: len(self.inbox(node)) == count)
+
+    # A life.
+
+    def test_a_month_and_another(self):
+        """A new one after 30 days; the one before is retired when another node holds it, and 30 days
+        later its private half is neither in the keystore nor in memory."""
+        first = self.halves(self.haiti)
+        self.assertEqual(len(first), 1)
+        self.clock(self.haiti, MONTH_S + DAY_S)
+        self.relock(self.haiti)
+        self.held(self.haiti, 2)
+        self.known(self.chad, "haiti", 2)
+        self.is_in(self.haiti, {1: "retired", 2: "newest"})
+        status = self.prekey(self.haiti)
+        self.assertEqual((status["kept"], status["retired"], status["destroyed"]), (2, 1, 0))
+        self.assertIn("prekey      2, made ", self.haiti.sauti("status").stdout)
+        self.assertIn("1 retired, the first destroyed ", self.haiti.sauti("status").stdout)
+        # A day before its time it is there, also after a restart; and while we run it goes.
+        self.clock(self.haiti, 2 * MONTH_S)
+        self.restart(self.haiti)
+        self.assertEqual(self.states(self.haiti), {1: "retired", 2: "newest"})
+        self.assertEqual(self.halves(self.haiti)[0], first[0])
+        self.clock(self.haiti, 2 * MONTH_S + 2 * DAY_S)
+        self.send(self.haiti, "chad")  # mail makes it look at what is due; so does every minute
+        self.is_in(self.haiti, {1: "destroyed", 2: "retired", 3: "newest"})
+        self.assertNotIn(first[0], self.halves(self.haiti))
+        self.assertEqual(len(self.halves(self.haiti)), 2)
+        found = memory.ask(self.haiti.process.pid, ["hex:" + first[0]])
+        if found is not None:
+            self.assertEqual(found, {})
+        table = self.haiti.sauti("node", "prekeys").stdout
+        self.assertIn("destroyed", table)
+        self.assertIn("PREKEY", table)
+        self.received(self.chad, 1)
+
+    def test_a_locked_node_destroys_at_the_unlock(self):
+        self.clock(self.haiti, MONTH_S + DAY_S)
+        self.relock(self.haiti)
+        self.is_in(self.haiti, {1: "retired", 2: "newest"})
+        self.restart(self.haiti, unlock=False)
+        self.clock(self.haiti, 3 * MONTH_S)
+        self.restart(self.haiti, unlock=False)
+        self.assertIsNone(self.prekey(self.haiti))
+        self.assertEqual(self.haiti.sauti("node", "prekeys", check=False).returncode, 5)
+        self.assertEqual(len(self.halves(self.haiti)), 2)
+        self.haiti.unlock()
+        self.assertEqual(self.states(self.haiti)[1], "destroyed")
+        self.assertEqual(self.states(self.haiti)[2] in ("newest", "replaced", "retired"), True)
+
+    def test_years_away(self):
+        """Nobody holds its successor: the prekey opens what was sealed to it, years later."""
+        self.haiti.stop()
+        self.send(self.chad, "haiti")
+        wait_for("custody", lambda: self.hq.json("status")["mail"]["carried"] == 1)
+        self.hq.stop()
+        self.clock(self.haiti, 4 * 365 * DAY_S)
+        self.haiti.start()
+        self.relock(self.haiti)
+        # Alone: a successor is made, as a peer holds the first; nothing is retired, nor made again.
+        wait_for("a successor", lambda: self.prekey(self.haiti)["number"] == 2)
+        self.assertEqual(self.states(self.haiti), {1: "replaced", 2: "newest"})
+        self.clock(self.haiti, 5 * 365 * DAY_S)
+        self.restart(self.haiti)
+        self.assertEqual(self.states(self.haiti), {1: "replaced", 2: "newest"})
+        self.hq.start()
+        self.received(self.haiti, 1)
+        wait_for("the first to be retired", lambda: self.states(self.haiti)[1] == "retired")
+
+    def test_wrong_clocks(self):
+        """A year ahead and back: none is lost, each comes to its end, and mail goes on."""
+        self.clock(self.haiti, 365 * DAY_S)
+        self.relock(self.haiti)
+        self.held(self.haiti, 2)
+        self.clock(self.haiti, 0)
+        self.relock(self.haiti)
+        self.held(self.haiti, 3)
+        self.relock(self.haiti)
+        self.is_in(self.haiti, {1: "retired", 2: "retired", 3: "newest"})
+        self.clock(self.haiti, MONTH_S - DAY_S)
+        self.relock(self.haiti)
+        self.assertEqual(self.states(self.haiti), {1: "retired", 2: "retired", 3: "newest"})
+        self.clock(self.haiti, MONTH_S + DAY_S)
+        self.relock(self.haiti)
+        self.is_in(self.haiti, {1: "destroyed", 2: "destroyed", 3: "retired", 4: "newest"})
+        # One node alone cannot move the time of others.
+        self.relock(self.chad)
+        self.assertEqual(self.states(self.chad), {1: "newest"})
+        self.known(self.chad, "haiti", 4)
+        self.send(self.chad, "haiti")
+        self.received(self.haiti, 1)
+
+    def test_keystore_put_back(self):
+        """An old copy of the keystore: its numbers are taken already, so it goes on behind them."""
+        old = (self.haiti.dir / "keys" / "keystore").read_bytes()
+        self.clock(self.haiti, MONTH_S + DAY_S)
+        self.relock(self.haiti)
+        self.held(self.haiti, 2)
+        self.haiti.stop()
+        keystore = self.haiti.dir / "keys" / "keystore"
+        keystore.write_bytes(old)
+        self.haiti.start()
+        self.held(self.haiti, 3)
+        self.known(self.chad, "haiti", 3)
+        self.send(self.chad, "haiti")
+        self.received(self.haiti, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
