@@ -195,6 +195,7 @@
 #define LIMIT_DISPUTE_SIZE      2048 /* of one, as a record */
 #define LIMIT_POLICY_MIRRORS    64   /* named in a policy; so its quorum is not larger either */
 #define LIMIT_POLICY_FLOOR      1000 /* that a policy may raise a statistics floor to */
+#define LIMIT_CONFIRMED         1024 /* names whose node key an officer has confirmed */
 
 /* Locking. */
 #define LIMIT_SWAPS        32 /* areas of swap that are looked at; the kernel has fewer */
