@@ -195,6 +195,8 @@
 #define LIMIT_DISPUTE_SIZE      2048 /* of one, as a record */
 #define LIMIT_POLICY_MIRRORS    64   /* named in a policy; so its quorum is not larger either */
 #define LIMIT_POLICY_FLOOR      1000 /* that a policy may raise a statistics floor to */
+#define LIMIT_KEY_CHANGES       256  /* of one name, in the directory */
+#define LIMIT_ROTATION_AGE      256  /* records that may come between its signing and its place */
 #define LIMIT_CONFIRMED         1024 /* names whose node key an officer has confirmed */
 
 /* Locking. */

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "certs/change.h"
 #include "certs/record.h"
 
 /*
@@ -20,6 +21,9 @@ enum index_kind {
 	INDEX_COMPLAINT
 };
 enum { INDEX_KINDS = 6, INDEX_SLOTS_FIRST = 64, SEED_SIZE = 16 };
+
+/* Of keys that a member had before: the place is one of the list of formers. */
+enum { INDEX_FORMER = 8 };
 
 struct slot {
 	uint64_t hash;
@@ -47,6 +51,8 @@ struct directory {
 
 	struct member *members;
 	size_t count, capacity;
+	struct former **formers; /* in order */
+	size_t former_count, former_capacity;
 	struct slot *slots;
 	size_t slots_used, slots_capacity; /* capacity is 0 or a power of two, at most half used */
 	uint8_t seed[SEED_SIZE];
@@ -96,6 +102,43 @@ static struct bytes index_key(const struct member *member, uint32_t kind)
 	}
 }
 
+static struct bytes former_key(const struct former *former, uint32_t kind)
+{
+	switch ((enum index_kind)kind) {
+	case INDEX_SPKI:
+		return hash_bytes(&former->tls_spki);
+	case INDEX_NODE:
+		return BYTES_ARRAY(former->node.b);
+	case INDEX_MIRROR:
+		return BYTES_ARRAY(former->mirror.b);
+	case INDEX_WITNESS:
+		return BYTES_ARRAY(former->witness.b);
+	case INDEX_COMPLAINT:
+		return BYTES_ARRAY(former->complaint.b);
+	case INDEX_NAME:
+	default:
+		return bytes_str(former->name);
+	}
+}
+
+static bool slot_is_former(const struct slot *slot)
+{
+	return slot->kind >= INDEX_FORMER;
+}
+
+static struct bytes slot_key(const struct directory *directory, const struct slot *slot)
+{
+	return slot_is_former(slot)
+		       ? former_key(directory->formers[slot->place - 1], slot->kind - INDEX_FORMER)
+		       : index_key(&directory->members[slot->place - 1], slot->kind);
+}
+
+static const char *slot_name(const struct directory *directory, const struct slot *slot)
+{
+	return slot_is_former(slot) ? directory->formers[slot->place - 1]->name
+				    : directory->members[slot->place - 1].name;
+}
+
 static uint64_t index_hash(const struct directory *directory, bool is_name, struct bytes key)
 {
 	const uint8_t tag = is_name ? 0 : 1;
@@ -111,8 +154,7 @@ static uint64_t index_hash(const struct directory *directory, bool is_name, stru
 }
 
 /* Names are looked for among names, any key among all keys. */
-static const struct slot *index_find(
-	const struct directory *directory, bool is_name, struct bytes key)
+static struct slot *index_find(const struct directory *directory, bool is_name, struct bytes key)
 {
 	uint64_t hash = index_hash(directory, is_name, key);
 	size_t mask = directory->slots_capacity - 1;
@@ -120,15 +162,13 @@ static const struct slot *index_find(
 	if (directory->slots_capacity == 0)
 		return NULL;
 	for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
-		const struct slot *slot = &directory->slots[i];
-		const struct member *member;
+		struct slot *slot = &directory->slots[i];
 
 		if (slot->place == 0)
 			return NULL;
 		if (slot->hash != hash || (slot->kind == INDEX_NAME) != is_name)
 			continue;
-		member = &directory->members[slot->place - 1];
-		if (bytes_equal(index_key(member, slot->kind), key))
+		if (bytes_equal(slot_key(directory, slot), key))
 			return slot;
 	}
 }
@@ -178,21 +218,112 @@ static enum err members_reserve(struct directory *directory)
 	return OK;
 }
 
-static enum err member_add(struct directory *directory, const struct member *member)
+/* There is room (index_reserve). */
+static void index_add(struct directory *directory, const struct member *member, uint32_t kind)
 {
+	struct slot slot = {
+		.hash = index_hash(directory, kind == INDEX_NAME, index_key(member, kind)),
+		.place = (uint32_t)(member - directory->members) + 1,
+		.kind = kind,
+	};
+
+	slot_put(directory->slots, directory->slots_capacity, slot);
+	directory->slots_used++;
+}
+
+static enum err member_add(struct directory *directory, const struct member *from)
+{
+	struct member *member;
+
 	TRY(members_reserve(directory));
 	TRY(index_reserve(directory));
-	directory->members[directory->count++] = *member;
-	for (uint32_t kind = 0; kind < INDEX_KINDS; kind++) {
-		struct slot slot = {
-			.hash = index_hash(directory, kind == INDEX_NAME, index_key(member, kind)),
-			.place = (uint32_t)directory->count,
-			.kind = kind,
-		};
+	member = &directory->members[directory->count++];
+	*member = *from;
+	for (uint32_t kind = 0; kind < INDEX_KINDS; kind++)
+		index_add(directory, member, kind);
+	return OK;
+}
 
-		slot_put(directory->slots, directory->slots_capacity, slot);
-		directory->slots_used++;
+/* ---- keys that change ---- */
+
+static enum err formers_reserve(struct directory *directory)
+{
+	size_t capacity = directory->former_capacity == 0 ? 8 : 2 * directory->former_capacity;
+	struct former **list;
+
+	if (directory->former_count < directory->former_capacity)
+		return OK;
+	list = mem_resize(directory->formers, capacity * sizeof(struct former *));
+	if (list == NULL)
+		return ERR_NOMEM;
+	directory->formers = list;
+	directory->former_capacity = capacity;
+	return OK;
+}
+
+static struct former *former_of(const struct directory *directory, const struct member *member)
+{
+	struct former *former = mem_zalloc(sizeof(*former));
+
+	if (former == NULL)
+		return NULL;
+	strcpy(former->name, member->name);
+	former->tls_spki = member->tls_spki;
+	former->node = member->node;
+	former->mirror = member->mirror;
+	former->witness = member->witness;
+	former->complaint = member->complaint;
+	former->index = directory->size;
+	former->former = member->former;
+	return former;
+}
+
+/* What the index knows as the member's is the former's from now on; a key that stays is the
+ * member's. */
+static void index_move(
+	struct directory *directory, const struct member *member, const struct member *fresh)
+{
+	for (uint32_t kind = INDEX_SPKI; kind < INDEX_KINDS; kind++) {
+		struct bytes key = index_key(member, kind);
+		struct slot *slot;
+
+		if (bytes_equal(key, index_key(fresh, kind)))
+			continue;
+		slot = index_find(directory, false, key);
+		slot->kind += INDEX_FORMER;
+		slot->place = (uint32_t)directory->former_count;
 	}
+}
+
+/* The keys of `fresh`, from the record that is applied on. */
+static enum err member_change(struct directory *directory, struct member *member,
+	const struct member *fresh, bool replaced, uint32_t epoch)
+{
+	struct member before = *member;
+	struct former *former;
+
+	TRY(formers_reserve(directory));
+	TRY(index_reserve(directory));
+	former = former_of(directory, member);
+	if (former == NULL)
+		return ERR_NOMEM;
+	former->replaced = replaced;
+	former->epoch = epoch;
+	directory->formers[directory->former_count++] = former;
+	index_move(directory, member, fresh);
+	member->tls_spki = fresh->tls_spki;
+	member->node = fresh->node;
+	member->mirror = fresh->mirror;
+	member->witness = fresh->witness;
+	member->complaint = fresh->complaint;
+	member->keys_index = directory->size;
+	member->former = former;
+	member->changes++;
+	for (uint32_t kind = INDEX_SPKI; kind < INDEX_KINDS; kind++)
+		if (!bytes_equal(index_key(member, kind), index_key(&before, kind)))
+			index_add(directory, member, kind);
+	if (strcmp(member->name, directory->hq) == 0)
+		directory->hq_node = member->node;
 	return OK;
 }
 
@@ -245,18 +376,21 @@ static enum err fold_created(struct directory *directory, const struct record *r
 	return OK;
 }
 
-static enum err fold_unique(
-	const struct directory *directory, const struct member *member, struct errctx *ctx)
+/* keeps: the member whose complaint key it may be; NULL: nobody's. */
+static enum err fold_unique(const struct directory *directory, const struct member *member,
+	const struct member *keeps, struct errctx *ctx)
 {
-	if (directory_find(directory, bytes_str(member->name)) != NULL)
-		return err_set(ctx, ERR_EXISTS, "'%s' is admitted already", member->name);
 	for (uint32_t kind = INDEX_SPKI; kind < INDEX_KINDS; kind++) {
 		struct bytes key = index_key(member, kind);
 		const struct slot *slot = index_find(directory, false, key);
 
+		if (slot != NULL && keeps != NULL && kind == INDEX_COMPLAINT &&
+			slot->kind == INDEX_COMPLAINT &&
+			&directory->members[slot->place - 1] == keeps)
+			continue;
 		if (slot != NULL)
 			return err_set(ctx, ERR_EXISTS, "'%s' brings a key of '%s'", member->name,
-				directory->members[slot->place - 1].name);
+				slot_name(directory, slot));
 		if (bytes_equal(key, BYTES_ARRAY(directory->log_key.b)))
 			return err_set(ctx, ERR_EXISTS, "'%s' brings the directory's log key",
 				member->name);
@@ -282,8 +416,10 @@ static enum err fold_admitted(struct directory *directory, const struct record *
 				BYTES_ARRAY(member.node.b), BYTES_ARRAY(directory->hq_node.b))))
 		return err_set(ctx, ERR_UNTRUSTED, "NodeAdmitted '%s' before headquarters' own",
 			member.name);
-	TRY(fold_unique(directory, &member, ctx));
-	member.admitted_index = directory->size;
+	if (directory_find(directory, bytes_str(member.name)) != NULL)
+		return err_set(ctx, ERR_EXISTS, "'%s' is admitted already", member.name);
+	TRY(fold_unique(directory, &member, NULL, ctx));
+	member.admitted_index = member.keys_index = directory->size;
 	return member_add(directory, &member);
 }
 
@@ -367,6 +503,95 @@ static enum err fold_revoked(struct directory *directory, const struct record *r
 	return OK;
 }
 
+/* Of a member whose keys are to change: not too often, and epochs in order. */
+static enum err change_check(
+	const struct member *member, const char *what, uint32_t epoch, struct errctx *ctx)
+{
+	if (member->changes == LIMIT_KEY_CHANGES)
+		return err_set(ctx, ERR_LIMIT, "%s '%s': its keys changed %d times already", what,
+			member->name, LIMIT_KEY_CHANGES);
+	if (member->former != NULL && epoch < member->former->epoch)
+		return err_set(ctx, ERR_UNTRUSTED,
+			"%s '%s': an epoch before that of an earlier one", what, member->name);
+	return OK;
+}
+
+static enum err rotation_place(const struct directory *directory, const struct rotation *rotation,
+	const struct member *member, struct errctx *ctx)
+{
+	if (rotation->directory_size > directory->size ||
+		rotation->directory_size <= member->keys_index)
+		return err_set(ctx, ERR_UNTRUSTED,
+			"NodeKeysRotated '%s': made for a directory of %" PRIu64 " records",
+			member->name, rotation->directory_size);
+	if (directory->size - rotation->directory_size > LIMIT_ROTATION_AGE)
+		return err_set(ctx, ERR_STALE, "NodeKeysRotated '%s': made %" PRIu64 " records ago",
+			member->name, directory->size - rotation->directory_size);
+	return OK;
+}
+
+static enum err fold_rotated(struct directory *directory, const struct record *record,
+	struct arena *arena, struct errctx *ctx)
+{
+	struct rotation rotation;
+	struct member *member;
+	enum err err;
+
+	TRY(rotation_read(record->body, arena, directory->network, &rotation, ctx));
+	member = member_named(directory, rotation.member.name);
+	if (member == NULL)
+		return err_set(
+			ctx, ERR_NOTFOUND, "NodeKeysRotated '%s': no member", rotation.member.name);
+	if (!member->active)
+		return err_set(
+			ctx, ERR_UNTRUSTED, "NodeKeysRotated '%s': it is revoked", member->name);
+	err = node_check(&member->node, PURPOSE_KEYS_ROTATED, record->body, record->signature);
+	if (err != OK)
+		return err_set(
+			ctx, err, "NodeKeysRotated '%s': not signed by its key", member->name);
+	TRY(rotation_place(directory, &rotation, member, ctx));
+	TRY(change_check(member, "NodeKeysRotated", rotation.epoch, ctx));
+	TRY(fold_unique(directory, &rotation.member, member, ctx));
+	return member_change(directory, member, &rotation.member, false, rotation.epoch);
+}
+
+static enum err replacement_fits(const struct directory *directory, const struct member *member,
+	const struct replacement *r, struct errctx *ctx)
+{
+	if (strcmp(member->name, directory->hq) == 0)
+		return err_set(ctx, ERR_UNTRUSTED, "NodeReplaced: headquarters itself");
+	if (r->member.role != member->role || strcmp(r->member.country, member->country) != 0)
+		return err_set(ctx, ERR_UNTRUSTED, "NodeReplaced '%s': another role or country",
+			member->name);
+	TRY(change_check(member, "NodeReplaced", r->epoch, ctx));
+	return fold_unique(directory, &r->member, NULL, ctx);
+}
+
+static enum err fold_replaced(struct directory *directory, const struct record *record,
+	struct arena *arena, struct errctx *ctx)
+{
+	struct replacement r;
+	struct member *member;
+
+	TRY(hq_check(directory, record, PURPOSE_NODE_REPLACED, ctx));
+	TRY(replacement_read(record->body, arena, directory->network, &r, ctx));
+	member = member_named(directory, r.member.name);
+	if (member == NULL)
+		return err_set(ctx, ERR_NOTFOUND, "NodeReplaced '%s': no member", r.member.name);
+	TRY(replacement_fits(directory, member, &r, ctx));
+	r.closing.replaced = true;
+	r.closing.epoch = r.epoch;
+	TRY(revocation_add(directory, &r.closing));
+
+	enum err err = member_change(directory, member, &r.member, true, r.epoch);
+
+	if (err != OK)
+		revocation_free(directory->revocations[--directory->revocation_count]);
+	else
+		member->active = true;
+	return err;
+}
+
 static enum err fold_policy(struct directory *directory, const struct record *record,
 	struct arena *arena, struct errctx *ctx)
 {
@@ -392,8 +617,12 @@ static enum err fold_later(struct directory *directory, const struct record *rec
 	switch ((int)record->type) {
 	case SAUTI__RECORD_TYPE__RECORD_NODE_ADMITTED:
 		return fold_admitted(directory, record, arena, ctx);
+	case SAUTI__RECORD_TYPE__RECORD_NODE_KEYS_ROTATED:
+		return fold_rotated(directory, record, arena, ctx);
 	case SAUTI__RECORD_TYPE__RECORD_NODE_REVOKED:
 		return fold_revoked(directory, record, arena, ctx);
+	case SAUTI__RECORD_TYPE__RECORD_NODE_REPLACED:
+		return fold_replaced(directory, record, arena, ctx);
 	case SAUTI__RECORD_TYPE__RECORD_POLICY_CHANGED:
 		return fold_policy(directory, record, arena, ctx);
 	case SAUTI__RECORD_TYPE__RECORD_NONE:
@@ -478,6 +707,9 @@ void directory_free(struct directory *directory)
 	for (size_t i = 0; i < directory->revocation_count; i++)
 		revocation_free(directory->revocations[i]);
 	mem_free(directory->revocations);
+	for (size_t i = 0; i < directory->former_count; i++)
+		mem_free(directory->formers[i]);
+	mem_free(directory->formers);
 	mem_free(directory->first);
 	mem_free(directory->members);
 	mem_free(directory->slots);
@@ -533,11 +765,83 @@ const struct member *directory_find_spki(const struct directory *directory, cons
 	return &directory->members[slot->place - 1];
 }
 
+/* The newest of that kind. */
+static const struct revocation *closing_find(
+	const struct directory *directory, struct bytes name, bool replaced)
+{
+	for (size_t i = directory->revocation_count; i > 0; i--) {
+		const struct revocation *r = directory->revocations[i - 1];
+
+		if (r->replaced == replaced && bytes_equal_str(name, r->name))
+			return r;
+	}
+	return NULL;
+}
+
 const struct revocation *directory_revocation(const struct directory *directory, struct bytes name)
 {
-	for (size_t i = 0; i < directory->revocation_count; i++)
-		if (bytes_equal_str(name, directory->revocations[i]->name))
-			return directory->revocations[i];
+	const struct member *member = directory_find(directory, name);
+
+	return member == NULL || member->active ? NULL : closing_find(directory, name, false);
+}
+
+const struct revocation *directory_replacement(const struct directory *directory, struct bytes name)
+{
+	return closing_find(directory, name, true);
+}
+
+const struct ed25519_public *directory_opener(const struct directory *directory, const char *origin)
+{
+	const struct ed25519_public *key;
+	const struct member *member;
+	struct bytes node;
+	uint32_t counter;
+
+	if (!log_origin_read(origin, &node, &counter))
+		return NULL;
+	member = directory_find(directory, node);
+	if (member == NULL)
+		return NULL;
+	key = &member->node;
+	for (const struct former *f = member->former; f != NULL && counter <= f->epoch;
+		f = f->former)
+		key = &f->node;
+	return key;
+}
+
+/* Up to which counter the i-th closing means the logs of its name: those of a revoked machine end
+ * where the one that replaced it begins. */
+static uint32_t closing_epoch(const struct directory *directory, size_t i)
+{
+	const char *name = directory->revocations[i]->name;
+
+	for (; i < directory->revocation_count; i++)
+		if (directory->revocations[i]->replaced &&
+			strcmp(directory->revocations[i]->name, name) == 0)
+			return directory->revocations[i]->epoch;
+	return UINT32_MAX;
+}
+
+const struct revoked_log *directory_last(
+	const struct directory *directory, const char *origin, bool *ret_closed)
+{
+	struct bytes node;
+	uint32_t counter;
+
+	*ret_closed = false;
+	if (!log_origin_read(origin, &node, &counter))
+		return NULL;
+	for (size_t i = 0; i < directory->revocation_count; i++) {
+		const struct revocation *r = directory->revocations[i];
+
+		if (!bytes_equal_str(node, r->name) || counter > closing_epoch(directory, i))
+			continue;
+		for (size_t k = 0; k < r->log_count; k++)
+			if (strcmp(r->logs[k].origin, origin) == 0)
+				return &r->logs[k];
+		*ret_closed = true;
+		return NULL;
+	}
 	return NULL;
 }
 

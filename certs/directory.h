@@ -6,15 +6,22 @@
  *   index 0   LogOpened       signed by the hq node key that index 1 names (checked there)
  *   index 1   NetworkCreated  signed by the hq node key
  *   later     NodeAdmitted    signed by the node key it introduces; the first must be hq's own
+ *             NodeKeysRotated signed by an active member's node key, whose keys then are the new
  *             NodeRevoked     signed by the hq node key: an active member other than hq itself
+ *             NodeReplaced    signed by the hq node key: a member other than hq, active or revoked,
+ *                             whose role and country stay; it is active then, with the new keys
  *             PolicyChanged   signed by the hq node key; names members that are active then
  *
  * A record that breaks a rule changes nothing; it is counted and its reason kept (directory_odd):
- * it is its author's fault and blocks nobody (DESIGN 8). A name is admitted once; keys of an
- * existing name never change here. A revoked member stays in the table, not active, for ever: its
- * name and its keys are never admitted again. No key, TLS key hashes
- * included, serves two names or two roles (C2SP tlog-cosignature: the signed message does not name
- * its cosigner); the directory's own log key counts.
+ * it is its author's fault and blocks nobody (DESIGN 8). A name is admitted once. A revoked member
+ * stays in the table, not active: its name comes back by NodeReplaced alone, its keys never. No
+ * key, TLS key hashes included, serves two names or two roles (C2SP tlog-cosignature: the signed
+ * message does not name its cosigner), also none that a member had before; the directory's own log
+ * key counts.
+ *
+ * Keys that a member had before stay known: for the LogOpened of older epochs, for evidence and
+ * disputes. For what is new only the current ones count. Which key must have opened a log follows
+ * from the counter of its epoch: each change of keys says up to which they are the former's.
  *
  * Lookups are by hash table. Not thread-safe; concurrent reads of a fold at rest are.
  */
@@ -38,8 +45,23 @@ struct member {
 	struct hash tls_spki;
 	struct ed25519_public node, mirror, witness;
 	struct x25519_public complaint;
-	uint64_t admitted_index; /* in the directory log */
-	uint64_t made_at;        /* seconds, UTC, as the record says */
+	uint64_t admitted_index;     /* in the directory log */
+	uint64_t made_at;            /* seconds, UTC, as the record says */
+	uint64_t keys_index;         /* the record that gave it the keys it has */
+	const struct former *former; /* the keys it had before them; NULL: none */
+	uint32_t changes;            /* how often they changed */
+};
+
+/* Keys that a member had. */
+struct former {
+	char name[LIMIT_NODE_NAME + 1];
+	struct hash tls_spki;
+	struct ed25519_public node, mirror, witness;
+	struct x25519_public complaint;
+	bool replaced;  /* by headquarters' word, not by their own */
+	uint64_t index; /* the record that ended them */
+	uint32_t epoch; /* logs up to this counter are of these keys, or of older ones */
+	const struct former *former; /* those before; NULL: none */
 };
 
 struct directory;
@@ -65,12 +87,24 @@ bool directory_root_certificate(const struct directory *directory, struct hash *
  * ret_key may be NULL. */
 const char *directory_origin(const struct directory *directory, struct ed25519_public *ret_key);
 
-/* NULL when there is none. Pointers stay valid until the next apply or free. */
+/* NULL when there is none. Pointers stay valid until the next apply or free. By a key that a member
+ * had before it is not found. */
 const struct member *directory_find(const struct directory *directory, struct bytes name);
 const struct member *directory_find_spki(
 	const struct directory *directory, const struct hash *spki);
-/* NULL: not revoked. */
+/* NULL: not revoked, or replaced since. */
 const struct revocation *directory_revocation(const struct directory *directory, struct bytes name);
+/* The newest NodeReplaced of this name, as what it closed; NULL: there is none. */
+const struct revocation *directory_replacement(
+	const struct directory *directory, struct bytes name);
+/* The node key that must have signed the LogOpened of this log; NULL: of no member, or it is no
+ * log's name. A branch's name is its log's. */
+const struct ed25519_public *directory_opener(
+	const struct directory *directory, const char *origin);
+/* Up to where a log counts whose author was revoked or replaced. NULL and *ret_closed false: there
+ * is no end; NULL and true: nothing of it counts. */
+const struct revoked_log *directory_last(
+	const struct directory *directory, const char *origin, bool *ret_closed);
 /* What holds now: the newest PolicyChanged, or the built-in one; never NULL. */
 const struct policy *directory_policy(const struct directory *directory);
 /* Does a cosignature of this node count for the quorum: active, and among the policy's mirrors? */

@@ -47,6 +47,22 @@ bool log_origin_ok(const char *origin, const char *network, const char *node)
 	return epoch_ok(cursor.rest);
 }
 
+bool log_origin_read(const char *origin, struct bytes *ret_node, uint32_t *ret_counter)
+{
+	struct cursor cursor = cursor_make(bytes_str(origin));
+	struct bytes network = cursor_until(&cursor, '/');
+	struct bytes node = cursor_until(&cursor, '/');
+	struct bytes counter = cursor_until(&cursor, '-');
+	uint64_t value;
+
+	if (cursor.err != OK || !network_name_valid(network) || !node_name_valid(node) ||
+		decimal_parse(counter, UINT32_MAX, &value) != OK)
+		return false;
+	*ret_node = node;
+	*ret_counter = (uint32_t)value;
+	return true;
+}
+
 /* ---- signatures ---- */
 
 static enum err signed_message(struct buf *out, const char *purpose, struct bytes body)
@@ -102,8 +118,12 @@ const char *record_purpose(Sauti__RecordType type)
 		return PURPOSE_NETWORK_CREATED;
 	case SAUTI__RECORD_TYPE__RECORD_NODE_ADMITTED:
 		return PURPOSE_NODE_ADMITTED;
+	case SAUTI__RECORD_TYPE__RECORD_NODE_KEYS_ROTATED:
+		return PURPOSE_KEYS_ROTATED;
 	case SAUTI__RECORD_TYPE__RECORD_NODE_REVOKED:
 		return PURPOSE_NODE_REVOKED;
+	case SAUTI__RECORD_TYPE__RECORD_NODE_REPLACED:
+		return PURPOSE_NODE_REPLACED;
 	case SAUTI__RECORD_TYPE__RECORD_POLICY_CHANGED:
 		return PURPOSE_POLICY_CHANGED;
 	case SAUTI__RECORD_TYPE__RECORD_DISPUTE:

@@ -21,6 +21,9 @@
 #define PURPOSE_NODE_ADMITTED   "node-admitted"
 #define PURPOSE_NODE_REVOKED    "node-revoked"
 #define PURPOSE_POLICY_CHANGED  "policy-changed"
+#define PURPOSE_KEYS_ROTATED    "node-keys-rotated"
+#define PURPOSE_KEYS_PROOF      "node-keys-proof"
+#define PURPOSE_NODE_REPLACED   "node-replaced"
 #define PURPOSE_DISPUTE         "dispute"
 #define PURPOSE_PREKEY          "prekey"
 
@@ -30,6 +33,9 @@ bool node_name_reserved(const char *name);
 
 /* "<network>/<node>/<counter>-<16 hex>" with valid names; network and node NULL: any. */
 bool log_origin_ok(const char *origin, const char *network, const char *node);
+/* Of "<network>/<node>/<counter>-..", what stands behind the '-' unread: a branch's name too.
+ * False: it is none. */
+bool log_origin_read(const char *origin, struct bytes *ret_node, uint32_t *ret_counter);
 
 /* ERR_LIMIT: body over LIMIT_ENTRY_SIZE; ERR_NOMEM, ERR_CRYPTO. */
 enum err node_sign(const struct signer *node, const char *purpose, struct bytes body,

@@ -31,6 +31,8 @@ struct revocation {
 	uint64_t index;      /* in the directory; set by the fold */
 	struct revoked_log *logs;
 	size_t log_count; /* at most LIMIT_EPOCHS_PER_NODE */
+	bool replaced;    /* by another machine (certs/change.h); set by the fold, as the next */
+	uint32_t epoch;   /* .. logs up to this counter are meant */
 };
 /* The body (not signed). ERR_INVALID for what node_revoked_read would not take. */
 enum err node_revoked_body(

@@ -320,6 +320,7 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 		.node = rt->node,
 		.directory = rt->genesis.origin,
 		.directory_key = rt->genesis.key,
+		.mirror = *signer_public(rt->mirror),
 		.directory_own =
 			self != NULL && self->role == ROLE_HQ && guard_directory_ok(rt->guard),
 		.cosigning_paused = rt->guard_state.paused,

@@ -479,17 +479,43 @@ static bool by_revoked(const struct engine *engine, const char *cosigner)
 		       engine->directory, bytes_str(slash == NULL ? cosigner : slash + 1)) != NULL;
 }
 
+/* By a key that its cosigner has no more. What a machine held that was replaced is not held now;
+ * one that rotated its keys cosigns again. */
+static bool by_former(const struct engine *engine, const struct cosigned *c)
+{
+	const char *slash = strchr(c->cosigner, '/');
+	struct bytes name = bytes_str(slash == NULL ? c->cosigner : slash + 1);
+	const struct member *m = directory_find(engine->directory, name);
+	struct bytes network = bytes_str(engine->network);
+	struct note_line line;
+	struct note_key key;
+
+	if (m == NULL || m->former == NULL ||
+		note_line_parse(buf_bytes(&c->line), &line, NULL) != OK)
+		return false;
+	if ((slash != NULL ? witness_note_key(network, name, &m->witness, &key)
+			   : mirror_note_key(network, name, &m->mirror, &key)) != OK)
+		return false;
+	return line.id != key.id;
+}
+
 /* A revoked mirror's cosignatures are good where they were recorded before that was known here; one
  * that is not on its way to the disk yet was not. */
-static void drop_revoked(struct engine *engine, struct elog *log)
+static bool is_void(const struct engine *engine, const struct cosigned *c)
+{
+	return (c->unsaved && by_revoked(engine, c->cosigner)) || by_former(engine, c);
+}
+
+static void drop_void(struct engine *engine, struct elog *log)
 {
 	for (size_t i = 0; i < log->waiting_count;)
-		if (by_revoked(engine, log->waiting[i].cosigner))
+		if (by_revoked(engine, log->waiting[i].cosigner) ||
+			by_former(engine, &log->waiting[i]))
 			waiting_remove(log, i);
 		else
 			i++;
 	for (size_t i = 0; i < log->cosigned_count;) {
-		if (!log->cosigned[i].unsaved || !by_revoked(engine, log->cosigned[i].cosigner)) {
+		if (!is_void(engine, &log->cosigned[i])) {
 			i++;
 			continue;
 		}
@@ -504,7 +530,7 @@ static void drop_revoked(struct engine *engine, struct elog *log)
 void cosigned_members_changed(struct engine *engine)
 {
 	for (size_t i = 0; i < engine->log_count; i++)
-		drop_revoked(engine, engine->logs[i]);
+		drop_void(engine, engine->logs[i]);
 }
 
 /* ---- what is told ---- */

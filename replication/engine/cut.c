@@ -1,6 +1,8 @@
 /*
- * Logs of a revoked node (DESIGN 7). Its NodeRevoked lists the last checkpoint that counts of each
- * of its logs; nothing beyond is taken from anybody, nor anything of a log that it does not list.
+ * Logs of a revoked node, and those of a machine that another one has replaced (DESIGN 7). The
+ * NodeRevoked or NodeReplaced lists the last checkpoint that counts of each of them; nothing beyond
+ * is taken from anybody, nor anything of a log that it does not list; nor one that a former key
+ * opened after its time. The machine that took the name fetches them like anybody's.
  *
  *   BEHIND   less than the last checkpoint is held: fetched from anybody, against that very
  *            checkpoint and no other
@@ -11,7 +13,8 @@
  *            announced or served, since nobody could take it
  *
  * Whoever shows or sends more has not heard of the revocation yet, or holds more from before: it is
- * ignored, and nobody is blamed. At the revoked node itself nothing changes: it keeps its records.
+ * ignored, and nobody is blamed. At the node of that name itself nothing changes: it keeps its
+ * records.
  */
 #include "replication/engine/internal.h"
 
@@ -109,26 +112,34 @@ void cut_proof(struct engine *engine, struct elog *log, const struct root_proof 
 		cut_answer(engine, log, root_proves(proof, log->last.size, &log->last.root));
 }
 
-static const struct revoked_log *listed(const struct revocation *revocation, const struct elog *log)
+/* Of a node whose keys have changed: opened by a key that was no longer its own. */
+static bool opened_late(const struct engine *engine, const struct elog *log)
 {
-	for (size_t i = 0; i < revocation->log_count; i++)
-		if (strcmp(revocation->logs[i].origin, log->origin.text) == 0)
-			return &revocation->logs[i];
-	return NULL;
+	const struct member *member = directory_find(engine->directory, bytes_str(log->node));
+	struct log_opened opened;
+	struct arena arena;
+	enum err err;
+
+	if (member == NULL || member->former == NULL || log->opened.size == 0)
+		return false;
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	err = log_opened_read(buf_bytes(&log->opened),
+		directory_opener(engine->directory, log->origin.text), &arena, &opened, NULL);
+	arena_release(&arena);
+	return err == ERR_UNTRUSTED;
 }
 
 void cut_look(struct engine *engine, struct elog *log)
 {
-	const struct revocation *revocation;
 	const struct revoked_log *last;
+	bool closed;
 
 	if (log->cut != CUT_NONE || log->directory || log_is_ours(engine, log))
 		return;
-	revocation = directory_revocation(engine->directory, bytes_str(log->node));
-	if (revocation == NULL)
+	last = directory_last(engine->directory, log->origin.text, &closed);
+	if (last == NULL && !closed && !opened_late(engine, log))
 		return;
 	fetch_stop(engine, log, true);
-	last = listed(revocation, log);
 	if (last == NULL) {
 		hide(engine, log);
 		log->cut = CUT_OTHER;

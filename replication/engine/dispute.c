@@ -1,9 +1,9 @@
 /*
  * Disputes (DESIGN 7): a node's signed word that a record of the directory about it is wrong. It is
  * in no log, since nothing of a revoked node's log is taken any more; so it travels by itself, is
- * accepted from anybody, and is verified by the node key that the directory has last of that name,
- * active or not. The first LIMIT_DISPUTES of each node are kept, for ever, and told to everybody,
- * each once in a session.
+ * accepted from anybody, and is verified by the node keys that the directory has and had of that
+ *name, active or not. The first LIMIT_DISPUTES of each node are kept, for ever, and told to
+ *everybody, each once in a session.
  *
  *	1. heard, or made here: verified, and not known yet (its id is the hash of the signed body:
  *	   whoever passes it on can add nothing)
@@ -33,6 +33,17 @@ static size_t count_of(const struct engine *engine, const char *node)
 	return count;
 }
 
+/* By its key, or one that it had: who was replaced says so with the key that was taken from it. */
+static enum err signed_by(const struct member *member, const struct record *record)
+{
+	enum err err = node_check(&member->node, PURPOSE_DISPUTE, record->body, record->signature);
+
+	for (const struct former *f = member->former; f != NULL && err == ERR_UNTRUSTED;
+		f = f->former)
+		err = node_check(&f->node, PURPOSE_DISPUTE, record->body, record->signature);
+	return err;
+}
+
 /* OK; ERR_NOTFOUND: of a node that is not known here. */
 static enum err judge(const struct engine *engine, struct bytes entry, struct arena *arena,
 	struct dispute *ret, struct errctx *ctx)
@@ -47,7 +58,7 @@ static enum err judge(const struct engine *engine, struct bytes entry, struct ar
 	member = directory_find(engine->directory, bytes_str(ret->is.name));
 	if (member == NULL)
 		return ERR_NOTFOUND;
-	TRY(node_check(&member->node, PURPOSE_DISPUTE, record.body, record.signature));
+	TRY(signed_by(member, &record));
 	sha256(record.body, &ret->id);
 	buf_init(&ret->entry, LIMIT_DISPUTE_SIZE);
 	/* As it would be written here: nothing that was added on the way is kept. */

@@ -89,6 +89,7 @@ static void start(struct engine *engine)
 {
 	engine->started = true;
 	cut_members_changed(engine);
+	cosigned_members_changed(engine);
 	cosigned_start(engine);
 	mail_start(engine);
 	branch_tick(engine);

@@ -64,7 +64,8 @@ struct engine_opts {
 	const char *network, *node; /* copied */
 	struct origin directory;    /* the directory's log and key: the trust anchor */
 	struct ed25519_public directory_key;
-	bool directory_own; /* this node writes the directory (headquarters) */
+	bool directory_own;           /* this node writes the directory (headquarters) */
+	struct ed25519_public mirror; /* this machine's key: does the directory mean this one? */
 	/* The log that this node writes; its other epochs are fetched like anybody's. OWN_ANY: none
 	 * is known yet, whichever it unlocks. OWN_NONE: what the store has of it is not all that
 	 * was signed (DESIGN 10): it too is fetched, and nothing is written before EVENT_OWN. */

@@ -265,7 +265,7 @@ static enum err key_of(struct engine *engine, const struct evidence *evidence, s
 	struct errctx *ctx)
 {
 	const char *origin = evidence->smaller.origin.text;
-	const struct member *member;
+	const struct ed25519_public *node;
 	struct origin_parts parts;
 
 	if (origin_parse(bytes_str(origin), NULL, &parts) != OK ||
@@ -273,12 +273,12 @@ static enum err key_of(struct engine *engine, const struct evidence *evidence, s
 		return err_set(ctx, ERR_NOTFOUND, "it is of another network");
 	if (strcmp(origin, engine->opts.directory.text) == 0)
 		return log_note_key(&engine->opts.directory, &engine->opts.directory_key, ret);
-	member = directory_find(engine->directory, parts.node);
-	if (member == NULL)
+	node = directory_opener(engine->directory, origin);
+	if (node == NULL)
 		return err_set(ctx, ERR_NOTFOUND, "its author is not in the directory");
 	if (evidence->other.size > 0)
-		TRY(evidence_verify_keys(evidence, &member->node, ctx));
-	return evidence_key(evidence, &member->node, ret, ctx);
+		TRY(evidence_verify_keys(evidence, node, ctx));
+	return evidence_key(evidence, node, ret, ctx);
 }
 
 void evidence_heard(struct engine *engine, struct session *session, const Sauti__Evidence *message)
@@ -516,18 +516,17 @@ void evidence_read_done(struct engine *engine, struct session *session, struct e
 /* Another key than the one that is known here, given by the author: true, and evidence of it. */
 static bool other_key(struct engine *engine, struct elog *log, struct bytes opened, const char *by)
 {
-	const struct member *member = directory_find(engine->directory, bytes_str(log->node));
+	const struct ed25519_public *node = directory_opener(engine->directory, log->origin.text);
 	struct evidence evidence;
 	struct arena arena;
 	struct buf made;
 	bool good;
 
-	if (member == NULL || log->directory || log->opened.size == 0)
+	if (node == NULL || log->directory || log->opened.size == 0)
 		return false;
 	buf_init(&made, LIMIT_EVIDENCE_SIZE);
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	good = evidence_make_keys(buf_bytes(&log->opened), opened, &member->node, &made, NULL) ==
-		       OK &&
+	good = evidence_make_keys(buf_bytes(&log->opened), opened, node, &made, NULL) == OK &&
 	       evidence_parse(buf_bytes(&made), &arena, &evidence, NULL) == OK &&
 	       strcmp(evidence.smaller.origin.text, log->origin.text) == 0;
 	if (good)

@@ -130,11 +130,45 @@ static bool admits_self(const struct engine *engine, struct bytes entry)
 	return self;
 }
 
+bool guest_self_other(const struct engine *engine)
+{
+	const struct member *self = directory_find(engine->directory, bytes_str(engine->node));
+
+	return self != NULL && self->former != NULL &&
+	       !bytes_equal(BYTES_ARRAY(self->mirror.b), BYTES_ARRAY(engine->opts.mirror.b));
+}
+
+/* The record gave this node's name other keys. */
+static void keys_changed(struct engine *engine, uint64_t index)
+{
+	const struct revocation *closed =
+		directory_replacement(engine->directory, bytes_str(engine->node));
+
+	if (!guest_self_other(engine))
+		effect_notice(engine, NOTICE_INFO,
+			"the directory has this machine's new keys (record %llu)",
+			(unsigned long long)index);
+	else if (closed != NULL && closed->index == index)
+		effect_notice(engine, NOTICE_ALARM,
+			"headquarters has put another machine in the place of this node "
+			"(directory record %llu): %.150s",
+			(unsigned long long)index, closed->reason);
+	else
+		effect_notice(engine, NOTICE_ALARM,
+			"somebody who has this node's key has changed its keys (directory record "
+			"%llu)",
+			(unsigned long long)index);
+}
+
 void guest_self(struct engine *engine, struct bytes entry, uint64_t odd_before)
 {
+	const struct member *self = directory_find(engine->directory, bytes_str(engine->node));
 	const struct revocation *revocation =
 		directory_revocation(engine->directory, bytes_str(engine->node));
 	uint64_t index = directory_size(engine->directory) - 1;
+
+	if (self != NULL && self->former != NULL && self->keys_index == index)
+		keys_changed(engine, index);
 
 	if (revocation != NULL && revocation->index == index)
 		effect_notice(engine, NOTICE_ALARM,

@@ -335,6 +335,7 @@ struct session {
 		SESSION_IMPORT
 	} state;
 	bool guest;
+	uint64_t keys_index; /* of the member whose key it showed (certs/directory.h) */
 	uint64_t guest_until_ms;
 	uint64_t since_ms, heard_ms, pinged_ms;
 	uint64_t batch_ms;    /* the last good batch, of any log */
@@ -607,6 +608,7 @@ void guest_check(struct engine *engine, struct session *session);
 /* A record of the directory that was just folded: is it about this node? */
 void guest_self(struct engine *engine, struct bytes entry, uint64_t odd_before);
 bool guest_self_revoked(const struct engine *engine);
+bool guest_self_other(const struct engine *engine); /* another machine has this node's name */
 
 /* session.c */
 struct session *session_find(const struct engine *engine, struct session_id id);

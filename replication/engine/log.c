@@ -358,7 +358,7 @@ enum err log_learn_key(struct engine *engine, struct bytes entry, struct elog *l
 		if (member == NULL || (!member->active && !log->listed))
 			return err_set(
 				ctx, ERR_UNTRUSTED, "'%s' is not in the directory", log->node);
-		node = &member->node;
+		node = directory_opener(engine->directory, log->origin.text);
 	}
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	enum err err = log_opened_read(entry, node, &arena, &opened, ctx);
@@ -591,9 +591,14 @@ void log_members_changed(struct engine *engine)
 		const struct member *member = directory_find(engine->directory, bytes_str(s->peer));
 
 		next = s->next;
-		if (s->state != SESSION_CLOSING && !s->guest && (member == NULL || !member->active))
+		if (s->state == SESSION_CLOSING || s->guest)
+			continue;
+		if (member == NULL || !member->active)
 			session_close(engine, s, NOTICE_WARNING,
 				"the directory does not list it as active");
+		else if (member->keys_index != s->keys_index)
+			session_close(engine, s, NOTICE_WARNING,
+				"the directory lists it with other keys");
 	}
 	guest_members_changed(engine);
 	for (size_t i = 0; i < engine->log_count; i++)

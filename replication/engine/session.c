@@ -258,6 +258,7 @@ void session_connected(struct engine *engine, const struct event *event)
 	}
 	if (session->guest ? !guest_begin(engine, session) : !settle_duplicate(engine, session))
 		return;
+	session->keys_index = member == NULL ? 0 : member->keys_index;
 	say_hello(engine, session);
 	say_ping(engine, session);
 	have_all(engine, session);
@@ -328,7 +329,7 @@ static void hear_hello(struct engine *engine, struct session *session, const Sau
 		session->metered = (hello->features & HELLO_METERED) != 0;
 		if (peer != NULL) {
 			/* Peers end the sessions of a revoked node, one after the other. */
-			if (!guest_self_revoked(engine))
+			if (!guest_self_revoked(engine) && !guest_self_other(engine))
 				peer->backoff_ms = engine->opts.timing.dial_min;
 			peer->seen = true;
 		}

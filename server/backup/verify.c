@@ -164,7 +164,7 @@ static enum err key_find(const struct verify *verify, const struct log_head *hea
 {
 	struct origin_parts parts;
 	struct origin origin;
-	const struct member *member;
+	const struct ed25519_public *node;
 	struct log_opened opened;
 	struct arena arena;
 	enum err err;
@@ -173,12 +173,12 @@ static enum err key_find(const struct verify *verify, const struct log_head *hea
 		return log_note_key(&head->origin, &verify->genesis.key, ret);
 	if (log_name_parse(bytes_str(head->origin.text), NULL, &origin, &parts) != OK)
 		return err_set(ctx, ERR_CORRUPT, "not the name of a log");
-	member = directory_find(verify->members, parts.node);
-	if (member == NULL)
+	node = directory_opener(verify->members, origin.text);
+	if (node == NULL)
 		return err_set(ctx, ERR_UNTRUSTED, "'%.*s' is not in the directory",
 			BYTES_FMT(parts.node));
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	err = log_opened_read(buf_bytes(&head->first_entry), &member->node, &arena, &opened, ctx);
+	err = log_opened_read(buf_bytes(&head->first_entry), node, &arena, &opened, ctx);
 	if (err == OK && strcmp(opened.origin, origin.text) != 0)
 		err = err_set(ctx, ERR_UNTRUSTED, "its LogOpened names another origin");
 	if (err == OK)

@@ -114,7 +114,7 @@ static enum err on_fault(void *arg, const struct fault *fault)
 static enum err key_learn(
 	struct store *store, const struct fsck_keys *keys, struct log_report *r, struct errctx *ctx)
 {
-	const struct member *member;
+	const struct ed25519_public *node;
 	struct origin_parts parts;
 	struct origin origin;
 	struct log_opened opened;
@@ -126,15 +126,15 @@ static enum err key_learn(
 		return log_note_key(&r->origin, keys->directory_key, &r->key);
 	if (log_name_parse(bytes_str(r->origin.text), NULL, &origin, &parts) != OK)
 		return err_set(ctx, ERR_MALFORMED, "'%s' is no origin", r->origin.text);
-	member = directory_find(keys->members, parts.node);
-	if (member == NULL)
+	node = directory_opener(keys->members, origin.text);
+	if (node == NULL)
 		return err_set(ctx, ERR_UNTRUSTED, "'%.*s' is not in the directory",
 			BYTES_FMT(parts.node));
 	buf_init(&entry, LIMIT_ENTRY_SIZE);
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	err = store_entry(store, &r->origin, 0, &entry, ctx);
 	if (err == OK)
-		err = log_opened_read(buf_bytes(&entry), &member->node, &arena, &opened, ctx);
+		err = log_opened_read(buf_bytes(&entry), node, &arena, &opened, ctx);
 	if (err == OK && strcmp(opened.origin, origin.text) != 0)
 		err = err_set(ctx, ERR_UNTRUSTED, "its LogOpened names another origin");
 	if (err == OK)
@@ -163,7 +163,29 @@ static enum note_state note_judge(struct log_report *r, struct errctx *ctx)
 	return r->has_key ? NOTE_GOOD : NOTE_UNVERIFIED;
 }
 
-/* Cosignatures: u64be size || root || line. Each signs (origin, size, root) by its mirror's key. */
+/* Cosignatures: u64be size || root || line. Each signs (origin, size, root) by its mirror's key,
+ * the one it has or one it had. */
+
+static enum err cosignature_verify_by(const struct fsck_keys *keys, struct bytes text,
+	const struct note_line *line, struct bytes name, bool witness)
+{
+	const struct member *member = directory_find(keys->members, name);
+	const struct ed25519_public *public = witness ? &member->witness : &member->mirror;
+	const struct former *former = member->former;
+	struct bytes network = bytes_str(keys->network);
+
+	for (;; former = former->former) {
+		struct note_key key;
+		enum err err;
+
+		TRY(witness ? witness_note_key(network, name, public, &key)
+			    : mirror_note_key(network, name, public, &key));
+		err = cosignature_verify(line, text, &key, NULL);
+		if (err == OK || former == NULL)
+			return err;
+		public = witness ? &former->witness : &former->mirror;
+	}
+}
 
 static enum err cosignature_judge(const struct fsck_keys *keys, const struct log_report *r,
 	struct bytes name, struct bytes value)
@@ -171,26 +193,21 @@ static enum err cosignature_judge(const struct fsck_keys *keys, const struct log
 	struct checkpoint checkpoint = {.origin = r->origin};
 	struct cursor cursor = cursor_make(value), node = cursor_make(name);
 	bool witness = cursor_skip(&node, bytes_str("witness/"));
-	const struct member *member;
 	struct note_line line;
-	struct note_key key;
 	struct buf text;
 	enum err err;
 
 	name = witness ? node.rest : name;
-	member = directory_find(keys->members, name);
-
 	checkpoint.size = cursor_u64be(&cursor);
 	cursor_copy(&cursor, checkpoint.root.b, HASH_SIZE);
 	TRY(cursor.err);
 	TRY(note_line_parse(cursor.rest, &line, NULL));
-	if (member == NULL)
+	if (directory_find(keys->members, name) == NULL)
 		return OK; /* its form is all that can be judged */
-	TRY(witness ? witness_note_key(bytes_str(keys->network), name, &member->witness, &key)
-		    : mirror_note_key(bytes_str(keys->network), name, &member->mirror, &key));
 	buf_init(&text, LIMIT_NOTE_SIZE);
 	checkpoint_format(&text, &checkpoint);
-	err = text.err != OK ? text.err : cosignature_verify(&line, buf_bytes(&text), &key, NULL);
+	err = text.err != OK ? text.err
+			     : cosignature_verify_by(keys, buf_bytes(&text), &line, name, witness);
 	buf_release(&text);
 	return err;
 }

@@ -5,7 +5,8 @@
  *
  *   command & 3     0: the bytes are an entry, as they are
  *                   1, 2, 3: the body of a record of that type, signed here; with command & 16,
- *                   of type 5, 7, 9
+ *                   of type 5, 7, 9; with command & 32, of type 4 (the bytes are a KeyChange) and
+ *                   6 (u16be length || NodeRevoked || NodeAdmitted), proven by the next key
  *   command >> 2    modulo 4: by which key; number 0 is headquarters'
  *
  * An input whose first byte is odd starts with an empty directory, else with a founded one.
@@ -13,7 +14,7 @@
 #include <assert.h>
 
 #include "base/cursor.h"
-#include "certs/record.h"
+#include "certs/change.h"
 
 #define NETWORK "ovra.example"
 enum { SIGNERS = 4, ENTRIES_MAX = 32 };
@@ -128,9 +129,32 @@ static void check_member(const struct directory *directory, const struct member 
 	assert(err == OK);
 	again.admitted_index = member->admitted_index;
 	again.active = member->active;
+	again.keys_index = member->keys_index;
+	again.former = member->former;
+	again.changes = member->changes;
+	if (member->changes > 0) /* it says when it was admitted, not these keys */
+		again.made_at = member->made_at;
 	assert(memcmp(&again, member, sizeof(again)) == 0);
 	buf_release(&body);
 	arena_release(&arena);
+}
+
+/* Keys that it had find nobody, and are older the further back they are. */
+static void check_formers(const struct directory *directory, const struct member *member)
+{
+	uint64_t index = member->keys_index;
+	uint32_t epoch = UINT32_MAX, count = 0;
+
+	for (const struct former *f = member->former; f != NULL; f = f->former) {
+		assert(f->index == index || (count > 0 && f->index < index));
+		assert(f->epoch <= epoch && strcmp(f->name, member->name) == 0);
+		assert(directory_find_spki(directory, &f->tls_spki) == NULL);
+		assert(memcmp(&f->node, &member->node, sizeof(f->node)) != 0);
+		index = f->index;
+		epoch = f->epoch;
+		count++;
+	}
+	assert(count == member->changes && count <= LIMIT_KEY_CHANGES);
 }
 
 static bool share_a_key(const struct member *a, const struct member *b)
@@ -172,6 +196,7 @@ static void check_directory(const struct directory *directory)
 	assert(a == NULL || directory_origin(directory, NULL) != NULL);
 	for (size_t i = 0; (a = directory_at(directory, i)) != NULL; i++) {
 		check_member(directory, a);
+		check_formers(directory, a);
 		for (size_t j = 0; j < i; j++) {
 			b = directory_at(directory, j);
 			assert(strcmp(a->name, b->name) != 0 && !share_a_key(a, b));
@@ -187,15 +212,50 @@ static void apply(struct directory *directory, struct bytes entry)
 	assert(err == OK && directory_size(directory) == size + 1);
 }
 
+/* Nobody forges the new key's signature: it is made here. */
+static void change_body(
+	struct buf *out, uint8_t type, struct bytes bytes, const struct signer *fresh)
+{
+	Sauti__NodeKeysRotated rotated = SAUTI__NODE_KEYS_ROTATED__INIT;
+	Sauti__NodeReplaced replaced = SAUTI__NODE_REPLACED__INIT;
+	struct cursor cursor = cursor_make(bytes);
+	struct ed25519_signature signature;
+	struct bytes closing;
+	enum err err;
+
+	if (type == SAUTI__RECORD_TYPE__RECORD_NODE_KEYS_ROTATED) {
+		err = node_sign(fresh, PURPOSE_KEYS_PROOF, bytes, &signature);
+		assert(err == OK);
+		rotated.change = codec_binary(bytes);
+		rotated.proof = codec_binary(BYTES_ARRAY(signature.b));
+		codec_pack(out, &rotated);
+		return;
+	}
+	closing = cursor_lv16(&cursor);
+	err = node_sign(fresh, PURPOSE_NODE_ADMITTED, cursor.rest, &signature);
+	assert(err == OK);
+	replaced.closing = codec_binary(closing);
+	replaced.admitted = codec_binary(cursor.rest);
+	replaced.admitted_signature = codec_binary(BYTES_ARRAY(signature.b));
+	replaced.epoch = 5;
+	codec_pack(out, &replaced);
+}
+
 static void command(struct directory *directory, uint8_t command_byte, struct bytes bytes)
 {
-	static const uint8_t types[2][4] = {{0, 1, 2, 3}, {0, 5, 7, 9}};
-	const struct signer *signer = signers[command_byte >> 2 & (SIGNERS - 1)];
-	uint8_t type = types[command_byte >> 4 & 1][command_byte & 3];
-	struct buf entry;
+	static const uint8_t types[4][4] = {{0, 1, 2, 3}, {0, 5, 7, 9}, {0, 4, 6, 4}, {0, 4, 6, 6}};
+	size_t number = command_byte >> 2 & (SIGNERS - 1);
+	const struct signer *signer = signers[number];
+	uint8_t type = types[command_byte >> 4 & 3][command_byte & 3];
+	struct buf entry, body;
 	enum err err;
 
 	buf_init(&entry, LIMIT_ENTRY_SIZE);
+	buf_init(&body, 2 * LIMIT_ENTRY_SIZE);
+	if ((command_byte & 3) != 0 && (command_byte & 32) != 0) {
+		change_body(&body, type, bytes, signers[(number + 1) & (SIGNERS - 1)]);
+		bytes = buf_bytes(&body);
+	}
 	if ((command_byte & 3) == 0) {
 		buf_put(&entry, bytes);
 		err = entry.err;
@@ -207,6 +267,7 @@ static void command(struct directory *directory, uint8_t command_byte, struct by
 		check_log_opened(buf_bytes(&entry));
 	}
 	buf_release(&entry);
+	buf_release(&body);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
