@@ -119,7 +119,8 @@ static void writes_only_what_it_knows(void **state)
 	buf_init(&out, LIMIT_ENTRY_SIZE);
 	assert_int_equal(record_write(&out, SAUTI__RECORD_TYPE__RECORD_NONE, BYTES_NONE, signer),
 		ERR_INVALID);
-	assert_int_equal(record_write(&out, (Sauti__RecordType)99, BYTES_NONE, signer), ERR_INVALID);
+	assert_int_equal(
+		record_write(&out, (Sauti__RecordType)99, BYTES_NONE, signer), ERR_INVALID);
 	assert_int_equal(record_write_signed(&out, SAUTI__RECORD_TYPE__RECORD_LOG_OPENED,
 				 BYTES_NONE, bytes_make(signature, 63)),
 		ERR_INVALID);
