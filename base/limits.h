@@ -121,6 +121,14 @@
 #define LIMIT_CASE_FOREIGN_BYTES (16 * 1024 * 1024) /* of their parts, opened, in one case */
 #define LIMIT_FOREIGN_AUTHORS    LIMIT_PEERS
 
+/* Keys given to other nodes, and received from them. */
+#define LIMIT_GRANTS          65536 /* remembered: given, and as many received */
+#define LIMIT_GRANTS_SENDER   20000 /* .. of one sender */
+#define LIMIT_GRANT_KEYS_MADE 64    /* of one grant that this node makes: a list in the ledger */
+#define LIMIT_GRANT_PREKEYS   8     /* to which one was sealed, again and again */
+#define LIMIT_GRANTS_TOUCHED  256   /* cases to be looked at: past it all are */
+#define LIMIT_REFUSALS        1000  /* items of mail that were refused, remembered */
+
 /* The node's ledger. */
 #define LIMIT_LEDGER_EVENTS 1000000
 #define LIMIT_LEDGER_VIEWS                                                                         \

@@ -38,13 +38,19 @@ enum mail_kind {
 	MAIL_NOTICE = 1,
 	MAIL_ADDRESSES = 2,
 	MAIL_COMPLAINT = 3,
+	MAIL_GRANT = 4,       /* mail_grant.h */
 	MAIL_ERASE_ORDER = 6, /* mail_erase.h */
 	MAIL_ERASE_RECEIPT = 7,
 	MAIL_ERASE_HOLD = 8,
 }; /* numbers are final */
 /* Of kinds that hold nothing secret: these are never sealed, and all others always are. */
 bool mail_kind_open(enum mail_kind kind);
-enum mail_outcome { MAIL_PROCESSED = 0, MAIL_UNOPENABLE = 1, MAIL_UNKNOWN_KIND = 2 };
+enum mail_outcome {
+	MAIL_PROCESSED = 0,
+	MAIL_UNOPENABLE = 1,
+	MAIL_UNKNOWN_KIND = 2,
+	MAIL_REFUSED = 3, /* not taken, and recorded there why */
+};
 
 struct mail_item {
 	struct hash item; /* SHA-256(body) */

@@ -3,6 +3,7 @@
 #include "cli/case_types.h"
 #include "cli/complain.h"
 #include "cli/export.h"
+#include "cli/share.h"
 #include "cli/sheet.h"
 
 #define EVENT_OPTIONS                                                                              \
@@ -181,5 +182,6 @@ const struct cli_command case_commands[] = {
 	PROVE_COMMAND,
 	SHEET_COMMAND,
 	COMPLAIN_COMMAND,
+	SHARE_COMMANDS,
 	{0},
 };

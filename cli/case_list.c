@@ -89,6 +89,8 @@ static void put_count(struct buf *out, const json_t *item, const char *member, c
 
 static void put_open(struct buf *out, const json_t *item)
 {
+	struct output_buffer b;
+
 	put_count(out, item, "imminent_concerns", "IMMINENT concern");
 	put_count(out, item, "open_referrals", "referral");
 	put_count(out, item, "open_claims", "claim");
@@ -96,8 +98,11 @@ static void put_open(struct buf *out, const json_t *item)
 		put_count(out, item, "open_concerns", "concern");
 	put_count(out, item, "open_complaints", "complaint");
 	put_count(out, item, "conflicts", "CONFLICT");
-	if (output_true(item, "contact_only") && !output_true(item, "complaint") &&
-		strcmp(json_string_value(json_object_get(item, "stage")), "closed") != 0)
+	if (output_member(item, "from", &b)[0] != '\0')
+		buf_printf(out, "%sfrom %s", out->size == 0 ? "" : ", ",
+			output_member(item, "from", &b));
+	else if (output_true(item, "contact_only") && !output_true(item, "complaint") &&
+		 strcmp(json_string_value(json_object_get(item, "stage")), "closed") != 0)
 		buf_printf(out, "%scontact only", out->size == 0 ? "" : ", ");
 }
 

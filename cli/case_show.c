@@ -348,6 +348,29 @@ static void print_state(const struct case_view *view, const struct term *term)
 			"case itself");
 }
 
+/* Whose case it is; and what was not given of it, whether there is any of it or not. */
+static void print_sharers(const struct case_view *view, const struct term *term)
+{
+	const json_t *sharer, *name;
+	size_t i, n;
+
+	json_array_foreach(json_object_get(view->doc, "shared_by"), i, sharer)
+	{
+		struct output_buffer b;
+		struct buf text;
+
+		buf_init(&text, 1024);
+		buf_printf(&text, "not shared by %s:", output_member(sharer, "node", &b));
+		json_array_foreach(json_object_get(sharer, "not_shared"), n, name)
+		{
+			buf_printf(&text, "%s%s", n == 0 ? " " : ", ",
+				json_is_string(name) ? json_string_value(name) : "");
+		}
+		term_wrap(term, 0, 0, buf_cstr(&text));
+		buf_release(&text);
+	}
+}
+
 static void print_item(const struct term *term, bool *first, const char *title, const char *text)
 {
 	if (*first)
@@ -391,6 +414,7 @@ static void print_now(const struct case_view *view, const struct term *term)
 	uint64_t left_out = output_number(view->doc, "left_out");
 
 	print_state(view, term);
+	print_sharers(view, term);
 	print_consents(view, term);
 	print_items(view, term, ITEM_REFERRAL, "Open referrals");
 	print_items(view, term, ITEM_CONCERN, "Protection concerns");

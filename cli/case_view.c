@@ -199,6 +199,26 @@ static void set_office(struct case_view *view)
 	}
 }
 
+/* What others gave of the case stands for the consent to keep it. */
+static void set_granted(struct case_view *view)
+{
+	const json_t *sharer, *name;
+	size_t i, n;
+
+	json_array_foreach(json_object_get(view->doc, "shared_by"), i, sharer)
+	{
+		json_array_foreach(json_object_get(sharer, "groups"), n, name)
+		{
+			if (json_is_string(name))
+				view->granted |=
+					GROUP_BIT(group_find(bytes_str(json_string_value(name))));
+		}
+	}
+	view->granted &= GROUP_SET_CASE;
+	if (view->granted != 0)
+		view->summary.contact_only = false;
+}
+
 enum err case_view_load(
 	const struct cli *cli, const char *name, struct case_view *ret, struct errctx *ctx)
 {
@@ -222,6 +242,7 @@ enum err case_view_load(
 	if (err == OK)
 		err = fold(&view, ctx);
 	set_office(&view);
+	set_granted(&view);
 	*ret = view;
 	/* Summary and code point into what moved along. */
 	ret->code = view.code == view.ref ? ret->ref : view.code;

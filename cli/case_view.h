@@ -24,7 +24,8 @@ struct case_view {
 	struct case_summary summary; /* as of today; views into the state */
 	const char *code;
 	char ref[CASE_REF_TEXT + 1], today[11];
-	char office[4]; /* of the newest event recorded here */
+	char office[4];    /* of the newest event recorded here */
+	group_set granted; /* of a case that another node shares: what it gave; 0: it is none */
 };
 
 enum err case_view_load(const struct cli *cli, const char *name, struct case_view *ret,

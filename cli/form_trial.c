@@ -35,7 +35,8 @@ static bool add_presets(const struct form *form, json_t *event)
 
 static enum err judge(const struct form *form, const char *text, struct errctx *ctx)
 {
-	const struct rules_context context = {form->today, "", NULL, 0};
+	const struct rules_context context = {
+		.today = form->today, .node = "", .granted = form->view->granted};
 	struct event event = {0};
 	struct errctx own = {""};
 	enum err err;

@@ -182,6 +182,42 @@ static enum err run_delete(struct cli *cli, const struct cli_args *args, struct 
 	return OK;
 }
 
+static enum err run_refused(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	static const char *const heads[] = {"ID", "FROM", "KIND", "REASON", "REFUSED", "MADE"};
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__MailRefusedRequest refused = SAUTI__MAIL_REFUSED_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *all = NULL;
+	struct output_table table;
+	json_t *mail;
+	size_t i;
+	enum err err;
+
+	(void)args;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_MAIL_REFUSED;
+	request.mail_refused = &refused;
+	TRY(daemon_list(cli, &request, &all, ctx));
+	if (cli->json) {
+		output_json(all);
+		return OK;
+	}
+	output_table_init(&table, heads, 6);
+	json_array_foreach(all, i, mail)
+	{
+		struct output_buffer b[6];
+		const char *cells[] = {output_member(mail, "id", &b[0]),
+			output_member(mail, "from", &b[1]), output_member(mail, "kind", &b[2]),
+			output_member(mail, "reason", &b[3]), output_time(mail, "at", &b[4]),
+			output_time(mail, "made_at", &b[5])};
+
+		output_table_add(&table, cells);
+	}
+	output_table_print(&table, stdout);
+	err = table.err;
+	output_table_release(&table);
+	return err;
+}
+
 static const struct cli_option send_options[] = {
 	{"to", "NODE", "whom it is for", false},
 	{0},
@@ -208,5 +244,11 @@ const struct cli_command mail_commands[] = {
 	{"mail", "show", "ID", "one item, and the text of a received notice", NULL, 1, 1, NULL,
 		run_show},
 	{"mail", "delete", "ID", "a received notice, for good", NULL, 1, 1, NULL, run_delete},
+	{"mail", "refused", "", "mail that this node did not take, and why",
+		"form: not what its kind must be. sender: no active member. keys: not its "
+		"sender's\n"
+		"to give, or known as something else. case: one that is not its sender's. erased:\n"
+		"destroyed here before. ended: its last day has passed. signer: the wrong key.",
+		0, 0, NULL, run_refused},
 	{0},
 };

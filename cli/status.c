@@ -234,9 +234,14 @@ static void print_mail(const json_t *mail)
 	if (waiting + unopened + carried > 0)
 		printf("%-12s%llu on the way, %llu to be opened here, %llu carried for others\n",
 			"mail", waiting, unopened, carried);
-	if (output_number(mail, "refused") > 0)
+	if (output_number(mail, "no_room") > 0)
 		printf("%-12s%llu items were refused since the start: no room\n", "mail",
-			(unsigned long long)output_number(mail, "refused"));
+			(unsigned long long)output_number(mail, "no_room"));
+	if (output_number(json_object_get(mail, "refused"), "count") > 0)
+		printf("%-12s%llu items were not taken, and why stands in 'sauti mail refused'\n",
+			"mail",
+			(unsigned long long)output_number(
+				json_object_get(mail, "refused"), "count"));
 	if (output_number(mail, "held_back") > 0)
 		printf("%-12s%llu sealed items wait to be recorded and sent; they are on the "
 		       "disk\n",

@@ -8,6 +8,8 @@
 #include "server/complaints.h"
 #include "server/control/control.h"
 #include "server/internal.h"
+#include "server/keys/grants.h"
+#include "server/keys/refused.h"
 #include "server/log.h"
 
 bool mail_room(void **list, size_t count, size_t *capacity, size_t size)
@@ -81,6 +83,8 @@ static enum err load_note(void *arg, struct bytes key, struct bytes value)
 		return addresses_load_told(arg, name, value);
 	case MAIL_NOTE_COMPLAINT:
 		return complaints_load(arg, name, value);
+	case MAIL_NOTE_REFUSED:
+		return refused_load(arg, name, value);
 	default:
 		return OK;
 	}
@@ -177,6 +181,7 @@ void mail_free(struct runtime *rt)
 		mail->waiting = next;
 	}
 	complaints_free(rt);
+	refused_free(rt);
 	drop_tasks(mail);
 	mail_store_close(mail->store);
 	mem_free(mail->inbox);
@@ -242,6 +247,19 @@ static void open_mail(struct runtime *rt, const struct mail_item *item, struct a
 	finish(rt, &item->item, outcome, BYTES_NONE);
 }
 
+/* Whoever was revoked while the item was on its way gives nothing. */
+static void sender_look(
+	const struct runtime *rt, const struct mail_item *item, struct vault_request *ask)
+{
+	const struct member *sender =
+		directory_find(engine_directory(rt->engine), bytes_str(item->sender));
+
+	if (sender == NULL)
+		return;
+	ask->sender_active = sender->active;
+	sha256(BYTES_ARRAY(sender->node.b), &ask->sender_key);
+}
+
 static void sealed_mail(struct runtime *rt, const struct mail_item *item, struct bytes packed)
 {
 	struct mail *mail = rt->mail;
@@ -258,7 +276,9 @@ static void sealed_mail(struct runtime *rt, const struct mail_item *item, struct
 	ask->inbox_full =
 		!inbox_takes(mail->inbox, mail->inbox_count, mail->inbox_coming, item->sender);
 	ask->item = item->item;
-	ask->now_s = runtime_wall_s();
+	ask->now_ms = runtime_wall_ms();
+	ask->now_s = ask->now_ms / 1000;
+	sender_look(rt, item, ask);
 	buf_put(&ask->mail, packed);
 	mail->inbox_coming++;
 	vault_submit(rt->vault, ask);
@@ -293,6 +313,17 @@ static void complaint_refused(struct runtime *rt, const struct hash *item)
 			engine_mail_find(rt->engine, item, &about) ? about.sender : "?");
 }
 
+static void refused(struct runtime *rt, const struct vault_request *done)
+{
+	struct engine_mail about;
+
+	if (!engine_mail_find(rt->engine, &done->item, &about))
+		return;
+	mail_refuse(rt, &done->item,
+		&(struct mail_refused){about.sender, done->mail_kind,
+			(enum mail_refusal)done->refusal, about.made_at});
+}
+
 void mail_vault_done(struct runtime *rt, struct vault_request *done)
 {
 	rt->mail->inbox_coming--;
@@ -301,6 +332,8 @@ void mail_vault_done(struct runtime *rt, struct vault_request *done)
 	rt->complaints_awaited = done->awaited;
 	if (done->refused)
 		complaint_refused(rt, &done->item);
+	if (done->result == OK && done->refusal != REFUSED_NOT)
+		refused(rt, done);
 	if (done->result != OK)
 		not_now(rt, &done->item, done->result);
 	else
@@ -506,6 +539,7 @@ void mail_chores(struct runtime *rt)
 	move_next(rt);
 	addresses_tell(rt);
 	complaints_chores(rt);
+	grants_chores(rt);
 }
 
 void mail_wake(struct runtime *rt)

@@ -75,9 +75,10 @@ struct mail {
 	size_t learned_count, learned_capacity;
 	struct told *told;
 	size_t told_count, told_capacity;
-	struct complaint *complaints; /* complaints.c */
-	bool tell;                    /* members may have to be told the own addresses */
-	bool failed;                  /* the last task did: said once */
+	struct complaint *complaints;   /* complaints.c */
+	struct mail_refusals *refusals; /* keys/refused.c */
+	bool tell;                      /* members may have to be told the own addresses */
+	bool failed;                    /* the last task did: said once */
 };
 
 /* At the start, once the engine has the directory: opens the store and loads it. A store that

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "proto/stored.pb-c.h"
 #include "server/internal.h"
+#include "server/keys/grants.h"
 #include "server/log.h"
 #include "server/mail.h"
 
@@ -136,6 +137,7 @@ static void take(struct runtime *rt, const struct member *member, const struct p
 	log_line(
 		LOG_DEBUG, "prekey %llu of '%s'", (unsigned long long)prekey->number, member->name);
 	prekey_save(rt, known);
+	grants_kick(rt);
 }
 
 static void learn(struct runtime *rt, const char *origin, uint64_t index, struct bytes entry)

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "server/control/control.h"
 #include "server/internal.h"
+#include "server/keys/grants.h"
 #include "server/ledger.h"
 #include "server/locking.h"
 #include "server/log.h"
@@ -171,6 +172,7 @@ static void on_tidy(uv_timer_t *timer)
 		malloc_trim(0);
 	runtime_guard_tidy(rt);
 	mail_chores(rt);
+	grants_tidy(rt);
 	err = writer_index_failure(rt->writer, &ctx);
 	if (err != OK)
 		log_line(LOG_WARNING, "store: %s (nothing is lost; cases take longer to find)",
@@ -252,6 +254,7 @@ static void on_vault(uv_async_t *async)
 		request->next = NULL;
 		vault_overtake(rt->vault, request);
 		ledger_views_told(rt, request);
+		grants_told(rt, request);
 		control_vault_done(rt->control, request);
 		request = next;
 	}
@@ -295,6 +298,7 @@ static void init_handles(struct runtime *rt)
 	uv_signal_init(&rt->loop, &rt->sigterm);
 	rt->writer_async.data = rt->vault_async.data = rt;
 	ledger_init(rt);
+	grants_boot(rt);
 	rt->tick.data = rt->tidy.data = rt->officers_timer.data = rt;
 	rt->sigint.data = rt->sigterm.data = rt;
 }
@@ -384,6 +388,7 @@ static void stop(struct runtime *rt)
 		return;
 	rt->stopping = true;
 	ledger_stop(rt);
+	grants_stop(rt);
 	if (rt->import != NULL)
 		bundle_import_stop(rt->import);
 	if (rt->export != NULL)
@@ -435,6 +440,7 @@ void runtime_free(struct runtime *rt)
 		rt->appends = next;
 	}
 	locking_free(rt);
+	grants_unload(rt);
 	mail_free(rt);
 	control_server_free(rt->control);
 	sessions_free(rt->officers);

@@ -22,6 +22,7 @@
 struct bundle_export;
 struct bundle_import;
 struct control_server;
+struct grants_work;
 struct locking;
 struct mail;
 struct runtime;
@@ -89,7 +90,8 @@ struct runtime {
 	struct vault_keys *keys; /* NULL: locked */
 	struct net *net;
 	struct control_server *control;
-	struct mail *mail; /* server/mail.h */
+	struct mail *mail;          /* server/mail.h */
+	struct grants_work *grants; /* server/keys/grants.h */
 	struct locking *locking;
 	struct sessions *officers; /* who is logged in */
 	uv_async_t writer_async, vault_async;

@@ -12,7 +12,7 @@
 #include "base/secret.h"
 #include "cases/event/case_code.h"
 
-enum { EVENTS_PER_CHUNK = 1024, KEYS_PER_CASE = 256, ENTRIES_MIN = 2 };
+enum { EVENTS_PER_CHUNK = 1024, ENTRIES_MIN = 2 };
 
 struct stored_event {
 	struct event_id id;
@@ -375,6 +375,7 @@ enum err casebook_add_key(
 {
 	struct casebook_case *kase;
 	struct casebook_key *key;
+	bool foreign = book->node[0] != 0 && strcmp(entry->author, book->node) != 0;
 	size_t count = 0;
 	enum err err;
 
@@ -386,7 +387,7 @@ enum err casebook_add_key(
 	for (struct casebook_key *k = kase->keys; k != NULL && err == OK; k = k->next) {
 		if (memcmp(k->seal.kid.b, key->seal.kid.b, SEAL_KID_SIZE) == 0)
 			err = ERR_EXISTS;
-		else if (++count >= KEYS_PER_CASE)
+		else if (k->foreign == foreign && ++count >= CASEBOOK_KEYS_MAX)
 			err = ERR_LIMIT;
 	}
 	if (err != OK) {
@@ -397,7 +398,7 @@ enum err casebook_add_key(
 	key->group = entry->group;
 	key->generation = entry->generation;
 	memcpy(key->author, entry->author, sizeof key->author);
-	key->foreign = book->node[0] != 0 && strcmp(key->author, book->node) != 0;
+	key->foreign = foreign;
 	key->next = kase->keys;
 	kase->keys = key;
 	if (ret_key != NULL)
@@ -609,6 +610,17 @@ static bool opens(const struct casebook_case *kase, const struct part_info *part
 {
 	return part->main && part->type == EVENT_CASE_OPENED && part->case_code[0] != 0 &&
 	       kase->code[0] == 0;
+}
+
+void casebook_granted(
+	struct casebook *book, struct casebook_case *kase, const char *code, const char *opened_on)
+{
+	kase->granted = true;
+	if (kase->code[0] != 0 || case_code_normal(bytes_str(code), kase->code) != OK)
+		return;
+	memcpy(kase->opened_on, opened_on, strlen(opened_on) + 1);
+	kase->opened_foreign = true;
+	case_link_code(book, kase);
 }
 
 static void entry_put(struct casebook_key *key, uint32_t event, const struct casebook_at *at)
@@ -884,7 +896,7 @@ enum err casebook_list(
 			return ERR_NOMEM;
 	}
 	for (uint32_t i = 0; i < book->case_count; i++)
-		if (book->cases[i]->event_count > 0)
+		if (book->cases[i]->event_count > 0 || book->cases[i]->granted)
 			list[count++] = book->cases[i];
 	if (count == 0) {
 		mem_free(list);

@@ -64,13 +64,17 @@ struct casebook_case {
 	uint32_t event_count;         /* committed events; those of a ledger do not count */
 	uint32_t number;              /* 0-based, in the order added */
 	bool opened_foreign;          /* the code is another node's: it takes none of this one's */
-	struct casebook_key *keys;    /* newest first */
+	bool granted; /* another node gave keys of it: it is shown without events, too */
+	struct casebook_key *keys; /* newest first */
 	/* Private. */
 	uint32_t event_all, foreign_all, next_by_ref, next_by_code;
 	bool opened_reserved;
 };
 
 struct casebook;
+
+/* Of one case: this node's, and as many of all other nodes together. */
+enum { CASEBOOK_KEYS_MAX = 512 };
 
 struct casebook_options {
 	uint64_t seed;    /* random: hash tables cannot be made slow by chosen ids */
@@ -82,7 +86,7 @@ enum err casebook_new(const struct casebook_options *options, struct casebook **
 void casebook_free(struct casebook *book); /* wipes; NULL is fine */
 
 /* Adds a key out of the keyring (K is copied), and its case when that is new. ERR_EXISTS when that
- * kid is there already; ERR_LIMIT past LIMIT_CASES or 256 keys a case; ERR_NOMEM, ERR_CRYPTO.
+ * kid is there already; ERR_LIMIT past LIMIT_CASES or CASEBOOK_KEYS_MAX; ERR_NOMEM, ERR_CRYPTO.
  * ret_key may be NULL. */
 enum err casebook_add_key(struct casebook *book, const struct keyring_entry *entry,
 	struct casebook_key **ret_key) MUST_USE;
@@ -159,12 +163,18 @@ void casebook_set_own_log(struct casebook *book, uint16_t log);
 /* Reserved and not committed, of all keys. */
 size_t casebook_reserved(const struct casebook *book);
 
+/* Another node gave keys of the case: it is listed, and until a CASE_OPENED was read it is known by
+ * the code and the day that came with them; "" and texts that are no code: neither. */
+void casebook_granted(
+	struct casebook *book, struct casebook_case *kase, const char *code, const char *opened_on);
+
 /* Cases in the order they were added: 0 .. count - 1. */
 size_t casebook_case_count(const struct casebook *book);
 struct casebook_case *casebook_case_at(const struct casebook *book, size_t number);
 size_t casebook_event_count(const struct casebook *book); /* committed */
-/* All cases with at least one committed event, sorted by code, then reference. The array (not the
- * cases) is the caller's, to be freed with mem_free; NULL when count is 0. ERR_NOMEM. */
+/* All cases with at least one committed event, or granted, sorted by code, then reference. The
+ * array (not the cases) is the caller's, to be freed with mem_free; NULL when count is 0.
+ * ERR_NOMEM. */
 enum err casebook_list(
 	const struct casebook *book, const struct casebook_case ***ret, size_t *ret_count) MUST_USE;
 /* Bytes held for events and entries (not cases and keys): the figure behind the promise above. */

@@ -113,7 +113,7 @@ static enum err check_case(const struct judged *j)
 	uint32_t type = j->event->type;
 	char day[11];
 
-	if (state->event_count == 0 && type != EVENT_CASE_OPENED)
+	if (state->event_count == 0 && type != EVENT_CASE_OPENED && j->granted == 0)
 		return rules_refuse(j, "the case is not opened yet; CASE_OPENED comes first");
 	if (state->status != 0 && type == EVENT_CASE_OPENED)
 		return rules_refuse(j, "the case is opened already");
@@ -153,6 +153,7 @@ struct judged rules_judged(const struct case_state *state, const struct event *e
 				   ? event->office
 				   : context->country,
 		.corrected = context->corrected,
+		.granted = context->granted,
 		.ctx = ctx == NULL ? own : ctx,
 	};
 }

@@ -45,6 +45,9 @@
  * what was begun: REFERRAL_ENDED, PATERNITY_STAGE with CLOSED_*, PROTECTION_ACTION with
  * resolved_on. A complaint is a case of its own and needs no consent.
  *
+ * A case that another node opened, and of which it gave keys for some data groups, takes what
+ *belongs to these groups alone, and OFFICER_ASSIGNED (rules_granted).
+ *
  * A closed case takes CASE_REOPENED, CORRECTION, CONFLICT_RESOLVED, ERASURE_*, LEGAL_HOLD,
  * CONSENT_REFUSED and CONSENT_WITHDRAWN, OFFICER_ASSIGNED, FEEDBACK, COMPLAINT_STAGE and
  * MANDATORY_REPORT, nothing else.
@@ -65,6 +68,9 @@ struct rules_context {
 	/* Of a CORRECTION: the data groups in which the event that it corrects says something. 0:
 	 * not known, then what it adds is not judged. */
 	group_set corrected;
+	/* The case is another node's, which gave keys of it: that stands for its opening and for
+	 * the consent to CASE_MGMT, within these groups (rules_granted). 0: it is none. */
+	group_set granted;
 };
 
 /* Fills in members that are absent: parents (the heads of the case), ids with a preset of the
@@ -80,5 +86,10 @@ enum err rules_fill(const struct case_state *state, struct event *event,
  * ERR_INVALID; ERR_NOMEM. */
 enum err rules_check(const struct case_state *state, const struct event *event,
 	const struct rules_context *context, struct errctx *ctx) MUST_USE;
+
+/* May an event with parts in these groups be recorded in a case of another node that gave `granted`
+ * of it? Who works on the case here may always be said. ERR_CONSENT. */
+enum err rules_granted(const struct event *event, group_set groups, group_set granted,
+	struct errctx *ctx) MUST_USE;
 
 #endif

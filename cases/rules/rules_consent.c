@@ -186,7 +186,8 @@ static enum err check_contact_only(const struct judged *j)
 {
 	char day[11];
 
-	if (!state_contact_only(j->state, j->day) || j->event->type == EVENT_COMPLAINT_RECEIVED)
+	if (!state_contact_only(j->state, j->day) || j->granted != 0 ||
+		j->event->type == EVENT_COMPLAINT_RECEIVED)
 		return OK;
 	day_text(j->day, day);
 	if (!bare(j->event))
@@ -216,4 +217,32 @@ enum err rules_consent(const struct judged *j)
 	TRY(check_contact_only(j));
 	TRY(check_refs(j));
 	return rules_consent_need(j, &need) ? rules_consent_check(j, &need) : OK;
+}
+
+enum err rules_granted(
+	const struct event *event, group_set groups, group_set granted, struct errctx *ctx)
+{
+	const struct event_type *type = event_type_get(event->type);
+	group_set lacking = groups & (group_set)~granted;
+	enum err err = OK;
+	struct buf words;
+
+	if (event->type == EVENT_OFFICER_ASSIGNED)
+		lacking &= (group_set)~GROUP_BIT(GROUP_CORE);
+	if (lacking == 0)
+		return OK;
+	buf_init(&words, WHY_MAX);
+	for (unsigned g = 1; g <= GROUP_CASE_LAST; g++)
+		if ((granted & GROUP_BIT(g)) != 0)
+			buf_printf(&words, "%s%s", words.size == 0 ? "" : ", ",
+				group_name((enum group)g));
+	for (unsigned g = 1; g <= GROUP_CASE_LAST && err == OK; g++)
+		if ((lacking & GROUP_BIT(g)) != 0)
+			err = err_set(ctx, ERR_CONSENT,
+				"%s: belongs to the data group %s, which this office was not "
+				"given of this case; it was given %s",
+				type == NULL ? "" : type->name, group_name((enum group)g),
+				buf_cstr(&words));
+	buf_release(&words);
+	return err;
 }

@@ -15,6 +15,7 @@ struct judged {
 	fold_day today;
 	const char *node;
 	const char *country; /* of rules_context, or what the event says */
+	group_set granted;   /* of a case that another node gave; 0: none */
 	group_set corrected; /* of rules_context */
 	struct errctx *ctx;
 };

@@ -232,6 +232,13 @@ CODES(erasure_bases, "erasure_bases", "Why an erasure", {"WITHDRAWN_CONSENT", "c
 	{"OBJECTION", "objection"})
 CODES(erasure_decisions, "erasure_decisions", "Decision on an erasure", {"GRANTED", "granted"},
 	{"REFUSED", "refused"}, {"PENDING", "pending"})
+CODES(grant_bases, "grant_bases", "What a grant rests on", {"CONSENT", "a consent"},
+	{"MANDATE", "a mandate"}, {"BREAK_GLASS", "an emergency"},
+	{"REPLY", "the grant of the other keys of the case"},
+	{"LEDGER", "the right of an auditor to the ledger"})
+CODES(revocation_reasons, "revocation_reasons", "Why a grant was taken back",
+	{"WITHDRAWN", "the consent was withdrawn, or covers it no longer"},
+	{"ENDED", "its last day has passed"}, {"STOPPED", "the office stopped it"})
 CODES(export_formats, "export_formats", "Formats of an export", {"JSONL", "JSON lines"},
 	{"CSV", "table"}, {"HANDOVER", "hand-over sheet"}, {"SHEET", "the victim's sheet"},
 	{"PROOF", "proof of one entry"})

@@ -28,7 +28,8 @@
 	LIST(transfer_reasons) LIST(transfer_answers) LIST(closures) LIST(reopenings) \
 	LIST(correction_reasons) LIST(erasure_scopes) LIST(erasure_askers) \
 	LIST(erasure_bases) LIST(erasure_decisions) LIST(export_formats) \
-	LIST(guardian_reasons) LIST(packet_formats)
+	LIST(guardian_reasons) LIST(packet_formats) LIST(grant_bases) \
+	LIST(revocation_reasons)
 /* clang-format on */
 
 #define LIST(symbol) extern const struct code_list list_##symbol;

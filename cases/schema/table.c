@@ -336,11 +336,19 @@ static const struct schema_field access_granted[] = {
 	FIELD("mandate_ref", NAME, "On which mandate?"),
 	FIELD("until", DAY, "Until when?"),
 	FIELD("commitment", HASH, "Commitment to the grant?"),
+	FIELD("purpose", CODE, "To which purpose?", LIST(purposes)),
+	FIELD("basis", CODE, "On what does it rest?", LIST(grant_bases)),
+	FIELD("history", CODE, "What was recorded before, too?", LIST(yes_no)),
+	FIELD("nonce", HASH, "What hides the keys in the commitment?"),
+	FIELD("consent_leaf", HASH, "Leaf hash of the entry with the consent?"),
+	FIELD("key_ids", REFS, "Which keys?"),
 };
 static const struct schema_field access_revoked[] = {
 	FIELD("case", REF, "Which case?", NEED),
 	FIELD("recipient", NAME, "From whom?", NEED),
 	GROUPS_OF("Which data groups?", NEED),
+	FIELD("grant", EVENT, "Which grant?"),
+	FIELD("reason", CODE, "Why?", LIST(revocation_reasons)),
 };
 static const struct schema_field record_viewed[] = {
 	FIELD("who", OFFICER, "Who looked?", NEED),

@@ -6,6 +6,7 @@
 #include "proto/codec.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
+#include "server/keys/grants.h"
 #include "server/ledger.h"
 #include "server/locking.h"
 #include "server/log.h"
@@ -293,7 +294,7 @@ static void done_seal(struct control_request *request, struct vault_request *don
 	runtime_append(appending->rt, done->log_origin, entries, on_appended, appending);
 }
 
-static struct vault_request *ask_named(
+struct vault_request *ask_named(
 	struct control_request *request, enum vault_type type, const char *name)
 {
 	struct vault_request *ask = vault_ask(request, type);
@@ -386,6 +387,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		mail_vault_moved(control_server_runtime(server), done);
 	} else if (done->type == VAULT_PREKEYS) {
 		prekeys_settled(control_server_runtime(server), done);
+	} else if (grants_vault_type(done->type)) {
+		grants_vault_done(control_server_runtime(server), done);
 	} else if (done->type == VAULT_LEDGER || done->type == VAULT_VIEWS) {
 		ledger_vault_done(control_server_runtime(server), done);
 	} else if (request == NULL && done->type == VAULT_RESEAL) {
@@ -409,6 +412,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		done_complain(request, done);
 	} else if (done->type == VAULT_SEAL) {
 		done_seal(request, done);
+	} else if (done->type == VAULT_GRANT) {
+		done_case_share(request, done);
 	} else if (done->type == VAULT_OFFICER_ADD || done->type == VAULT_OFFICER_DISABLE ||
 		   done->type == VAULT_OFFICER_PASSPHRASE) {
 		done_officer(request, done);

@@ -25,6 +25,16 @@ void begin_show(struct control_request *request, const Sauti__CaseShowRequest *m
 void begin_query(struct control_request *request, enum vault_type type, const char *name);
 bool may_record(struct control_request *request); /* false: answered */
 
+/* For the vault, about a case; NULL: the request was answered. */
+struct vault_request *ask_named(
+	struct control_request *request, enum vault_type type, const char *name);
+
+/* grants.c */
+void begin_case_share(struct control_request *request, const Sauti__CaseShareRequest *message);
+void done_case_share(struct control_request *request, struct vault_request *done);
+void begin_case_shares(struct control_request *request, const Sauti__CaseSharesRequest *message);
+void begin_mail_refused(struct control_request *request);
+
 /* ledger.c; done_ledger_list takes the answer; case_export.c */
 void begin_ledger_list(struct control_request *request, const Sauti__LedgerListRequest *message);
 void done_ledger_list(struct control_request *request, struct vault_request *done);

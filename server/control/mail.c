@@ -7,6 +7,7 @@
 #include "server/complaints.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
+#include "server/keys/refused.h"
 #include "server/mail.h"
 
 enum { ID_DIGITS = 16, ID_DIGITS_MIN = 4, STATUS_NEWEST = 3 };
@@ -154,7 +155,7 @@ void begin_mail_send(struct control_request *request, const Sauti__MailSendReque
 
 static const char *state_of(const struct engine_mail *mail)
 {
-	static const char *const ends[] = {"delivered", "not opened", "not understood"};
+	static const char *const ends[] = {"delivered", "not opened", "not understood", "refused"};
 
 	if (mail->ended)
 		return mail->outcome < sizeof(ends) / sizeof(ends[0]) ? ends[mail->outcome]
@@ -404,11 +405,11 @@ json_t *mail_status_json(const struct runtime *rt)
 		else
 			carried++;
 	}
-	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "working",
+	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:o}", "working",
 		rt->mail->store != NULL, "waiting", waiting, "unopened", unopened, "carried",
-		carried, "received", (json_int_t)rt->mail->inbox_count, "refused",
-		(json_int_t)engine_mail_refused(rt->engine), "held_back",
-		(json_int_t)complaints_waiting(rt), "complaints_awaited",
+		carried, "received", (json_int_t)rt->mail->inbox_count, "no_room",
+		(json_int_t)engine_mail_refused(rt->engine), "refused", refused_status_json(rt),
+		"held_back", (json_int_t)complaints_waiting(rt), "complaints_awaited",
 		(json_int_t)rt->complaints_awaited, "complaints_refused",
 		(json_int_t)rt->complaints_refused, "newest", newest_json(rt->mail));
 }

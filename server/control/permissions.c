@@ -38,6 +38,8 @@ static const struct permission table[] = {
 	{BODY(CASE_FORM), CASES, NULL},
 	{BODY(CASE_EXPORT), CASES, NULL},
 	{BODY(CASE_PROVE), CASES, NULL},
+	{BODY(CASE_SHARE), CASES, NULL},
+	{BODY(CASE_SHARES), CASES, NULL},
 	{BODY(LEDGER_LIST), LEDGER, NULL}, /* views are the supervisor's alone */
 	{BODY(DRAFT_PUT), CASES, NULL},
 	{BODY(DRAFT_LIST), CASES, NULL},
@@ -66,6 +68,7 @@ static const struct permission table[] = {
 	{BODY(MAIL_LIST), NONE, NULL},
 	{BODY(MAIL_SHOW), NODE, NULL},
 	{BODY(MAIL_DELETE), NODE, NULL},
+	{BODY(MAIL_REFUSED), NONE, NULL},
 };
 
 const struct permission *permission_of(Sauti__ControlRequest__BodyCase body)

@@ -363,6 +363,15 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 	case SAUTI__CONTROL_REQUEST__BODY_LEDGER_LIST:
 		begin_ledger_list(request, message->ledger_list);
 		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_SHARE:
+		begin_case_share(request, message->case_share);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_SHARES:
+		begin_case_shares(request, message->case_shares);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_MAIL_REFUSED:
+		begin_mail_refused(request);
+		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_EXPORT:
 		begin_case_export(request, message->case_export);
 		break;

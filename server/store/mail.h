@@ -28,6 +28,7 @@ enum mail_note {
 	MAIL_NOTE_ADDRESS = 3, /* node -> KnownAddresses */
 	MAIL_NOTE_TOLD = 4, /* node -> hash of the own addresses that it was sent, u64be made_at */
 	MAIL_NOTE_COMPLAINT = 5, /* random name -> StoredComplaint, up to LIMIT_COMPLAINT_ROW */
+	MAIL_NOTE_REFUSED = 6,   /* the item's hash, 16 hex digits -> RefusedMail */
 };
 enum { MAIL_NOTE_NAME_MAX = 200, MAIL_NOTE_VALUE_MAX = 4096 };
 

@@ -18,6 +18,7 @@
 #include "server/vault/complaint.h"
 #include "server/vault/finder.h"
 #include "server/vault/foreign.h"
+#include "server/vault/grants.h"
 
 enum { CANDIDATES_MAX = 8 }; /* entries with one locator that are looked at */
 
@@ -85,6 +86,8 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 		book->revealed_rows++;
 		return OK;
 	}
+	if (row_kind(item->value) == ROW_GIVEN || row_kind(item->value) == ROW_RECEIVED)
+		return grants_load(book, item, ctx);
 	memcpy(kid.b, item->kid, sizeof(kid.b));
 	err = keyring_unwrap(secret_bytes(&book->keyring_key), &kid, item->value, &entry);
 	if (err == OK && key_is_own(book, entry.author))
@@ -393,6 +396,7 @@ static enum err rebuild_from(struct rebuild *r)
 	TRY(logs_find(book, r->ctx));
 	TRY(keyring_each(book->opts.keyring, load_key, book, r->ctx));
 	ledger_find(book);
+	TRY(grants_settle(book));
 	for (uint16_t log = 0; log < book->log_count; log++) {
 		enum err err = log_look(r, log);
 
@@ -444,6 +448,7 @@ static enum err book_fill(struct book *book, struct errctx *ctx)
 	TRY(random_bytes((uint8_t *)&options.seed, sizeof(options.seed)));
 	TRY(casebook_new(&options, &book->cases));
 	TRY(foreign_new(&book->foreign));
+	TRY(grants_new(&book->grants));
 	TRY(ledger_new(book->opts.now_s, &book->ledger));
 	TRY(sealer_new(&book->sealer));
 	return rebuild(book, ctx);
@@ -479,6 +484,7 @@ void book_close(struct book *book)
 		return;
 	states_release(book);
 	foreign_free(book->foreign);
+	grants_free(book->grants);
 	mem_free(book->away);
 	casebook_free(book->cases);
 	ledger_free(book->ledger);

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "replication/log/checkpoint.h"
+#include "server/vault/grants.h"
 
 enum { CANDIDATES_MAX = 8 }; /* entries with one locator that are looked at */
 
@@ -191,11 +192,11 @@ static enum err note_entry(struct book *book, struct casebook_key *key,
 		err = casebook_note(book->cases, key, at, &info);
 		wipe(&info, sizeof(info));
 	}
-	if (err == OK)
+	if (err == OK) {
 		states_drop(book, key->owner);
+		grants_touch(book, key->owner);
+	}
 	*ret_noted = err == OK;
-	if (err == OK)
-		states_drop(book, key->owner);
 	if (err == OK || book_unreadable(err)) {
 		*ctx = (struct errctx){""};
 		return OK;

@@ -19,6 +19,8 @@
  *   officers.c  the keystore, its slots and accounts
  *   prekeys.c the private halves of prekeys, and when they come and go
  *   mail.c    what is sealed to them
+ *   grants.h  keys given to other nodes, and received: grants.c, roll.c, grant.c, review.c,
+ *             grant_take.c
  */
 #ifndef SERVER_VAULT_INTERNAL_H
 #define SERVER_VAULT_INTERNAL_H
@@ -69,6 +71,7 @@ struct book_opts {
 };
 
 struct foreign;
+struct grants;
 
 struct book {
 	struct book_opts opts;
@@ -83,6 +86,7 @@ struct book {
 	struct foreign *foreign; /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
 	uint64_t unread;         /* unread.c */
 	uint64_t revealed_rows;  /* reveal.c; one that was written anew is counted again */
+	struct grants *grants;   /* grants.c */
 	/* By the casebook's number of the case; NULL: to be folded when it is asked for. */
 	struct case_state **states;
 	size_t state_capacity;
@@ -152,6 +156,8 @@ struct plan_case {
 	uint32_t first_part, last_part; /* plus one; 0: none */
 	uint32_t events;                /* this node's, known ones included */
 	bool foreign;                   /* there are events of other nodes */
+	bool received;                  /* another node's, that gave keys of it: and only.. */
+	group_set granted;              /* .. these groups are recorded in; 0: no longer */
 	bool thinned;                   /* parts of earlier lines are not kept */
 	bool blurred;                   /* .. and so an event is missing in the state */
 	size_t last_item;               /* of plan->items */
@@ -311,6 +317,9 @@ bool ledger_is(const struct book *book, const struct case_ref *ref);
 /* Events of the ledger in request->lines, as JSON without what the node says itself. As plan_make.
  */
 enum err ledger_plan(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
+/* The same of events that this node makes: `lines` may say their event_id. */
+enum err ledger_plan_own(struct book *book, struct vault_request *request, struct bytes lines,
+	struct plan *ret) MUST_USE;
 /* May it stand in the ledger? Asked before anything is shown: a view that cannot be written would
  * stand before all others. ERR_INVALID. */
 enum err ledger_check_purpose(struct vault_request *request) MUST_USE;

@@ -175,7 +175,8 @@ static enum err complete(struct book *book, const char *officer, uint64_t now_ms
 	char time[21];
 
 	TRY(settle_ref(book));
-	TRY(set_id(book, now_ms, event));
+	if (!event->has.event_id)
+		TRY(set_id(book, now_ms, event));
 	event_set_case(event, &book->ledger->ref);
 	event_set_recorded_at(event, now_ms / 1000);
 	event_time_text(event->recorded_at, time);
@@ -227,15 +228,15 @@ static enum err check_given(const struct event *event, struct errctx *ctx)
 	return OK;
 }
 
-static enum err plan_line(
-	struct book *book, struct vault_request *request, struct bytes line, struct plan *plan)
+static enum err plan_line(struct book *book, struct vault_request *request, struct bytes line,
+	bool own, struct plan *plan)
 {
 	struct errctx *ctx = &request->ctx;
 	struct event event = {0};
 	enum err err;
 
 	TRY(event_parse_ledger(line, &event, ctx));
-	err = check_given(&event, ctx);
+	err = own ? OK : check_given(&event, ctx);
 	if (err == OK)
 		err = complete(book, request->officer, request->now_ms, &event, ctx);
 	if (err == OK)
@@ -244,13 +245,12 @@ static enum err plan_line(
 	return err;
 }
 
-enum err ledger_plan(struct book *book, struct vault_request *request, struct plan *ret)
+static enum err plan_lines(struct book *book, struct vault_request *request, struct bytes rest,
+	bool own, struct plan *ret)
 {
-	struct bytes rest = buf_bytes(&request->lines);
 	struct plan plan = {0};
 	enum err err;
 
-	TRY(request->lines.err);
 	err = plan_begin(book, &plan);
 	while (err == OK && rest.size > 0) {
 		const uint8_t *end = memchr(rest.data, '\n', rest.size);
@@ -258,7 +258,7 @@ enum err ledger_plan(struct book *book, struct vault_request *request, struct pl
 		size_t taken = end == NULL ? size : size + 1;
 
 		request->line++;
-		err = plan_line(book, request, bytes_make(rest.data, size), &plan);
+		err = plan_line(book, request, bytes_make(rest.data, size), own, &plan);
 		rest = bytes_make(rest.data + taken, rest.size - taken);
 	}
 	if (err == OK && plan.part_count == 0)
@@ -270,6 +270,18 @@ enum err ledger_plan(struct book *book, struct vault_request *request, struct pl
 	request->line = 0;
 	*ret = plan;
 	return OK;
+}
+
+enum err ledger_plan(struct book *book, struct vault_request *request, struct plan *ret)
+{
+	TRY(request->lines.err);
+	return plan_lines(book, request, buf_bytes(&request->lines), false, ret);
+}
+
+enum err ledger_plan_own(
+	struct book *book, struct vault_request *request, struct bytes lines, struct plan *ret)
+{
+	return plan_lines(book, request, lines, true, ret);
 }
 
 /* --- views: who has seen what today --- */

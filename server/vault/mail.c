@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "proto/stored.pb-c.h"
 #include "server/vault/complaint.h"
+#include "server/vault/grants.h"
 
 #define INBOX_LABEL "sauti/1 inbox"
 
@@ -97,9 +98,12 @@ static enum err inbox_pack(const struct mailbox *box, const struct mail_item *it
 	return out->err;
 }
 
-static enum err open_content(const struct mailbox *box, const struct mail_item *item,
-	const struct mail_content *content, struct vault_request *request)
+static enum err open_content(const struct mailbox *box, struct book *book,
+	const struct mail_item *item, const struct mail_content *content,
+	struct vault_request *request)
 {
+	if (content->kind == MAIL_GRANT)
+		return grant_take(book, item, content->body, request);
 	/* A notice is ordinary: as an erasure it would get past the inbox's room. */
 	if (content->kind != MAIL_NOTICE || item->class != MAIL_ORDINARY ||
 		content->body.size > LIMIT_MAIL_TEXT) {
@@ -124,7 +128,7 @@ static enum err open_sealed(struct mailbox *box, struct book *book, const struct
 	if (key != NULL)
 		err = mail_open(item, network, secret_bytes(key), arena, &content, &request->ctx);
 	if (err == OK)
-		return open_content(box, item, &content, request);
+		return open_content(box, book, item, &content, request);
 	if (err == ERR_DECRYPT && box->complaint_key.size > 0) {
 		err = mail_open_complaint(item, network, secret_bytes(&box->complaint_key), arena,
 			&content, &request->ctx);

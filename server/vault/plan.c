@@ -19,6 +19,7 @@
 #include "cases/event/case_code.h"
 #include "cases/schema/schema.h"
 #include "server/vault/complaint.h"
+#include "server/vault/grants.h"
 #include "server/vault/internal.h"
 
 enum { TAG_EVENT = 'E', TAG_CASE = 'C', TAG_CODE = 'N' };
@@ -327,13 +328,23 @@ static enum err case_add(struct planner *p, const struct case_ref *ref, struct p
 	return OK;
 }
 
+static void look_granted(
+	const struct planner *p, const struct casebook_case *kase, struct plan_case *planned)
+{
+	if (kase == NULL || !kase->granted || !kase->opened_foreign)
+		return;
+	planned->received = true;
+	planned->granted = grants_granted(p->book, &kase->ref, p->today);
+}
+
 static enum err case_begin(struct planner *p, const struct case_ref *ref, struct plan_case **ret)
 {
 	struct casebook_case *kase = casebook_find_ref(p->book->cases, ref);
 	struct plan_case planned = {.kase = kase};
 	const struct case_state *state;
 
-	/* One that has keys and no event is left of a request that failed. */
+	look_granted(p, kase, &planned);
+	/* One that has keys and no event is left of a request that failed, or was given. */
 	if (kase == NULL || kase->event_all + kase->foreign_all == 0) {
 		TRY(case_state_new(&planned.state));
 	} else {
@@ -361,11 +372,16 @@ static enum err find_case(struct planner *p, const struct event *event, struct p
 		c = &p->plan->cases[number];
 	else
 		TRY(case_begin(p, &event->case_ref, &c));
-	if (opens && (c->events > 0 || c->foreign))
+	if (opens && (c->events > 0 || c->foreign || c->received))
 		return err_set(p->ctx, ERR_EXISTS,
 			"case_ref: case %s is open already, by another event", ref);
-	if (!opens && ((c->events == 0 && !c->foreign) || !officer_sees(p->request, c->state)))
+	if (!opens && ((c->events == 0 && !c->foreign && !c->received) ||
+			      !officer_sees(p->request, c->state)))
 		return unknown_case(p, event);
+	if (c->received && c->granted == 0)
+		return err_set(p->ctx, ERR_CONSENT,
+			"case_ref: what was given of this case has ended: nothing more is recorded "
+			"in it here");
 	if (c->events >= LIMIT_CASE_EVENTS)
 		return err_set(p->ctx, ERR_LIMIT, "the case would have more than %d events",
 			LIMIT_CASE_EVENTS);
@@ -620,6 +636,8 @@ static enum err add_event(struct planner *p, const struct event *event, struct p
 	TRY(event_split(event, found ? &target : NULL, &parts, p->ctx));
 	err = add_parts(p, &parts, c, &item);
 	event_parts_release(&parts);
+	if (err == OK && c->received)
+		err = rules_granted(event, item.target.groups, c->granted, p->ctx);
 	TRY(err);
 	TRY(plan_map_put(
 		&plan->map, TAG_EVENT, BYTES_ARRAY(event->id.b), (uint32_t)plan->item_count));
@@ -679,7 +697,10 @@ static enum err move_on(struct planner *p, const struct event *event, struct pla
 
 static enum err check(struct planner *p, struct event *event, const struct plan_case *c)
 {
-	struct rules_context context = {p->today, p->book->opts.node, p->book->opts.country, 0};
+	struct rules_context context = {.today = p->today,
+		.node = p->book->opts.node,
+		.country = p->book->opts.country,
+		.granted = c->granted};
 	struct errctx none = {""};
 	struct planner quiet = *p;
 	struct event_target target;

@@ -11,7 +11,7 @@
 #include "cases/event/event_json.h"
 #include "cases/fold/value.h"
 #include "cases/schema/schema.h"
-#include "server/vault/internal.h"
+#include "server/vault/grants.h"
 
 enum { SOON_DAYS = 30, UNANSWERED_DAYS = 14 };
 
@@ -210,7 +210,7 @@ static enum err look(struct query *q, const struct casebook_case *kase, struct s
 	struct seen seen = {.kase = kase};
 
 	*ret = seen;
-	if (kase->event_count == 0 || ledger_is(q->book, &kase->ref))
+	if ((kase->event_count == 0 && !kase->granted) || ledger_is(q->book, &kase->ref))
 		return OK;
 	TRY(states_get(q->book, kase, &seen.state, &q->request->ctx));
 	if (!officer_sees(q->request, seen.state))
@@ -251,11 +251,21 @@ static bool matches(const struct query *q, const struct seen *seen)
 	       (!find->imminent || s->imminent_concerns > 0);
 }
 
+/* Of a case that another node shares: which. */
+static void put_from(const struct book *book, const struct casebook_case *kase, struct buf *json)
+{
+	const struct received *received = grants_received_of(book, &kase->ref, NULL);
+
+	if (kase->granted && kase->opened_foreign && received != NULL)
+		buf_printf(json, ",\"from\":\"%s\"", received->sender);
+}
+
 static enum err list_case(struct query *q, const struct seen *seen)
 {
 	struct buf *json = &q->book->json;
 
 	docs_put_case(json, seen->kase, seen->kase->event_count);
+	put_from(q->book, seen->kase, json);
 	buf_printf(json, ",\"unsynced\":%" PRIu64 ",", seen->unsynced);
 	docs_put_summary(json, &seen->summary);
 	buf_put_u8(json, '}');

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cases/fold/timeline.h"
 #include "server/vault/foreign.h"
+#include "server/vault/grants.h"
 
 enum { TAG_EVENT = 'E' };
 
@@ -137,6 +138,58 @@ static bool unsynced_find(
 		unsynced, TAG_EVENT, BYTES_ARRAY(timeline_event(timeline, i)->id.b), NULL);
 }
 
+static void put_groups(struct buf *json, group_set groups)
+{
+	const char *between = "";
+
+	for (unsigned g = 1; g <= GROUP_CASE_LAST; g++) {
+		if ((groups & GROUP_BIT(g)) == 0)
+			continue;
+		buf_printf(json, "%s\"%s\"", between, group_name((enum group)g));
+		between = ",";
+	}
+}
+
+/* All that a node gave of the case, by its first grant in the list. */
+static group_set given_by(const struct book *book, const struct received *first)
+{
+	const struct received *received = NULL;
+	group_set groups = 0;
+
+	while ((received = grants_received_of(book, &first->case_ref, received)) != NULL) {
+		if (strcmp(received->sender, first->sender) != 0)
+			continue;
+		if (groups == 0 && received != first)
+			return 0; /* told already */
+		groups |= received->groups;
+	}
+	return groups & GROUP_SET_CASE;
+}
+
+/* Who gave what of the case, and what not: that says nothing of what there is. */
+static void put_sharers(const struct book *book, const struct casebook_case *kase, struct buf *json)
+{
+	const struct received *received = NULL;
+	const char *between = ",\"shared_by\":[";
+
+	if (!kase->granted || !kase->opened_foreign)
+		return;
+	while ((received = grants_received_of(book, &kase->ref, received)) != NULL) {
+		group_set groups = given_by(book, received);
+
+		if (groups == 0)
+			continue;
+		buf_printf(json, "%s{\"node\":\"%s\",\"groups\":[", between, received->sender);
+		put_groups(json, groups);
+		buf_put_str(json, "],\"not_shared\":[");
+		put_groups(json, GROUP_SET_CASE & (group_set)~groups);
+		buf_put_str(json, "]}");
+		between = ",";
+	}
+	if (between[1] == '\0')
+		buf_put_u8(json, ']');
+}
+
 static enum err write_case(struct book *book, const struct casebook_case *kase,
 	const struct timeline *timeline, const struct plan_map *unsynced,
 	const struct case_summary *summary, uint64_t unread, struct vault_request *request)
@@ -147,8 +200,10 @@ static enum err write_case(struct book *book, const struct casebook_case *kase,
 
 	foreign_faults(book, kase, &faults);
 	docs_put_case(&book->json, kase, count);
-	buf_printf(&book->json, ",\"left_out\":%" PRIu64 ",\"summary\":{",
+	buf_printf(&book->json, ",\"left_out\":%" PRIu64,
 		unread + timeline_left_out(timeline) + faults.refused + faults.missing);
+	put_sharers(book, kase, &book->json);
+	buf_put_str(&book->json, ",\"summary\":{");
 	docs_put_summary(&book->json, summary);
 	buf_put_str(&book->json, "}}");
 	TRY(show_doc(book, &last));
@@ -208,7 +263,7 @@ enum err case_named(struct book *book, struct vault_request *request,
 	const struct case_state *state = NULL;
 	char name[80];
 
-	if (kase != NULL && kase->event_count > 0)
+	if (kase != NULL && (kase->event_count > 0 || kase->granted))
 		TRY(states_get(book, kase, &state, &request->ctx));
 	if (state == NULL || !officer_sees(request, state))
 		return err_set(&request->ctx, ERR_NOTFOUND, "no case '%s' is known here",

@@ -31,6 +31,7 @@
 #include "server/vault/destroy.h"
 #include "server/vault/drafts.h"
 #include "server/vault/foreign.h"
+#include "server/vault/grants.h"
 #include "server/vault/internal.h"
 
 struct list {
@@ -118,6 +119,9 @@ void vault_request_free(struct vault_request *request)
 	mem_free(request->held);
 	mem_free(request->complaint);
 	mem_free(request->prekeys);
+	if (request->grant != NULL)
+		mem_free(request->grant->recipients);
+	mem_free(request->grant);
 	docs_free(request);
 	wipe(request, sizeof(*request));
 	mem_free(request);
@@ -312,6 +316,9 @@ static enum err record(struct vault *vault, struct vault_request *request)
 		err = plan_make(vault->book, request, &plan);
 	if (err == OK)
 		err = seal_plan(vault, request, &plan);
+	for (size_t i = 0; err == OK && i < plan.case_count; i++)
+		grants_touch(
+			vault->book, casebook_find_ref(vault->book->cases, &plan.cases[i].ref));
 	plan_release(&plan);
 	return err;
 }
@@ -407,6 +414,28 @@ static enum err seal_ledger(struct vault *vault, struct vault_request *request)
 	return err;
 }
 
+/* Grants: a wish, or what they ask for. */
+static enum err seal_grants(struct vault *vault, struct vault_request *request)
+{
+	const char *origin = vault->book->logs[BOOK_OWN_LOG].origin.text;
+	struct plan plan = {0};
+	enum err err;
+
+	memcpy(request->log_origin, origin, strlen(origin) + 1);
+	if (request->renew)
+		grants_touch_all(vault->book);
+	err = request->type == VAULT_GRANT ? grant_make(vault->book, request, &plan)
+					   : grants_review(vault->book, request, &plan);
+	if (err == OK && plan.part_count > 0)
+		err = batch_start(vault, request, &plan);
+	if (err != OK)
+		grants_touch_all(vault->book); /* what is written may lack its event */
+	request->added = err == OK ? plan.part_count : 0;
+	plan_release(&plan);
+	pool_wipe(&vault->book->pool);
+	return err;
+}
+
 /* --- ends of batches --- */
 
 static void on_way_shift(struct vault *vault)
@@ -434,6 +463,7 @@ static void on_way_settle(struct vault *vault)
 		if (batch->state == BATCH_ABORTED && !aborted && vault->book != NULL) {
 			states_take_back(vault->book, batch);
 			casebook_abort(vault->book->cases);
+			grants_touch_all(vault->book);
 		} else if (batch->state == BATCH_COMMITTED && batch->count > 0)
 			batch_commit(vault->book, batch, batch->index);
 		aborted |= batch->state == BATCH_ABORTED;
@@ -505,6 +535,19 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		return reveal_part(vault->book, request);
 	case VAULT_RESEAL:
 		return reseal(vault, request);
+	case VAULT_GRANT:
+	case VAULT_GRANT_REVIEW:
+		return seal_grants(vault, request);
+	case VAULT_GRANT_RELEASE:
+		return grant_release(book, request);
+	case VAULT_GRANT_SENT:
+		return grant_sent(book, request);
+	case VAULT_GRANT_DROP:
+		return grant_drop(book, request);
+	case VAULT_GRANT_ENDED:
+		return grant_ended(book, request);
+	case VAULT_GRANT_SHOW:
+		return grants_show(book, request);
 	case VAULT_COMPLAIN:
 		return complaint_seal(book, request);
 	case VAULT_MAIL_OPEN:
@@ -571,6 +614,13 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_DRAFT_SHOW:
 	case VAULT_DRAFT_REMOVE:
 	case VAULT_COMPLAIN:
+	case VAULT_GRANT:
+	case VAULT_GRANT_REVIEW:
+	case VAULT_GRANT_RELEASE:
+	case VAULT_GRANT_SENT:
+	case VAULT_GRANT_DROP:
+	case VAULT_GRANT_ENDED:
+	case VAULT_GRANT_SHOW:
 		break;
 	}
 	return vault->book == NULL ? ERR_LOCKED : answer_open(vault, request);
@@ -584,6 +634,7 @@ static void count_views(const struct vault *vault, struct vault_request *request
 		ledger_count(vault->book->ledger, &request->views_waiting, &lost);
 	request->views_lost = vault->views_lost + lost;
 	request->views_told = true;
+	request->grants_due = vault->book != NULL && grants_due(vault->book);
 }
 
 static void finish(struct vault_request *request, enum err result)
@@ -613,6 +664,7 @@ static bool waits(const struct vault *vault, const struct vault_request *request
 		return false;
 	return vault->book != NULL &&
 	       (type == VAULT_RESEAL || type == VAULT_LEDGER || type == VAULT_VIEWS ||
+		       type == VAULT_GRANT || type == VAULT_GRANT_REVIEW ||
 		       (type == VAULT_SEAL && !request->dry_run));
 }
 

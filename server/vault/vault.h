@@ -105,6 +105,14 @@ enum vault_type {
 	VAULT_OFFICER_ADD,        /* name, new_roles, new_passphrase; roles: of who asks */
 	VAULT_OFFICER_DISABLE,    /* name; roles: of who asks */
 	VAULT_OFFICER_PASSPHRASE, /* officer, passphrase, new_passphrase */
+	/* grants.h: keys for other nodes. `grant` and what is said there. */
+	VAULT_GRANT,         /* name, grant -> entries, grant; as SEAL */
+	VAULT_GRANT_REVIEW,  /* -> entries (NULL: all is well), grant->revoked; as SEAL */
+	VAULT_GRANT_RELEASE, /* grant->recipients -> mail, grant->id; or refs */
+	VAULT_GRANT_SENT,    /* grant->id, item */
+	VAULT_GRANT_DROP,    /* grant->id */
+	VAULT_GRANT_ENDED,   /* item, outcome */
+	VAULT_GRANT_SHOW,    /* name -> docs */
 };
 
 /* What the loop needs while the node is unlocked; owned by whoever holds it. */
@@ -166,6 +174,24 @@ struct vault_prekeys {
 	struct prekey newest;
 	struct prekey_table table;
 };
+/* Another node, as the directory and its log have it now. */
+struct vault_recipient {
+	char node[LIMIT_NODE_NAME + 1], country[4];
+	struct hash node_key; /* SHA-256 of it */
+	struct prekey prekey; /* the newest under that key; number 0: none is known */
+	bool ready;           /* keys may leave for it now */
+};
+struct vault_grant {
+	struct vault_recipient *recipients; /* owned */
+	size_t recipient_count;
+	char to[LIMIT_NODE_NAME + 1];
+	char purpose[33], until[11]; /* until: ""; out: the last day */
+	uint16_t groups;             /* 0: what the consent names; out: which */
+	bool history;
+	uint8_t id[16];                 /* of the grant: the event_id of its ACCESS_GRANTED */
+	char event_id[37], consent[37]; /* out: of the grant; of the CONSENT_RECORDED, or "" */
+	size_t keys;                    /* out */
+};
 
 struct vault_doc {
 	struct buf json;
@@ -209,8 +235,15 @@ struct vault_request {
 	uint64_t unheld_since_s;           /* since when the quorum lacks entries; 0: not known */
 	struct vault_complaint *complaint; /* owned; of COMPLAIN alone */
 	struct vault_prekeys *prekeys;     /* owned; of PREKEYS alone */
-	bool inbox_full;  /* MAIL_OPEN: a notice has to wait (ERR_FULL), a complaint does not */
-	bool refused;     /* out of MAIL_OPEN: a complaint's keys that nobody takes */
+	struct vault_grant *grant;         /* owned; of GRANT* */
+	bool grants_due; /* out of every answer: a GRANT_REVIEW has something to look at */
+	/* Of MAIL_OPEN: of its sender, as the directory has it: SHA-256 of its node key. */
+	struct hash sender_key;
+	bool sender_active;
+	uint32_t refusal;   /* out of MAIL_OPEN: enum mail_refusal; 0: none */
+	uint32_t mail_kind; /* .. of what was refused, as far as it is known */
+	bool inbox_full;    /* MAIL_OPEN: a notice has to wait (ERR_FULL), a complaint does not */
+	bool refused;       /* out of MAIL_OPEN: a complaint's keys that nobody takes */
 	uint64_t awaited; /* out of UNLOCK, LIST, MAIL_OPEN: complaints of which only keys are here
 			   */
 	struct hash item;

@@ -12,12 +12,13 @@
  *   7  an entry that may be a prekey
  *   8  a MailComplaint
  *   9  a MailContent, sealed and padded here as a complaint
+ *  10  a MailGrant
  */
 #include <assert.h>
 
 #include "base/hpke.h"
 #include "base/text.h"
-#include "certs/mail.h"
+#include "certs/mail_grant.h"
 #include "proto/mail.pb-c.h"
 
 #define NETWORK "ovra.example"
@@ -112,6 +113,26 @@ static void complaint(struct bytes in, struct arena *arena)
 	assert(err == OK && again.key_count == read.key_count);
 	mail_complaint_release(&read);
 	mail_complaint_release(&again);
+	buf_wipe(&packed);
+}
+
+/* Read, written and read again it is the same. */
+static void grant(struct bytes in, struct arena *arena)
+{
+	struct mail_grant read, again;
+	struct buf packed;
+	enum err err;
+
+	if (mail_grant_read(in, arena, &read, NULL) != OK)
+		return;
+	assert(read.key_count > 0 && read.key_count <= LIMIT_GRANT_KEYS);
+	buf_init(&packed, 2 * LIMIT_MAIL_PLAIN);
+	err = mail_grant_write(&packed, &read);
+	assert(err == OK);
+	err = mail_grant_read(buf_bytes(&packed), arena, &again, NULL);
+	assert(err == OK && again.key_count == read.key_count);
+	mail_grant_release(&read);
+	mail_grant_release(&again);
 	buf_wipe(&packed);
 }
 
@@ -275,7 +296,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const readers[])(struct bytes in, struct arena * arena) = {packed_item,
 		signed_body, sealed_plain, padded_content, packed_end, signed_end, addresses,
-		prekey_entry, complaint, sealed_complaint};
+		prekey_entry, complaint, sealed_complaint, grant};
 	struct arena arena;
 
 	start();

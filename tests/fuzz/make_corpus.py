@@ -332,7 +332,7 @@ def mail_end(recipient="hq", sender="haiti", size=32, outcome=0):
 
 def mail_seeds():
     (packed, body, plain, content, end, end_body, addresses, prekey, complaint,
-     sealed_complaint) = (bytes([i]) for i in range(10))
+     sealed_complaint, grant) = (bytes([i]) for i in range(11))
     haiti, hq = b"\2" + bytes(31), b"\1" + bytes(31)
     notice = num(1, 1) + data(2, "come on Thursday")
     opened = data(9, num(1, 2) + data(2, data(1, "192.0.2.1:7483")))
@@ -344,7 +344,23 @@ def mail_seeds():
     key = num(1, 1) + data(2, octets(9, 32)) + num(3, 1700000000)
     secret = num(1, 2) + data(2, octets(5, 16)) + data(3, octets(7, 32))
     keys = data(1, octets(1, 16)) + data(2, "ovra.example/haiti/1-0123456789abcdef") + data(3, secret)
+
+    def granted(number):
+        kid = struct.pack(">I", number) + bytes(12)
+        return num(1, 3) + data(2, kid) + data(3, octets(7, 32)) + num(4, 1)
+
+    def given(*keys):
+        return (data(1, octets(1, 16)) + data(2, octets(2, 16)) + data(3, "ZZ-ONE") + num(6, 1) +
+                data(8, octets(3, 32)) + data(9, octets(4, 32)) + b"".join(data(12, k) for k in keys))
+
     return {
+        "grant-one-key": grant + given(granted(1)),
+        "grant-two-keys": grant + given(granted(1), granted(2)),
+        "grant-wrong-order": grant + given(granted(2), granted(1)),
+        "grant-one-key-twice": grant + given(granted(1), granted(1)),
+        "grant-no-key": grant + given(),
+        "grant-many-keys": grant + given(*(granted(i) for i in range(257))),
+        "grant-short-key": grant + given(granted(1))[:-1],
         "complaint-one-key": complaint + keys,
         "complaint-two-keys": complaint + keys + data(3, secret),
         "complaint-three-keys": complaint + keys + data(3, secret) * 2,

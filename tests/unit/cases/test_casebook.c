@@ -201,7 +201,7 @@ static void keys(void **state)
 	assert_ptr_equal(casebook_find_key(kase, GROUP_CORE, bytes_str("haiti")), rolled);
 	assert_null(casebook_find_key(kase, GROUP_CORE, bytes_str("hq")));
 	assert_null(casebook_find_key(kase, GROUP_NOTE, bytes_str("haiti")));
-	for (uint32_t g = 6; g < 6 + 256 - 3; g++)
+	for (uint32_t g = 6; g < 6 + CASEBOOK_KEYS_MAX - 3; g++)
 		assert_ok(key_add(book, 1, GROUP_NOTE, g, NULL));
 	assert_int_equal(key_add(book, 1, GROUP_NOTE, 9999, NULL), ERR_LIMIT);
 	assert_int_equal(casebook_case_count(book), 1);

@@ -1,0 +1,433 @@
+#include "server/keys/grants.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "server/internal.h"
+#include "server/log.h"
+#include "server/mail.h"
+
+enum { DAY_S = 24 * 60 * 60 };
+
+struct grants_waiter {
+	struct grants_waiter *next;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+struct grants_work {
+	struct runtime *rt;
+	uv_async_t async;
+	bool asked;   /* there may be something */
+	bool running; /* one request, append or item of mail is under way */
+	bool failed;  /* the last thing could not be done now */
+	uint64_t day; /* of the last review of everything */
+	struct sealed_batch batch;
+	/* What is on its way to the mail. */
+	uint8_t id[16];
+	struct hash item;
+	char to[LIMIT_NODE_NAME + 1];
+	struct buf awaited; /* items of mail whose ends are waited for, one after the other */
+	struct grants_waiter *waiters;
+};
+
+/* ---- who may be given keys ---- */
+
+const char *grants_held_back(const struct runtime *rt, const char *node)
+{
+	const struct member *member = directory_find(engine_directory(rt->engine), bytes_str(node));
+
+	if (member == NULL || !member->active)
+		return "it is no active member of the network";
+	if (prekeys_of(rt, node) == NULL)
+		return "it has published no key for mail yet, or its log has not come here";
+	return "";
+}
+
+static void recipient_fill(
+	const struct runtime *rt, const struct member *member, struct vault_recipient *to)
+{
+	const struct known_prekey *prekey = prekeys_of(rt, member->name);
+
+	memcpy(to->node, member->name, sizeof(to->node));
+	snprintf(to->country, sizeof(to->country), "%s", member->country);
+	sha256(BYTES_ARRAY(member->node.b), &to->node_key);
+	to->ready = grants_held_back(rt, member->name)[0] == '\0';
+	if (prekey != NULL)
+		to->prekey = prekey->prekey;
+}
+
+struct vault_grant *grants_ask(const struct runtime *rt)
+{
+	const struct directory *directory = engine_directory(rt->engine);
+	struct vault_grant *grant = mem_zalloc(sizeof(*grant));
+	const struct member *member;
+	size_t members = 0;
+
+	while (directory_at(directory, members) != NULL)
+		members++;
+	if (grant != NULL && members > 0)
+		grant->recipients = mem_array(members, sizeof(*grant->recipients));
+	if (grant == NULL || (members > 0 && grant->recipients == NULL))
+		runtime_out_of_memory();
+	for (size_t i = 0; (member = directory_at(directory, i)) != NULL; i++)
+		if (strcmp(member->name, rt->node) != 0)
+			recipient_fill(rt, member, &grant->recipients[grant->recipient_count++]);
+	return grant;
+}
+
+/* ---- into the ledger ---- */
+
+struct granting {
+	struct runtime *rt;
+	struct sealed_batch batch;
+	uint8_t id[16];
+	grant_done done;
+	void *arg;
+};
+
+static struct vault_request *ask(struct runtime *rt, enum vault_type type)
+{
+	struct vault_request *request = vault_request_new(type, NULL);
+
+	if (request == NULL)
+		runtime_out_of_memory();
+	request->grant = grants_ask(rt);
+	request->now_ms = runtime_wall_ms();
+	request->now_s = request->now_ms / 1000;
+	return request;
+}
+
+static void granting_end(struct granting *g, enum err error, const char *why, uint64_t index)
+{
+	if (error != OK && !g->rt->stopping) { /* as if it had not been asked for */
+		struct vault_request *drop = ask(g->rt, VAULT_GRANT_DROP);
+
+		memcpy(drop->grant->id, g->id, sizeof(g->id));
+		vault_submit(g->rt->vault, drop);
+	}
+	g->done(g->arg, error, why, index);
+	mem_free(g);
+}
+
+static void on_granted(void *arg, enum err error, uint64_t index)
+{
+	struct granting *g = arg;
+
+	runtime_tell_vault(g->rt, g->batch, error, index);
+	granting_end(g, error, err_text(error), index);
+}
+
+/* Into the log, unless what was sealed before it has failed. */
+static void append(struct runtime *rt, struct vault_request *done, append_done end, void *arg)
+{
+	struct sealed_batch batch = {done->batch, done->wave};
+	struct entries *entries = done->entries;
+
+	if (!runtime_may_append(rt, batch)) {
+		end(arg, rt->failed_wave_error, 0);
+		return;
+	}
+	done->entries = NULL;
+	runtime_append(rt, done->log_origin, entries, end, arg);
+}
+
+void grants_append(struct runtime *rt, struct vault_request *done, grant_done end, void *arg)
+{
+	struct granting *g = mem_zalloc(sizeof(*g));
+
+	if (g == NULL)
+		runtime_out_of_memory();
+	assert(done->entries != NULL);
+	*g = (struct granting){
+		.rt = rt, .batch = {done->batch, done->wave}, .done = end, .arg = arg};
+	memcpy(g->id, done->grant->id, sizeof(g->id));
+	append(rt, done, on_granted, g);
+}
+
+/* ---- the work ---- */
+
+static void go_on(struct grants_work *work);
+
+static void settled(struct grants_work *work)
+{
+	struct grants_waiter *waiter = work->waiters;
+
+	work->waiters = NULL;
+	while (waiter != NULL) {
+		struct grants_waiter *next = waiter->next;
+
+		waiter->done(waiter->arg);
+		mem_free(waiter);
+		waiter = next;
+	}
+}
+
+static void pause_work(struct grants_work *work, const char *what, enum err error, const char *why)
+{
+	work->running = false;
+	work->asked = true;
+	work->failed = error != ERR_LOCKED;
+	if (error != ERR_LOCKED && error != ERR_CANCELED)
+		log_line(LOG_WARNING, "grants: %s: %s", what, why);
+	settled(work);
+}
+
+static bool may_work(const struct runtime *rt)
+{
+	return !rt->stopping && rt->keys != NULL && !rt->opening && rt->mail != NULL &&
+	       rt->mail->store != NULL && guard_state_writable(&rt->guard_state) &&
+	       rt->condition.trouble == TROUBLE_NONE;
+}
+
+static void review(struct grants_work *work)
+{
+	struct vault_request *request = ask(work->rt, VAULT_GRANT_REVIEW);
+	uint64_t day = request->now_s / DAY_S;
+
+	request->renew = day != work->day; /* everything: something ends each day */
+	work->day = day;
+	vault_submit(work->rt->vault, request);
+}
+
+static void go_on(struct grants_work *work)
+{
+	if (work->running)
+		return;
+	if (!work->asked || work->failed || !may_work(work->rt)) {
+		settled(work);
+		return;
+	}
+	work->running = true;
+	work->asked = false;
+	review(work);
+}
+
+static void on_reviewed(void *arg, enum err error, uint64_t index)
+{
+	struct grants_work *work = arg;
+
+	runtime_tell_vault(work->rt, work->batch, error, index);
+	if (work->rt->stopping)
+		work->running = false;
+	else if (error != OK)
+		pause_work(work, "the ledger", error, err_text(error));
+	else
+		review(work); /* until there is nothing */
+}
+
+static void done_review(struct grants_work *work, struct vault_request *done)
+{
+	if (done->result != OK) {
+		pause_work(work, "review", done->result, err_message(&done->ctx, done->result));
+	} else if (done->entries != NULL) {
+		work->batch = (struct sealed_batch){done->batch, done->wave};
+		append(work->rt, done, on_reviewed, work);
+	} else {
+		vault_submit(work->rt->vault, ask(work->rt, VAULT_GRANT_RELEASE));
+	}
+}
+
+/* ---- into the mail ---- */
+
+static void on_mailed(void *arg, enum err error)
+{
+	struct grants_work *work = arg;
+	struct vault_request *request;
+
+	if (work->rt->stopping) {
+		work->running = false;
+		return;
+	}
+	if (error != OK && error != ERR_EXISTS) {
+		pause_work(work, "mail", error,
+			error == ERR_LIMIT ? "too much mail is waiting already" : err_text(error));
+		return;
+	}
+	request = ask(work->rt, VAULT_GRANT_SENT);
+	memcpy(request->grant->id, work->id, sizeof(work->id));
+	request->item = work->item;
+	vault_submit(work->rt->vault, request);
+}
+
+static void done_release(struct grants_work *work, struct vault_request *done)
+{
+	struct runtime *rt = work->rt;
+	CLEANUP(buf_release) struct buf packed;
+	enum err err = done->result;
+
+	buf_init(&packed, LIMIT_MAIL_ITEM);
+	if (err == OK && done->mail.size == 0) {
+		buf_release(&work->awaited);
+		work->awaited = done->refs;
+		buf_init(&done->refs, 0);
+		work->running = false;
+		go_on(work);
+		return;
+	}
+	if (err == OK)
+		err = rt->keys == NULL ? ERR_LOCKED
+				       : mail_sign(&packed, buf_bytes(&done->mail), rt->keys->node);
+	if (err != OK) {
+		pause_work(work, "release", err, err_message(&done->ctx, err));
+		return;
+	}
+	memcpy(work->id, done->grant->id, sizeof(work->id));
+	snprintf(work->to, sizeof(work->to), "%s", done->grant->to);
+	sha256(buf_bytes(&done->mail), &work->item);
+	mail_send(rt, buf_bytes(&packed), on_mailed, work);
+}
+
+static void done_sent(struct grants_work *work, struct vault_request *done)
+{
+	if (done->result != OK) {
+		pause_work(work, "release", done->result, err_message(&done->ctx, done->result));
+		return;
+	}
+	log_line(LOG_INFO, "keys were sent to '%s'", work->to);
+	vault_submit(work->rt->vault, ask(work->rt, VAULT_GRANT_RELEASE));
+}
+
+/* ---- what became of them ---- */
+
+static void tell_end(struct runtime *rt, const struct hash *item, uint32_t outcome)
+{
+	struct vault_request *request = ask(rt, VAULT_GRANT_ENDED);
+
+	request->item = *item;
+	request->outcome = outcome;
+	vault_submit(rt->vault, request);
+}
+
+static void look_for_ends(struct grants_work *work)
+{
+	struct runtime *rt = work->rt;
+	size_t kept = 0;
+
+	for (size_t at = 0; at + HASH_SIZE <= work->awaited.size; at += HASH_SIZE) {
+		struct engine_mail mail;
+		struct hash item;
+
+		memcpy(item.b, work->awaited.data + at, HASH_SIZE);
+		if (engine_mail_find(rt->engine, &item, &mail) && mail.ended) {
+			tell_end(rt, &item, mail.outcome);
+		} else {
+			memmove(work->awaited.data + kept, item.b, HASH_SIZE);
+			kept += HASH_SIZE;
+		}
+	}
+	work->awaited.size = kept;
+}
+
+void grants_chores(struct runtime *rt)
+{
+	struct grants_work *work = rt->grants;
+
+	if (work == NULL || rt->keys == NULL || rt->stopping)
+		return;
+	look_for_ends(work);
+	go_on(work);
+}
+
+void grants_tidy(struct runtime *rt)
+{
+	struct grants_work *work = rt->grants;
+
+	if (work == NULL || rt->keys == NULL || rt->stopping)
+		return;
+	work->asked = true;
+	work->failed = false;
+	go_on(work);
+}
+
+/* ---- the rest ---- */
+
+static void on_async(uv_async_t *async)
+{
+	go_on(async->data);
+}
+
+void grants_kick(struct runtime *rt)
+{
+	if (rt->grants == NULL || rt->stopping)
+		return;
+	rt->grants->asked = true;
+	uv_async_send(&rt->grants->async);
+}
+
+void grants_told(struct runtime *rt, const struct vault_request *done)
+{
+	if (done->grants_due && rt->grants != NULL && !rt->grants->running)
+		grants_kick(rt);
+}
+
+void grants_settled(struct runtime *rt, void (*done)(void *arg), void *arg)
+{
+	struct grants_work *work = rt->grants;
+	struct grants_waiter *waiter = mem_zalloc(sizeof(*waiter));
+
+	if (waiter == NULL)
+		runtime_out_of_memory();
+	*waiter = (struct grants_waiter){work->waiters, done, arg};
+	work->waiters = waiter;
+	look_for_ends(work);
+	work->asked = true;
+	work->failed = false;
+	uv_async_send(&work->async);
+}
+
+bool grants_vault_type(enum vault_type type)
+{
+	return type == VAULT_GRANT_REVIEW || type == VAULT_GRANT_RELEASE ||
+	       type == VAULT_GRANT_SENT || type == VAULT_GRANT_DROP || type == VAULT_GRANT_ENDED;
+}
+
+void grants_vault_done(struct runtime *rt, struct vault_request *done)
+{
+	struct grants_work *work = rt->grants;
+
+	if (done->trouble != TROUBLE_NONE)
+		runtime_disk_failed(rt, err_message(&done->ctx, done->result));
+	if (rt->stopping)
+		return;
+	if (done->type == VAULT_GRANT_REVIEW)
+		done_review(work, done);
+	else if (done->type == VAULT_GRANT_RELEASE)
+		done_release(work, done);
+	else if (done->type == VAULT_GRANT_SENT)
+		done_sent(work, done);
+	else if (done->result != OK && done->result != ERR_LOCKED)
+		log_line(LOG_WARNING, "grants: %s", err_message(&done->ctx, done->result));
+}
+
+void grants_boot(struct runtime *rt)
+{
+	struct grants_work *work = mem_zalloc(sizeof(*work));
+
+	if (work == NULL)
+		runtime_out_of_memory();
+	work->rt = rt;
+	buf_init(&work->awaited, 0);
+	uv_async_init(&rt->loop, &work->async, on_async);
+	work->async.data = work;
+	rt->grants = work;
+}
+
+void grants_stop(struct runtime *rt)
+{
+	if (rt->grants == NULL)
+		return;
+	settled(rt->grants);
+	if (!uv_is_closing((uv_handle_t *)&rt->grants->async))
+		uv_close((uv_handle_t *)&rt->grants->async, NULL);
+}
+
+void grants_unload(struct runtime *rt)
+{
+	if (rt->grants == NULL)
+		return;
+	buf_release(&rt->grants->awaited);
+	mem_free(rt->grants);
+	rt->grants = NULL;
+}

@@ -1,0 +1,282 @@
+/* What grants ask for, case by case (grants.h). */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "server/vault/grant_parts.h"
+
+struct review {
+	struct change change;
+	struct casebook_case *kase;
+	const struct case_state *state; /* NULL: nothing of it is recorded here */
+};
+
+static bool is_known(const struct book *book, const struct event_id *id)
+{
+	return casebook_find_event(book->cases, id, NULL);
+}
+
+static bool full(const struct change *c)
+{
+	return c->made_count == CHANGE_GRANTS_MAX;
+}
+
+/* ---- 1: what the ledger lacks ---- */
+
+static enum err say_owed(struct review *r)
+{
+	struct change *c = &r->change;
+	const struct given *given = NULL;
+	size_t said = 0;
+
+	while (said < CHANGE_GRANTS_MAX &&
+		(given = grants_given_of(c->book, &r->kase->ref, given)) != NULL) {
+		if (!is_known(c->book, &given->id)) {
+			TRY(change_say_granted(c, given));
+			said++;
+		}
+		if (given->revoked_on[0] != '\0' && !is_known(c->book, &given->revocation)) {
+			TRY(change_say_revoked(c, given));
+			said++;
+		}
+	}
+	return OK;
+}
+
+/* ---- 2: what is over ---- */
+
+static enum err revoke(struct review *r, const struct given *given)
+{
+	struct change *c = &r->change;
+	struct given *after = &c->after[c->revoked_count];
+	bool ended = given->until[0] != '\0' && strcmp(c->today, given->until) > 0;
+
+	*after = *given;
+	memcpy(after->revoked_on, c->today, sizeof(after->revoked_on));
+	after->revoked_for = ended ? GIVEN_ENDED : GIVEN_WITHDRAWN;
+	TRY(change_id(c, &after->revocation));
+	c->revoked[c->revoked_count++] = grants_find(c->book, given->id.b);
+	return change_say_revoked(c, after);
+}
+
+/* The keys that the revoked ones have and that would be sealed with next. */
+static group_set groups_to_roll(const struct review *r)
+{
+	const struct change *c = &r->change;
+	group_set groups = 0;
+
+	for (unsigned g = 1; g <= GROUP_CASE_LAST; g++) {
+		const struct casebook_key *newest =
+			casebook_find_key(r->kase, (enum group)g, bytes_str(c->book->opts.node));
+
+		for (size_t i = 0; newest != NULL && i < c->revoked_count; i++)
+			if (given_has(&c->after[i], &newest->seal.kid))
+				groups |= GROUP_BIT(g);
+	}
+	return groups;
+}
+
+static enum err end_grants(struct review *r)
+{
+	struct change *c = &r->change;
+	const struct given *given = NULL;
+
+	while (c->revoked_count < CHANGE_GRANTS_MAX &&
+		(given = grants_given_of(c->book, &r->kase->ref, given)) != NULL) {
+		const struct vault_recipient *to =
+			grant_recipient_find(c->request, given->recipient);
+
+		if (to != NULL && given_live(given) &&
+			!grant_holds(c->book, r->state, given, to, c->today))
+			TRY(revoke(r, given));
+	}
+	return roll_make(c->book, r->kase, groups_to_roll(r), &c->roll, &c->request->ctx);
+}
+
+/* ---- 3 and 4: who lacks a key ---- */
+
+/* Has the node a live grant with it, one that is being made included? */
+static bool has_key(const struct review *r, const char *node, const struct seal_kid *kid)
+{
+	const struct change *c = &r->change;
+	const struct given *given = NULL;
+
+	for (size_t i = 0; i < c->made_count; i++)
+		if (strcmp(c->made[i].recipient, node) == 0 && given_has(&c->made[i], kid))
+			return true;
+	while ((given = grants_given_of(c->book, &r->kase->ref, given)) != NULL)
+		if (given_live(given) && strcmp(given->recipient, node) == 0 &&
+			given_has(given, kid))
+			return true;
+	return false;
+}
+
+static bool is_own(const struct review *r, const struct casebook_key *key)
+{
+	return !key->foreign && strcmp(key->author, r->change.book->opts.node) == 0;
+}
+
+/* Own keys of these groups that the node lacks; all: also of older generations. */
+static size_t lacking(
+	const struct review *r, const char *node, group_set groups, bool all, struct given_key *ret)
+{
+	size_t count = 0;
+
+	for (const struct casebook_key *key = r->kase->keys; key != NULL; key = key->next) {
+		if (!is_own(r, key) || (groups & GROUP_BIT(key->group)) == 0 ||
+			count == LIMIT_GRANT_KEYS_MADE)
+			continue;
+		if (!all && casebook_find_key(r->kase, key->group, bytes_str(key->author)) != key)
+			continue;
+		if (!has_key(r, node, &key->seal.kid))
+			ret[count++] = (struct given_key){key->seal.kid, key->group, 0};
+	}
+	return count;
+}
+
+static enum err add(
+	struct review *r, const struct given *like, const struct given_key *keys, size_t count)
+{
+	struct change *c = &r->change;
+	struct given *given = &c->made[c->made_count];
+	struct given fresh;
+
+	TRY(change_begin_grant(c, r->kase, count, &fresh));
+	*given = *like;
+	given->id = fresh.id;
+	memcpy(given->nonce, fresh.nonce, sizeof(given->nonce));
+	given->made_at = fresh.made_at;
+	given->keys = fresh.keys;
+	given->key_count = count;
+	given->state = GIVEN_MADE;
+	given->prekey_count = 0;
+	given->mailed = false;
+	given->groups = 0;
+	c->made_count++;
+	for (size_t i = 0; i < count; i++) {
+		given->keys[i] = keys[i];
+		given->groups |= GROUP_BIT(keys[i].group);
+	}
+	given_sort(given);
+	return change_say_granted(c, given);
+}
+
+static enum err renew_grants(struct review *r)
+{
+	struct change *c = &r->change;
+	struct given_key keys[LIMIT_GRANT_KEYS_MADE];
+	const struct given *given = NULL;
+
+	while (!full(c) && (given = grants_given_of(c->book, &r->kase->ref, given)) != NULL) {
+		const struct vault_recipient *to =
+			grant_recipient_find(c->request, given->recipient);
+		struct given like = *given;
+		size_t count;
+
+		if (to == NULL || !given_live(given) || given->basis == GRANT_REPLY ||
+			given->basis == GRANT_LEDGER)
+			continue;
+		count = lacking(r, to->node, given->groups, false, keys);
+		like.node_key = to->node_key;
+		like.history = false;
+		if (count > 0)
+			TRY(add(r, &like, keys, count));
+	}
+	return OK;
+}
+
+static void reply_like(
+	const struct received *received, const struct vault_recipient *to, struct given *ret)
+{
+	*ret = (struct given){
+		.basis = GRANT_REPLY,
+		.case_ref = received->case_ref,
+		.node_key = to->node_key,
+		.consent_leaf = received->consent_leaf,
+		.consent_index = received->consent_index,
+		.history = true,
+	};
+	memcpy(ret->recipient, received->sender, sizeof(ret->recipient));
+	memcpy(ret->purpose, received->purpose, sizeof(ret->purpose));
+	memcpy(ret->until, received->until, sizeof(ret->until));
+	memcpy(ret->consent_origin, received->consent_origin, sizeof(ret->consent_origin));
+}
+
+static enum err reply_grants(struct review *r)
+{
+	struct change *c = &r->change;
+	struct given_key keys[LIMIT_GRANT_KEYS_MADE];
+	const struct received *received = NULL;
+	struct given like;
+
+	while (!full(c) &&
+		(received = grants_received_of(c->book, &r->kase->ref, received)) != NULL) {
+		const struct vault_recipient *to =
+			grant_recipient_find(c->request, received->sender);
+		size_t count;
+
+		if (to == NULL || received->basis == GRANT_REPLY ||
+			!received_in_force(received, c->today))
+			continue;
+		count = lacking(r, to->node, received->groups & GROUP_SET_CASE, true, keys);
+		reply_like(received, to, &like);
+		if (count > 0)
+			TRY(add(r, &like, keys, count));
+	}
+	return OK;
+}
+
+/* ---- one case after the other ---- */
+
+static enum err review_case(struct review *r)
+{
+	struct change *c = &r->change;
+	struct errctx *ctx = &c->request->ctx;
+
+	if (r->kase->event_count > 0)
+		TRY(states_get(c->book, r->kase, &r->state, ctx));
+	TRY(say_owed(r));
+	if (c->lines.size > 0)
+		return OK;
+	TRY(end_grants(r));
+	if (c->revoked_count > 0)
+		return OK;
+	TRY(renew_grants(r));
+	return reply_grants(r);
+}
+
+static enum err step(struct book *book, struct vault_request *request, struct casebook_case *kase,
+	struct plan *ret)
+{
+	struct review *r = mem_zalloc(sizeof(*r));
+	enum err err;
+
+	if (r == NULL)
+		return ERR_NOMEM;
+	r->kase = kase;
+	err = change_init(&r->change, book, request);
+	if (err == OK)
+		err = review_case(r);
+	if (err == OK && (err = change_write(&r->change)) != OK)
+		request->trouble = keyring_trouble(book->opts.keyring);
+	if (err == OK && r->change.lines.size > 0)
+		err = change_plan(&r->change, ret);
+	if (err != OK || ret->part_count > 0)
+		grants_touch(book, kase); /* there may be more */
+	change_release(&r->change);
+	mem_free(r);
+	return err;
+}
+
+enum err grants_review(struct book *book, struct vault_request *request, struct plan *ret)
+{
+	struct casebook_case *kase;
+
+	*ret = (struct plan){0};
+	while ((kase = grants_next_touched(book)) != NULL) {
+		TRY(book_go_on(book));
+		TRY(step(book, request, kase, ret));
+		if (ret->part_count > 0)
+			return OK;
+	}
+	return OK;
+}
