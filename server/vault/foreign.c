@@ -1,18 +1,27 @@
 #include "server/vault/foreign.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "replication/log/checkpoint.h"
 #include "server/vault/grants.h"
 
-enum { CANDIDATES_MAX = 8 }; /* entries with one locator that are looked at */
+enum {
+	CANDIDATES_MAX = 8,   /* entries with one locator that are looked at */
+	KEYS_LOOKED_FOR = 64, /* each time the log grows; of more, see `arrived` */
+	ARRIVALS_MAX = 4096,
+};
 
 /* How far one key was looked for in one log. */
 struct progress {
 	uint64_t next; /* behind the last that was noted */
 	uint32_t missing, refused;
 	uint32_t refused_open; /* .. behind the last noted: looked at again */
+	/* The first eight bytes of the locators from `next` on: what a new entry of this key has.
+	 */
+	uint64_t expected[LIMIT_LOCATOR_GAP];
+	uint64_t expected_from; /* UINT64_MAX: not known yet */
 };
 
 struct foreign_key {
@@ -26,6 +35,7 @@ struct foreign_log {
 	struct origin name;
 	struct hash hash;
 	uint64_t size; /* of its newest checkpoint */
+	uint64_t seen; /* .. when all keys were last looked for */
 	bool grown;
 };
 
@@ -273,8 +283,8 @@ static enum err progress_get(struct foreign_key *key, size_t log, struct progres
 
 		if (grown == NULL)
 			return ERR_NOMEM;
-		memset(grown + key->progress_count, 0,
-			(log + 1 - key->progress_count) * sizeof(*grown));
+		for (size_t i = key->progress_count; i <= log; i++)
+			grown[i] = (struct progress){.expected_from = UINT64_MAX};
 		key->progress = grown;
 		key->progress_count = log + 1;
 	}
@@ -282,28 +292,101 @@ static enum err progress_get(struct foreign_key *key, size_t log, struct progres
 	return OK;
 }
 
+/* ---- a log that has grown a little ---- */
+
+/* The locators of its new entries, their first eight bytes, sorted. */
+struct arrivals {
+	uint64_t *locators;
+	size_t count;
+};
+
+static int number_compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* What is no sealed entry is none of a key's. */
+static enum err arrivals_read(
+	struct book *book, const struct foreign_log *log, struct arrivals *ret, struct errctx *ctx)
+{
+	ret->locators = mem_array(log->size - log->seen, sizeof(*ret->locators));
+	if (ret->locators == NULL)
+		return ERR_NOMEM;
+	for (uint64_t i = log->seen; i < log->size; i++) {
+		struct seal_locator locator;
+
+		buf_clear(&book->entry);
+		TRY(store_entry(book->opts.store, &log->name, i, &book->entry, ctx));
+		if (seal_entry_locator(buf_bytes(&book->entry), &locator) == OK)
+			ret->locators[ret->count++] = get_u64be(locator.b);
+	}
+	if (ret->count > 0)
+		qsort(ret->locators, ret->count, sizeof(*ret->locators), number_compare);
+	return OK;
+}
+
+/* May one of them be of this key? */
+static enum err arrived(const struct arrivals *arrivals, const struct foreign_key *key,
+	const struct hash *sealed_for, struct progress *progress, bool *ret)
+{
+	struct seal_position position = {*sealed_for, progress->next};
+	struct seal_locator locator;
+
+	for (unsigned i = 0; i < LIMIT_LOCATOR_GAP && progress->expected_from != progress->next;
+		i++, position.index++) {
+		TRY(seal_locator(&key->key->seal, &position, &locator));
+		progress->expected[i] = get_u64be(locator.b);
+	}
+	progress->expected_from = progress->next;
+	*ret = false;
+	for (unsigned i = 0; i < LIMIT_LOCATOR_GAP && !*ret && arrivals->count > 0; i++)
+		*ret = bsearch(&progress->expected[i], arrivals->locators, arrivals->count,
+			       sizeof(*arrivals->locators), number_compare) != NULL;
+	return OK;
+}
+
+/* A look at each of them costs less than looking for every key. */
+static bool worth_it(const struct author *author, const struct foreign_log *log)
+{
+	return log->grown && log->seen > 0 && log->size - log->seen <= ARRIVALS_MAX &&
+	       author->keys_seen == author->key_count &&
+	       author->key_count > KEYS_LOOKED_FOR + (log->size - log->seen) / LIMIT_LOCATOR_GAP;
+}
+
 /* A branch that ended may be gone from the list of logs; what it held stays noted. */
 static enum err probe_log(
 	struct book *book, struct author *author, size_t number, struct errctx *ctx)
 {
 	struct foreign_log *log = &author->logs[number];
+	CLEANUP(mem_free_p) uint64_t *locators = NULL;
+	struct arrivals arrivals = {.locators = NULL};
+	bool few = worth_it(author, log);
+	enum err err = few ? arrivals_read(book, log, &arrivals, ctx) : OK;
 
-	for (size_t i = log->grown ? 0 : author->keys_seen; i < author->key_count; i++) {
+	locators = arrivals.locators;
+	for (size_t i = log->grown ? 0 : author->keys_seen; err == OK && i < author->key_count;
+		i++) {
 		struct foreign_key *key = &author->keys[i];
 		struct probe probe = {book, log, key, log->hash};
 		struct progress *progress;
-		enum err err;
+		bool look = true;
 
 		if (key->key->generation == FOREIGN_ONCE)
 			probe.sealed_for = key->origin;
 		TRY(progress_get(key, number, &progress));
-		err = probe_key(&probe, progress, ctx);
-		if (err == ERR_NOTFOUND) {
-			*ctx = (struct errctx){""};
-			break;
-		}
-		TRY(err);
+		if (few)
+			TRY(arrived(&arrivals, key, &probe.sealed_for, progress, &look));
+		if (look)
+			err = probe_key(&probe, progress, ctx);
 	}
+	if (err == ERR_NOTFOUND) {
+		*ctx = (struct errctx){""};
+		err = OK;
+	}
+	TRY(err);
+	log->seen = log->size;
 	log->grown = false;
 	return OK;
 }

@@ -7,7 +7,8 @@
  * When: at the unlock, after all that is this node's own; and by foreign_refresh, before anything
  * that shows a case or records in one. That costs nothing as long as the store has committed
  * nothing; then one look at the heads, and LIMIT_LOCATOR_GAP lookups for each key of an author
- * whose logs grew. A log counts up to its newest checkpoint, which stands where a commit of its
+ * whose logs grew; of many keys and few new entries only for those whose next locators one of them
+ * has. A log counts up to its newest checkpoint, which stands where a commit of its
  * author ended: entries that were committed together, and shuffled, are there together or not at
  * all, so that what is missing before an entry is missing for good.
  *

@@ -211,7 +211,7 @@ static bool reply_holds(const struct book *book, const struct given *given, cons
 	while ((received = grants_received_of(book, &given->case_ref, received)) != NULL)
 		if (strcmp(received->sender, given->recipient) == 0 &&
 			received->basis != GRANT_REPLY && received_in_force(received, today))
-			groups |= received->groups;
+			groups |= grants_held(book, received);
 	return (given->groups & ~groups) == 0;
 }
 

@@ -242,7 +242,8 @@ enum err grants_settle(struct book *book)
 	for (size_t i = 0; (received = grants_received(book, i)) != NULL; i++) {
 		struct casebook_case *kase = casebook_find_ref(book->cases, &received->case_ref);
 
-		if (kase != NULL)
+		if (kase != NULL && received->basis != GRANT_LEDGER &&
+			grants_held(book, received) != 0)
 			casebook_granted(book->cases, kase, received->code, received->opened_on);
 	}
 	return OK;
@@ -332,6 +333,19 @@ bool grants_room(const struct book *book, const char *sender)
 	return grants->received_count < LIMIT_GRANTS && count < LIMIT_GRANTS_SENDER;
 }
 
+group_set grants_held(const struct book *book, const struct received *received)
+{
+	const struct casebook_case *kase = casebook_find_ref(book->cases, &received->case_ref);
+	const struct casebook_key *key = kase == NULL ? NULL : kase->keys;
+	group_set groups = 0;
+
+	for (; key != NULL; key = key->next)
+		if (key->foreign && strcmp(key->author, received->sender) == 0 &&
+			received_has(received, &key->seal.kid))
+			groups |= GROUP_BIT(key->group);
+	return groups;
+}
+
 group_set grants_granted(const struct book *book, const struct case_ref *ref, const char *today)
 {
 	const struct received *received = NULL;
@@ -339,7 +353,7 @@ group_set grants_granted(const struct book *book, const struct case_ref *ref, co
 
 	while ((received = grants_received_of(book, ref, received)) != NULL)
 		if (received->basis != GRANT_REPLY && received_in_force(received, today))
-			groups |= received->groups;
+			groups |= grants_held(book, received);
 	return groups & GROUP_SET_CASE;
 }
 

@@ -56,6 +56,8 @@ const struct given *grants_given_of(
 	const struct book *book, const struct case_ref *ref, const struct given *before);
 const struct received *grants_received_of(
 	const struct book *book, const struct case_ref *ref, const struct received *before);
+/* Of which groups its keys are here still: they may have been destroyed on order. */
+group_set grants_held(const struct book *book, const struct received *received);
 /* Groups of the case that this node may record in on the strength of what it was given. */
 group_set grants_granted(const struct book *book, const struct case_ref *ref, const char *today);
 

@@ -160,6 +160,32 @@ static enum err add(
 	return change_say_granted(c, given);
 }
 
+/* On what it rests today: another consent may have taken the place of the one it was given on. */
+static enum err renew_like(struct review *r, const struct given *given,
+	const struct vault_recipient *to, struct given *ret)
+{
+	struct change *c = &r->change;
+	struct grant_cover cover;
+	struct grant_ask ask = {
+		.purpose = given->purpose,
+		.to = {to->node, to->country, NULL},
+		.groups = given->groups,
+		.day = c->today,
+	};
+
+	*ret = *given;
+	ret->node_key = to->node_key;
+	ret->history = false;
+	if (given->basis != GRANT_CONSENT)
+		return OK;
+	grant_covered(r->state, &ask, &cover);
+	if (!cover.covered)
+		return ERR_NOTFOUND; /* it is about to be revoked */
+	if (ret->until[0] == '\0' || strcmp(cover.until, ret->until) < 0)
+		memcpy(ret->until, cover.until, sizeof(ret->until));
+	return grant_cite(c->book, r->kase, &cover.event, ret, &c->request->ctx);
+}
+
 static enum err renew_grants(struct review *r)
 {
 	struct change *c = &r->change;
@@ -169,17 +195,21 @@ static enum err renew_grants(struct review *r)
 	while (!full(c) && (given = grants_given_of(c->book, &r->kase->ref, given)) != NULL) {
 		const struct vault_recipient *to =
 			grant_recipient_find(c->request, given->recipient);
-		struct given like = *given;
+		struct given like;
 		size_t count;
+		enum err err;
 
 		if (to == NULL || !given_live(given) || given->basis == GRANT_REPLY ||
 			given->basis == GRANT_LEDGER)
 			continue;
 		count = lacking(r, to->node, given->groups, false, keys);
-		like.node_key = to->node_key;
-		like.history = false;
-		if (count > 0)
-			TRY(add(r, &like, keys, count));
+		if (count == 0)
+			continue;
+		err = renew_like(r, given, to, &like);
+		if (err == ERR_NOTFOUND)
+			continue;
+		TRY(err);
+		TRY(add(r, &like, keys, count));
 	}
 	return OK;
 }
@@ -217,7 +247,8 @@ static enum err reply_grants(struct review *r)
 		if (to == NULL || received->basis == GRANT_REPLY ||
 			!received_in_force(received, c->today))
 			continue;
-		count = lacking(r, to->node, received->groups & GROUP_SET_CASE, true, keys);
+		count = lacking(
+			r, to->node, grants_held(c->book, received) & GROUP_SET_CASE, true, keys);
 		reply_like(received, to, &like);
 		if (count > 0)
 			TRY(add(r, &like, keys, count));

@@ -155,13 +155,15 @@ static group_set given_by(const struct book *book, const struct received *first)
 {
 	const struct received *received = NULL;
 	group_set groups = 0;
+	bool seen = false;
 
 	while ((received = grants_received_of(book, &first->case_ref, received)) != NULL) {
 		if (strcmp(received->sender, first->sender) != 0)
 			continue;
-		if (groups == 0 && received != first)
+		if (!seen && received != first)
 			return 0; /* told already */
-		groups |= received->groups;
+		seen = true;
+		groups |= grants_held(book, received);
 	}
 	return groups & GROUP_SET_CASE;
 }

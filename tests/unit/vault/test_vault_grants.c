@@ -414,6 +414,41 @@ static void test_others_hear_of_it(void **state)
 	mail_grant_release(&again.grant);
 }
 
+/* What is withdrawn is carried on by another consent: the grant stays, and what is given next cites
+ * the one that lives. */
+static void test_another_consent(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	struct left first, next;
+	json_t *all;
+
+	prepare(f);
+	give(f, "hq", false);
+	assert_true(release(f, 3, &first));
+	sent(f, &first);
+	record(f, IN_1("CONSENT_RECORDED", "2026-09-20",
+			  "\"consent_id\":\"C-9\",\"purpose\":\"REFERRAL\",\"recipients\":["
+			  "\"hq\",\"chad\"],\"groups\":[\"contact\"],\"given_by\":\"VICTIM\","
+			  "\"form\":\"WRITTEN\",\"valid_until\":\"2026-09-25\""));
+	record(f, WITHDRAWN);
+	assert_int_equal(review(f, true), 0);
+	check_state(f, 0, "sent");
+	give(f, "chad", false);
+	assert_int_equal(review(f, false), 1);
+	while (release(f, 3, &next)) {
+		sent(f, &next);
+		assert_false(hash_equal(&next.grant.consent_leaf, &first.grant.consent_leaf));
+		assert_string_equal(next.grant.until, "2026-09-25");
+		mail_grant_release(&next.grant);
+	}
+	mail_grant_release(&first.grant);
+	request = request_new(VAULT_LEDGER_LIST);
+	all = answer_json(ask(f, request));
+	assert_int_equal(json_array_size(all), 3);
+	json_decref(all);
+}
+
 static void test_last_day(void **state)
 {
 	struct fixture *f = *state;
@@ -630,7 +665,7 @@ static size_t cases(struct fixture *f)
 }
 
 /* A CONTACT at number i under their key, as an entry of their log. */
-static struct buf entry_of(const struct sender *s, unsigned i)
+static struct buf entry_of(const struct sender *s, unsigned i, unsigned event_number)
 {
 	struct seal_options options = {(const uint8_t[SEAL_RANDOM_SIZE]){1}, SEAL_PLAIN};
 	struct seal_position position = {.index = i};
@@ -645,7 +680,7 @@ static struct buf entry_of(const struct sender *s, unsigned i)
 		"{\"type\":\"CONTACT\",\"event_id\":\"" EVENT_ID "%u\",\"case_ref\":\"" THEIR_REF
 		"\",\"occurred_on\":\"2026-02-03\",\"recorded_at\":\"2026-02-03T00:00:00Z\","
 		"\"recorded_by\":\"o\",\"office\":\"TCD\"," CALL "}",
-		i);
+		event_number);
 	assert_ok(event_parse(bytes_str(line), &event, NULL));
 	assert_ok(event_split(&event, NULL, &parts, NULL));
 	event_release(&event);
@@ -686,8 +721,8 @@ static void test_taken(void **state)
 	json_t *all;
 
 	sender_init(f, &s);
-	first = entry_of(&s, 0);
-	second = entry_of(&s, 1);
+	first = entry_of(&s, 0, 0);
+	second = entry_of(&s, 1, 1);
 	put_entry(f, &s, &first);
 	assert_int_equal(cases(f), 0);
 	assert_int_equal(send(f, &s), REFUSED_NOT);
@@ -853,6 +888,59 @@ static void test_changed_grants(void **state)
 	sender_release(&s);
 }
 
+static int kid_compare(const void *a, const void *b)
+{
+	const struct mail_grant_key *x = a, *y = b;
+
+	return memcmp(x->kid, y->kid, sizeof(x->kid));
+}
+
+/* More keys than are looked for one by one: what comes is found all the same, whatever its key and
+ * its number. */
+static void test_many_keys(void **state)
+{
+	enum { KEYS = 200 };
+	static const unsigned of[] = {0, 199, 0, 7, 199, 0, 64};
+	unsigned numbers[KEYS] = {0};
+	struct fixture *f = *state;
+	struct mail_grant many;
+	struct sender s;
+
+	sender_init(f, &s);
+	assert_ok(mail_grant_init(&many, KEYS));
+	for (unsigned n = 0; n < KEYS; n++) {
+		struct mail_grant_key *key = &many.keys[n];
+		struct seal_kid kid;
+
+		*key = s.grant.keys[0];
+		key->key = (struct secret){0};
+		key->generation = n + 1;
+		s.k[1] = (uint8_t)n;
+		assert_ok(secret_copy(&key->key, BYTES_ARRAY(s.k)));
+		assert_ok(seal_kid_of(BYTES_ARRAY(s.k), &kid));
+		memcpy(key->kid, kid.b, sizeof(kid.b));
+	}
+	qsort(many.keys, KEYS, sizeof(*many.keys), kid_compare);
+	secret_release(&s.grant.keys[0].key);
+	mem_free(s.grant.keys);
+	s.grant.keys = many.keys;
+	s.grant.key_count = KEYS;
+	assert_int_equal(send(f, &s), REFUSED_NOT);
+	assert_int_equal(events_of(f), 0);
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		struct buf entry;
+
+		s.k[1] = (uint8_t)of[i];
+		entry = entry_of(&s, numbers[of[i]]++, (unsigned)i);
+		put_entry(f, &s, &entry);
+		assert_int_equal(events_of(f), i + 1);
+	}
+	lock(f);
+	unlock(f);
+	assert_int_equal(events_of(f), sizeof(of) / sizeof(of[0]));
+	sender_release(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -873,6 +961,8 @@ int main(void)
 		TEST(test_not_to_be_taken),
 		TEST(test_reply_is_taken),
 		TEST(test_changed_grants),
+		TEST(test_many_keys),
+		TEST(test_another_consent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
