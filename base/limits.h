@@ -80,6 +80,8 @@
 #define LIMIT_MAIL_INBOX_SENDER  100         /* .. of one sender */
 #define LIMIT_MAIL_COPY_DAY      (UINT64_C(1) << 30) /* bytes copied a day to be rid of bodies */
 #define LIMIT_MAIL_TEXT          4096                /* of an operator's notice */
+#define LIMIT_MAIL_COPIES        1000                /* of notices sent, until they have ended */
+#define LIMIT_MAIL_TRIES         3                   /* that one is sealed again */
 #define LIMIT_MAIL_ADDRESSES     8                   /* of one node */
 #define LIMIT_PREKEYS            64                  /* private halves that a node keeps */
 #define LIMIT_PREKEYS_GONE       64                  /* .. and destroyed ones it remembers */

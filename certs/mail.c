@@ -474,6 +474,11 @@ enum err mail_end_write(
 	body.recipient = (char *)end->recipient;
 	body.outcome = end->outcome;
 	body.at = end->at;
+	if (end->outcome == MAIL_UNOPENABLE && end->current.number != 0) {
+		body.prekey = end->current.number;
+		body.prekey_key = codec_binary(BYTES_ARRAY(end->current.key.b));
+		body.prekey_made_at = end->current.made_at;
+	}
 	codec_pack(&bytes, &body);
 	TRY(bytes.err);
 	TRY(node_sign(node, PURPOSE_MAIL_END, buf_bytes(&bytes), &signature));
@@ -481,6 +486,18 @@ enum err mail_end_write(
 	message.signature = codec_binary(BYTES_ARRAY(signature.b));
 	codec_pack(out, &message);
 	return out->err;
+}
+
+static bool current_read(const Sauti__MailEndBody *body, struct prekey *ret)
+{
+	if (body->outcome != MAIL_UNOPENABLE || body->prekey == 0)
+		return true;
+	if (body->prekey_key.len != X25519_KEY_SIZE)
+		return false;
+	ret->number = body->prekey;
+	ret->made_at = body->prekey_made_at;
+	memcpy(ret->key.b, body->prekey_key.data, X25519_KEY_SIZE);
+	return true;
 }
 
 enum err mail_end_read(struct bytes bytes, struct bytes signature, const char *network,
@@ -493,9 +510,9 @@ enum err mail_end_read(struct bytes bytes, struct bytes signature, const char *n
 
 	TRY(CODEC_UNPACK(mail_end_body, bytes, &scan_limits_default, arena, &body, ctx));
 	if (strcmp(body->network, network) != 0 || !names_ok(body->sender, body->recipient) ||
-		body->item.len != HASH_SIZE)
-		return err_set(
-			ctx, ERR_MALFORMED, "the end of a mail item: network, names or item");
+		body->item.len != HASH_SIZE || !current_read(body, &end.current))
+		return err_set(ctx, ERR_MALFORMED,
+			"the end of a mail item: network, names, item or prekey");
 	recipient = directory_find(directory, bytes_str(body->recipient));
 	if (recipient == NULL)
 		return err_set(ctx, ERR_NOTFOUND, "the end of mail by '%s', who is no member",

@@ -150,6 +150,9 @@ struct mail_end {
 	char sender[LIMIT_NODE_NAME + 1], recipient[LIMIT_NODE_NAME + 1]; /* of the item */
 	uint32_t outcome;
 	uint64_t at;
+	/* Of MAIL_UNOPENABLE: what the recipient has mail sealed to from here on; number 0: it does
+	 * not say. Of any other outcome nothing is written, and nothing read. */
+	struct prekey current;
 };
 /* A packed MailEnd. */
 enum err mail_end_write(struct buf *out, const char *network, const struct mail_end *end,

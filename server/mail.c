@@ -11,6 +11,7 @@
 #include "server/keys/grants.h"
 #include "server/keys/refused.h"
 #include "server/log.h"
+#include "server/outbox.h"
 
 bool mail_room(void **list, size_t count, size_t *capacity, size_t size)
 {
@@ -85,6 +86,8 @@ static enum err load_note(void *arg, struct bytes key, struct bytes value)
 		return complaints_load(arg, name, value);
 	case MAIL_NOTE_REFUSED:
 		return refused_load(arg, name, value);
+	case MAIL_NOTE_COPY:
+		return outbox_load(arg, name, value);
 	default:
 		return OK;
 	}
@@ -187,6 +190,7 @@ void mail_free(struct runtime *rt)
 	mem_free(mail->inbox);
 	mem_free(mail->prekeys);
 	mem_free(mail->scanned);
+	mem_free(mail->outbox);
 	mem_free(mail->learned);
 	mem_free(mail->told);
 	mem_free(mail);
@@ -225,6 +229,7 @@ static void finish(
 	}
 	memcpy(end.sender, about.sender, sizeof(end.sender));
 	memcpy(end.recipient, about.recipient, sizeof(end.recipient));
+	end.current = rt->keys->prekey;
 	enum err err = mail_end_write(&packed, rt->genesis.network, &end, rt->keys->node);
 
 	done_with(rt, item, err, buf_bytes(&packed), inbox);
@@ -467,14 +472,46 @@ static void inbox_remove(struct mail *mail, const struct hash *item)
 		}
 }
 
+/* What this node sent could not be opened: to what it is to be sealed from here on, its recipient
+ * says. */
+static void unopened(struct runtime *rt, const struct engine_mail *about)
+{
+	CLEANUP(arena_release) struct arena arena;
+	struct mail_end end;
+	Sauti__MailEnd *packed;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	if (CODEC_UNPACK(mail_end, about->end, &scan_limits_default, &arena, &packed, NULL) == OK &&
+		mail_end_read(codec_bytes(packed->body), codec_bytes(packed->signature),
+			rt->genesis.network, engine_directory(rt->engine), &arena, &end,
+			NULL) == OK)
+		prekeys_told(rt, end.recipient, &end.current);
+}
+
+/* .. has ended, durably. */
+static void sent_ended(struct runtime *rt, const struct hash *item)
+{
+	struct engine_mail about;
+
+	if (!engine_mail_find(rt->engine, item, &about) || !about.ended ||
+		strcmp(about.sender, rt->node) != 0)
+		return;
+	if (about.outcome == MAIL_UNOPENABLE)
+		unopened(rt, &about);
+}
+
 static void stored(struct runtime *rt, struct mail_task *task)
 {
 	struct mail_write *write = task->write;
+	struct hash item = write->item;
+	bool ends = write->drop && !write->forget && task->result == OK;
 
 	if (task->result == OK && write->inbox.size > 0)
 		(void)inbox_add(rt, &write->item, buf_bytes(&write->inbox));
 	task->write = NULL;
 	runtime_step(rt, &(struct event){.type = EVENT_MAIL_STORED, .mail = write});
+	if (ends)
+		sent_ended(rt, &item);
 }
 
 static void body_read(struct runtime *rt, const struct mail_task *task)
@@ -521,6 +558,9 @@ static void task_done(struct runtime *rt, struct mail_task *task)
 		else
 			control_mail_done(rt, task);
 		break;
+	case MAIL_TASK_NOTE_GET:
+		outbox_read(rt, task);
+		break;
 	case MAIL_TASK_REBOX:
 		move_written(rt, task);
 		break;
@@ -537,6 +577,7 @@ void mail_chores(struct runtime *rt)
 		return;
 	prekeys_chores(rt);
 	move_next(rt);
+	outbox_chores(rt);
 	addresses_tell(rt);
 	complaints_chores(rt);
 	grants_chores(rt);

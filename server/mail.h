@@ -7,6 +7,7 @@
  *   complaints.c  complaints about staff, on their way into log and mail
  *   inbox.c       who may put how much into the inbox
  *   addresses.c   where other nodes said they can be dialled, and telling them where this one can
+ *   outbox.c      copies of notices that were sent, until they have ended
  *   prekeys.c     the newest prekey of each node, out of the proven logs; when the own ones go
  *
  * All of it runs on the loop thread. Without a mail store (it could not be opened) the node does
@@ -55,6 +56,15 @@ struct told {
 	bool sending;
 };
 
+/* outbox.c */
+struct outbox_row {
+	struct hash item;
+	char recipient[LIMIT_NODE_NAME + 1];
+	struct x25519_public key; /* that it is sealed to */
+	uint32_t tries;
+	bool busy; /* being submitted, or sealed again */
+};
+
 struct mail {
 	struct mail_store *store; /* NULL: could not be opened */
 	uv_async_t async;
@@ -62,6 +72,9 @@ struct mail {
 	size_t inbox_count, inbox_coming;
 	bool moving; /* a row of it, to the inbox key */
 	struct mail_waiting *waiting;
+	struct outbox_row *outbox;
+	size_t outbox_count, outbox_capacity;
+	bool outbox_busy; /* one is being sealed again */
 	struct known_prekey *prekeys;
 	size_t prekey_count, prekey_capacity;
 	struct scanned *scanned;

@@ -11,6 +11,7 @@
 #include "server/locking.h"
 #include "server/log.h"
 #include "server/mail.h"
+#include "server/outbox.h"
 
 /* An officer gives the old log up. Only where it cannot be continued as it is. */
 static bool may_renew(struct control_request *request)
@@ -383,6 +384,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 
 	if (done->type == VAULT_MAIL_OPEN) {
 		mail_vault_done(control_server_runtime(server), done);
+	} else if (done->type == VAULT_MAIL_AGAIN) {
+		outbox_sealed(control_server_runtime(server), done);
 	} else if (done->type == VAULT_MAIL_MOVE) {
 		mail_vault_moved(control_server_runtime(server), done);
 	} else if (done->type == VAULT_PREKEYS) {
@@ -417,6 +420,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 	} else if (done->type == VAULT_OFFICER_ADD || done->type == VAULT_OFFICER_DISABLE ||
 		   done->type == VAULT_OFFICER_PASSPHRASE) {
 		done_officer(request, done);
+	} else if (done->type == VAULT_MAIL_MAKE) {
+		done_mail_send(request, done);
 	} else if (done->type == VAULT_MAIL_SHOW) {
 		done_mail_show(request, done);
 	} else if (done->type == VAULT_CASE_EXPORT) {

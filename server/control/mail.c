@@ -9,6 +9,7 @@
 #include "server/internal.h"
 #include "server/keys/refused.h"
 #include "server/mail.h"
+#include "server/outbox.h"
 
 enum { ID_DIGITS = 16, ID_DIGITS_MIN = 4, STATUS_NEWEST = 3 };
 
@@ -53,6 +54,8 @@ static void on_submitted(void *arg, enum err error)
 	struct sending *sending = arg;
 	struct shown_id id;
 
+	if (error != ERR_CANCELED)
+		outbox_submitted(control_runtime(sending->request), &sending->item, error);
 	if (error == OK)
 		answer_json(sending->request,
 			json_pack("{s:s,s:s,s:s}", "id", id_text(&sending->item, &id), "to",
@@ -92,63 +95,54 @@ static enum err check_send(
 	return OK;
 }
 
-static enum err write_notice(
-	const struct runtime *rt, const Sauti__MailSendRequest *message, struct buf *out)
-{
-	CLEANUP(secret_release) struct secret ephemeral = {0};
-	struct mail_draft draft = {
-		.network = rt->genesis.network,
-		.sender = rt->node,
-		.recipient = message->to,
-		.kind = MAIL_NOTICE,
-		.content = codec_bytes(message->text),
-		.made_at = runtime_wall_s(),
-		.prekey = &prekeys_of(rt, message->to)->prekey,
-	};
-
-	TRY(random_bytes(draft.id, sizeof(draft.id)));
-	TRY(secret_random(&ephemeral, X25519_KEY_SIZE));
-	draft.ephemeral = secret_bytes(&ephemeral);
-	return mail_write(out, &draft, rt->keys->node);
-}
-
-static enum err item_hash(const struct runtime *rt, struct bytes packed, struct hash *ret)
-{
-	CLEANUP(arena_release) struct arena arena;
-	struct mail_item item;
-
-	arena_init(&arena, LIMIT_ARENA_SIZE);
-	TRY(mail_unpack(packed, rt->genesis.network, &arena, &item, NULL));
-	*ret = item.item;
-	return OK;
-}
-
+/* The vault seals it, and a copy of it for this node. */
 void begin_mail_send(struct control_request *request, const Sauti__MailSendRequest *message)
 {
 	struct runtime *rt = control_runtime(request);
-	struct sending *sending;
+	struct vault_request *ask;
 	struct errctx ctx = {""};
-	struct buf packed;
 	enum err err;
 
 	if (!mail_there(request))
 		return;
-	buf_init(&packed, LIMIT_MAIL_ITEM);
-	sending = mem_zalloc(sizeof(*sending));
-	err = sending == NULL ? ERR_NOMEM : check_send(rt, message, &ctx);
-	if (err == OK)
-		err = write_notice(rt, message, &packed);
-	if (err == OK)
-		err = item_hash(rt, buf_bytes(&packed), &sending->item);
+	err = check_send(rt, message, &ctx);
 	if (err != OK) {
 		control_fail(request, err, 0, err_message(&ctx, err));
-		mem_free(sending);
-	} else {
-		sending->request = request;
-		snprintf(sending->to, sizeof(sending->to), "%s", message->to);
-		mail_send(rt, buf_bytes(&packed), on_submitted, sending);
+		return;
 	}
-	buf_release(&packed);
+	ask = vault_ask(request, VAULT_MAIL_MAKE);
+	if (ask == NULL)
+		return;
+	ask->now_s = runtime_wall_s();
+	ask->to_prekey = prekeys_of(rt, message->to)->prekey;
+	snprintf(ask->name, sizeof(ask->name), "%s", message->to);
+	(void)buf_reserve(&ask->lines, message->text.len); /* growing would leave some behind */
+	buf_put(&ask->lines, codec_bytes(message->text));
+	vault_submit(rt->vault, ask);
+}
+
+void done_mail_send(struct control_request *request, struct vault_request *done)
+{
+	struct runtime *rt = control_runtime(request);
+	CLEANUP(buf_release) struct buf packed;
+	struct sending *sending;
+	enum err err;
+
+	buf_init(&packed, LIMIT_MAIL_ITEM);
+	err = rt->keys == NULL ? ERR_LOCKED
+			       : mail_sign(&packed, buf_bytes(&done->mail), rt->keys->node);
+	sending = err == OK ? mem_zalloc(sizeof(*sending)) : NULL;
+	if (err == OK && sending == NULL)
+		err = ERR_NOMEM;
+	if (err != OK) {
+		control_fail(request, err, 0, err_text(err));
+		return;
+	}
+	sending->request = request;
+	sending->item = done->item;
+	snprintf(sending->to, sizeof(sending->to), "%.*s", LIMIT_NODE_NAME, done->name);
+	outbox_keep(rt, &done->item, buf_bytes(&done->copy));
+	mail_send(rt, buf_bytes(&packed), on_submitted, sending);
 }
 
 /* ---- showing ---- */

@@ -275,11 +275,17 @@ static struct bytes note_key(const struct mail_task *task, uint8_t *room)
 	return bytes_make(room, size + 1);
 }
 
-/* Which entries of the log are a complaint is to leave the file, too. */
+/* Rows of a message each. */
+static bool is_large(enum mail_note note)
+{
+	return note == MAIL_NOTE_COMPLAINT || note == MAIL_NOTE_COPY;
+}
+
+/* Which entries of the log are a complaint is to leave the file, too; so is what was sent. */
 static void note_remove(struct txn *txn, const struct mail_task *task, struct bytes key)
 {
 	txn_delete(txn, SLOT_NOTES, key);
-	if (task->note == MAIL_NOTE_COMPLAINT)
+	if (is_large(task->note))
 		txn_put(txn, SLOT_META, bytes_str(dropped_key), bytes_str("1"));
 }
 
@@ -288,7 +294,7 @@ static void note_put(struct txn *txn, const struct mail_task *task)
 	uint8_t room[MAIL_NOTE_NAME_MAX + 1];
 	struct bytes key = note_key(task, room);
 
-	size_t max = task->note == MAIL_NOTE_COMPLAINT ? LIMIT_COMPLAINT_ROW : MAIL_NOTE_VALUE_MAX;
+	size_t max = is_large(task->note) ? LIMIT_MAIL_ITEM : MAIL_NOTE_VALUE_MAX;
 
 	if (task->data.size > max)
 		txn_fail(txn, ERR_LIMIT, "a note of %zu bytes", task->data.size);
@@ -296,6 +302,16 @@ static void note_put(struct txn *txn, const struct mail_task *task)
 		note_remove(txn, task, key);
 	else
 		checked_put(txn, SLOT_NOTES, key, buf_bytes(&task->data));
+}
+
+static void note_get(struct txn *txn, struct mail_task *task)
+{
+	uint8_t room[MAIL_NOTE_NAME_MAX + 1];
+	struct bytes value;
+
+	task->result = checked_get(txn, SLOT_NOTES, note_key(task, room), &value);
+	if (task->result == OK)
+		buf_put(&task->data, value);
 }
 
 static void drop(struct txn *txn, unsigned slot, const struct hash *item)
@@ -352,7 +368,8 @@ static void rebox(struct txn *txn, const struct mail_task *task)
 
 static bool reads(const struct mail_task *task)
 {
-	return task->type == MAIL_TASK_BODY || task->type == MAIL_TASK_INBOX;
+	return task->type == MAIL_TASK_BODY || task->type == MAIL_TASK_INBOX ||
+	       task->type == MAIL_TASK_NOTE_GET;
 }
 
 static enum drop drops(const struct mail_task *task)
@@ -362,8 +379,7 @@ static enum drop drops(const struct mail_task *task)
 	if (task->type == MAIL_TASK_REBOX)
 		return DROP_ENDED;
 	if (task->type == MAIL_TASK_NOTE)
-		return task->note == MAIL_NOTE_COMPLAINT && task->data.size == 0 ? DROP_ENDED
-										 : DROP_NONE;
+		return is_large(task->note) && task->data.size == 0 ? DROP_ENDED : DROP_NONE;
 	if (task->type != MAIL_TASK_WRITE || !task->write->drop)
 		return DROP_NONE;
 	return task->write->erasure ? DROP_ERASURE : DROP_ENDED;
@@ -386,6 +402,9 @@ static void task_do(struct txn *txn, struct mail_task *task)
 		break;
 	case MAIL_TASK_NOTE:
 		note_put(txn, task);
+		break;
+	case MAIL_TASK_NOTE_GET:
+		note_get(txn, task);
 		break;
 	case MAIL_TASK_REBOX:
 		rebox(txn, task);

@@ -29,15 +29,17 @@ enum mail_note {
 	MAIL_NOTE_TOLD = 4, /* node -> hash of the own addresses that it was sent, u64be made_at */
 	MAIL_NOTE_COMPLAINT = 5, /* random name -> StoredComplaint, up to LIMIT_COMPLAINT_ROW */
 	MAIL_NOTE_REFUSED = 6,   /* the item's hash, 16 hex digits -> RefusedMail */
+	MAIL_NOTE_COPY = 7,      /* item in hex -> MailCopy, up to LIMIT_MAIL_ITEM */
 };
 enum { MAIL_NOTE_NAME_MAX = 200, MAIL_NOTE_VALUE_MAX = 4096 };
 
 enum mail_task_type {
-	MAIL_TASK_WRITE, /* write: owned, given back with its result */
-	MAIL_TASK_BODY,  /* item -> data: the packed Mail; ERR_NOTFOUND */
-	MAIL_TASK_INBOX, /* item -> data: the packed MailInbox; ERR_NOTFOUND */
-	MAIL_TASK_UNBOX, /* item: out of the inbox, for good */
-	MAIL_TASK_NOTE,  /* note, name, data: put; empty data: removed */
+	MAIL_TASK_WRITE,    /* write: owned, given back with its result */
+	MAIL_TASK_BODY,     /* item -> data: the packed Mail; ERR_NOTFOUND */
+	MAIL_TASK_INBOX,    /* item -> data: the packed MailInbox; ERR_NOTFOUND */
+	MAIL_TASK_UNBOX,    /* item: out of the inbox, for good */
+	MAIL_TASK_NOTE,     /* note, name, data: put; empty data: removed */
+	MAIL_TASK_NOTE_GET, /* note, name -> data; ERR_NOTFOUND */
 	MAIL_TASK_REBOX, /* item, data: the row in the inbox, if it is there still, becomes this */
 };
 struct mail_task {

@@ -296,6 +296,12 @@ enum err mailbox_open(
 	struct mailbox *box, struct book *book, struct vault_request *request) MUST_USE;
 enum err mailbox_show(
 	const struct mailbox *box, const struct book *book, struct vault_request *request) MUST_USE;
+/* MAIL_MAKE, MAIL_AGAIN: a notice, and its copy until the end has come. ERR_LIMIT: it was sealed
+ * LIMIT_MAIL_TRIES times again. */
+enum err mailbox_make(
+	const struct mailbox *box, const struct book *book, struct vault_request *request) MUST_USE;
+enum err mailbox_again(
+	const struct mailbox *box, const struct book *book, struct vault_request *request) MUST_USE;
 /* MAIL_MOVE: the same row under the inbox key. */
 enum err mailbox_move(
 	const struct mailbox *box, const struct book *book, struct vault_request *request) MUST_USE;

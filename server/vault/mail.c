@@ -15,6 +15,7 @@
 #include "server/vault/grants.h"
 
 #define INBOX_LABEL "sauti/1 inbox"
+#define COPY_LABEL  "sauti/1 sent"
 
 /* ---- the inbox ---- */
 
@@ -196,4 +197,83 @@ enum err mailbox_move(
 	memcpy(item.sender, inbox->sender, strlen(inbox->sender));
 	item.made_at = inbox->made_at;
 	return inbox_pack(box, &item, inbox->received_at, buf_bytes(&text), &request->mail);
+}
+
+/* ---- what is sent ---- */
+
+static void copy_aad(const struct hash *item, const char *recipient, struct buf *out)
+{
+	buf_init(out, 256);
+	buf_put_str(out, COPY_LABEL);
+	buf_put(out, hash_bytes(item));
+	buf_put_lv16(out, bytes_str(recipient));
+}
+
+static enum err copy_pack(
+	const struct mailbox *box, struct vault_request *request, struct bytes text, uint32_t tries)
+{
+	CLEANUP(buf_release) struct buf aad = {0}, sealed = {0};
+	Sauti__MailCopy copy = SAUTI__MAIL_COPY__INIT;
+	uint8_t nonce[AEAD_NONCE_SIZE];
+
+	copy_aad(&request->item, request->name, &aad);
+	TRY(row_seal(box, buf_bytes(&aad), text, nonce, &sealed));
+	copy.recipient = request->name;
+	copy.prekey = codec_binary(BYTES_ARRAY(request->to_prekey.key.b));
+	copy.tries = tries;
+	copy.nonce = codec_binary(BYTES_ARRAY(nonce));
+	copy.sealed = codec_binary(buf_bytes(&sealed));
+	buf_clear(&request->copy);
+	codec_pack(&request->copy, &copy);
+	return request->copy.err;
+}
+
+static enum err notice_make(const struct mailbox *box, const struct book *book,
+	struct vault_request *request, struct bytes text, uint32_t tries)
+{
+	CLEANUP(secret_release) struct secret ephemeral = {0};
+	struct mail_draft draft = {
+		.network = book->opts.network,
+		.sender = book->opts.node,
+		.recipient = request->name,
+		.kind = MAIL_NOTICE,
+		.content = text,
+		.made_at = request->now_s,
+		.prekey = &request->to_prekey,
+	};
+
+	TRY(random_bytes(draft.id, sizeof(draft.id)));
+	TRY(secret_random(&ephemeral, X25519_KEY_SIZE));
+	draft.ephemeral = secret_bytes(&ephemeral);
+	buf_clear(&request->mail);
+	TRY(mail_body_write(&request->mail, &draft));
+	sha256(buf_bytes(&request->mail), &request->item);
+	if (box->inbox_key.size == 0) /* the keystore could not be written: without a copy */
+		return OK;
+	return copy_pack(box, request, text, tries);
+}
+
+enum err mailbox_make(
+	const struct mailbox *box, const struct book *book, struct vault_request *request)
+{
+	return notice_make(box, book, request, buf_bytes(&request->lines), 0);
+}
+
+enum err mailbox_again(
+	const struct mailbox *box, const struct book *book, struct vault_request *request)
+{
+	CLEANUP(arena_release) struct arena arena;
+	CLEANUP(buf_release) struct buf aad = {0};
+	CLEANUP(buf_wipe) struct buf text = {0};
+	Sauti__MailCopy *copy;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	TRY(CODEC_UNPACK(mail_copy, buf_bytes(&request->copy), &scan_limits_default, &arena, &copy,
+		&request->ctx));
+	if (copy->tries >= LIMIT_MAIL_TRIES)
+		return ERR_LIMIT;
+	copy_aad(&request->item, request->name, &aad);
+	TRY(row_open(&box->inbox_key, codec_bytes(copy->nonce), buf_bytes(&aad),
+		codec_bytes(copy->sealed), &text, &request->ctx));
+	return notice_make(box, book, request, buf_bytes(&text), copy->tries + 1);
 }

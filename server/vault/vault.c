@@ -89,6 +89,7 @@ struct vault_request *vault_request_new(enum vault_type type, void *arg)
 	request->arg = arg;
 	buf_init(&request->lines, LIMIT_CONTROL_REQUEST);
 	buf_init(&request->mail, LIMIT_MAIL_ITEM + 1024);
+	buf_init(&request->copy, LIMIT_MAIL_ITEM);
 	buf_init(&request->refs, LIMIT_CASES * VAULT_REF_SIZE);
 	return request;
 }
@@ -112,6 +113,7 @@ void vault_request_free(struct vault_request *request)
 	secret_release(&request->new_passphrase);
 	buf_wipe(&request->lines);
 	buf_wipe(&request->mail);
+	buf_release(&request->copy);
 	buf_wipe(&request->file);
 	buf_wipe(&request->refs);
 	vault_keys_free(request->keys);
@@ -556,6 +558,10 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		return err;
 	case VAULT_MAIL_SHOW:
 		return mailbox_show(&vault->mailbox, book, request);
+	case VAULT_MAIL_MAKE:
+		return mailbox_make(&vault->mailbox, book, request);
+	case VAULT_MAIL_AGAIN:
+		return mailbox_again(&vault->mailbox, book, request);
 	case VAULT_MAIL_MOVE:
 		return mailbox_move(&vault->mailbox, book, request);
 	case VAULT_PREKEYS:
@@ -608,6 +614,8 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_MAIL_OPEN:
 	case VAULT_MAIL_SHOW:
 	case VAULT_MAIL_MOVE:
+	case VAULT_MAIL_MAKE:
+	case VAULT_MAIL_AGAIN:
 	case VAULT_PREKEYS:
 	case VAULT_DRAFT_PUT:
 	case VAULT_DRAFT_LIST:

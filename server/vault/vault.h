@@ -76,14 +76,17 @@ enum vault_type {
 	VAULT_RESEAL, /* -> entries (NULL: nothing is left), added, known (left out: not readable)
 		       */
 	VAULT_SHOW,   /* name, held -> docs; events. proto/control.proto has these documents */
-	VAULT_MAIL_OPEN, /* mail: a packed Mail, item -> outcome; mail: the packed MailInbox of a
-			  * notice, or empty */
-	VAULT_MAIL_SHOW, /* mail: a packed MailInbox, item -> mail: its text */
-	VAULT_MAIL_MOVE, /* mail: a packed MailInbox, item -> mail: the same under the inbox key */
-	VAULT_PREKEYS,   /* prekeys: what is due is done, durably */
-	VAULT_LEDGER,    /* lines: events of the ledger, without what the node fills in; officer ->
-			  * entries, added; as SEAL */
-	VAULT_VIEWS,     /* -> entries (NULL: no view waits), added; as SEAL */
+	VAULT_MAIL_OPEN,  /* mail: a packed Mail, item -> outcome; mail: the packed MailInbox of a
+			   * notice, or empty */
+	VAULT_MAIL_SHOW,  /* mail: a packed MailInbox, item -> mail: its text */
+	VAULT_MAIL_MAKE,  /* name: a node, to_prekey: its, lines: the text of a notice -> mail: a
+			   * packed MailBody, to be signed; item; copy: a packed MailCopy */
+	VAULT_MAIL_AGAIN, /* name, to_prekey, item, copy -> mail, item and copy of the next */
+	VAULT_MAIL_MOVE,  /* mail: a packed MailInbox, item -> mail: the same under the inbox key */
+	VAULT_PREKEYS,    /* prekeys: what is due is done, durably */
+	VAULT_LEDGER,     /* lines: events of the ledger, without what the node fills in; officer ->
+			   * entries, added; as SEAL */
+	VAULT_VIEWS,      /* -> entries (NULL: no view waits), added; as SEAL */
 	VAULT_LEDGER_LIST, /* since_s, with_views -> docs: one per event, as event_write, with
 			    * "log" and "index"; events; unread */
 	VAULT_CASE_EXPORT, /* lines: names of cases (none: all), format -> file, file_hash, refs,
@@ -247,7 +250,10 @@ struct vault_request {
 	uint64_t awaited; /* out of UNLOCK, LIST, MAIL_OPEN: complaints of which only keys are here
 			   */
 	struct hash item;
-	struct buf mail; /* in and out; wiped by whoever frees the request */
+	struct hash before;      /* the asker's: of MAIL_AGAIN, the item that it was */
+	struct prekey to_prekey; /* of another node */
+	struct buf mail;         /* in and out; wiped by whoever frees the request */
+	struct buf copy;         /* sealed */
 	uint32_t outcome;
 	uint64_t index;
 	uint64_t batch,

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Prekeys come and go: a month, an erasure, an office that was away, clocks that are wrong.
 test_prekeys.py BUILD [unittest arguments]"""
+import re
 import shutil
 import subprocess
 import sys
@@ -195,6 +196,57 @@ class Prekeys(unittest.TestCase):
         self.known(self.chad, "haiti", 4)
         self.send(self.chad, "haiti")
         self.received(self.haiti, 1)
+
+    # Mail that comes too late.
+
+    def on_disk(self, node, what):
+        """Do these bytes stand in a file of the node's mail?"""
+        return any(what in path.read_bytes() for path in (node.dir / "mail").glob("data*"))
+
+    def copies(self, node):
+        """What is sealed of the notices for haiti that the node keeps."""
+        data = (node.dir / "mail" / "data.mdb").read_bytes()
+        return re.findall(rb"\x0a\x05haiti\x12\x20.{32}(?:\x18.)?\x22\x0c(.{40})", data, re.DOTALL)
+
+    def listed(self, node, mail_id):
+        return next(m for m in node.json("mail", "list") if m["id"] == mail_id)
+
+    def late(self):
+        """Chad, alone, seals a notice to the first prekey of Haiti, which is destroyed before it comes."""
+        self.hq.stop()
+        late = self.send(self.chad, "haiti")
+        self.chad.stop()
+        self.hq.start()
+        self.clock(self.haiti, MONTH_S + DAY_S)
+        self.relock(self.haiti)
+        self.is_in(self.haiti, {1: "retired", 2: "newest"})
+        self.clock(self.haiti, 2 * MONTH_S + 2 * DAY_S)
+        self.relock(self.haiti)
+        self.assertEqual(self.states(self.haiti)[1], "destroyed")
+        return late
+
+    def test_sealed_again(self):
+        """Its end says that it could not be opened, and the sender, which has kept a copy, seals it
+        again. The text is on no disk, nor is the copy once the end has come."""
+        late = self.late()
+        self.chad.start(unlock=False)
+        copies = self.copies(self.chad)
+        self.assertEqual(len(copies), 1)
+        self.assertFalse(self.on_disk(self.chad, b"satellite"))
+        wait_for("it to be not opened",
+                 lambda: self.listed(self.chad, late)["state"] == "not opened")
+        # Locked it waits; a kill loses nothing.
+        self.chad.kill()
+        self.chad.start()
+        received = wait_for("the notice", lambda: self.inbox(self.haiti))
+        self.assertEqual(self.haiti.json("mail", "show", received[0]["id"])["text"], TEXT)
+        self.assertNotEqual(received[0]["id"], late)
+        wait_for("its end", lambda: [m["state"] for m in self.chad.json("mail", "list")]
+                 .count("delivered") == 1)
+        self.assertEqual(len(self.inbox(self.haiti)), 1)
+        for copy in copies:
+            wait_for("the copy to be gone", lambda c=copy: not self.on_disk(self.chad, c))
+        wait_for("no copy to be kept", lambda: not self.copies(self.chad))
 
     def test_keystore_put_back(self):
         """An old copy of the keystore: its numbers are taken already, so it goes on behind them."""

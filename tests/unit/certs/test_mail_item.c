@@ -356,6 +356,45 @@ static void an_end_is_the_recipients(void **state)
 	buf_release(&forged);
 }
 
+/* What could not be opened ends with what mail is to be sealed to, under the same signature. */
+static void an_end_brings_the_prekey(void **state)
+{
+	struct mail_end end = {.item = {{1, 2}},
+		.sender = "haiti",
+		.recipient = "hq",
+		.outcome = MAIL_UNOPENABLE,
+		.at = 5,
+		.current = {.number = 7, .key = {{8, 9}}, .made_at = 10}};
+	struct mail_end read;
+	struct buf packed;
+
+	buf_init(&packed, 1024);
+	assert_int_equal(mail_end_write(&packed, NETWORK, &end, hq.node), OK);
+	assert_int_equal(read_end(&packed, &read), OK);
+	assert_int_equal(read.current.number, 7);
+	assert_int_equal(read.current.made_at, 10);
+	assert_memory_equal(read.current.key.b, end.current.key.b, X25519_KEY_SIZE);
+	for (size_t bit = 0; bit < 8 * packed.size; bit++) {
+		packed.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		arena_clear(&arena);
+		assert_int_not_equal(read_end(&packed, &read), OK);
+		packed.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	/* No other outcome has one, and a node without a prekey says nothing. */
+	end.outcome = MAIL_PROCESSED;
+	buf_clear(&packed);
+	assert_int_equal(mail_end_write(&packed, NETWORK, &end, hq.node), OK);
+	assert_int_equal(read_end(&packed, &read), OK);
+	assert_int_equal(read.current.number, 0);
+	end.outcome = MAIL_UNOPENABLE;
+	end.current.number = 0;
+	buf_clear(&packed);
+	assert_int_equal(mail_end_write(&packed, NETWORK, &end, hq.node), OK);
+	assert_int_equal(read_end(&packed, &read), OK);
+	assert_int_equal(read.current.number, 0);
+	buf_release(&packed);
+}
+
 static void a_prekey_is_its_nodes(void **state)
 {
 	struct prekey read;
@@ -409,6 +448,7 @@ int main(void)
 		cmocka_unit_test(bad_padding_is_malformed),
 		cmocka_unit_test(addresses_travel_open),
 		cmocka_unit_test(an_end_is_the_recipients),
+		cmocka_unit_test(an_end_brings_the_prekey),
 		cmocka_unit_test(a_prekey_is_its_nodes),
 	};
 

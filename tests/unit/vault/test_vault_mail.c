@@ -251,6 +251,52 @@ static void test_prekeys_go(void **state)
 	buf_release(&letter);
 }
 
+/* A notice to somebody else and its copy: sealed again, so often and not more. */
+static void test_sent(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *made, *again;
+	struct prekey theirs = prekey_of(f);
+	struct buf copy;
+	struct hash item;
+
+	buf_init(&copy, LIMIT_MAIL_ITEM);
+	made = request_new(VAULT_MAIL_MAKE);
+	snprintf(made->name, sizeof(made->name), "hq");
+	made->to_prekey = theirs;
+	buf_put_str(&made->lines, "come on Thursday");
+	made = ask(f, made);
+	assert_ok(made->result);
+	assert_null(memmem(made->mail.data, made->mail.size, "Thursday", 8));
+	assert_null(memmem(made->copy.data, made->copy.size, "Thursday", 8));
+	item = made->item;
+	buf_put(&copy, buf_bytes(&made->copy));
+	vault_request_free(made);
+	for (int i = 0; i <= LIMIT_MAIL_TRIES; i++) {
+		/* Of another item, or for somebody else, it is none. */
+		for (int wrong = 2; wrong >= 0; wrong--) {
+			again = request_new(VAULT_MAIL_AGAIN);
+			snprintf(again->name, sizeof(again->name), wrong == 1 ? "chad" : "hq");
+			again->to_prekey = theirs;
+			again->item = item;
+			again->item.b[0] ^= wrong == 2;
+			buf_put(&again->copy, buf_bytes(&copy));
+			again = ask(f, again);
+			assert_int_equal(again->result, i == LIMIT_MAIL_TRIES ? ERR_LIMIT
+							: wrong != 0          ? ERR_CORRUPT
+									      : OK);
+			if (again->result == OK) {
+				assert_false(hash_equal(&again->item, &item));
+				item = again->item;
+				buf_clear(&copy);
+				buf_put(&copy, buf_bytes(&again->copy));
+			}
+			vault_request_free(again);
+		}
+	}
+	buf_release(&copy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +304,7 @@ int main(void)
 		TEST(test_mail),
 		TEST(test_rows_move),
 		TEST(test_prekeys_go),
+		TEST(test_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
