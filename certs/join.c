@@ -72,6 +72,8 @@ static const char *token_fault(const struct join_token *token)
 		return "directory size";
 	if (!place_ok(token->name, token->role, token->country))
 		return "name, role or country";
+	if (token->epoch == UINT32_MAX)
+		return "epoch";
 	return token->expires_at == 0 ? "expiry" : NULL;
 }
 
@@ -98,6 +100,7 @@ enum err join_token_write(const struct join_token *token, struct buf *out)
 	message.role = (uint32_t)token->role;
 	message.country = (char *)token->country;
 	message.expires_at = token->expires_at;
+	message.epoch = token->epoch;
 	size = protobuf_c_message_get_packed_size(&message.base);
 	if (strlen(TOKEN_PREFIX) + (4 * size + 2) / 3 > LIMIT_JOIN_TOKEN)
 		return ERR_LIMIT;
@@ -155,6 +158,7 @@ static const char *token_take(const Sauti__JoinToken *message, struct join_token
 	token->role = (enum role)message->role;
 	token->directory_size = message->directory_size;
 	token->expires_at = message->expires_at;
+	token->epoch = message->epoch;
 	return NULL;
 }
 

@@ -33,6 +33,8 @@ struct join_token {
 	struct hash directory_root;
 	uint8_t secret[JOIN_SECRET_SIZE]; /* wipe the struct after use */
 	uint64_t expires_at;
+	uint32_t epoch; /* > 0: in place of a machine whose logs have counters up to this one; the
+			 * new machine's begin behind it */
 };
 /* "sauti-join-1.<base64url of JoinToken>": appended; a secret, wipe out with buf_wipe. ERR_INVALID:
  * what join_token_read would not take; ERR_LIMIT: over LIMIT_JOIN_TOKEN; ERR_NOMEM. */

@@ -140,6 +140,7 @@ enum err boot_keys_write(const struct boot_keys *keys, struct buf *out)
 	message.tls_key = codec_binary(secret_bytes(&keys->tls_key));
 	message.mirror_seed = codec_binary(secret_bytes(&keys->mirror_seed));
 	message.witness_seed = codec_binary(secret_bytes(&keys->witness_seed));
+	message.log_origin = (char *)keys->log_origin;
 	return clear_pack(out, &message);
 }
 
@@ -154,6 +155,8 @@ static enum err boot_keys_check(const Sauti__BootKeys *message, struct errctx *c
 		return err_set(ctx, ERR_CORRUPT, "the network's name is none");
 	if (!node_name_valid(bytes_str(message->node)))
 		return err_set(ctx, ERR_CORRUPT, "the node's name is none");
+	if (strlen(message->log_origin) > LIMIT_ORIGIN)
+		return err_set(ctx, ERR_CORRUPT, "the first log's name is none");
 	if (message->mirror_seed.len != SEED_SIZE || message->witness_seed.len != SEED_SIZE)
 		return err_set(ctx, ERR_CORRUPT, "a seed is not of %d bytes", SEED_SIZE);
 	if (message->tls_key.len == 0 || message->tls_key.len > KEYSTORE_DER_MAX)
@@ -177,6 +180,7 @@ enum err boot_keys_read(struct bytes file, struct boot_keys *ret, struct errctx 
 	TRY(boot_keys_check(message, ctx));
 	strcpy(keys.network, message->network);
 	strcpy(keys.node, message->node);
+	strcpy(keys.log_origin, message->log_origin);
 	err = secret_from(&keys.tls_key, message->tls_key);
 	if (err == OK)
 		err = secret_from(&keys.mirror_seed, message->mirror_seed);

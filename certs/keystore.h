@@ -55,6 +55,7 @@ struct boot_keys {
 	char node[LIMIT_NODE_NAME + 1];
 	struct secret tls_key; /* PKCS#8 DER */
 	struct secret mirror_seed, witness_seed;
+	char log_origin[LIMIT_ORIGIN + 1]; /* a machine that took another's name: its first log */
 };
 /* ERR_INVALID for names that are not valid; ERR_CRYPTO, ERR_NOMEM. */
 enum err boot_keys_make(const char *network, const char *node, struct boot_keys *ret) MUST_USE;

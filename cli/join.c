@@ -18,6 +18,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "cases/keys/fingerprint.h"
 #include "certs/join.h"
 #include "cli/identity.h"
 #include "cli/output.h"
@@ -180,8 +181,10 @@ static enum err make_keys(struct joining *joining, struct errctx *ctx)
 	if (err == OK)
 		err = random_bytes(random, sizeof(random));
 	if (err == OK)
-		err = origin_make(
-			bytes_str(token->network), bytes_str(token->name), 1, random, &origin);
+		err = origin_make(bytes_str(token->network), bytes_str(token->name),
+			token->epoch + 1, random, &origin);
+	if (err == OK && token->epoch > 0)
+		memcpy(joining->boot.log_origin, origin.text, strlen(origin.text) + 1);
 	if (err == OK)
 		err = node_keys_make(origin.text, &joining->keys);
 	if (err == OK)
@@ -490,22 +493,43 @@ static enum err check_arguments(
 	return files_paths(cli->dir, &joining->paths, ctx);
 }
 
+static enum err own_fingerprint(const struct joining *joining, struct fingerprint *ret)
+{
+	struct member member;
+
+	TRY(identity_member_keys(&joining->boot, &joining->keys, &member));
+	fingerprint_make(joining->token.network, joining->token.name, &member.node, ret);
+	return OK;
+}
+
 static enum err report(const struct cli *cli, const struct joining *joining)
 {
-	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "network",
+	struct fingerprint f;
+	json_t *json;
+
+	TRY(own_fingerprint(joining, &f));
+	json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "network",
 		joining->token.network, "node", joining->token.name, "role",
 		role_name(joining->token.role), "country", joining->token.country, "directory",
-		joining->paths.directory, "log", joining->keys.log_origin);
-
+		joining->paths.directory, "log", joining->keys.log_origin, "words", f.text,
+		"replaces", joining->token.epoch > 0);
 	if (json == NULL)
 		return ERR_NOMEM;
 	if (cli->json)
 		output_json(json);
 	else
 		printf("network    %s\nnode       %s\nrole       %s\ncountry    %s\n"
-		       "directory  %s\nlog        %s\n",
+		       "directory  %s\nlog        %s\nwords      %s\n",
 			joining->token.network, joining->token.name, role_name(joining->token.role),
-			joining->token.country, joining->paths.directory, joining->keys.log_origin);
+			joining->token.country, joining->paths.directory, joining->keys.log_origin,
+			f.text);
+	if (joining->token.epoch > 0)
+		cli_note(cli, "this machine takes the place of the former one. Its entries come "
+			      "back from "
+			      "other nodes once this one runs and is unlocked; other offices give "
+			      "keys of "
+			      "cases to it once they have compared the words above ('sauti node "
+			      "confirm')");
 	json_decref(json);
 	return OK;
 }

@@ -1,10 +1,13 @@
-/* sauti node invite | list | show; members.c has revoke, dispute and policy */
+/* sauti node invite | list | show; members.c has revoke, dispute and policy, node_confirm.c confirm
+ */
 #include <stdio.h>
 
 #include "base/text.h"
 #include "certs/record.h"
+#include "certs/ruling.h"
 #include "cli/daemon.h"
 #include "cli/members.h"
+#include "cli/node_confirm.h"
 #include "cli/output.h"
 
 enum { ADDRESSES_MAX = 4, HOURS_MAX = 24 * 30 };
@@ -52,6 +55,43 @@ static enum err read_addresses(struct cli *cli, const struct cli_args *args,
 	return OK;
 }
 
+/* Role and country are what the directory says. */
+static enum err read_replace(struct cli *cli, const struct cli_args *args,
+	Sauti__NodeInviteRequest *invite, struct errctx *ctx)
+{
+	if (args_option(args, "role") != NULL || args_option(args, "country") != NULL)
+		return cli_usage(cli, ctx, "--replace: role and country stay as they are");
+	if (invite->reason == NULL || !reason_valid(invite->reason))
+		return cli_usage(cli, ctx,
+			"--replace needs --reason TEXT, one line of at most %d bytes: every node "
+			"will show it",
+			LIMIT_REASON);
+	return read_hours(cli, args_option(args, "hours"), &invite->hours, ctx);
+}
+
+/* What of the former machine's logs will count, as it stands now. */
+static void print_closing(struct cli *cli, const json_t *logs)
+{
+	struct output_buffer origin;
+	json_t *log;
+	size_t i;
+
+	json_array_foreach(logs, i, log)
+	{
+		uint64_t size = output_number(log, "size"), known = output_number(log, "known");
+
+		cli_note(cli, "of log %s %llu entries are held here",
+			output_member(log, "origin", &origin), (unsigned long long)size);
+		if (known > size)
+			cli_note(cli,
+				"  others show %llu: let them come before the new machine joins; "
+				"what is not here then will count nowhere",
+				(unsigned long long)known);
+	}
+	if (json_array_size(logs) == 0)
+		cli_note(cli, "nothing of its logs is held here: none of them will count");
+}
+
 static enum err read_invite(struct cli *cli, const struct cli_args *args,
 	Sauti__NodeInviteRequest *invite, struct errctx *ctx)
 {
@@ -60,6 +100,13 @@ static enum err read_invite(struct cli *cli, const struct cli_args *args,
 	invite->name = (char *)args_at(args, 0);
 	if (!node_name_valid(bytes_str(invite->name)) || node_name_reserved(invite->name))
 		return cli_usage(cli, ctx, "'%.60s' is no node name", invite->name);
+	invite->replace = args_flag(args, "replace");
+	invite->reason = (char *)args_option(args, "reason");
+	if (invite->replace)
+		return read_replace(cli, args, invite, ctx);
+	if (invite->reason != NULL)
+		return cli_usage(cli, ctx, "--reason goes with --replace");
+	invite->reason = "";
 	invite->role = role == NULL ? ROLE_OFFICE : role_parse(role);
 	if (invite->role != ROLE_OFFICE && invite->role != ROLE_AUDITOR)
 		return cli_usage(cli, ctx, "--role '%.40s'; allowed: office, auditor", role);
@@ -95,6 +142,8 @@ static enum err run_invite(struct cli *cli, const struct cli_args *args, struct 
 	putchar('\n');
 	cli_note(cli, "a secret, good once, for '%s', until %s: 'sauti join' there", invite.name,
 		output_time(answer, "expires_at", &expires));
+	if (invite.replace)
+		print_closing(cli, json_object_get(answer, "logs"));
 	return OK;
 }
 
@@ -305,14 +354,29 @@ static const struct cli_option invite_options[] = {
 	{"role", "ROLE", "office or auditor (default: office)", false},
 	{"hours", "N", "how long the token is good (default: 72)", false},
 	{"address", "ADDRESS", "of headquarters as the new node will dial it", true},
+	{"replace", NULL, "for a new machine in place of the one that has this name", false},
+	{"reason", "TEXT", "why it is replaced; every node shows it", false},
 	{0},
 };
 
 const struct cli_command node_commands[] = {
 	{"node", "invite", "NAME", "print a token with which a new node may join",
 		"At headquarters, unlocked. The token is a secret: take it to the new office, or\n"
-		"tell it over a channel that nobody listens to. It is good once.",
+		"tell it over a channel that nobody listens to. It is good once.\n"
+		"With --replace, for a machine that was lost, stolen or revoked: the new one takes "
+		"the\n"
+		"name with keys of its own, gets the old one's entries from other nodes, and cuts "
+		"the\n"
+		"old one off as it joins. Keys of cases are given to it once its words are "
+		"confirmed.",
 		1, 1, invite_options, run_invite},
+	{"node", "confirm", "NAME", "compare the spoken words of a node's key",
+		"Before the first key of a case is given to a node, and again when its key has\n"
+		"changed: an officer there, whom you know by voice, reads the eight words that\n"
+		"'sauti status' shows there, and you type them. It is refused when they are "
+		"another\n"
+		"key's: then somebody has put a key of their own in place of that node's.",
+		1, 1, node_confirm_options, node_confirm},
 	{"node", "revoke", "NAME", "cut a node off, for ever",
 		"At headquarters, unlocked. Its sessions end at every node as the record reaches "
 		"it;\n"

@@ -365,6 +365,7 @@ static enum err print_status(const json_t *status)
 	print_line("node", status, "node");
 	print_line("network", status, "network");
 	print_line("role", status, "role");
+	print_line("words", status, "words");
 	print_keys(status);
 	printf("%-12s%llu members, %llu records\n", "directory",
 		(unsigned long long)output_number(status, "members"),

@@ -75,6 +75,7 @@ static enum err load_identity(struct runtime *rt, struct errctx *ctx)
 				 strcmp(boot.network, rt->genesis.network) != 0))
 		err = err_set(ctx, ERR_INVALID, "'%s' holds the keys of '%s' in '%s'",
 			rt->paths.boot, boot.node, boot.network);
+	memcpy(rt->first_log.text, boot.log_origin, sizeof(boot.log_origin));
 	if (err == OK)
 		err = signer_new(secret_bytes(&boot.mirror_seed), &rt->mirror);
 	if (err == OK)
@@ -272,6 +273,10 @@ static void own_log(const struct runtime *rt, struct engine_opts *opts)
 	} else if (own != NULL) {
 		opts->own = OWN_LOG;
 		opts->own_log = own->origin;
+	} else if (rt->first_log.text[0] != '\0') {
+		/* Others show logs of this name before the first unlock: the former machine's. */
+		opts->own = OWN_LOG;
+		opts->own_log = rt->first_log;
 	}
 }
 

@@ -17,6 +17,7 @@
 #include "proto/codec.h"
 #include "proto/frame.h"
 #include "proto/stored.pb-c.h"
+#include "server/keys/replaced.h"
 #include "server/log.h"
 
 struct join {
@@ -278,6 +279,30 @@ static void admitted(void *arg, enum err error, uint64_t index)
 	start_read(join, reply_done);
 }
 
+/* Has the directory taken these keys already? Their reply was lost. */
+static bool is_listed(const struct join *join)
+{
+	const struct member *now =
+		directory_find(engine_directory(join->rt->engine), bytes_str(join->name));
+
+	if (now == NULL || join->invite->epoch == 0)
+		return now != NULL; /* with other keys: make_certificate says so */
+	return memcmp(&now->node, &join->member.node, sizeof(now->node)) == 0;
+}
+
+static enum err admit_entry(const struct join *join, struct buf *out)
+{
+	struct bytes admitted = codec_bytes(join->message->admitted_body);
+	struct bytes signature = codec_bytes(join->message->admitted_signature);
+	const struct replacing replacing = {
+		join->name, join->invite->reason, join->invite->epoch, admitted, signature};
+
+	if (join->invite->epoch > 0)
+		return replaced_entry(join->rt, &replacing, out);
+	return record_write_signed(
+		out, SAUTI__RECORD_TYPE__RECORD_NODE_ADMITTED, admitted, signature);
+}
+
 static void admit(struct join *join)
 {
 	struct buf entry;
@@ -285,14 +310,12 @@ static void admit(struct join *join)
 	enum err err;
 
 	join->state = ADMITTING;
-	if (directory_find(engine_directory(join->rt->engine), bytes_str(join->name)) != NULL) {
-		admitted(join, OK, 0); /* the same keys, once more: their reply was lost */
+	if (is_listed(join)) {
+		admitted(join, OK, 0);
 		return;
 	}
 	buf_init(&entry, LIMIT_ENTRY_SIZE);
-	err = record_write_signed(&entry, SAUTI__RECORD_TYPE__RECORD_NODE_ADMITTED,
-		codec_bytes(join->message->admitted_body),
-		codec_bytes(join->message->admitted_signature));
+	err = admit_entry(join, &entry);
 	if (err == OK) {
 		struct bytes list = buf_bytes(&entry);
 

@@ -77,6 +77,7 @@ struct runtime {
 	struct node_paths paths;
 	struct genesis genesis;
 	char node[LIMIT_NODE_NAME + 1];
+	struct origin first_log; /* of a machine that took another's name; or "" */
 	struct signer *mirror, *witness;
 	struct tls_context *tls;
 	struct buf root_certificate, issuing_certificate, node_certificate; /* DER */

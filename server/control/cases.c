@@ -422,6 +422,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		done_officer(request, done);
 	} else if (done->type == VAULT_MAIL_MAKE) {
 		done_mail_send(request, done);
+	} else if (done->type == VAULT_CONFIRM) {
+		done_node_confirm(request, done);
 	} else if (done->type == VAULT_MAIL_SHOW) {
 		done_mail_show(request, done);
 	} else if (done->type == VAULT_CASE_EXPORT) {

@@ -124,10 +124,19 @@ void begin_invite(struct control_request *request, const Sauti__NodeInviteReques
 void begin_node_prekeys(struct control_request *request);
 json_t *prekeys_status_json(struct runtime *rt);
 
+/* confirm.c: node keys as words. null: not known, while the node is locked */
+void begin_node_confirm(struct control_request *request, const Sauti__NodeConfirmRequest *message);
+void done_node_confirm(struct control_request *request, const struct vault_request *done);
+json_t *own_words_json(const struct runtime *rt);
+json_t *words_json(const struct runtime *rt, const struct member *member);
+json_t *confirmed_json(const struct runtime *rt, const struct member *member);
+
 /* members.c: what headquarters lays down */
 void begin_node_revoke(struct control_request *request, const Sauti__NodeRevokeRequest *message);
 void begin_node_policy(struct control_request *request, const Sauti__NodePolicyRequest *message);
 void begin_node_dispute(struct control_request *request, const Sauti__NodeDisputeRequest *message);
+/* Of each log that is closed: origin, size, and how much of it others show. */
+json_t *closing_json(const struct runtime *rt, const struct revocation *closing);
 json_t *disputes_json(const struct runtime *rt, const char *node); /* of that node */
 void members_disputes(const struct runtime *rt, json_t *alarms);
 /* What status says of this node's own standing; "" when there is nothing to say. */

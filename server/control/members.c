@@ -5,7 +5,35 @@
 #include "base/alloc.h"
 #include "certs/record.h"
 #include "server/control/internal.h"
+#include "server/keys/replaced.h"
 #include "server/log.h"
+
+/* Another machine has this node's name: by headquarters' word, or by this node's key. */
+static void replaced_alarm(const struct runtime *rt, char *out, size_t size)
+{
+	const struct member *self =
+		directory_find(engine_directory(rt->engine), bytes_str(rt->node));
+	const struct revocation *closed =
+		directory_replacement(engine_directory(rt->engine), bytes_str(rt->node));
+	const struct ed25519_public *mirror = signer_public(rt->mirror);
+
+	if (self == NULL || self->former == NULL ||
+		memcmp(mirror, &self->mirror, sizeof(*mirror)) == 0)
+		return;
+	if (self->former->replaced && closed != NULL)
+		snprintf(out, size,
+			"headquarters has put another machine in the place of this node (directory "
+			"record %llu): %s. Nobody takes what is recorded here from now on. If that "
+			"is wrong: 'sauti node dispute TEXT'",
+			(unsigned long long)self->keys_index, closed->reason);
+	else
+		snprintf(out, size,
+			"the keys of this node were changed in the directory with its own key "
+			"(record %llu). If 'sauti node rotate' was interrupted here: run it again. "
+			"If nobody here did it, somebody has this node's key: 'sauti node dispute "
+			"TEXT', and have headquarters replace the node",
+			(unsigned long long)self->keys_index);
+}
 
 void members_alarm(const struct runtime *rt, char *out, size_t size)
 {
@@ -18,6 +46,8 @@ void members_alarm(const struct runtime *rt, char *out, size_t size)
 			"headquarters has revoked this node (directory record %llu): %s. Nobody "
 			"takes what is recorded here from now on; what was recorded before stays",
 			(unsigned long long)r->index, r->reason);
+	else
+		replaced_alarm(rt, out, size);
 }
 
 /* A record on its way into the directory. */
@@ -87,53 +117,6 @@ static enum err rule(
 
 /* ---- revoke ---- */
 
-/* The newest checkpoint that is held here, with the signature of the log's key on it. What is
- * listed is so certain to be held by one node that gives it to all. */
-static bool last_of(const struct runtime *rt, size_t position, struct revoked_log *ret)
-{
-	struct engine_log log;
-	struct note_key key;
-	struct note note;
-
-	engine_log_at(rt->engine, position, &log);
-	if (log.checkpoint_size == 0 || !engine_log_key(rt->engine, position, &key) ||
-		note_parse(log.checkpoint, &note, NULL) != OK ||
-		note_verify(&note, &key, NULL) != OK)
-		return false;
-	snprintf(ret->origin, sizeof(ret->origin), "%.*s", LIMIT_ORIGIN, log.origin.text);
-	ret->size = log.checkpoint_size;
-	ret->root = log.root;
-	for (size_t i = 0; i < note.count; i++)
-		if (note.lines[i].id == key.id && bytes_equal_str(note.lines[i].name, key.name) &&
-			note.lines[i].blob_size == ED25519_SIGNATURE_SIZE) {
-			memcpy(ret->signature.b, note.lines[i].blob, ED25519_SIGNATURE_SIZE);
-			return true;
-		}
-	return false;
-}
-
-static bool is_of(const struct engine_log *log, const char *node)
-{
-	struct origin_parts parts;
-
-	return origin_parse(bytes_str(log->origin.text), NULL, &parts) == OK &&
-	       bytes_equal_str(parts.node, node);
-}
-
-static void collect_logs(const struct runtime *rt, struct revocation *revocation)
-{
-	for (size_t i = 0;
-		i < engine_log_count(rt->engine) && revocation->log_count < LIMIT_EPOCHS_PER_NODE;
-		i++) {
-		struct engine_log log;
-
-		engine_log_at(rt->engine, i, &log);
-		if (is_of(&log, revocation->name))
-			revocation->log_count +=
-				last_of(rt, i, &revocation->logs[revocation->log_count]);
-	}
-}
-
 static enum err revoke_check(
 	const struct runtime *rt, const Sauti__NodeRevokeRequest *message, struct errctx *ctx)
 {
@@ -153,18 +136,7 @@ static enum err revoke_check(
 	return OK;
 }
 
-/* Somebody connected may show more than is held here: what would be lost to all but its disk. */
-static uint64_t known_elsewhere(const struct runtime *rt, const struct revoked_log *listed)
-{
-	struct engine_log log;
-	size_t position;
-
-	if (!engine_log_find(rt->engine, bytes_str(listed->origin), &log, &position))
-		return listed->size;
-	return log.known > listed->size ? log.known : listed->size;
-}
-
-static json_t *revoke_json(const struct runtime *rt, const struct revocation *revocation)
+json_t *closing_json(const struct runtime *rt, const struct revocation *revocation)
 {
 	json_t *logs = json_array();
 
@@ -173,10 +145,15 @@ static json_t *revoke_json(const struct runtime *rt, const struct revocation *re
 
 		json_array_append_new(logs, json_pack("{s:s,s:I,s:I}", "origin", log->origin,
 						    "size", (json_int_t)log->size, "known",
-						    (json_int_t)known_elsewhere(rt, log)));
+						    (json_int_t)closing_known(rt, log)));
 	}
+	return logs;
+}
+
+static json_t *revoke_json(const struct runtime *rt, const struct revocation *revocation)
+{
 	return json_pack("{s:s,s:s,s:o,s:b}", "name", revocation->name, "reason",
-		revocation->reason, "logs", logs, "counts_for_quorum",
+		revocation->reason, "logs", closing_json(rt, revocation), "counts_for_quorum",
 		directory_counts(engine_directory(rt->engine), revocation->name));
 }
 
@@ -193,7 +170,7 @@ void begin_node_revoke(struct control_request *request, const Sauti__NodeRevokeR
 	if (err == OK) {
 		snprintf(revocation.name, sizeof(revocation.name), "%s", message->name);
 		snprintf(revocation.reason, sizeof(revocation.reason), "%s", message->reason);
-		collect_logs(rt, &revocation);
+		closing_collect(rt, &revocation, UINT32_MAX);
 		if (message->dry_run) {
 			answer_json(request, revoke_json(rt, &revocation), true);
 			return;
@@ -322,15 +299,21 @@ static enum err dispute_fill(const struct runtime *rt, const Sauti__NodeDisputeR
 	const struct revocation *revocation =
 		directory_revocation(engine_directory(rt->engine), bytes_str(rt->node));
 
+	const struct member *self =
+		directory_find(engine_directory(rt->engine), bytes_str(rt->node));
+	bool replaced = self != NULL && self->former != NULL;
+
 	if (rt->keys == NULL)
 		return err_set(ctx, ERR_LOCKED, "the node must be unlocked to sign");
 	if (!reason_valid(message->text))
 		return err_set(
 			ctx, ERR_INVALID, "the text is a line of 1 to %d bytes", LIMIT_REASON);
-	if (!message->has_index && revocation == NULL)
+	if (!message->has_index && revocation == NULL && !replaced)
 		return err_set(ctx, ERR_INVALID,
-			"this node is not revoked: which record about it is wrong?");
-	disputed->index = message->has_index ? message->index : revocation->index;
+			"this node is not revoked, nor replaced: which record about it is wrong?");
+	disputed->index = message->has_index   ? message->index
+			  : revocation != NULL ? revocation->index
+					       : self->keys_index;
 	if (disputed->index >= directory_size(engine_directory(rt->engine)))
 		return err_set(ctx, ERR_NOTFOUND, "the directory has no such record");
 	disputed->made_at = runtime_wall_s();

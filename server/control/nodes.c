@@ -8,6 +8,7 @@
 #include "proto/stored.pb-c.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
+#include "server/keys/replaced.h"
 #include "server/mail.h"
 
 enum { INVITE_HOURS = 72, INVITE_HOURS_MAX = 24 * 30 };
@@ -104,18 +105,25 @@ static json_t *member_json(const struct runtime *rt, const struct member *m)
 	hex_encode(hash_bytes(&digest), hex);
 	snprintf(shown_hex, sizeof(shown_hex), "%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s-%.4s", hex,
 		hex + 4, hex + 8, hex + 12, hex + 16, hex + 20, hex + 24, hex + 28);
-	return json_pack("{s:s,s:s,s:o,s:b,s:s,s:o,s:I,s:I,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:o,s:o}",
+	return json_pack(
+		"{s:s,s:s,s:o,s:b,s:s,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:b,s:o,s:o,s:I,s:o,s:o,s:o,"
+		"s:o,s:o}",
 		"name", m->name, "role", role_name(m->role), "country",
 		json_text_or_null(m->country), "active", m->active, "fingerprint", shown_hex,
-		"node_key", node_key_json(m), "admitted_index", (json_int_t)m->admitted_index,
-		"admitted_at", (json_int_t)m->made_at, "mirror_key", vkey_json(rt, m, true),
-		"witness_key", vkey_json(rt, m, false), "counts_for_quorum",
+		"words", words_json(rt, m), "confirmed", confirmed_json(rt, m), "node_key",
+		node_key_json(m), "admitted_index", (json_int_t)m->admitted_index, "admitted_at",
+		(json_int_t)m->made_at, "mirror_key", vkey_json(rt, m, true), "witness_key",
+		vkey_json(rt, m, false), "counts_for_quorum",
 		directory_counts(engine_directory(rt->engine), m->name), "revoked",
 		revocation_json(
 			directory_revocation(engine_directory(rt->engine), bytes_str(m->name))),
-		"addresses", addresses_json(rt, m->name), "addresses_told_at",
-		learned_at_json(rt, m->name), "prekey", prekey_json(rt, m->name), "prekey_made_at",
-		prekey_made_json(rt, m->name), "disputes", disputes_json(rt, m->name));
+		"replaced",
+		revocation_json(
+			directory_replacement(engine_directory(rt->engine), bytes_str(m->name))),
+		"keys_index", (json_int_t)m->keys_index, "addresses", addresses_json(rt, m->name),
+		"addresses_told_at", learned_at_json(rt, m->name), "prekey",
+		prekey_json(rt, m->name), "prekey_made_at", prekey_made_json(rt, m->name),
+		"disputes", disputes_json(rt, m->name));
 }
 
 void begin_node_list(struct control_request *request, const Sauti__NodeListRequest *message)
@@ -144,12 +152,14 @@ struct invite_work {
 	struct runtime *rt;
 	struct join_token token;
 	struct buf value;
+	json_t *closing; /* of an invite to replace; or NULL */
 	enum err result;
 	struct errctx ctx;
 };
 
 static void invite_work_free(struct invite_work *w)
 {
+	json_decref(w->closing);
 	buf_wipe(&w->value);
 	wipe(w, sizeof(*w));
 	mem_free(w);
@@ -178,8 +188,9 @@ static void invite_done(uv_work_t *work, int status)
 		control_fail(w->request, w->result, 0, err_message(&w->ctx, w->result));
 	else
 		answer_json(w->request,
-			json_pack("{s:s,s:s,s:I}", "token", buf_cstr(&text), "name", w->token.name,
-				"expires_at", (json_int_t)w->token.expires_at),
+			json_pack("{s:s,s:s,s:I,s:O?}", "token", buf_cstr(&text), "name",
+				w->token.name, "expires_at", (json_int_t)w->token.expires_at,
+				"logs", w->closing),
 			true);
 	buf_wipe(&text);
 	invite_work_free(w);
@@ -214,16 +225,52 @@ static enum err invite_addresses(const struct runtime *rt, const Sauti__NodeInvi
 	return OK;
 }
 
-static enum err invite_check(
-	const struct runtime *rt, const Sauti__NodeInviteRequest *message, struct errctx *ctx)
+/* A new machine for a name that is there. */
+static enum err replace_check(
+	const struct member *member, const Sauti__NodeInviteRequest *message, struct errctx *ctx)
 {
-	const struct directory *directory = engine_directory(rt->engine);
-	const struct member *self = directory_find(directory, bytes_str(rt->node));
+	if (member == NULL)
+		return err_set(ctx, ERR_NOTFOUND, "no node of that name is in the directory");
+	if (member->role == ROLE_HQ)
+		return err_set(ctx, ERR_DENIED, "headquarters is not replaced by itself");
+	if (member->changes == LIMIT_KEY_CHANGES)
+		return err_set(ctx, ERR_LIMIT, "its keys have changed %d times: a new name is due",
+			LIMIT_KEY_CHANGES);
+	if (!reason_valid(message->reason))
+		return err_set(
+			ctx, ERR_INVALID, "the reason is a line of 1 to %d bytes", LIMIT_REASON);
+	return OK;
+}
+
+/* A new name. */
+static enum err fresh_check(
+	const struct member *member, const Sauti__NodeInviteRequest *message, struct errctx *ctx)
+{
 	bool country = strspn(message->country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 3 &&
 		       message->country[3] == '\0';
 
 	if (message->role == ROLE_AUDITOR) /* works for no country, or for one */
 		country |= message->country[0] == '\0';
+	if (member != NULL)
+		return err_set(ctx, ERR_EXISTS,
+			"'%s' is in the directory already; for a new machine in its place say "
+			"--replace",
+			message->name);
+	if (message->role != ROLE_OFFICE && message->role != ROLE_AUDITOR)
+		return err_set(ctx, ERR_INVALID, "the role is office or auditor");
+	if (!country)
+		return err_set(
+			ctx, ERR_INVALID, "the country is three capitals (ISO 3166-1 alpha-3)");
+	return OK;
+}
+
+static enum err invite_check(
+	const struct runtime *rt, const Sauti__NodeInviteRequest *message, struct errctx *ctx)
+{
+	const struct directory *directory = engine_directory(rt->engine);
+	const struct member *self = directory_find(directory, bytes_str(rt->node));
+	const struct member *member = directory_find(directory, bytes_str(message->name));
+
 	if (self == NULL || self->role != ROLE_HQ)
 		return err_set(ctx, ERR_DENIED, "only headquarters invites");
 	if (rt->keys == NULL || rt->keys->directory == NULL)
@@ -231,20 +278,14 @@ static enum err invite_check(
 	if (!node_name_valid(bytes_str(message->name)) || strcmp(message->name, "directory") == 0)
 		return err_set(ctx, ERR_INVALID,
 			"a node's name is 1 to 31 of a-z, 0-9 and '-', beginning with a letter");
-	if (directory_find(directory, bytes_str(message->name)) != NULL)
-		return err_set(ctx, ERR_EXISTS, "'%s' is in the directory already", message->name);
-	if (message->role != ROLE_OFFICE && message->role != ROLE_AUDITOR)
-		return err_set(ctx, ERR_INVALID, "the role is office or auditor");
-	if (!country)
-		return err_set(
-			ctx, ERR_INVALID, "the country is three capitals (ISO 3166-1 alpha-3)");
 	if (message->hours > INVITE_HOURS_MAX)
 		return err_set(
 			ctx, ERR_LIMIT, "%u hours, at most %u", message->hours, INVITE_HOURS_MAX);
-	return OK;
+	return message->replace ? replace_check(member, message, ctx)
+				: fresh_check(member, message, ctx);
 }
 
-static enum err invite_value(const struct join_token *token, struct buf *out)
+static enum err invite_value(const struct join_token *token, const char *reason, struct buf *out)
 {
 	Sauti__Invite invite = SAUTI__INVITE__INIT;
 
@@ -253,8 +294,26 @@ static enum err invite_value(const struct join_token *token, struct buf *out)
 	invite.country = (char *)token->country;
 	invite.secret = codec_binary(BYTES_ARRAY(token->secret));
 	invite.expires_at = token->expires_at;
+	invite.epoch = token->epoch;
+	invite.reason = (char *)reason;
 	codec_pack(out, &invite);
 	return out->err;
+}
+
+/* Role and country stay; what of the former machine's logs will count is told. */
+static void invite_replace(struct invite_work *w)
+{
+	const struct member *member =
+		directory_find(engine_directory(w->rt->engine), bytes_str(w->token.name));
+	struct revoked_log logs[LIMIT_EPOCHS_PER_NODE];
+	struct revocation closing = {.logs = logs};
+
+	w->token.role = member->role;
+	memcpy(w->token.country, member->country, sizeof(w->token.country));
+	w->token.epoch = replaced_epoch(w->rt, member->name);
+	memcpy(closing.name, member->name, sizeof(closing.name));
+	closing_collect(w->rt, &closing, w->token.epoch);
+	w->closing = closing_json(w->rt, &closing);
 }
 
 static enum err invite_fill(struct invite_work *w, const Sauti__NodeInviteRequest *message)
@@ -274,13 +333,15 @@ static enum err invite_fill(struct invite_work *w, const Sauti__NodeInviteReques
 	snprintf(token->directory_origin, sizeof(token->directory_origin), "%.*s", LIMIT_ORIGIN,
 		rt->genesis.origin.text);
 	token->role = (enum role)message->role;
+	if (message->replace)
+		invite_replace(w);
 	token->directory_key = rt->genesis.key;
 	token->directory_size = log.checkpoint_size;
 	token->directory_root = log.root;
 	token->expires_at = runtime_wall_s() +
 			    3600 * (uint64_t)(message->hours == 0 ? INVITE_HOURS : message->hours);
 	TRY(random_bytes(token->secret, sizeof(token->secret)));
-	return invite_value(token, &w->value);
+	return invite_value(token, message->reason, &w->value);
 }
 
 void begin_invite(struct control_request *request, const Sauti__NodeInviteRequest *message)

@@ -63,6 +63,7 @@ static const struct permission table[] = {
 	{BODY(NODE_REVOKE), NODE, NULL},
 	{BODY(NODE_POLICY), NODE, policy_reads},
 	{BODY(NODE_DISPUTE), NODE, NULL},
+	{BODY(NODE_CONFIRM), CASES, NULL}, /* who will give keys of cases */
 	/* Notices between operators. */
 	{BODY(MAIL_SEND), NODE, NULL},
 	{BODY(MAIL_LIST), NONE, NULL},

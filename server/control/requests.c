@@ -230,7 +230,9 @@ static void alarm_logs(const struct runtime *rt, json_t *alarms)
 /* What was told last is told already: of a log with two histories, or that this node is revoked. */
 static bool alarm_told(const struct runtime *rt, bool revoked)
 {
-	if (revoked && strncmp(rt->alarm, "headquarters has revoked", 24) == 0)
+	if (revoked && (strncmp(rt->alarm, "headquarters has revoked", 24) == 0 ||
+			       strncmp(rt->alarm, "headquarters has put another", 28) == 0 ||
+			       strncmp(rt->alarm, "somebody who has this node's key", 32) == 0))
 		return true;
 	if (strstr(rt->alarm, "it takes nothing new") == NULL)
 		return false;
@@ -297,6 +299,7 @@ static void begin_status(struct control_request *request)
 		"format", FORMAT_VERSION, "port", (int)rt->port, "mail", mail_status_json(rt),
 		"lock", locking_json(rt), "views", ledger_views_json(rt));
 	json_object_set_new(json, "prekey", prekeys_status_json(rt));
+	json_object_set_new(json, "words", own_words_json(rt));
 	if (control_officer(request) != NULL)
 		json_object_set_new(json, "officers", officers_json(request));
 	answer_json(request, json, true);
@@ -416,6 +419,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_REVOKE:
 		begin_node_revoke(request, message->node_revoke);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_NODE_CONFIRM:
+		begin_node_confirm(request, message->node_confirm);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_DISPUTE:
 		begin_node_dispute(request, message->node_dispute);

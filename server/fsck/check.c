@@ -425,14 +425,19 @@ static void log_tell(struct fsck *f, const struct log_report *r)
 	f->result->repairable |= repair_log_can(r);
 }
 
-static enum err log_judge(struct fsck *f, struct log_report *r)
+static struct fsck_keys keys_of(const struct fsck *f)
 {
-	struct fsck_keys keys = {
+	return (struct fsck_keys){
 		.network = f->opts->network,
 		.directory = &f->opts->directory,
 		.directory_key = &f->opts->directory_key,
 		.members = f->members != NULL ? f->members : f->opts->members,
 	};
+}
+
+static enum err log_judge(struct fsck *f, struct log_report *r)
+{
+	struct fsck_keys keys = keys_of(f);
 	struct store_key key = log_key(r->number);
 	struct bytes head;
 	struct txn txn;
@@ -477,6 +482,20 @@ static enum err members_fold(struct fsck *f, const struct log_report *r)
 	return err == ERR_NOMEM ? err : OK;
 }
 
+/* Members and their keys as the directory says, before its own cosignatures are judged by them. */
+static enum err directory_judge(struct fsck *f, struct log_report *r)
+{
+	struct fsck_keys keys;
+
+	TRY(log_judge(f, r));
+	if (r->failed.text[0] != '\0')
+		return OK;
+	TRY(fsck_log_cosignatures(&f->store, NULL, r));
+	TRY(members_fold(f, r));
+	keys = keys_of(f);
+	return fsck_log_cosignatures(&f->store, &keys, r);
+}
+
 static enum err logs_check(struct fsck *f)
 {
 	for (int directory = 1; directory >= 0; directory--) {
@@ -487,9 +506,7 @@ static enum err logs_check(struct fsck *f)
 				(strcmp(r->origin.text, f->opts->directory.text) == 0) !=
 					(directory == 1))
 				continue;
-			TRY(log_judge(f, r));
-			if (directory == 1)
-				TRY(members_fold(f, r));
+			TRY(directory ? directory_judge(f, r) : log_judge(f, r));
 		}
 	}
 	for (size_t i = 0; i < f->log_count; i++) {

@@ -306,6 +306,23 @@ static enum err cosignatures_read(
 	return failed != OK ? failed : err;
 }
 
+enum err fsck_log_cosignatures(
+	struct store *store, const struct fsck_keys *keys, struct log_report *r)
+{
+	struct errctx ctx = {""};
+	enum err err;
+
+	r->cosignatures = 0;
+	r->cosignature_text[0] = '\0';
+	buf_clear(&r->bad_cosignatures);
+	if (keys == NULL)
+		return OK;
+	err = cosignatures_read(store, keys, r, &ctx);
+	if (err != OK && err != ERR_NOMEM && r->failed.text[0] == '\0')
+		r->failed = ctx;
+	return err == ERR_NOMEM ? err : OK;
+}
+
 static enum err old_marks_read(struct store *store, struct log_report *r, struct errctx *ctx)
 {
 	struct txn txn;

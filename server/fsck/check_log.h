@@ -67,6 +67,10 @@ struct fsck_keys {
 enum err fsck_log(struct store *store, const struct fsck_keys *keys,
 	void (*progress)(void *arg, uint64_t entries, uint64_t bytes), void *arg,
 	struct log_report *report) MUST_USE;
+/* Its cosignatures once more, by other members; forgotten first, alone with keys NULL. ERR_NOMEM.
+ */
+enum err fsck_log_cosignatures(
+	struct store *store, const struct fsck_keys *keys, struct log_report *report) MUST_USE;
 bool fsck_log_clean(const struct log_report *report);
 bool fsck_log_only_marks(const struct log_report *report); /* nothing else is wrong */
 /* One line for people, without the origin. */

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "cases/seal/away.h"
 #include "server/vault/complaint.h"
+#include "server/vault/confirm.h"
 #include "server/vault/finder.h"
 #include "server/vault/foreign.h"
 #include "server/vault/grants.h"
@@ -88,6 +89,8 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 	}
 	if (row_kind(item->value) == ROW_GIVEN || row_kind(item->value) == ROW_RECEIVED)
 		return grants_load(book, item, ctx);
+	if (row_kind(item->value) == ROW_CONFIRMED)
+		return confirm_load(book, item, ctx);
 	memcpy(kid.b, item->kid, sizeof(kid.b));
 	err = keyring_unwrap(secret_bytes(&book->keyring_key), &kid, item->value, &entry);
 	if (err == OK && key_is_own(book, entry.author))
@@ -485,6 +488,7 @@ void book_close(struct book *book)
 	states_release(book);
 	foreign_free(book->foreign);
 	grants_free(book->grants);
+	trust_release(&book->trust);
 	mem_free(book->away);
 	casebook_free(book->cases);
 	ledger_free(book->ledger);

@@ -21,6 +21,7 @@
  *   mail.c    what is sealed to them
  *   grants.h  keys given to other nodes, and received: grants.c, roll.c, grant.c, review.c,
  *             grant_take.c
+ *   confirm.c  node keys that officers confirmed (confirm.h)
  */
 #ifndef SERVER_VAULT_INTERNAL_H
 #define SERVER_VAULT_INTERNAL_H
@@ -29,6 +30,7 @@
 
 #include "cases/book/casebook.h"
 #include "cases/fold/timeline.h"
+#include "cases/keys/trust.h"
 #include "cases/rules/rules.h"
 #include "cases/seal/row.h"
 #include "cases/seal/seal.h"
@@ -75,6 +77,7 @@ struct grants;
 
 struct book {
 	struct book_opts opts;
+	struct trust trust; /* confirm.h: to whose keys may keys of cases be sealed? */
 	struct casebook *cases;
 	struct ledger *ledger;
 	struct sealer *sealer;

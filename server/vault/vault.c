@@ -28,6 +28,7 @@
 #include "base/alloc.h"
 #include "node/files.h"
 #include "server/vault/complaint.h"
+#include "server/vault/confirm.h"
 #include "server/vault/destroy.h"
 #include "server/vault/drafts.h"
 #include "server/vault/foreign.h"
@@ -76,6 +77,7 @@ void vault_keys_free(struct vault_keys *keys)
 	signer_free(keys->log);
 	signer_free(keys->directory);
 	secret_release(&keys->issuing_key);
+	trust_release(&keys->trust);
 	mem_free(keys);
 }
 
@@ -214,6 +216,8 @@ static enum err unlock_first(struct vault *vault, struct bytes file, struct node
 	TRY(keys_hand_out(keys, &handed, &request->ctx));
 	memcpy(handed->previous_origin, previous, sizeof(previous));
 	err = book_open(&book_opts, keys, &vault->book, &request->ctx);
+	for (size_t i = 0; err == OK && i < vault->book->trust.count; i++)
+		err = trust_put(&handed->trust, &vault->book->trust.rows[i]);
 	if (err != OK) {
 		vault_keys_free(handed);
 		return err;
@@ -566,6 +570,8 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		return mailbox_move(&vault->mailbox, book, request);
 	case VAULT_PREKEYS:
 		return mailbox_advance(&vault->officers, &vault->mailbox, request);
+	case VAULT_CONFIRM:
+		return confirm_key(book, request);
 	case VAULT_SHOW:
 		return show_case(book, request);
 	case VAULT_LIST:
@@ -617,6 +623,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_MAIL_MAKE:
 	case VAULT_MAIL_AGAIN:
 	case VAULT_PREKEYS:
+	case VAULT_CONFIRM:
 	case VAULT_DRAFT_PUT:
 	case VAULT_DRAFT_LIST:
 	case VAULT_DRAFT_SHOW:

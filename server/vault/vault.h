@@ -43,6 +43,7 @@
 #define SERVER_VAULT_VAULT_H
 
 #include "base/secret.h"
+#include "cases/keys/trust.h"
 #include "certs/keystore.h"
 #include "certs/mail.h"
 #include "server/store/condition.h"
@@ -98,6 +99,7 @@ enum vault_type {
 	VAULT_FIND,        /* find, held -> docs; cases, events */
 	VAULT_TODAY,       /* today, held -> docs; cases */
 	VAULT_FORM,        /* name -> docs */
+	VAULT_CONFIRM,     /* name, node_key, officer: its words were compared; kept */
 	VAULT_DRAFT_PUT,   /* index, name, draft_type, lines -> docs; drafts.h, as all of these */
 	VAULT_DRAFT_LIST,
 	VAULT_DRAFT_SHOW,
@@ -128,6 +130,7 @@ struct vault_keys {
 	char directory_origin[LIMIT_ORIGIN + 1];
 	struct prekey prekey; /* the newest; number 0: none could be made */
 	struct prekey_table prekeys;
+	struct trust trust; /* node keys that officers of this node confirmed */
 };
 void vault_keys_free(struct vault_keys *keys); /* wipes; NULL is fine */
 
@@ -225,6 +228,7 @@ struct vault_request {
 	char event_id[37], group[16], to[LIMIT_PURPOSE + 1];
 	bool open;
 	struct hash revealed;
+	struct ed25519_public node_key; /* of CONFIRM */
 	uint64_t since_s;
 	bool with_views;
 	bool head_only;                   /* of SHOW: which case it is, alone; no view */

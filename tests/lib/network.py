@@ -74,6 +74,11 @@ class Node:
         """Unlocks with the network's passphrase."""
         return self.json("unlock", "--passphrase-file", self.network.passphrase)
 
+    def confirm(self, *others):
+        """Its officer hears the words of these nodes' keys, and they are the right ones."""
+        for other in others:
+            self.sauti("node", "confirm", other.name, "--words", stdin=other.json("status")["words"])
+
     # The configuration.
 
     def configure(self, text):
@@ -194,6 +199,18 @@ class Network:
                    "--passphrase-file", self.passphrase, stdin=self.invite(name, country, role),
                    env=env)
         node.configure(config)
+        return node
+
+    def replace(self, name, config="", reason="burnt"):
+        """A new machine joins in the place of `name`, which becomes former; the new node."""
+        hq = next(iter(self.nodes.values()))
+        token = hq.json("node", "invite", name, "--replace", "--reason", reason)["token"]
+        node = Node(self, name)
+        node.dir = self.root / f"{name}-{node.port}"
+        node.sauti("join", "-", "--listen", f"127.0.0.1:{node.port}",
+                   "--passphrase-file", self.passphrase, stdin=token)
+        node.configure(config)
+        self.nodes[name] = node
         return node
 
     def stop(self):

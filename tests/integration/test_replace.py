@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Real nodes: keys are confirmed by their words, rotated, and a machine is replaced by another.
+test_replace.py BUILD [unittest args]"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+from network import Network, Node, wait_for  # noqa: E402
+
+BUILD = Path()
+FAST = "\n[replication]\nhave_delay = 100ms\ndial_retry_min = 200ms\ndial_retry_max = 1s\n"
+
+
+def connected(node, peer):
+    """Does node have a session with peer?"""
+    return any(p["name"] == peer and p["connected"] for p in node.json("status")["peers"])
+
+
+def lines(count, start=0):
+    """Events of new cases, for case import."""
+    for i in range(start, start + count):
+        yield json.dumps({"type": "CASE_OPENED", "event_id": f"01900000-0000-7000-8000-{i:012x}",
+                          "case_ref": f"{i:032x}", "case_code": f"ZZ-R-{i}", "occurred_on": "2026-01-01",
+                          "precision": "D"})
+
+
+class Case(unittest.TestCase):
+    """Headquarters and offices; every test has a network of its own."""
+
+    def setUp(self):
+        self.root = Path(tempfile.mkdtemp(prefix="sauti-test."))
+        self.network = Network(self.root, BUILD, "test.example")
+        self.hq = self.network.init()
+        self.hq.configure(FAST)
+        self.hq.start()
+        self.extra = []
+
+    def tearDown(self):
+        for node in [*self.network.nodes.values(), *self.extra]:
+            if node.process is not None:
+                node.kill()
+        shutil.rmtree(self.root)
+
+    def office(self, name, country, *peers):
+        """Joined and started; it dials headquarters, and these."""
+        config = FAST + "".join(f"\n[peer {p.name}]\naddress = 127.0.0.1:{p.port}\n" for p in peers)
+        node = self.network.join(name, country, config=config)
+        node.start()
+        wait_for(f"{name} to publish its first prekey", lambda: node.own()["size"] >= 2)
+        return node
+
+    def record(self, node, count, start):
+        """So many new cases; the size of the node's log then."""
+        node.sauti("--json", "case", "import", "-", stdin="\n".join(lines(count, start)) + "\n")
+        return node.own()["size"]
+
+    def holds(self, node, origin, size):
+        """Waits until node has a checkpoint of that size."""
+        wait_for(f"{node.name} to hold {size} of {origin}",
+                 lambda: node.logs().get(origin, {"checkpoint_size": 0})["checkpoint_size"] == size)
+
+
+class Confirm(Case):
+    """sauti node confirm"""
+
+    def test_words(self):
+        """What another node's officers read from their own screen is what is compared here."""
+        hti = self.office("hti", "HTI")
+        words = hti.json("status")["words"]
+        self.assertEqual(len(words.split()), 8)
+        self.assertIn(words, hti.sauti("status").stdout)
+        self.assertEqual(self.hq.json("node", "show", "hti")["words"], words)
+        self.assertEqual(self.hq.json("node", "show", "hti")["confirmed"], {"key": False})
+        self.assertNotEqual(words, self.hq.json("status")["words"])
+        hti.json("lock")
+        self.assertEqual(hti.json("status")["words"], words)
+        self.assertIsNone(hti.json("node", "show", "hq")["confirmed"])
+        hti.unlock()
+        # As they are typed: capitals, beginnings, lines.
+        typed = "\n".join(w[:4].upper() for w in words.split())
+        done = self.hq.sauti("node", "confirm", "hti", "--words", stdin=typed)
+        self.assertIn("the key of 'hti' is confirmed, by hq", done.stdout)
+        shown = self.hq.json("node", "show", "hti")["confirmed"]
+        self.assertTrue(shown["key"])
+        self.assertEqual(shown["by"], "hq")
+        self.assertIn("officer 'hq' confirmed the key of 'hti'", self.hq.log)
+        # It is in the keyring: after a restart too, and for nobody else.
+        self.hq.stop()
+        self.hq.start()
+        self.assertEqual(self.hq.json("node", "show", "hti")["confirmed"], shown)
+        self.assertEqual(hti.json("node", "show", "hq")["confirmed"], {"key": False})
+        hti.confirm(self.hq)
+        self.assertTrue(hti.json("node", "show", "hq")["confirmed"]["key"])
+
+    def test_refusals(self):
+        """Other words, no words, nobody; and who may."""
+        hti = self.office("hti", "HTI")
+        words = hti.json("status")["words"].split()
+        own = self.hq.json("status")["words"]
+        other = " ".join([*words[:7], "zoo" if words[7] != "zoo" else "able"])
+        for name, typed, status, text in (
+                ("hti", own, 1, "Nothing was confirmed"),
+                ("hti", other, 1, "give that node nothing"),
+                ("hti", " ".join(words[:7]), 1, "7 words, there must be 8"),
+                ("hti", " ".join([*words, "able"]), 1, "more words than the 8"),
+                ("hti", " ".join(["ablle", *words[1:]]), 1, "word 1, 'ablle'"),
+                ("hti", "", 1, "0 words"),
+                ("hti", "able " * 500, 1, "more than eight"),
+                ("peru", " ".join(words), 1, "no node"),
+                ("hq", own, 1, "this node itself")):
+            with self.subTest((name, typed[:60])):
+                done = self.hq.sauti("node", "confirm", name, "--words", stdin=typed, check=False)
+                self.assertEqual(done.returncode, status, done.stderr)
+                self.assertIn(text, done.stderr)
+        done = self.hq.sauti("node", "confirm", "hti", stdin=" ".join(words), check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(self.hq.json("node", "show", "hti")["confirmed"], {"key": False})
+        self.hq.json("lock")
+        done = self.hq.sauti("node", "confirm", "hti", "--words", stdin=" ".join(words), check=False)
+        self.assertEqual(done.returncode, 5, done.stderr)
+
+
+class Replace(Case):
+    """sauti node invite NAME --replace, and join on another machine"""
+
+    def setUp(self):
+        super().setUp()
+        self.hti = self.office("hti", "HTI")
+        self.caf = self.office("caf", "CAF", self.hti)
+        wait_for("caf to have a session with hti", lambda: connected(self.caf, "hti"))
+        self.size = self.record(self.hti, 5, 0)
+        self.origin = self.hti.own()["origin"]
+        self.network.settle()
+
+    def replaced(self, reason="burnt"):
+        """A new machine, started and unlocked; the former one is beside the network."""
+        self.extra.append(self.hti)
+        new = self.network.replace(
+            "hti", FAST + f"\n[peer caf]\naddress = 127.0.0.1:{self.caf.port}\n", reason)
+        new.start()
+        wait_for("hti to publish its first prekey", lambda: new.own()["size"] >= 2)
+        return new
+
+    def test_a_burnt_machine(self):
+        """Another machine has the name, and the former one's entries; it writes a log of its own."""
+        self.caf.confirm(self.hti)
+        self.assertTrue(self.caf.json("node", "show", "hti")["confirmed"]["key"])
+        words = self.hti.json("status")["words"]
+        self.hti.kill()
+        new = self.replaced()
+        self.assertNotEqual(new.json("status")["words"], words)
+        self.assertNotEqual(new.own()["origin"], self.origin)
+        self.holds(new, self.origin, self.size)
+        self.assertFalse(new.logs()[self.origin]["own"])
+        # Entries alone: their keys were on the former machine.
+        alarms = new.json("status")["alarms"]
+        self.assertTrue(all("no key here opens them" in a for a in alarms), alarms)
+        # It is taken for the node: sessions, log, mirror; and not for the key that was confirmed.
+        wait_for("caf to have a session with it", lambda: connected(self.caf, "hti"))
+        self.holds(self.caf, new.own()["origin"], new.own()["size"])
+        shown = self.caf.json("node", "show", "hti")
+        self.assertEqual((shown["confirmed"]["key"], shown["confirmed"]["former_key"]), (False, True))
+        self.assertEqual(shown["replaced"]["reason"], "burnt")
+        self.assertEqual(shown["replaced"]["logs"][0]["size"], self.size)
+        done = self.caf.sauti("node", "confirm", "hti", "--words", stdin=words, check=False)
+        self.assertIn("Nothing was confirmed", done.stderr)
+        self.caf.confirm(new)
+        self.assertTrue(self.caf.json("node", "show", "hti")["confirmed"]["key"])
+        size = self.record(new, 3, 100)
+        self.holds(self.hq, new.own()["origin"], size)
+        wait_for("it to hold what caf writes and be counted for it",
+                 lambda: any(h["mirror"] == "hti" and h["size"] == self.caf.own()["size"]
+                             for h in self.caf.own()["held_by"]))
+        # After restarts of all the same; what was is verified under the key of then.
+        for node in (self.hq, self.caf, new):
+            node.stop()
+        for node in (self.hq, self.caf, new):
+            node.start()
+        self.holds(self.caf, self.origin, self.size)
+        self.assertTrue(all(r["ok"] for r in self.caf.json("log", "verify")))
+        self.assertTrue(all(r["ok"] for r in new.json("log", "verify")))
+        new.json("lock")
+        new.unlock()
+        self.assertEqual(new.json("status")["guard"]["verdict"], "same")
+        later = self.office("cod", "COD")  # who was never there gets it all
+        self.holds(later, self.origin, self.size)
+        self.holds(later, new.own()["origin"], new.own()["size"])
+        for node in (self.caf, new):
+            node.stop()
+            fsck = subprocess.run([BUILD / "sautid", "--fsck", "--dir", node.dir], check=False,
+                                  capture_output=True, text=True)
+            self.assertEqual(fsck.returncode, 0, fsck.stdout + fsck.stderr)
+
+    def test_a_stolen_machine(self):
+        """The former machine runs on: its sessions end, nothing of it is taken, it says so and disputes."""
+        new = self.replaced("stolen at Hinche")
+        wait_for("headquarters to close it", lambda: "lists it with other keys" in self.hq.log, 10)
+        wait_for("the former machine to know", lambda: self.hti.json("status")["alarms"])
+        alarms = self.hti.json("status")["alarms"]
+        self.assertEqual(len(alarms), 1, alarms)
+        self.assertIn("has put another machine in the place of this node", alarms[0])
+        self.assertIn("stolen at Hinche", alarms[0])
+        size = self.record(self.hti, 4, 200)
+        self.holds(new, self.origin, self.size)
+        self.holds(self.caf, new.own()["origin"], new.own()["size"])
+        for node in (self.hq, self.caf, new):
+            log = node.logs()[self.origin]
+            self.assertEqual(log["size"], self.size, node.name)
+            self.assertLess(log["size"], size)
+        self.assertNotEqual(self.hti.json("status")["words"], new.json("status")["words"])
+        self.hti.sauti("node", "dispute", "we are here and were robbed of our name")
+        for node in (self.hq, self.caf, new):
+            wait_for(f"{node.name} to hear the dispute", lambda: any(
+                "robbed of our name" in a for a in node.json("status")["alarms"]))
+
+    def test_a_revoked_name(self):
+        """It comes back by being replaced; what the revocation says of its logs stays."""
+        self.hq.json("node", "revoke", "hti", "--reason", "stolen", "--yes")
+        self.hti.kill()
+        new = self.replaced("found another machine")
+        self.holds(new, self.origin, self.size)
+        self.assertTrue(self.caf.json("node", "show", "hti")["active"])
+        wait_for("a session with it", lambda: connected(self.hq, "hti"))
+
+    def test_refusals(self):
+        """Whom, why, by whom; and a token is good once."""
+        for node, args, status, text in (
+                (self.hq, ["hti", "--replace"], 2, "--reason"),
+                (self.hq, ["hti", "--reason", "x"], 2, "--replace"),
+                (self.hq, ["hti", "--replace", "--reason", "x", "--country", "HTI"], 2, "stay"),
+                (self.hq, ["hti", "--country", "HTI"], 1, "--replace"),
+                (self.hq, ["peru", "--replace", "--reason", "x"], 1, "no node"),
+                (self.hq, ["hq", "--replace", "--reason", "x"], 5, "headquarters"),
+                (self.caf, ["hti", "--replace", "--reason", "x"], 5, "only headquarters")):
+            with self.subTest(args):
+                done = node.sauti("node", "invite", *args, check=False)
+                self.assertEqual(done.returncode, status, done.stderr)
+                self.assertIn(text, done.stderr)
+        token = self.hq.json("node", "invite", "hti", "--replace", "--reason", "x")["token"]
+        machines = []
+        for i in range(2):
+            node = Node(self.network, "hti")
+            node.dir = self.root / f"machine-{i}"
+            machines.append(node.sauti("join", "-", "--listen", "none", "--passphrase-file",
+                                       self.network.passphrase, stdin=token, check=False))
+        self.assertEqual([m.returncode for m in machines], [0, 5])
+        self.assertIn("words      ", machines[0].stdout)
+        self.assertIn("token was used by other keys", self.hq.log)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    BUILD = Path(sys.argv.pop(1)).resolve()
+    unittest.main(verbosity=2)
