@@ -93,30 +93,31 @@
 #define LIMIT_ARENA_SIZE      (4 * 1024 * 1024)
 
 /* Sealing and cases. */
-#define LIMIT_PART_SIZE      (64 * 1024) /* decompressed */
-#define LIMIT_PLAINTEXT_SIZE 65000       /* padded, the last step */
-#define LIMIT_LOCATOR_GAP    16
-#define LIMIT_EVENT_JSON     (48 * 1024)
-#define LIMIT_EVENT_FIELDS   64
-#define LIMIT_CASES          200000
-#define LIMIT_CASE_EVENTS    10000
-#define LIMIT_CASE_CONSENTS  1024        /* kept in the state of a case */
-#define LIMIT_CASE_ITEMS     4096        /* .. persons, referrals, claims, concerns.. */
-#define LIMIT_CASE_OFFICERS  1024        /* .. assignments */
-#define LIMIT_CASE_AWAITED   1024        /* .. parents that were not seen */
-#define LIMIT_CASE_CONFLICTS 1024        /* shown of one case */
-#define LIMIT_CASE_TEXT      61440       /* .. bytes of ids, codes and names, each once */
-#define LIMIT_ERASE_ROWS     512         /* rows of the keyring that are destroyed at a time */
-#define LIMIT_ERASE_KEYS     256         /* keys that one order names: as many as a case has */
-#define LIMIT_ERASE_PREKEYS  64          /* .. and prekeys of its recipient */
-#define LIMIT_ERASE_REVEALED 64          /* .. and values that were shown */
-#define LIMIT_ERASE_HOLDERS  64          /* nodes that have to confirm one */
-#define LIMIT_ERASURES       4000        /* that a node remembers, its own and others' */
-#define LIMIT_ERASE_TEXT     120         /* bytes of an authority's name */
-#define LIMIT_HOLDS          200         /* cases that are held at a time */
-#define LIMIT_DRAFT          (64 * 1024) /* answers of one event that is not recorded yet */
-#define LIMIT_DRAFTS         200         /* .. kept by a node */
-#define LIMIT_DRAFTS_OFFICER 32          /* .. of one officer */
+#define LIMIT_PART_SIZE       (64 * 1024) /* decompressed */
+#define LIMIT_PLAINTEXT_SIZE  65000       /* padded, the last step */
+#define LIMIT_LOCATOR_GAP     16
+#define LIMIT_EVENT_JSON      (48 * 1024)
+#define LIMIT_EVENT_FIELDS    64
+#define LIMIT_CASES           200000
+#define LIMIT_CASE_EVENTS     10000
+#define LIMIT_CASE_CONSENTS   1024        /* kept in the state of a case */
+#define LIMIT_CASE_ITEMS      4096        /* .. persons, referrals, claims, concerns.. */
+#define LIMIT_CASE_OFFICERS   1024        /* .. assignments */
+#define LIMIT_CASE_AWAITED    1024        /* .. parents that were not seen */
+#define LIMIT_CASE_CONFLICTS  1024        /* shown of one case */
+#define LIMIT_CASE_TEXT       61440       /* .. bytes of ids, codes and names, each once */
+#define LIMIT_ERASE_ROWS      512         /* rows of the keyring that are destroyed at a time */
+#define LIMIT_ERASE_KEYS      256         /* keys that one order names: as many as a case has */
+#define LIMIT_ERASE_PREKEYS   64          /* .. and prekeys of its recipient */
+#define LIMIT_ERASE_REVEALED  64          /* .. and values that were shown */
+#define LIMIT_ERASE_HOLDERS   64          /* nodes that have to confirm one */
+#define LIMIT_ERASURES        4000        /* that a node remembers, its own and others' */
+#define LIMIT_ERASURES_SENDER 1000        /* .. ordered by one other node */
+#define LIMIT_ERASE_TEXT      120         /* bytes of an authority's name */
+#define LIMIT_HOLDS           200         /* cases that are held at a time */
+#define LIMIT_DRAFT           (64 * 1024) /* answers of one event that is not recorded yet */
+#define LIMIT_DRAFTS          200         /* .. kept by a node */
+#define LIMIT_DRAFTS_OFFICER  32          /* .. of one officer */
 /* Keys of other nodes. */
 #define LIMIT_GRANT_KEYS         256                /* in one grant */
 #define LIMIT_CASE_FOREIGN       10000              /* events of all of them in one case */

@@ -100,6 +100,21 @@ static const struct cli_option import_options[] = {
 	{0},
 };
 
+static const struct cli_option erase_options[] = {
+	{"reason", "CODE", "withdrawn-consent, retention-end, unlawful or objection", false},
+	{"group", "GROUP", "a data group alone, not the case; may be repeated", true},
+	{"note", "ID", "the note of an event alone", false},
+	{"status", NULL, "erase nothing: say how far it is", false},
+	{"yes", NULL, "do not ask", false},
+	{0},
+};
+static const struct cli_option hold_options[] = {
+	{"authority", "TEXT", "on whose order", false},
+	{"second", "NAME", "the other officer who approves it", false},
+	{"until", "DAY", "the last day", false},
+	{0},
+};
+
 const struct cli_extra cli_extras[] = {
 	{"case", "open", case_types_option, NULL},
 	{"case", "add", case_types_option, case_types_help},
@@ -178,6 +193,19 @@ const struct cli_command case_commands[] = {
 		"already "
 		"are counted\nand left alone, so an import can be repeated.",
 		1, 1, import_options, case_import_run},
+	{"case", "erase", "[CASE]", "destroy the keys of a case, or of a part of it, everywhere",
+		"Nobody reads it any more, here or where it was shared; the log stays as it is, "
+		"and\n"
+		"still verifies. Offices that were given keys are ordered to destroy them, and "
+		"confirm\n"
+		"it: it is complete once all of them have. Not while a legal hold lasts. A "
+		"supervisor's.",
+		0, 1, erase_options, case_erase_run},
+	{"case", "hold", "CASE", "keep keys that another office orders erased, for a while",
+		"What a court or a law demands is kept: the office that orders it is told by whom "
+		"and\n"
+		"until when. A day that is past lifts it.",
+		1, 1, hold_options, case_hold_run},
 	EXPORT_COMMAND,
 	PROVE_COMMAND,
 	SHEET_COMMAND,

@@ -48,7 +48,7 @@ typedef enum err case_run(struct cli *cli, const struct cli_args *args, struct e
 case_run case_open_run, case_add_run, case_import_run, case_show_run, case_list_run;
 case_run case_types_run, case_drafts_run, case_correct_run, case_assign_run, case_close_run,
 	case_reopen_run, case_find_run, case_today_run, case_resolve_run;
-case_run case_prove_run;
+case_run case_prove_run, case_erase_run, case_hold_run;
 extern const struct cli_option prove_options[];
 
 /* For the table. */

@@ -289,7 +289,8 @@ static const char *why_text(const json_t *last)
 	static const struct {
 		const char *why, *text;
 	} texts[] = {{"asked", "as asked"}, {"idle", "nobody asked anything"}, {"panic", "panic"},
-		{"swap", "swap that is not encrypted"}, {"log", "its log changed"}};
+		{"swap", "swap that is not encrypted"}, {"log", "its log changed"},
+		{"keyring", "an erasure could not be finished"}};
 	struct output_buffer buffer;
 	const char *why = output_member(last, "why", &buffer);
 

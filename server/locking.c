@@ -39,6 +39,7 @@ static const char *const why_names[] = {
 	[LOCK_PANIC] = "panic",
 	[LOCK_SWAP] = "swap",
 	[LOCK_LOG] = "log",
+	[LOCK_KEYRING] = "keyring",
 };
 
 /* Goes on while the machine sleeps, and nobody sets it. */

@@ -29,7 +29,8 @@ enum lock_why {
 	LOCK_IDLE,
 	LOCK_PANIC,
 	LOCK_SWAP,
-	LOCK_LOG /* what the guard or a peer knows of the own log */
+	LOCK_LOG,    /* what the guard or a peer knows of the own log */
+	LOCK_KEYRING /* an erasure could not be finished: the next unlock does */
 };
 
 /* Looks at swap, starts timers and the signal. Errors: ERR_NOMEM. */

@@ -10,6 +10,7 @@
 #include "server/internal.h"
 #include "server/keys/grants.h"
 #include "server/keys/refused.h"
+#include "server/keys/erasing.h"
 #include "server/log.h"
 #include "server/outbox.h"
 
@@ -207,6 +208,7 @@ static void done_with(struct runtime *rt, const struct hash *item, enum err erro
 				 .error = error,
 				 .entry = end,
 				 .line = inbox});
+	erasing_item_done(rt, item);
 }
 
 static void not_now(struct runtime *rt, const struct hash *item, enum err why)
@@ -235,6 +237,16 @@ static void finish(
 	done_with(rt, item, err, buf_bytes(&packed), inbox);
 }
 
+void mail_finish(struct runtime *rt, const struct hash *item, uint32_t outcome)
+{
+	finish(rt, item, outcome, BYTES_NONE);
+}
+
+void mail_put_off(struct runtime *rt, const struct hash *item, enum err why)
+{
+	not_now(rt, item, why);
+}
+
 static void open_mail(struct runtime *rt, const struct mail_item *item, struct arena *arena)
 {
 	struct mail_content content = {0};
@@ -247,6 +259,10 @@ static void open_mail(struct runtime *rt, const struct mail_item *item, struct a
 		   mail_addresses_read(content.body, arena, &list, NULL) == OK) {
 		addresses_learn(rt, item->sender, &list, item->made_at);
 		outcome = MAIL_PROCESSED;
+	} else if (content.kind >= MAIL_ERASE_ORDER && content.kind <= MAIL_ERASE_HOLD) {
+		erasing_take(rt, item, content.kind, content.body);
+		mail_content_release(&content);
+		return;
 	}
 	mail_content_release(&content);
 	finish(rt, &item->item, outcome, BYTES_NONE);
@@ -581,6 +597,7 @@ void mail_chores(struct runtime *rt)
 	addresses_tell(rt);
 	complaints_chores(rt);
 	grants_chores(rt);
+	erasing_wake(rt);
 }
 
 void mail_wake(struct runtime *rt)

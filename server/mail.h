@@ -109,6 +109,9 @@ void mail_vault_done(struct runtime *rt, struct vault_request *done);
 
 /* A packed Mail of this node's own; done is called later, once. Not from within a step. */
 void mail_send(struct runtime *rt, struct bytes packed, mail_submitted done, void *arg);
+/* An item for this node is processed: its end is signed; or cannot be now. */
+void mail_finish(struct runtime *rt, const struct hash *item, uint32_t outcome);
+void mail_put_off(struct runtime *rt, const struct hash *item, enum err why);
 /* Hands a task to the store; its answer comes to mail.c. Takes it. */
 #define MAIL_TICKET_BUNDLE UINT64_MAX       /* of a body that goes into a bundle */
 #define MAIL_TICKET_MOVE   (UINT64_MAX - 1) /* of a row of the inbox that moves to its key */

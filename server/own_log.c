@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "certs/record.h"
 #include "server/internal.h"
+#include "server/keys/erasing.h"
 #include "server/log.h"
 #include "server/mail.h"
 
@@ -195,6 +196,25 @@ static void unlock_logs(struct runtime *rt)
 		log_line(LOG_ALARM, "nothing can be recorded: %s", rt->guard_state.why);
 }
 
+/* The log is there; what was ordered erased comes before anything is served. */
+static void on_log_there(void *arg, enum err error, uint64_t index)
+{
+	struct opening *waiting = arg;
+
+	erasing_gate(waiting->rt, error, index, waiting->done, waiting->arg);
+	mem_free(waiting);
+}
+
+static struct opening *waiting_for_log(struct runtime *rt, append_done done, void *arg)
+{
+	struct opening *waiting = mem_zalloc(sizeof(*waiting));
+
+	if (waiting == NULL)
+		runtime_out_of_memory();
+	*waiting = (struct opening){rt, done, arg};
+	return waiting;
+}
+
 void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done done, void *arg)
 {
 	bool fresh = rt->keys == NULL && keys != NULL;
@@ -207,15 +227,16 @@ void runtime_unlocked(struct runtime *rt, struct vault_keys *keys, append_done d
 		if (keys->prekey.number == 0)
 			log_line(LOG_WARNING, "no prekey could be kept: nobody can seal mail to "
 					      "this node; the next unlock tries again");
+		erasing_gate_begin(rt);
 		runtime_step(rt, &(struct event){.type = EVENT_MAIL_OPEN});
 		rt->mail->tell = true;
 	}
 	if (rt->keys == NULL)
 		done(arg, ERR_LOCKED, 0);
 	else if (!guard_state_writable(&rt->guard_state))
-		done(arg, OK, 0);
+		erasing_gate(rt, OK, 0, done, arg);
 	else
-		open_log(rt, fresh, done, arg);
+		open_log(rt, fresh, on_log_there, waiting_for_log(rt, done, arg));
 }
 
 void runtime_locked(struct runtime *rt)
@@ -226,5 +247,6 @@ void runtime_locked(struct runtime *rt)
 	runtime_step(rt, &(struct event){.type = EVENT_LOCKED});
 	vault_keys_free(rt->keys);
 	rt->keys = NULL;
+	erasing_locked(rt);
 	log_line(LOG_INFO, "locked");
 }

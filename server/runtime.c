@@ -10,6 +10,7 @@
 #include "server/control/control.h"
 #include "server/internal.h"
 #include "server/keys/grants.h"
+#include "server/keys/erasing.h"
 #include "server/ledger.h"
 #include "server/locking.h"
 #include "server/log.h"
@@ -250,12 +251,15 @@ static void on_vault(uv_async_t *async)
 
 	while (request != NULL) {
 		struct vault_request *next = request->next;
+		bool relock = request->relock;
 
 		request->next = NULL;
 		vault_overtake(rt->vault, request);
 		ledger_views_told(rt, request);
 		grants_told(rt, request);
 		control_vault_done(rt->control, request);
+		if (relock)
+			runtime_lock(rt, LOCK_KEYRING, NULL);
 		request = next;
 	}
 }
@@ -314,6 +318,7 @@ enum err runtime_new(const char *config_file, struct runtime **ret, struct errct
 	buf_init(&rt->node_certificate, LIMIT_CERTIFICATE_SIZE);
 	buf_init(&rt->pending_line, LIMIT_LOGS * 1024);
 	init_handles(rt);
+	erasing_boot(rt);
 	rt->refused_gate = (struct log_gate){.what = "refused", .max = REFUSED_LINES};
 	rt->join_gate = (struct log_gate){.what = "joins refused", .max = REFUSED_LINES};
 	rt->notice_gate = (struct log_gate){.what = "not shown", .max = NOTICE_LINES};
@@ -389,6 +394,7 @@ static void stop(struct runtime *rt)
 	rt->stopping = true;
 	ledger_stop(rt);
 	grants_stop(rt);
+	erasing_stop(rt);
 	if (rt->import != NULL)
 		bundle_import_stop(rt->import);
 	if (rt->export != NULL)
@@ -442,6 +448,7 @@ void runtime_free(struct runtime *rt)
 	locking_free(rt);
 	grants_unload(rt);
 	mail_free(rt);
+	erasing_free(rt);
 	control_server_free(rt->control);
 	sessions_free(rt->officers);
 	net_free(rt->net);

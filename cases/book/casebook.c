@@ -222,9 +222,11 @@ static void event_drop(struct casebook *book, uint32_t number)
 {
 	struct stored_event *event = event_at(book, number);
 
-	assert(!event->foreign); /* these are never reserved */
 	event_unlink(book, number);
-	book->cases[event->kase]->event_all--;
+	if (event->foreign)
+		book->cases[event->kase]->foreign_all--;
+	else
+		book->cases[event->kase]->event_all--;
 	book->event_count--;
 	*event = (struct stored_event){.next = book->event_free};
 	book->event_free = number + 1;
@@ -838,6 +840,57 @@ void casebook_take_back(struct casebook *book, const struct casebook_ticket *tic
 	}
 	if (book->reserved == 0)
 		reserved_forget(book);
+}
+
+/* Another key of the case that has the same group of the event. */
+static bool told_elsewhere(const struct casebook_key *key, uint32_t event)
+{
+	for (const struct casebook_key *k = key->owner->keys; k != NULL; k = k->next)
+		if (k != key && k->group == key->group && k->foreign == key->foreign &&
+			key_has(k, event))
+			return true;
+	return false;
+}
+
+static void entry_forget(struct casebook *book, struct casebook_key *key, uint32_t number)
+{
+	struct stored_event *event = event_at(book, number);
+	struct casebook_case *kase = key->owner;
+
+	/* Twice under one key, in two epochs: the first time has done it. */
+	if ((event->groups & GROUP_BIT(key->group)) == 0 || told_elsewhere(key, number))
+		return;
+	event->groups &= (group_set)~GROUP_BIT(key->group);
+	if (event->main == key->group) {
+		event->main = GROUP_NONE;
+		if (event->type == EVENT_CASE_OPENED && event->foreign == kase->opened_foreign &&
+			kase->code[0] != '\0')
+			code_forget(book, kase);
+	}
+	if (event->groups != 0)
+		return;
+	if (event->counted) {
+		book->event_committed--;
+		kase->event_count--;
+	}
+	event_drop(book, number);
+}
+
+void casebook_forget_key(struct casebook *book, struct casebook_key *key)
+{
+	struct casebook_case *kase = key->owner;
+	struct casebook_key **at = &kase->keys;
+
+	assert(key->entry_count == key->entry_committed && !key->in_reserved);
+	for (uint32_t n = 0; n < key->entry_count; n++)
+		entry_forget(book, key, key->entries[n].event);
+	while (*at != key)
+		at = &(*at)->next;
+	*at = key->next;
+	book->entry_capacity -= key->entry_capacity;
+	key_free(key);
+	if (kase->keys == NULL)
+		wipe(kase->last_occurred_on, sizeof(kase->last_occurred_on));
 }
 
 size_t casebook_reserved(const struct casebook *book)

@@ -21,7 +21,8 @@
  *   commit fails, casebook_abort discards whatever was reserved and not yet committed, of all
  *   keys: what was sealed in that commit, and what was sealed behind it, is void (DESIGN 8).
  *
- * Pointers to cases and keys stay valid until release. Not thread-safe: one sealing thread.
+ * Pointers to cases stay valid until release, those to keys until the key is forgotten. Not
+ * thread-safe: one sealing thread.
  */
 #ifndef CASES_CASEBOOK_H
 #define CASES_CASEBOOK_H
@@ -90,6 +91,11 @@ void casebook_free(struct casebook *book); /* wipes; NULL is fine */
  * ret_key may be NULL. */
 enum err casebook_add_key(struct casebook *book, const struct keyring_entry *entry,
 	struct casebook_key **ret_key) MUST_USE;
+
+/* The key is erased: it is wiped and freed, with what was found under it. An event of which no
+ * other entry of this book tells is known no more, and the case has no code once nothing opens it.
+ * Nothing may be reserved under it. */
+void casebook_forget_key(struct casebook *book, struct casebook_key *key);
 
 /* NULL when there is none. find accepts a case code (either case) or 32 hex digits. Of two cases
  * with one code the one that this node opened is found, else the one added first. */

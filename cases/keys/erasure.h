@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "cases/event/case_code.h"
 #include "cases/event/event.h"
+#include "cases/keys/verdict.h"
 #include "cases/seal/row.h"
 #include "cases/seal/seal.h"
 
@@ -23,16 +24,6 @@ enum { ORDER_ID_SIZE = 16 };
 struct order_id {
 	uint8_t b[ORDER_ID_SIZE];
 };
-
-/* Final: they stand on the disk. */
-enum erasure_scope {
-	ERASE_KEYS = 0, /* keys that somebody else held, after a withdrawal */
-	ERASE_CASE = 1,
-	ERASE_GROUPS = 2,
-	ERASE_EVENT = 3,
-	ERASE_NOTE = 4, /* of an event */
-};
-const char *erasure_scope_name(enum erasure_scope scope); /* "case" */
 
 struct erasure_prekeys {
 	uint64_t number[LIMIT_ERASE_PREKEYS]; /* ascending */

@@ -21,18 +21,6 @@
 #include "base/crypto.h"
 #include "cases/keys/erasure.h"
 
-/* Numbers are said in logs and in the list of what was refused: final. */
-enum order_verdict {
-	ORDER_GOOD = 0,
-	ORDER_NOT_AUTHOR = 1, /* a key in it is not the sender's */
-	ORDER_NOT_KEY = 2,    /* another node key gave it, and nobody has confirmed this one */
-	ORDER_UNKNOWN = 3,    /* a receipt or hold of an order that was not given */
-	ORDER_NOT_ASKED = 4,  /* .. or not to that node */
-	ORDER_TOO_MUCH = 5,   /* .. or of something else than was ordered */
-	ORDER_ANOTHER = 6,    /* an order's id that stands for other keys */
-};
-const char *order_verdict_text(enum order_verdict verdict); /* for people */
-
 /* Who signed it. */
 struct order_sender {
 	const char *name;

@@ -239,6 +239,8 @@ CODES(grant_bases, "grant_bases", "What a grant rests on", {"CONSENT", "a consen
 CODES(revocation_reasons, "revocation_reasons", "Why a grant was taken back",
 	{"WITHDRAWN", "the consent was withdrawn, or covers it no longer"},
 	{"ENDED", "its last day has passed"}, {"STOPPED", "the office stopped it"})
+CODES(erasure_stages, "erasure_stages", "How far an erasure is", {"ORDERED", "ordered"},
+	{"OBEYED", "obeyed"}, {"COMPLETE", "complete"})
 CODES(export_formats, "export_formats", "Formats of an export", {"JSONL", "JSON lines"},
 	{"CSV", "table"}, {"HANDOVER", "hand-over sheet"}, {"SHEET", "the victim's sheet"},
 	{"PROOF", "proof of one entry"})

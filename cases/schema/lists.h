@@ -27,7 +27,7 @@
 	LIST(complaint_kinds) LIST(complaint_stages) LIST(officer_roles) \
 	LIST(transfer_reasons) LIST(transfer_answers) LIST(closures) LIST(reopenings) \
 	LIST(correction_reasons) LIST(erasure_scopes) LIST(erasure_askers) \
-	LIST(erasure_bases) LIST(erasure_decisions) LIST(export_formats) \
+	LIST(erasure_bases) LIST(erasure_decisions) LIST(erasure_stages) LIST(export_formats) \
 	LIST(guardian_reasons) LIST(packet_formats) LIST(grant_bases) \
 	LIST(revocation_reasons)
 /* clang-format on */

@@ -368,6 +368,14 @@ static const struct schema_field export_made[] = {
 	FIELD("revealed", REFS,
 		"Which entries were opened (the first half of SHA-256 of their P)?"),
 };
+static const struct schema_field keys_erased[] = {
+	FIELD("order_id", REF, "Which order?", NEED),
+	FIELD("stage", CODE, "How far is it?", NEED, LIST(erasure_stages)),
+	FIELD("case", REF, "Which case?"),
+	FIELD("by", NAME, "Which node ordered it?"),
+	FIELD("key_ids", REFS, "Which keys?"),
+	FIELD("nodes_confirmed", NAMES, "Which nodes confirmed it?"),
+};
 static const struct schema_field break_glass[] = {
 	FIELD("who", OFFICER, "Who opened it?", NEED),
 	FIELD("case", REF, "Which case?", NEED),
@@ -480,7 +488,9 @@ static const struct schema_field external_packet[] = {
 		"Nothing is erased while it lasts. Two officers approve it.")                      \
 	TYPE(GUARDIAN_CHANGED, guardian_changed, "guardian", "Guardian changed", "")               \
 	TYPE(EXTERNAL_PACKET, external_packet, "packet", "Packet for an organisation",             \
-		"For a recipient without a node. Needs a live consent that names it.")
+		"For a recipient without a node. Needs a live consent that names it.")             \
+	TYPE(KEYS_ERASED, keys_erased, "keys-erased", "Keys erased",                               \
+		"An order to destroy keys: that it was given, obeyed, or is complete.")
 
 static const struct schema_type table[] = {
 #define TYPE(symbol, array, alias_, title_, help_)                                                 \

@@ -7,6 +7,7 @@
 #include "server/control/internal.h"
 #include "server/internal.h"
 #include "server/keys/grants.h"
+#include "server/keys/erasing.h"
 #include "server/ledger.h"
 #include "server/locking.h"
 #include "server/log.h"
@@ -394,6 +395,9 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		grants_vault_done(control_server_runtime(server), done);
 	} else if (done->type == VAULT_LEDGER || done->type == VAULT_VIEWS) {
 		ledger_vault_done(control_server_runtime(server), done);
+	} else if (erasing_vault_type(done)) {
+		erasing_vault_done(control_server_runtime(server), done);
+		return;
 	} else if (request == NULL && done->type == VAULT_RESEAL) {
 		runtime_resealed(control_server_runtime(server), done);
 	} else if (done->type == VAULT_LOCK && request == NULL) {
@@ -426,6 +430,10 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		done_node_confirm(request, done);
 	} else if (done->type == VAULT_MAIL_SHOW) {
 		done_mail_show(request, done);
+	} else if (done->type == VAULT_ERASE_BEGIN) {
+		done_case_erase(request, done);
+	} else if (done->type == VAULT_ERASE_HOLD) {
+		done_case_hold(request, done);
 	} else if (done->type == VAULT_CASE_EXPORT) {
 		done_case_export(request, done);
 	} else if (done->type == VAULT_REVEAL) {

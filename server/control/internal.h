@@ -76,6 +76,13 @@ void done_officer(struct control_request *request, const struct vault_request *d
 void officer_refused(struct runtime *rt, const struct vault_request *done);
 json_t *officers_json(struct control_request *request); /* who is logged in */
 
+/* erase.c */
+void begin_case_erase(struct control_request *request, const Sauti__CaseEraseRequest *message);
+void done_case_erase(struct control_request *request, struct vault_request *done);
+void begin_erase_show(struct control_request *request, const char *name);
+void begin_case_hold(struct control_request *request, const Sauti__CaseHoldRequest *message);
+void done_case_hold(struct control_request *request, struct vault_request *done);
+
 /* complain.c */
 void begin_complain(struct control_request *request, const Sauti__ComplainRequest *message);
 void done_complain(struct control_request *request, struct vault_request *done);

@@ -40,6 +40,9 @@ static const struct permission table[] = {
 	{BODY(CASE_PROVE), CASES, NULL},
 	{BODY(CASE_SHARE), CASES, NULL},
 	{BODY(CASE_SHARES), CASES, NULL},
+	{BODY(CASE_ERASE), ACCOUNT_SUPERVISOR, NULL}, /* there is no way back */
+	{BODY(ERASE_SHOW), CASES, NULL},
+	{BODY(CASE_HOLD), CASES, NULL},
 	{BODY(LEDGER_LIST), LEDGER, NULL}, /* views are the supervisor's alone */
 	{BODY(DRAFT_PUT), CASES, NULL},
 	{BODY(DRAFT_LIST), CASES, NULL},

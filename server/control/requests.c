@@ -375,6 +375,15 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 	case SAUTI__CONTROL_REQUEST__BODY_MAIL_REFUSED:
 		begin_mail_refused(request);
 		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_ERASE:
+		begin_case_erase(request, message->case_erase);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_ERASE_SHOW:
+		begin_erase_show(request, message->erase_show->case_);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_HOLD:
+		begin_case_hold(request, message->case_hold);
+		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_EXPORT:
 		begin_case_export(request, message->case_export);
 		break;

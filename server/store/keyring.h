@@ -13,7 +13,7 @@
 #include "base/err.h"
 #include "server/store/condition.h"
 
-enum { KEYRING_VALUE_MAX = 17 * 1024 };
+enum { KEYRING_VALUE_MAX = 17 * 1024, KEYRING_NAME_SIZE = 16 };
 
 struct keyring;
 struct keyring_item {

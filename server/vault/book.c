@@ -15,8 +15,10 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/seal/away.h"
+#include "cases/seal/row.h"
 #include "server/vault/complaint.h"
 #include "server/vault/confirm.h"
+#include "server/vault/erase.h"
 #include "server/vault/finder.h"
 #include "server/vault/foreign.h"
 #include "server/vault/grants.h"
@@ -81,11 +83,18 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 	enum err err;
 
 	TRY(book_go_on(book));
-	if (away_is(item->value))
+	switch (row_kind(item->value)) {
+	case ROW_AWAY:
 		return complaint_load_away(book, item, ctx);
-	if (row_kind(item->value) == ROW_REVEALED) {
+	case ROW_REVEALED:
 		book->revealed_rows++;
 		return OK;
+	case ROW_TOMBSTONE:
+	case ROW_ERASURE:
+	case ROW_HOLD:
+		return erasures_load(book, item, ctx);
+	default:
+		break;
 	}
 	if (row_kind(item->value) == ROW_GIVEN || row_kind(item->value) == ROW_RECEIVED)
 		return grants_load(book, item, ctx);
@@ -93,6 +102,10 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 		return confirm_load(book, item, ctx);
 	memcpy(kid.b, item->kid, sizeof(kid.b));
 	err = keyring_unwrap(secret_bytes(&book->keyring_key), &kid, item->value, &entry);
+	if (err == OK && erasures_gone(book, entry.author, &kid)) {
+		keyring_entry_release(&entry);
+		return erasures_doom(book, item->kid);
+	}
 	if (err == OK && key_is_own(book, entry.author))
 		err = log_add(book, entry.origin, ctx);
 	if (err == OK)
@@ -156,8 +169,10 @@ static enum err note_part(
 	enum err err;
 
 	TRY(part_info_read(buf_bytes(&book->part), &info, r->ctx));
-	if (key_is_own(book, key->author))
+	if (key_is_own(book, key->author)) {
 		ledger_noted(book, &info);
+		TRY(erasures_noted(book, &info));
+	}
 	err = casebook_note(book->cases, key, at, &info);
 	*ret_noted = err == OK;
 	if (err == ERR_LIMIT)
@@ -397,6 +412,7 @@ static enum err rebuild_from(struct rebuild *r)
 	struct book *book = r->book;
 
 	TRY(logs_find(book, r->ctx));
+	TRY(erasures_scan(book, r->ctx));
 	TRY(keyring_each(book->opts.keyring, load_key, book, r->ctx));
 	ledger_find(book);
 	TRY(grants_settle(book));
@@ -411,6 +427,7 @@ static enum err rebuild_from(struct rebuild *r)
 	for (size_t c = 0; c < casebook_case_count(book->cases); c++)
 		TRY(probe_case(r, casebook_case_at(book->cases, c)));
 	TRY(branches_find(book, r->ctx));
+	TRY(erasures_restore(book, r->ctx));
 	TRY(foreign_refresh(book, r->ctx)); /* this node's own came first */
 	return book_count_unread(book, r->ctx);
 }
@@ -453,6 +470,7 @@ static enum err book_fill(struct book *book, struct errctx *ctx)
 	TRY(foreign_new(&book->foreign));
 	TRY(grants_new(&book->grants));
 	TRY(ledger_new(book->opts.now_s, &book->ledger));
+	TRY(erasures_new(&book->erasures));
 	TRY(sealer_new(&book->sealer));
 	return rebuild(book, ctx);
 }
@@ -492,6 +510,7 @@ void book_close(struct book *book)
 	mem_free(book->away);
 	casebook_free(book->cases);
 	ledger_free(book->ledger);
+	erasures_free(book->erasures);
 	sealer_free(book->sealer);
 	secret_release(&book->keyring_key);
 	buf_wipe(&book->entry);

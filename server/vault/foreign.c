@@ -156,6 +156,22 @@ enum err foreign_add_key(struct book *book, const struct keyring_entry *entry,
 	return OK;
 }
 
+void foreign_forget_key(struct book *book, const struct casebook_key *key)
+{
+	struct author *author = author_find(book->foreign, bytes_str(key->author));
+
+	for (size_t i = 0; author != NULL && i < author->key_count; i++) {
+		if (author->keys[i].key != key)
+			continue;
+		mem_free(author->keys[i].progress);
+		author->key_count--;
+		author->keys_seen -= i < author->keys_seen;
+		memmove(&author->keys[i], &author->keys[i + 1],
+			(author->key_count - i) * sizeof(*author->keys));
+		return;
+	}
+}
+
 /* ---- numbers of logs ---- */
 
 const struct book_log *foreign_log(const struct foreign *foreign, uint16_t number)

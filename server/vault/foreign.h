@@ -38,6 +38,8 @@ bool foreign_room(const struct book *book, const char *author);
 /* A key that casebook_add_key has put into the book. ERR_LIMIT past LIMIT_FOREIGN_AUTHORS. */
 enum err foreign_add_key(struct book *book, const struct keyring_entry *entry,
 	struct casebook_key *key, struct errctx *ctx) MUST_USE;
+/* The casebook is about to forget it. */
+void foreign_forget_key(struct book *book, const struct casebook_key *key);
 /* Notes what has come since the last call. Errors of the store, but not those of single entries. */
 enum err foreign_refresh(struct book *book, struct errctx *ctx) MUST_USE;
 

@@ -15,6 +15,8 @@
  *   ledger.c  the node's own ledger: its events, the views that wait, reading it
  *   queries.c states -> documents: lists, what wants doing, what a form needs
  *   epoch.c   a new log in place of one that is never signed again
+ *   destroy.c keys off the disk (destroy.h)
+ *   erase.c   keys that are to be gone (erase.h); erase_begin.c: what is to be erased
  *   drafts.c  events that are not recorded yet (drafts.h)
  *   officers.c  the keystore, its slots and accounts
  *   prekeys.c the private halves of prekeys, and when they come and go
@@ -60,12 +62,15 @@ struct book_log {
 };
 enum { BOOK_OWN_LOG = 0, BOOK_LOGS_MAX = 3 * LIMIT_EPOCHS_PER_NODE /* and two branches of each */ };
 
+struct destroy_opts;
+struct erasures;
 struct ledger;
 struct timeline;
 
 struct book_opts {
 	struct store *store;                  /* borrowed */
 	struct keyring *keyring;              /* borrowed */
+	const struct destroy_opts *destroy;   /* borrowed; what it points to may come later */
 	const char *network, *node, *country; /* borrowed */
 	bool compression;
 	uint64_t now_s;          /* which views are today's */
@@ -86,10 +91,12 @@ struct book {
 	uint16_t log_count;
 	struct seal_locator *away; /* complaint.c: of entries that no key here opens */
 	size_t away_count;
-	struct foreign *foreign; /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
-	uint64_t unread;         /* unread.c */
-	uint64_t revealed_rows;  /* reveal.c; one that was written anew is counted again */
-	struct grants *grants;   /* grants.c */
+	struct foreign *foreign;   /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
+	uint64_t unread;           /* unread.c */
+	uint64_t revealed_rows;    /* reveal.c; one that was written anew is counted again */
+	struct erasures *erasures; /* erase.h */
+	bool broken;               /* the keyring cannot be used until the next unlock */
+	struct grants *grants;     /* grants.c */
 	/* By the casebook's number of the case; NULL: to be folded when it is asked for. */
 	struct case_state **states;
 	size_t state_capacity;

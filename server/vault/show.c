@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/fold/timeline.h"
+#include "server/vault/erase.h"
 #include "server/vault/foreign.h"
 #include "server/vault/grants.h"
 
@@ -263,10 +264,13 @@ enum err case_named(struct book *book, struct vault_request *request,
 {
 	const struct casebook_case *kase = casebook_find(book->cases, bytes_str(request->name));
 	const struct case_state *state = NULL;
-	char name[80];
+	char name[80], day[11];
 
 	if (kase != NULL && (kase->event_count > 0 || kase->granted))
 		TRY(states_get(book, kase, &state, &request->ctx));
+	if (state == NULL && erase_case_gone(book, request->name, day))
+		return err_set(&request->ctx, ERR_NOTFOUND, "case '%s' was erased on %s",
+			text_escape(bytes_str(request->name), name, sizeof(name)), day);
 	if (state == NULL || !officer_sees(request, state))
 		return err_set(&request->ctx, ERR_NOTFOUND, "no case '%s' is known here",
 			text_escape(bytes_str(request->name), name, sizeof(name)));

@@ -6,6 +6,7 @@
  */
 #include "base/alloc.h"
 #include "server/vault/complaint.h"
+#include "server/vault/erase.h"
 
 static void mark_key(const struct casebook_key *key, uint16_t log, uint64_t size, uint8_t *found)
 {
@@ -85,8 +86,13 @@ static enum err count_log(struct book *book, uint16_t log, struct errctx *ctx)
 
 enum err book_count_unread(struct book *book, struct errctx *ctx)
 {
+	uint64_t erased;
+
 	book->unread = 0;
 	for (uint16_t log = 0; log < book->log_count; log++)
 		TRY(count_log(book, log, ctx));
+	/* Nobody is to open those. */
+	erased = erasures_entries(book);
+	book->unread -= book->unread < erased ? book->unread : erased;
 	return OK;
 }

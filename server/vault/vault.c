@@ -31,6 +31,7 @@
 #include "server/vault/confirm.h"
 #include "server/vault/destroy.h"
 #include "server/vault/drafts.h"
+#include "server/vault/erase.h"
 #include "server/vault/foreign.h"
 #include "server/vault/grants.h"
 #include "server/vault/internal.h"
@@ -58,6 +59,7 @@ struct vault {
 	struct mailbox mailbox;  /* empty: locked */
 	struct trials trials;    /* none: locked */
 	struct officers officers;
+	struct destroy_opts destroy; /* of the book */
 	/* Batches that were handed out, oldest first, until they and all before them have ended.
 	 * Without tickets when the node was locked meanwhile. */
 	struct batch *on_way, **on_way_end;
@@ -126,6 +128,7 @@ void vault_request_free(struct vault_request *request)
 	if (request->grant != NULL)
 		mem_free(request->grant->recipients);
 	mem_free(request->grant);
+	mem_free(request->erase);
 	docs_free(request);
 	wipe(request, sizeof(*request));
 	mem_free(request);
@@ -207,7 +210,9 @@ static enum err unlock_first(struct vault *vault, struct bytes file, struct node
 	if (vault->keyring == NULL)
 		TRY(keyring_open(opts->keyring, &vault->keyring, &request->ctx));
 	destroy.keyring = vault->keyring;
+	vault->destroy = (struct destroy_opts){opts, &vault->officers.master, vault->keyring};
 	book_opts.keyring = vault->keyring;
+	book_opts.destroy = &vault->destroy;
 	TRY(destroy_settle(&destroy, keys, &request->ctx));
 	mailbox_settle(&epoch, request->node_s == 0 ? request->now_s : request->node_s, keys);
 	err = epoch_settle(&epoch, keys, previous, &request->ctx);
@@ -227,28 +232,6 @@ static enum err unlock_first(struct vault *vault, struct bytes file, struct node
 	return OK;
 }
 
-static enum err unlock(struct vault *vault, struct vault_request *request)
-{
-	CLEANUP(buf_release) struct buf file;
-	CLEANUP(node_keys_release) struct node_keys keys = {0};
-	CLEANUP(secret_release) struct secret master = {0};
-
-	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
-	TRY(officers_unlock(&vault->officers, request, &file, &keys, &master));
-	if (vault->book == NULL) {
-		TRY(unlock_first(vault, buf_bytes(&file), &keys, &master, request));
-		vault->officers.master = master;
-		master = (struct secret){0};
-	}
-	request->cases = book_cases(vault->book);
-	request->events = casebook_event_count(vault->book->cases);
-	request->unread = vault->book->unread;
-	request->view_bytes =
-		casebook_event_memory(vault->book->cases) + states_memory(vault->book);
-	request->awaited = foreign_awaited(vault->book);
-	return OK;
-}
-
 static void lock(struct vault *vault)
 {
 	uint64_t waiting = 0, lost = 0;
@@ -264,6 +247,54 @@ static void lock(struct vault *vault)
 	secret_release(&vault->officers.master);
 	for (struct batch *batch = vault->on_way; batch != NULL; batch = batch->next)
 		batch_release(batch); /* tickets point into the book; that it is on its way stays */
+}
+
+/* The keyring cannot be used as it is: the next unlock opens it anew, and finishes. */
+static void give_up_keyring(struct vault *vault, struct vault_request *request)
+{
+	lock(vault);
+	keyring_close(vault->keyring);
+	vault->keyring = NULL;
+	request->relock = true;
+}
+
+/* Before any case is served: what is ordered and not destroyed yet. Where the disk refuses, these
+ * keys are not in the book all the same. */
+static enum err unlock_erase(struct vault *vault, struct vault_request *request)
+{
+	enum err err = erasures_settle(vault->book, &vault->book->broken, &request->ctx);
+
+	if (err == OK || !vault->book->broken) {
+		request->ctx = (struct errctx){""};
+		return OK;
+	}
+	give_up_keyring(vault, request);
+	vault_keys_free(request->keys);
+	request->keys = NULL;
+	return err;
+}
+
+static enum err unlock(struct vault *vault, struct vault_request *request)
+{
+	CLEANUP(buf_release) struct buf file;
+	CLEANUP(node_keys_release) struct node_keys keys = {0};
+	CLEANUP(secret_release) struct secret master = {0};
+
+	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
+	TRY(officers_unlock(&vault->officers, request, &file, &keys, &master));
+	if (vault->book == NULL) {
+		TRY(unlock_first(vault, buf_bytes(&file), &keys, &master, request));
+		vault->officers.master = master;
+		master = (struct secret){0};
+		TRY(unlock_erase(vault, request));
+	}
+	request->cases = book_cases(vault->book);
+	request->events = casebook_event_count(vault->book->cases);
+	request->unread = vault->book->unread;
+	request->view_bytes =
+		casebook_event_memory(vault->book->cases) + states_memory(vault->book);
+	request->awaited = foreign_awaited(vault->book);
+	return OK;
 }
 
 /* --- sealing --- */
@@ -556,6 +587,13 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		return grants_show(book, request);
 	case VAULT_COMPLAIN:
 		return complaint_seal(book, request);
+	case VAULT_ERASE_BEGIN:
+	case VAULT_ERASE_TAKE:
+	case VAULT_ERASE_NEXT:
+	case VAULT_ERASE_DID:
+	case VAULT_ERASE_HOLD:
+	case VAULT_ERASE_SHOW:
+		return erase_answer(book, &vault->mailbox, request);
 	case VAULT_MAIL_OPEN:
 		err = mailbox_open(&vault->mailbox, book, request);
 		request->awaited = foreign_awaited(book);
@@ -587,6 +625,8 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 
 static enum err answer(struct vault *vault, struct vault_request *request)
 {
+	enum err err;
+
 	switch (request->type) {
 	case VAULT_UNLOCK:
 		return unlock(vault, request);
@@ -636,9 +676,21 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_GRANT_DROP:
 	case VAULT_GRANT_ENDED:
 	case VAULT_GRANT_SHOW:
+	case VAULT_ERASE_BEGIN:
+	case VAULT_ERASE_TAKE:
+	case VAULT_ERASE_NEXT:
+	case VAULT_ERASE_DID:
+	case VAULT_ERASE_RESEAL:
+	case VAULT_ERASE_HOLD:
+	case VAULT_ERASE_SHOW:
 		break;
 	}
-	return vault->book == NULL ? ERR_LOCKED : answer_open(vault, request);
+	if (vault->book == NULL)
+		return ERR_LOCKED;
+	err = answer_open(vault, request);
+	if (vault->book->broken)
+		give_up_keyring(vault, request);
+	return err;
 }
 
 static void count_views(const struct vault *vault, struct vault_request *request)
@@ -664,6 +716,13 @@ static void finish(struct vault_request *request, enum err result)
 	buf_wipe(&request->lines);
 }
 
+/* Does it look at all that is reserved, or take keys away? */
+static bool waits_for_all(enum vault_type type)
+{
+	return type == VAULT_RESEAL || type == VAULT_ERASE_BEGIN || type == VAULT_ERASE_NEXT ||
+	       type == VAULT_ERASE_RESEAL || type == VAULT_ERASE_TAKE;
+}
+
 /* Must it wait for the end of the batches on their way? */
 static bool waits(const struct vault *vault, const struct vault_request *request, bool behind)
 {
@@ -675,10 +734,10 @@ static bool waits(const struct vault *vault, const struct vault_request *request
 		return true;
 	if (type == VAULT_UNLOCK)
 		return vault->book == NULL;
-	if (!vault->wave_ended && vault->on_way_count < VAULT_WAVE_MAX && type != VAULT_RESEAL)
+	if (!vault->wave_ended && vault->on_way_count < VAULT_WAVE_MAX && !waits_for_all(type))
 		return false;
 	return vault->book != NULL &&
-	       (type == VAULT_RESEAL || type == VAULT_LEDGER || type == VAULT_VIEWS ||
+	       (waits_for_all(type) || type == VAULT_LEDGER || type == VAULT_VIEWS ||
 		       type == VAULT_GRANT || type == VAULT_GRANT_REVIEW ||
 		       (type == VAULT_SEAL && !request->dry_run));
 }

@@ -100,7 +100,16 @@ enum vault_type {
 	VAULT_TODAY,       /* today, held -> docs; cases */
 	VAULT_FORM,        /* name -> docs */
 	VAULT_CONFIRM,     /* name, node_key, officer: its words were compared; kept */
-	VAULT_DRAFT_PUT,   /* index, name, draft_type, lines -> docs; drafts.h, as all of these */
+	/* erase.h; erase says which */
+	VAULT_ERASE_BEGIN, /* name, erase -> erase->order_id; docs */
+	VAULT_ERASE_TAKE,  /* mail: what an order, receipt or hold has in it; erase -> verdict */
+	VAULT_ERASE_NEXT, /* -> erase->todo, of, to, order_id; mail: packed, or lines for the ledger
+			   */
+	VAULT_ERASE_DID,  /* erase->todo, of, to, order_id */
+	VAULT_ERASE_RESEAL, /* erase->order_id -> entries; as RESEAL */
+	VAULT_ERASE_HOLD,   /* name, erase->authority, second, until -> docs */
+	VAULT_ERASE_SHOW,   /* name ("": all) -> docs */
+	VAULT_DRAFT_PUT,    /* index, name, draft_type, lines -> docs; drafts.h, as all of these */
 	VAULT_DRAFT_LIST,
 	VAULT_DRAFT_SHOW,
 	VAULT_DRAFT_REMOVE,
@@ -199,6 +208,39 @@ struct vault_grant {
 	size_t keys;                    /* out */
 };
 
+/* What is to be done about an erasure, one thing at a time. */
+enum erase_todo {
+	ERASE_TODO_NOTHING,
+	ERASE_TODO_ORDERED,  /* mail: lines -> the ledger */
+	ERASE_TODO_OBEYED,   /* .. */
+	ERASE_TODO_COMPLETE, /* .. */
+	ERASE_TODO_RESEAL,   /* ERASE_RESEAL until it gives no more entries */
+	ERASE_TODO_ORDER,    /* mail -> to, of the kinds of certs/mail_erase.h */
+	ERASE_TODO_RECEIPT,
+	ERASE_TODO_HOLD,
+};
+/* Of ERASE_x. */
+struct vault_erase {
+	/* BEGIN: what of the case, and why */
+	uint32_t scope;  /* enum erasure_scope */
+	uint16_t groups; /* of ERASE_GROUPS */
+	char event[37];  /* of ERASE_EVENT, ERASE_NOTE */
+	char basis[33], asked_by[33];
+	/* HOLD */
+	char authority[LIMIT_ERASE_TEXT + 1], second[65], until[11];
+	/* TAKE: who sent it, and which kind it is */
+	char sender[LIMIT_NODE_NAME + 1];
+	struct hash sender_key; /* SHA-256 of its node key in the directory */
+	bool confirmed;         /* an officer here has compared its words */
+	uint32_t kind, verdict; /* enum order_verdict */
+	bool ran;               /* out of NEXT, TAKE: keys were destroyed */
+	/* NEXT, DID */
+	uint32_t todo;
+	uint8_t order_id[16];
+	char of[LIMIT_NODE_NAME + 1],
+		to[LIMIT_NODE_NAME + 1]; /* of: who ordered it, "": this node */
+};
+
 struct vault_doc {
 	struct buf json;
 	struct vault_doc *next;
@@ -242,6 +284,8 @@ struct vault_request {
 	uint64_t unheld_since_s;           /* since when the quorum lacks entries; 0: not known */
 	struct vault_complaint *complaint; /* owned; of COMPLAIN alone */
 	struct vault_prekeys *prekeys;     /* owned; of PREKEYS alone */
+	struct vault_erase *erase;         /* owned; of ERASE_x alone */
+	bool relock;      /* out: the vault has locked itself, since the keyring cannot be used */
 	struct vault_grant *grant;         /* owned; of GRANT* */
 	bool grants_due; /* out of every answer: a GRANT_REVIEW has something to look at */
 	/* Of MAIL_OPEN: of its sender, as the directory has it: SHA-256 of its node key. */

@@ -1,0 +1,53 @@
+/* What the files of erase.h share. */
+#ifndef SERVER_VAULT_ERASE_PARTS_H
+#define SERVER_VAULT_ERASE_PARTS_H
+
+#include "server/vault/erase.h"
+
+enum { ERASE_LINE_KIDS = 64 }; /* in one event of the ledger: SCHEMA_ITEMS_MAX */
+
+struct erasures {
+	struct erasure *list;
+	size_t count, capacity;
+	struct row_name *tombs; /* of all tombstones, ascending */
+	size_t tomb_count, tomb_capacity;
+	uint8_t (*doomed)[KEYRING_NAME_SIZE]; /* rows to be destroyed */
+	size_t doomed_count, doomed_capacity;
+	struct hold *holds;
+	size_t hold_count, hold_capacity;
+	/* Out of the ledger, at unlock: what was ordered, until the keys are all there. */
+	struct ordered {
+		char author[LIMIT_NODE_NAME + 1];
+		uint8_t kid[SEAL_KID_SIZE];
+	} * ordered;
+	size_t ordered_count, ordered_capacity;
+	bool ran; /* keys were destroyed in this request */
+};
+
+/* erase.c */
+const char *erasure_author(const struct book *book, const struct erasure *erasure);
+enum err erase_save(struct book *book, const struct erasure *erasure, struct errctx *ctx) MUST_USE;
+enum err erase_add(struct book *book, struct erasure *erasure) MUST_USE; /* takes on OK */
+/* Tombstones, out of memory, off the disk. */
+enum err erase_run(
+	struct book *book, struct erasure *erasure, uint64_t now_s, struct errctx *ctx) MUST_USE;
+
+int erase_kid_compare(const void *a, const void *b);
+/* Takes the place of the one there was of that case; one whose end has passed lifts it. */
+enum err erase_put_hold(struct book *book, const struct hold *hold, struct errctx *ctx) MUST_USE;
+
+/* erase_holders.c: to whom its keys were given, into erasure->holders, which have room. */
+enum err erase_holders(const struct book *book, struct erasure *erasure) MUST_USE;
+
+/* erase_begin.c: what is to be erased, and who has it. */
+enum err erase_begin(struct book *book, struct vault_request *request) MUST_USE;
+enum err erase_hold(struct book *book, struct vault_request *request) MUST_USE;
+enum err erase_show(struct book *book, struct vault_request *request) MUST_USE;
+/* Which node key gave a key that is here; false: nobody knows. */
+bool erase_given_by(
+	const struct book *book, const char *sender, const struct seal_kid *kid, struct hash *ret);
+/* Is something left that has to be sealed anew before the keys go? Then that is what is to do. */
+enum err erase_survivors(struct book *book, const struct erasure *erasure, bool *ret_more,
+	struct vault_request *request) MUST_USE;
+
+#endif

@@ -1,0 +1,510 @@
+/*
+ * Erasing: a case that is gone is gone from the book, the keyring, the drafts and the next unlock;
+ * its log is what it was. Orders of others are obeyed once, from who gave the key alone; held ones
+ * wait.
+ */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "cases/keys/order.h"
+#include "cases/seal/keyring.h"
+#include "certs/mail_erase.h"
+#include "node/files.h"
+#include "server/store/keyring.h"
+
+static struct vault_request *erase_new(enum vault_type type, const char *name)
+{
+	struct vault_request *request = request_new(type);
+
+	request->erase = mem_zalloc(sizeof(*request->erase));
+	assert_non_null(request->erase);
+	snprintf(request->name, sizeof(request->name), "%s", name);
+	return request;
+}
+
+static struct vault_request *begin_case(const char *name)
+{
+	struct vault_request *request = erase_new(VAULT_ERASE_BEGIN, name);
+
+	request->erase->scope = 1;
+	return request;
+}
+
+/* The next thing to do, of that kind. */
+static struct vault_request *next_is(struct fixture *f, uint32_t todo)
+{
+	struct vault_request *request = ask(f, erase_new(VAULT_ERASE_NEXT, ""));
+
+	if (request->result != OK)
+		fail_msg("next: %s", err_message(&request->ctx, request->result));
+	if (request->erase->todo != todo)
+		fail_msg("to do is %u, not %u", request->erase->todo, todo);
+	return request;
+}
+
+static void did(struct fixture *f, struct vault_request *next)
+{
+	struct vault_request *request = erase_new(VAULT_ERASE_DID, "");
+
+	*request->erase = *next->erase;
+	assert_ok(ask_simple(f, request));
+	vault_request_free(next);
+}
+
+/* What the loop does with lines for the ledger. */
+static void into_ledger(struct fixture *f, const struct vault_request *next)
+{
+	struct vault_request *request = request_new(VAULT_LEDGER);
+
+	buf_put(&request->lines, buf_bytes(&next->mail));
+	ask(f, request);
+	if (request->result != OK)
+		fail_msg("ledger: %s", err_message(&request->ctx, request->result));
+	append_commit(f, request);
+}
+
+static void nothing_left(struct fixture *f)
+{
+	vault_request_free(next_is(f, ERASE_TODO_NOTHING));
+}
+
+static void erase_case(struct fixture *f, const char *name)
+{
+	struct vault_request *next;
+
+	assert_ok(ask_simple(f, begin_case(name)));
+	next = next_is(f, ERASE_TODO_ORDERED);
+	into_ledger(f, next);
+	did(f, next);
+	next = next_is(f, ERASE_TODO_COMPLETE); /* destroyed on the way; nobody else has keys */
+	into_ledger(f, next);
+	did(f, next);
+	nothing_left(f);
+}
+
+static enum err show_error(struct fixture *f, const char *name, char *ret, size_t size)
+{
+	struct vault_request *request = show(f, name);
+	enum err err = request->result;
+
+	snprintf(ret, size, "%s", err == OK ? "" : request->ctx.text);
+	vault_request_free(request);
+	return err;
+}
+
+static json_t *status_of(struct fixture *f, const char *name)
+{
+	return answer_json(ask(f, erase_new(VAULT_ERASE_SHOW, name)));
+}
+
+static void a_case_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	char text[300];
+	json_t *json;
+
+	unlock(f);
+	record(f, OPEN_1 AGREED_1 CONTACT_1 OPEN_2);
+	erase_case(f, "ZZ-ONE");
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(show_error(f, "ZZ-ONE", text, sizeof(text)), ERR_NOTFOUND);
+		assert_non_null(strstr(text, "was erased on 2026-09-21"));
+		assert_int_equal(show_error(f, "ZZ-TWO", text, sizeof(text)), OK);
+		json = status_of(f, "zz-one");
+		assert_int_equal(json_array_size(json), 1);
+		check_text(json_array_get(json, 0), "state", "complete");
+		check_text(json_array_get(json, 0), "scope", "case");
+		json_decref(json);
+		nothing_left(f);
+		lock(f);
+		unlock(f); /* and after the next unlock */
+	}
+	/* Its code may be used again: nothing is known of it. */
+	record(f, "{\"type\":\"CASE_OPENED\",\"case_code\":\"ZZ-ONE\",\"occurred_on\":"
+		  "\"2026-04-01\",\"case_ref\":\"00112233445566778899aabbccddee09\"}\n");
+	assert_int_equal(show_error(f, "ZZ-ONE", text, sizeof(text)), OK);
+}
+
+static void unread_does_not_count_it(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	record(f, OPEN_1 AGREED_1 CONTACT_1);
+	erase_case(f, "ZZ-ONE");
+	lock(f);
+	request = ask(f, unlock_request(PASSPHRASE));
+	assert_ok(request->result);
+	assert_int_equal(request->unread, 0);
+	vault_request_free(request);
+}
+
+static void a_hold_of_the_law(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	record(f, OPEN_1 AGREED_1 IN_1("LEGAL_HOLD", "2026-09-01",
+			  "\"authority\":\"Tribunal\",\"until\":\"2027-01-01\",\"approvers\":"
+			  "[\"one\",\"two\"]"));
+	request = ask(f, begin_case("ZZ-ONE"));
+	assert_int_equal(request->result, ERR_DENIED);
+	assert_non_null(strstr(request->ctx.text, "legal hold"));
+	vault_request_free(request);
+	nothing_left(f);
+}
+
+/* Interrupted between any two steps: the next unlock goes on with it. */
+static void goes_on_after_a_lock(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *next;
+	char text[300];
+
+	unlock(f);
+	record(f, OPEN_1 AGREED_1);
+	assert_ok(ask_simple(f, begin_case("ZZ-ONE")));
+	assert_int_equal(show_error(f, "ZZ-ONE", text, sizeof(text)), OK);
+	lock(f);
+	unlock(f);
+	next = next_is(f, ERASE_TODO_ORDERED);
+	into_ledger(f, next);
+	vault_request_free(next); /* not said: it is written once more, and does no harm */
+	lock(f);
+	unlock(f); /* the ledger says that it was ordered: its keys are gone at once */
+	assert_int_equal(show_error(f, "ZZ-ONE", text, sizeof(text)), ERR_NOTFOUND);
+	next = next_is(f, ERASE_TODO_ORDERED);
+	into_ledger(f, next);
+	did(f, next);
+	next = next_is(f, ERASE_TODO_COMPLETE);
+	did(f, next);
+	nothing_left(f);
+}
+
+/* ---- what others order ---- */
+
+static const struct hash given_by = {{0x11}}, other_key = {{0x22}};
+
+/* As the keystore has it now. */
+static void keyring_key(struct fixture *f, uint8_t ret[AEAD_KEY_SIZE])
+{
+	struct node_keys keys;
+	struct buf file;
+
+	buf_init(&file, LIMIT_KEYSTORE_SIZE + 1);
+	assert_ok(files_read_private(f->keystore, LIMIT_KEYSTORE_SIZE, &file, NULL));
+	assert_ok(keystore_open(buf_bytes(&file), bytes_str(PASSPHRASE), &keys, NULL));
+	memcpy(ret, keys.keyring_key.data, AEAD_KEY_SIZE);
+	node_keys_release(&keys);
+	buf_release(&file);
+}
+
+/* A key of `author` for the case REF_1, as if it had been granted; its kid. */
+static struct seal_kid key_put(struct fixture *f, const char *author, uint8_t k)
+{
+	struct keyring_entry entry = {.group = GROUP_CORE, .generation = 1};
+	struct keyring_item item;
+	struct keyring *keyring;
+	struct seal_kid kid;
+	struct buf value;
+	uint8_t key[SEAL_KEY_SIZE] = {k, 0x5e}, under[AEAD_KEY_SIZE];
+
+	assert_ok(hex_decode(bytes_str(REF_1), entry.case_ref.b, CASE_REF_SIZE));
+	snprintf(entry.author, sizeof(entry.author), "%s", author);
+	snprintf(entry.origin, sizeof(entry.origin), NETWORK "/%s/1-00112233445566aa", author);
+	assert_ok(secret_copy(&entry.key, BYTES_ARRAY(key)));
+	keyring_key(f, under);
+	buf_init(&value, 1024);
+	assert_ok(keyring_wrap(BYTES_ARRAY(under), &entry, &value, &kid));
+	memcpy(item.kid, kid.b, sizeof(kid.b));
+	item.value = buf_bytes(&value);
+	assert_ok(keyring_open(f->keyring, &keyring, NULL));
+	assert_ok(keyring_put(keyring, &item, 1, NULL));
+	keyring_close(keyring);
+	keyring_entry_release(&entry);
+	buf_release(&value);
+	return kid;
+}
+
+static void keyring_remove(struct fixture *f)
+{
+	static const char *const files[] = {"data.mdb", "lock.mdb", "lock"};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char path[400];
+
+		snprintf(path, sizeof(path), "%s/%s", f->keyring, files[i]);
+		assert_int_equal(unlink(path), 0);
+	}
+}
+
+/* Is there a row of that name? The vault must have ended. */
+static bool row_there(struct fixture *f, const struct seal_kid *kid)
+{
+	struct keyring *keyring;
+	struct buf value;
+	enum err err;
+
+	buf_init(&value, KEYRING_VALUE_MAX);
+	assert_ok(keyring_open(f->keyring, &keyring, NULL));
+	err = keyring_get(keyring, kid->b, &value, NULL);
+	keyring_close(keyring);
+	buf_release(&value);
+	return err == OK;
+}
+
+static struct vault_request *order_from(const char *sender, const struct hash *key,
+	const struct seal_kid *kids, size_t count, uint8_t id)
+{
+	struct mail_erase_order order = {.order_id = {id}, .at = 1};
+	struct vault_request *request = erase_new(VAULT_ERASE_TAKE, "");
+
+	for (size_t i = 0; i < count; i++)
+		memcpy(order.kids.kid[i], kids[i].b, SEAL_KID_SIZE);
+	order.kids.count = count;
+	order.prekeys.number[0] = 1;
+	order.prekeys.number[1] = 900;
+	order.prekeys.count = 2;
+	assert_ok(mail_erase_order_write(&request->mail, &order));
+	snprintf(request->erase->sender, sizeof(request->erase->sender), "%s", sender);
+	request->erase->sender_key = *key;
+	request->erase->confirmed = hash_equal(key, &given_by);
+	request->erase->kind = MAIL_ERASE_ORDER;
+	return request;
+}
+
+static void order_is(struct fixture *f, struct vault_request *order, uint32_t verdict)
+{
+	ask(f, order);
+	if (order->result != OK)
+		fail_msg("order: %s", err_message(&order->ctx, order->result));
+	if (order->erase->verdict != verdict)
+		fail_msg("verdict %u, not %u", order->erase->verdict, verdict);
+	vault_request_free(order);
+}
+
+/* Ledger, then receipt: what is in it. */
+static struct mail_erase_receipt obeyed(struct fixture *f)
+{
+	struct mail_erase_receipt receipt;
+	struct vault_request *next = next_is(f, ERASE_TODO_OBEYED);
+	struct arena arena;
+
+	into_ledger(f, next);
+	did(f, next);
+	next = next_is(f, ERASE_TODO_RECEIPT);
+	assert_string_equal(next->erase->to, "jordan");
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	assert_ok(mail_erase_receipt_read(buf_bytes(&next->mail), &arena, &receipt, NULL));
+	arena_release(&arena);
+	did(f, next);
+	return receipt;
+}
+
+static void an_order_is_obeyed(void **state)
+{
+	struct fixture *f = *state;
+	struct seal_kid kids[2], late = {{0xff, 1}};
+	struct mail_erase_receipt receipt;
+
+	kids[0] = key_put(f, "jordan", 1);
+	kids[1] = late;
+	unlock(f);
+	order_is(f, order_from("jordan", &given_by, kids, 2, 5), ORDER_GOOD);
+	receipt = obeyed(f);
+	assert_int_equal(receipt.destroyed.count, 1);
+	assert_memory_equal(receipt.destroyed.kid[0], kids[0].b, SEAL_KID_SIZE);
+	assert_int_equal(receipt.never.count, 1);
+	/* Of prekeys 1 is there, and no other. */
+	assert_int_equal(receipt.prekeys_left.count, 1);
+	assert_int_equal(receipt.prekeys_left.number[0], 1);
+	assert_int_equal(receipt.prekeys_gone.number[0], 900);
+	nothing_left(f);
+	/* Once more, a year later: the same receipt, and that is all. */
+	order_is(f, order_from("jordan", &given_by, kids, 2, 5), ORDER_GOOD);
+	vault_request_free(next_is(f, ERASE_TODO_RECEIPT));
+	/* Its id for other keys. */
+	order_is(f, order_from("jordan", &given_by, kids, 1, 5), ORDER_ANOTHER);
+	vault_end(f);
+	assert_false(row_there(f, &kids[0]));
+	/* A keyring from before it: the ledger says that it was obeyed. */
+	(void)key_put(f, "jordan", 1);
+	vault_begin(f, "HTI");
+	unlock(f);
+	vault_end(f);
+	assert_false(row_there(f, &kids[0]));
+	vault_begin(f, "HTI");
+}
+
+/* Nobody else's word counts, and nothing is destroyed. */
+static void orders_of_the_wrong_node(void **state)
+{
+	struct fixture *f = *state;
+	struct seal_kid kids[2];
+
+	kids[0] = key_put(f, "jordan", 1);
+	kids[1] = key_put(f, "chad", 2);
+	if (memcmp(kids[0].b, kids[1].b, SEAL_KID_SIZE) > 0) {
+		struct seal_kid first = kids[1];
+
+		kids[1] = kids[0];
+		kids[0] = first;
+	}
+	unlock(f);
+	order_is(f, order_from("jordan", &given_by, kids, 2, 1), ORDER_NOT_AUTHOR);
+	order_is(f, order_from("kenya", &given_by, kids, 1, 2), ORDER_NOT_AUTHOR);
+	order_is(f, order_from("jordan", &other_key, kids, 2, 3), ORDER_NOT_AUTHOR);
+	nothing_left(f);
+	vault_end(f);
+	assert_true(row_there(f, &kids[0]) && row_there(f, &kids[1]));
+	vault_begin(f, "HTI");
+}
+
+static void another_node_key(void **state)
+{
+	struct fixture *f = *state;
+	struct seal_kid kid = key_put(f, "jordan", 1);
+
+	unlock(f);
+	order_is(f, order_from("jordan", &other_key, &kid, 1, 1), ORDER_NOT_KEY);
+	nothing_left(f);
+	vault_end(f);
+	assert_true(row_there(f, &kid));
+	vault_begin(f, "HTI");
+	/* The key that gave it, later: the refusal was no answer. */
+	unlock(f);
+	order_is(f, order_from("jordan", &given_by, &kid, 1, 1), ORDER_GOOD);
+	(void)obeyed(f);
+}
+
+/* The order is first, the key comes after: it never opens anything. */
+static void an_order_before_its_grant(void **state)
+{
+	struct fixture *f = *state;
+	struct mail_erase_receipt receipt;
+	struct seal_kid kid = key_put(f, "jordan", 1);
+
+	vault_end(f);
+	keyring_remove(f);
+	vault_begin(f, "HTI");
+	unlock(f);
+	order_is(f, order_from("jordan", &other_key, &kid, 1, 1), ORDER_GOOD); /* none is here */
+	receipt = obeyed(f);
+	assert_int_equal(receipt.never.count, 1);
+	vault_end(f);
+	(void)key_put(f, "jordan", 1);
+	vault_begin(f, "HTI");
+	unlock(f);
+	vault_end(f);
+	assert_false(row_there(f, &kid));
+	/* Another's key of the same id is not hit by it. */
+	(void)key_put(f, "chad", 1);
+	vault_begin(f, "HTI");
+	unlock(f);
+	vault_end(f);
+	assert_true(row_there(f, &kid));
+	vault_begin(f, "HTI");
+}
+
+static void receipts_of_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request = erase_new(VAULT_ERASE_TAKE, "");
+	struct mail_erase_receipt receipt = {.order_id = {9}};
+	struct mail_erase_hold hold = {.order_id = {9}};
+
+	unlock(f);
+	assert_ok(mail_erase_receipt_write(&request->mail, &receipt));
+	strcpy(request->erase->sender, "jordan");
+	request->erase->kind = MAIL_ERASE_RECEIPT;
+	order_is(f, request, ORDER_UNKNOWN);
+	request = erase_new(VAULT_ERASE_TAKE, "");
+	strcpy(hold.authority, "Tribunal");
+	strcpy(hold.officers[0], "a");
+	strcpy(hold.officers[1], "b");
+	strcpy(hold.until, "2027-01-01");
+	assert_ok(mail_erase_hold_write(&request->mail, &hold));
+	request->erase->kind = MAIL_ERASE_HOLD;
+	order_is(f, request, ORDER_UNKNOWN);
+	request = erase_new(VAULT_ERASE_TAKE, "");
+	buf_put_str(&request->mail, "garbage");
+	request->erase->kind = MAIL_ERASE_ORDER;
+	order_is(f, request, ORDER_TOO_MUCH);
+	nothing_left(f);
+}
+
+/* ---- keys from before it ---- */
+
+static void copy(const char *from, const char *to)
+{
+	struct buf file;
+
+	buf_init(&file, 64 * 1024 * 1024);
+	assert_ok(files_read(from, 64 * 1024 * 1024 - 1, &file, NULL));
+	assert_ok(files_write(to, buf_bytes(&file), 0600, NULL));
+	buf_release(&file);
+}
+
+static void ledger_begun(struct fixture *f)
+{
+	struct vault_request *request = request_new(VAULT_LEDGER);
+
+	buf_put_str(&request->lines,
+		"{\"type\":\"KEYS_ERASED\",\"order_id\":\"" REF_1 "\",\"stage\":\"COMPLETE\"}\n");
+	ask(f, request);
+	assert_ok(request->result);
+	append_commit(f, request);
+}
+
+/* Keystore and keyring as they were: what the ledger says was ordered is done again, before any
+ * case is served. */
+static void old_keys_come_back(void **state)
+{
+	struct fixture *f = *state;
+	char ring[400], ring_copy[400], store_copy[400], text[300];
+
+	snprintf(ring, sizeof(ring), "%s/data.mdb", f->keyring);
+	snprintf(ring_copy, sizeof(ring_copy), "%s.copy", f->keyring);
+	snprintf(store_copy, sizeof(store_copy), "%s.copy", f->keystore);
+	unlock(f);
+	record(f, OPEN_1 AGREED_1 OPEN_2);
+	ledger_begun(f); /* the key of the ledger is older than the copy */
+	vault_end(f);
+	copy(ring, ring_copy);
+	copy(f->keystore, store_copy);
+	vault_begin(f, "HTI");
+	unlock(f);
+	erase_case(f, "ZZ-ONE");
+	vault_end(f);
+	copy(ring_copy, ring);
+	copy(store_copy, f->keystore);
+	vault_begin(f, "HTI");
+	unlock(f);
+	assert_int_equal(show_error(f, "ZZ-ONE", text, sizeof(text)), ERR_NOTFOUND);
+	assert_int_equal(show_error(f, "ZZ-TWO", text, sizeof(text)), OK);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_case_is_gone),
+		TEST(unread_does_not_count_it),
+		TEST(a_hold_of_the_law),
+		TEST(goes_on_after_a_lock),
+		TEST(an_order_is_obeyed),
+		TEST(orders_of_the_wrong_node),
+		TEST(another_node_key),
+		TEST(an_order_before_its_grant),
+		TEST(receipts_of_nobody),
+		TEST(old_keys_come_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
