@@ -8,9 +8,9 @@
 #include "server/complaints.h"
 #include "server/control/control.h"
 #include "server/internal.h"
+#include "server/keys/erasing.h"
 #include "server/keys/grants.h"
 #include "server/keys/refused.h"
-#include "server/keys/erasing.h"
 #include "server/log.h"
 #include "server/outbox.h"
 

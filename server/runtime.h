@@ -94,7 +94,7 @@ struct runtime {
 	struct control_server *control;
 	struct mail *mail;          /* server/mail.h */
 	struct grants_work *grants; /* server/keys/grants.h */
-	struct erasing *erasing; /* server/keys/erasing.h */
+	struct erasing *erasing;    /* server/keys/erasing.h */
 	struct locking *locking;
 	struct sessions *officers; /* who is logged in */
 	uv_async_t writer_async, vault_async;

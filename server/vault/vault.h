@@ -285,8 +285,8 @@ struct vault_request {
 	struct vault_complaint *complaint; /* owned; of COMPLAIN alone */
 	struct vault_prekeys *prekeys;     /* owned; of PREKEYS alone */
 	struct vault_erase *erase;         /* owned; of ERASE_x alone */
-	bool relock;      /* out: the vault has locked itself, since the keyring cannot be used */
-	struct vault_grant *grant;         /* owned; of GRANT* */
+	bool relock; /* out: the vault has locked itself, since the keyring cannot be used */
+	struct vault_grant *grant; /* owned; of GRANT* */
 	bool grants_due; /* out of every answer: a GRANT_REVIEW has something to look at */
 	/* Of MAIL_OPEN: of its sender, as the directory has it: SHA-256 of its node key. */
 	struct hash sender_key;
