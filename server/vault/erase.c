@@ -1129,7 +1129,8 @@ enum err erase_answer(struct book *book, const struct mailbox *box, struct vault
 
 	book->erasures->ran = false;
 	err = answer(book, box, request);
-	request->erase->ran = book->erasures->ran;
+	if (request->erase != NULL)
+		request->erase->ran = book->erasures->ran;
 	return err;
 }
 
