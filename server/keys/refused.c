@@ -7,21 +7,14 @@
 #include "proto/codec.h"
 #include "proto/stored.pb-c.h"
 #include "server/internal.h"
+#include "server/keys/refusal_list.h"
 #include "server/log.h"
 #include "server/mail.h"
 
-enum { ROW_MAX = 256, NAME_DIGITS = 16 };
+enum { ROW_MAX = 256 };
 
-struct refusal {
-	char name[NAME_DIGITS + 1]; /* of its row: the beginning of the item's hash */
-	char sender[LIMIT_NODE_NAME + 1];
-	uint32_t kind, reason;
-	uint64_t at, made_at;
-};
-/* In the order in which they came, oldest first. */
 struct mail_refusals {
-	struct refusal list[LIMIT_REFUSALS];
-	size_t count;
+	struct refusal_list kept;
 	uint64_t since_start;
 };
 
@@ -48,37 +41,25 @@ void refused_free(struct runtime *rt)
 	rt->mail->refusals = NULL;
 }
 
-/* Rows come in the order of their names. */
-static void insert(struct mail_refusals *r, const struct refusal *refusal)
-{
-	size_t at = r->count;
-
-	while (at > 0 && r->list[at - 1].at > refusal->at)
-		at--;
-	memmove(&r->list[at + 1], &r->list[at], (r->count - at) * sizeof(r->list[0]));
-	r->list[at] = *refusal;
-	r->count++;
-}
-
 enum err refused_load(struct runtime *rt, struct bytes name, struct bytes value)
 {
 	struct mail_refusals *r = refusals(rt);
 	CLEANUP(arena_release) struct arena arena;
-	struct refusal refusal = {.kind = 0};
+	struct refusal refusal = {.kind = 0}, dropped;
 	Sauti__RefusedMail *row;
 
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	if (name.size != NAME_DIGITS || r->count == LIMIT_REFUSALS ||
+	if (name.size != REFUSAL_NAME_SIZE ||
 		CODEC_UNPACK(refused_mail, value, &scan_limits_default, &arena, &row, NULL) != OK ||
 		!node_name_valid(bytes_str(row->sender)))
 		return OK;
-	memcpy(refusal.name, name.data, NAME_DIGITS);
+	memcpy(refusal.name, name.data, REFUSAL_NAME_SIZE);
 	snprintf(refusal.sender, sizeof(refusal.sender), "%s", row->sender);
 	refusal.kind = row->kind;
 	refusal.reason = row->reason;
 	refusal.at = row->at;
 	refusal.made_at = row->made_at;
-	insert(r, &refusal);
+	(void)refusal_list_add(&r->kept, &refusal, &dropped);
 	return OK;
 }
 
@@ -98,21 +79,6 @@ static void save(struct runtime *rt, const struct refusal *refusal)
 		mail_note_put(rt, MAIL_NOTE_REFUSED, refusal->name, buf_bytes(&packed));
 }
 
-static void drop_oldest(struct runtime *rt, struct mail_refusals *r)
-{
-	mail_note_put(rt, MAIL_NOTE_REFUSED, r->list[0].name, BYTES_NONE);
-	memmove(&r->list[0], &r->list[1], --r->count * sizeof(r->list[0]));
-}
-
-/* One item may be judged again, after a crash before its end: once is enough. */
-static bool is_known(const struct mail_refusals *r, const char *name)
-{
-	for (size_t i = 0; i < r->count; i++)
-		if (strcmp(r->list[i].name, name) == 0)
-			return true;
-	return false;
-}
-
 void mail_refuse(struct runtime *rt, const struct hash *item, const struct mail_refused *refused)
 {
 	struct mail_refusals *r = refusals(rt);
@@ -123,16 +89,17 @@ void mail_refuse(struct runtime *rt, const struct hash *item, const struct mail_
 		.made_at = refused->made_at,
 	};
 	char hex[2 * HASH_SIZE + 1];
+	struct refusal dropped;
 
 	hex_encode(hash_bytes(item), hex);
-	memcpy(refusal.name, hex, NAME_DIGITS);
+	memcpy(refusal.name, hex, REFUSAL_NAME_SIZE);
 	snprintf(refusal.sender, sizeof(refusal.sender), "%s", refused->sender);
-	if (is_known(r, refusal.name))
+	/* One item may be judged again, after a crash before its end: once is enough. */
+	if (!refusal_list_add(&r->kept, &refusal, &dropped))
 		return;
 	r->since_start++;
-	if (r->count == LIMIT_REFUSALS)
-		drop_oldest(rt, r);
-	insert(r, &refusal);
+	if (dropped.name[0] != '\0')
+		mail_note_put(rt, MAIL_NOTE_REFUSED, dropped.name, BYTES_NONE);
 	save(rt, &refusal);
 	if (log_gate(&rt->alarm_gate, uv_now(&rt->loop)))
 		log_line(LOG_ALARM, "mail of '%s' was refused: %s", refusal.sender,
@@ -151,11 +118,10 @@ static const char *kind_name(uint32_t kind)
 json_t *refused_json(const struct runtime *rt, size_t i)
 {
 	const struct mail_refusals *r = rt->mail->refusals;
-	const struct refusal *refusal;
+	const struct refusal *refusal = r == NULL ? NULL : refusal_list_at(&r->kept, i);
 
-	if (r == NULL || i >= r->count)
+	if (refusal == NULL)
 		return NULL;
-	refusal = &r->list[r->count - 1 - i];
 	return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I}", "id", refusal->name, "from", refusal->sender,
 		"kind", kind_name(refusal->kind), "reason", mail_refusal_name(refusal->reason),
 		"at", (json_int_t)refusal->at, "made_at", (json_int_t)refusal->made_at);
@@ -166,7 +132,7 @@ json_t *refused_status_json(const struct runtime *rt)
 	const struct mail_refusals *r = rt->mail->refusals;
 	json_t *newest = refused_json(rt, 0);
 
-	return json_pack("{s:I,s:I,s:o}", "count", (json_int_t)(r == NULL ? 0 : r->count),
+	return json_pack("{s:I,s:I,s:o}", "count", (json_int_t)(r == NULL ? 0 : r->kept.count),
 		"since_start", (json_int_t)(r == NULL ? 0 : r->since_start), "newest",
 		newest == NULL ? json_null() : newest);
 }

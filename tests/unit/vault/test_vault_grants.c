@@ -14,6 +14,7 @@
 #include "certs/mail_grant.h"
 #include "proto/codec.h"
 #include "replication/log/tree.h"
+#include "server/vault/grants.h"
 #include "server/vault/refusal.h"
 
 #define TO_HQ                                                                                      \
@@ -941,6 +942,122 @@ static void test_many_keys(void **state)
 	sender_release(&s);
 }
 
+/* ---- caps ---- */
+
+/* As many generations as one grant may have, and one more. */
+static void test_keys_of_one(void **state)
+{
+	struct fixture *f = *state;
+
+	prepare(f);
+	for (unsigned n = 1; n < LIMIT_GRANT_KEYS_MADE; n++) {
+		give(f, "hq", false);
+		record(f, CONTACT_1);
+	}
+	give(f, "hq", true); /* with all of them */
+	give(f, "hq", false);
+	record(f, CONTACT_1);
+	refuses(f, &(struct wish){"hq", "REFERRAL", NULL, CONTACT, true}, ERR_LIMIT,
+		"share fewer groups");
+}
+
+static void given_number(unsigned n, struct given *ret)
+{
+	assert_ok(given_init(ret, 1));
+	put_u32be(ret->id.b, n);
+	put_u32be(ret->case_ref.b, n % 1000);
+}
+
+static void received_number(unsigned n, const char *sender, struct received *ret)
+{
+	assert_ok(received_init(ret, 1));
+	put_u32be(ret->id.b, n);
+	put_u32be(ret->case_ref.b, n % 1000);
+	snprintf(ret->sender, sizeof(ret->sender), "%s", sender);
+}
+
+/* More cases than are named are all of them. */
+static void test_touched(void **state)
+{
+	struct book *book = mem_zalloc(sizeof(*book));
+	struct casebook_options options = {.node = NODE};
+	size_t seen = 0;
+
+	assert_non_null(book);
+	assert_ok(grants_new(&book->grants));
+	assert_ok(casebook_new(&options, &book->cases));
+	for (unsigned n = 0; n <= LIMIT_GRANTS_TOUCHED; n++) {
+		struct keyring_entry entry = {.group = GROUP_CONTACT, .generation = 1};
+		struct given given;
+
+		given_number(n, &given);
+		entry.case_ref = given.case_ref;
+		memcpy(entry.author, NODE, sizeof(NODE));
+		assert_ok(secret_random(&entry.key, SEAL_KEY_SIZE));
+		assert_ok(casebook_add_key(book->cases, &entry, NULL));
+		keyring_entry_release(&entry);
+		assert_ok(grants_add_given(book, &given));
+	}
+	while (grants_next_touched(book) != NULL) /* all, at the beginning */
+		seen++;
+	assert_int_equal(seen, LIMIT_GRANTS_TOUCHED + 1);
+	assert_false(grants_due(book));
+	for (unsigned n = 0; n <= LIMIT_GRANTS_TOUCHED; n++) {
+		for (unsigned again = 0; again < 2; again++)
+			grants_touch(book, casebook_case_at(book->cases, n));
+		if (n + 1 != 5 && n != LIMIT_GRANTS_TOUCHED)
+			continue;
+		for (seen = 0; grants_next_touched(book) != NULL; seen++)
+			;
+		assert_int_equal(seen, n == 4 ? 5 : LIMIT_GRANTS_TOUCHED - 4);
+	}
+	for (unsigned n = 0; n <= LIMIT_GRANTS_TOUCHED; n++)
+		grants_touch(book, casebook_case_at(book->cases, n));
+	for (seen = 0; grants_next_touched(book) != NULL; seen++)
+		;
+	assert_int_equal(seen, LIMIT_GRANTS_TOUCHED + 1);
+	grants_free(book->grants);
+	casebook_free(book->cases);
+	mem_free(book);
+}
+
+static void test_remembered(void **state)
+{
+	struct book *book = mem_zalloc(sizeof(*book));
+	const struct received *at = NULL;
+	struct case_ref ref = {{0}};
+	struct received received;
+	struct given given;
+	size_t count = 0;
+
+	assert_non_null(book);
+	assert_ok(grants_new(&book->grants));
+	for (unsigned n = 0; n < LIMIT_GRANTS; n++) {
+		given_number(n, &given);
+		assert_ok(grants_add_given(book, &given));
+		if (n == LIMIT_GRANTS_SENDER - 1 || n == LIMIT_GRANTS_SENDER) {
+			assert_int_equal(grants_room(book, "chad"), n < LIMIT_GRANTS_SENDER);
+			assert_true(grants_room(book, "cuba"));
+		}
+		received_number(n, n < LIMIT_GRANTS_SENDER ? "chad" : "other", &received);
+		assert_ok(grants_add_received(book, &received));
+	}
+	assert_false(grants_room(book, "cuba"));
+	given_number(LIMIT_GRANTS, &given);
+	assert_int_equal(grants_add_given(book, &given), ERR_FULL);
+	given_release(&given);
+	received_number(LIMIT_GRANTS, "cuba", &received);
+	assert_int_equal(grants_add_received(book, &received), ERR_FULL);
+	received_release(&received);
+	/* Those of one case, and each of them by its name. */
+	while ((at = grants_received_of(book, &ref, at)) != NULL)
+		count++;
+	assert_int_equal(count, LIMIT_GRANTS / 1000 + 1);
+	assert_non_null(grants_find(book, (uint8_t[16]){0, 0, 0, 7}));
+	grants_free(book->grants);
+	mem_free(book);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -962,6 +1079,9 @@ int main(void)
 		TEST(test_reply_is_taken),
 		TEST(test_changed_grants),
 		TEST(test_many_keys),
+		TEST(test_keys_of_one),
+		TEST(test_touched),
+		cmocka_unit_test(test_remembered),
 		TEST(test_another_consent),
 	};
 
