@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A case that two offices share, between real nodes that meet at headquarters alone.
 test_share.py BUILD [unittest arguments]"""
+import datetime
 import json
 import re
 import shutil
@@ -120,6 +121,45 @@ class Share(unittest.TestCase):
         self.assertEqual(self.views(self.hti), {"quillfeather"})
         self.assertEqual([s["state"] for s in self.shares()], ["taken"])
         self.assertEqual(len(self.ledger(self.cod, "ACCESS_GRANTED")), 1)
+
+    def test_last_day(self):
+        """Past it nothing is taken there, and nothing new is given here."""
+        ahead = self.root / "ahead"
+        ahead.write_text("0", encoding="ascii")
+        clock = {"LD_PRELOAD": str(BUILD / "tests" / "lib" / "clock.so"),
+                 "CLOCK_AHEAD_FILE": str(ahead)}
+        until = (datetime.datetime.now(datetime.timezone.utc)
+                 + datetime.timedelta(days=2)).strftime("%Y-%m-%d")
+        for node in (self.cod, self.hti):
+            node.stop()
+            node.env = clock
+        self.cod.start()
+        self.consent(["contact"])
+        self.share("--groups", "contact", "--until", until)
+        wait_for("the mail to leave", lambda: self.shares()[0]["state"] == "sent")
+        ahead.write_text(str(8 * 24 * 3600), encoding="ascii")
+        self.hti.start()
+        refused = wait_for("the refusal", lambda: self.hti.json("mail", "refused"))
+        self.assertEqual([(m["from"], m["kind"], m["reason"]) for m in refused],
+                         [("cod", "grant", "ended")])
+        self.assertEqual(self.hti.json("case", "list"), [])
+        wait_for("cod to know", lambda: self.shares()[0]["state"] == "refused")
+        self.hti.stop()
+        self.hti.start()
+        self.assertEqual(self.hti.json("status")["mail"]["refused"]["count"], 1)
+        self.assertEqual(self.hti.json("mail", "refused"), refused)
+        # One that was taken in time ends by itself, at whoever gave it.
+        ahead.write_text("0", encoding="ascii")
+        self.hti.stop()
+        self.hti.start()
+        self.share("--groups", "contact", "--until", until)
+        wait_for("the grant to be taken", lambda: self.shares()[0]["state"] == "taken")
+        ahead.write_text(str(8 * 24 * 3600), encoding="ascii")
+        self.assertEqual([(s["state"], s["revoked_for"]) for s in self.shares()][:1],
+                         [("revoked", "ended")])
+        self.record(self.cod, said(6, REF, "quillfeather"))
+        self.net.settle()
+        self.assertEqual(self.views(self.hti), set())
 
     def test_history_and_answer(self):
         """Both see one timeline; groups that were not given are named, empty or not."""
