@@ -181,7 +181,8 @@ static bool text_fits(const struct schema_field *field, struct bytes text)
 	case FIELD_EVENTS:
 		return is_event_id(text);
 	case FIELD_GROUPS:
-		return group_of_case(group_find(text));
+		return group_of_case(group_find(text)) ||
+		       (field->audit && group_find(text) == GROUP_AUDIT);
 	case FIELD_COUNTRY:
 		return country_known(text);
 	case FIELD_LANGUAGE:

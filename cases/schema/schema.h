@@ -61,6 +61,7 @@ struct schema_field {
 	const char *name;
 	enum field_kind kind;
 	bool required;
+	bool audit;      /* of data groups: the ledger's `audit` is one of them, too */
 	uint8_t answers; /* enum answer bits */
 	const struct code_list *list;
 	const char *ask; /* the question, in English: "How was the contact made?" */

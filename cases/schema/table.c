@@ -331,7 +331,7 @@ static const struct schema_field erasure_done[] = {
 static const struct schema_field access_granted[] = {
 	FIELD("case", REF, "Which case?", NEED),
 	FIELD("recipient", NAME, "To whom?", NEED),
-	GROUPS_OF("Which data groups?", NEED),
+	GROUPS_OF("Which data groups?", NEED, .audit = true),
 	FIELD("consent_ref", EVENT, "On which consent?"),
 	FIELD("mandate_ref", NAME, "On which mandate?"),
 	FIELD("until", DAY, "Until when?"),
@@ -346,7 +346,7 @@ static const struct schema_field access_granted[] = {
 static const struct schema_field access_revoked[] = {
 	FIELD("case", REF, "Which case?", NEED),
 	FIELD("recipient", NAME, "From whom?", NEED),
-	GROUPS_OF("Which data groups?", NEED),
+	GROUPS_OF("Which data groups?", NEED, .audit = true),
 	FIELD("grant", EVENT, "Which grant?"),
 	FIELD("reason", CODE, "Why?", LIST(revocation_reasons)),
 };

@@ -455,6 +455,8 @@ void control_vault_drop(struct vault_request *done)
 	/* Its client is gone with the server. */
 	if (done->type == VAULT_LEDGER)
 		ledger_vault_drop(done);
+	else if (grants_vault_type(done->type))
+		grants_vault_drop(done);
 	else
 		mem_free(done->arg);
 	vault_request_free(done);

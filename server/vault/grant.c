@@ -372,7 +372,7 @@ static void fill(const struct making *m, struct given *given)
 	memcpy(given->recipient, m->to->node, sizeof(given->recipient));
 	given->node_key = m->to->node_key;
 	memcpy(given->purpose, grant->purpose, sizeof(given->purpose));
-	given->basis = GRANT_CONSENT;
+	given->basis = grant->basis == 0 ? GRANT_CONSENT : grant->basis;
 	given->groups = m->cover.groups;
 	given->history = grant->history;
 	memcpy(given->until, m->cover.until, sizeof(given->until));
@@ -394,8 +394,23 @@ static enum err make_given(struct making *m)
 	c->made_count = 1;
 	fill(m, given);
 	TRY(take_keys(m, rolled, given));
-	TRY(grant_cite(c->book, m->kase, &m->cover.event, given, &c->request->ctx));
+	if (given->basis == GRANT_CONSENT)
+		TRY(grant_cite(c->book, m->kase, &m->cover.event, given, &c->request->ctx));
 	return change_say_granted(c, given);
+}
+
+/* Without asking a consent: which groups, until when, and why stand in the ledger with it. */
+static enum err judge_emergency(struct making *m)
+{
+	const struct vault_grant *grant = m->change.request->grant;
+	struct errctx *ctx = &m->change.request->ctx;
+
+	if (grant->basis != GRANT_BREAK_GLASS)
+		return err_set(ctx, ERR_INVALID, "a grant on no basis that an officer can give it");
+	if (grant->until[0] == '\0' || (grant->groups & GROUP_SET_CASE) == 0)
+		return err_set(ctx, ERR_INVALID, "data groups and a last day must be said");
+	m->cover.groups = grant->groups & GROUP_SET_CASE;
+	return OK;
 }
 
 static enum err judge(struct making *m)
@@ -411,6 +426,8 @@ static enum err judge(struct making *m)
 			&request->ctx, ERR_NOTFOUND, "no node of that name is in the directory");
 	if (grant->until[0] != '\0' && strcmp(grant->until, m->change.today) < 0)
 		return err_set(&request->ctx, ERR_INVALID, "--until: %s has passed", grant->until);
+	if (grant->basis != 0 && grant->basis != GRANT_CONSENT)
+		return judge_emergency(m);
 	ask.to = (struct grant_recipient){m->to->node, m->to->country, NULL};
 	TRY(grant_check(m->state, &ask, &m->cover, &request->ctx));
 	m->cover.groups &= GROUP_SET_CASE;
@@ -425,7 +442,8 @@ static void tell(const struct making *m, const struct given *given)
 
 	memcpy(grant->id, given->id.b, sizeof(grant->id));
 	event_id_text(&given->id, grant->event_id);
-	event_id_text(&given->consent, grant->consent);
+	if (given->has_consent)
+		event_id_text(&given->consent, grant->consent);
 	memcpy(grant->until, given->until, sizeof(grant->until));
 	grant->groups = given->groups;
 	grant->keys = given->key_count;
@@ -439,6 +457,7 @@ enum err grant_make(struct book *book, struct vault_request *request, struct pla
 	if (m == NULL)
 		return ERR_NOMEM;
 	err = change_init(&m->change, book, request);
+	buf_put(&m->change.lines, buf_bytes(&request->lines));
 	if (err == OK)
 		err = case_named(book, request, &m->kase, &m->state);
 	if (err == OK)

@@ -361,7 +361,7 @@ group_set grants_granted(const struct book *book, const struct case_ref *ref, co
 
 static bool concerns(const struct book *book, const struct case_ref *ref)
 {
-	return grants_given_of(book, ref, NULL) != NULL ||
+	return ledger_is(book, ref) || grants_given_of(book, ref, NULL) != NULL ||
 	       grants_received_of(book, ref, NULL) != NULL;
 }
 
@@ -394,8 +394,7 @@ bool grants_due(const struct book *book)
 {
 	const struct grants *grants = book->grants;
 
-	return (grants->all && grants->given_count + grants->received_count > 0) ||
-	       grants->touched_count > 0;
+	return grants->all || grants->touched_count > 0;
 }
 
 struct casebook_case *grants_next_touched(struct book *book)

@@ -18,7 +18,8 @@
  *	2. revokes what no consent covers any more, or whose last day has passed: the keys of these
  *	   groups roll in the same transaction, so that nothing written after is readable there
  *	3. gives a key that is new to each holder whose consent is live
- *	4. gives this node's own keys of a case that it was given back to whoever gave it (REPLY)
+ *	4. gives this node's own keys of a case that it was given back to whoever gave it (REPLY),
+ *	   and those of the ledger's group audit to every auditor (LEDGER)
  *
  * so that a roll needs nobody to remember whom to tell. Each call does one thing and leaves events
  * of the ledger to be appended, or nothing, when all is well.
@@ -73,6 +74,8 @@ bool grants_due(const struct book *book); /* something is to be reviewed */
 enum err grant_make(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
 /* As above; no parts: nothing is to be done. */
 enum err grants_review(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
+/* Ends the grant request->grant->id: as above; no parts: it has ended already. ERR_NOTFOUND. */
+enum err grant_stop(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
 /* The next that can leave: request->mail is a packed MailBody, request->grant->id and to are whose.
  * Without mail: none can. request->refs then has the items of mail whose ends are waited for. */
 enum err grant_release(struct book *book, struct vault_request *request) MUST_USE;

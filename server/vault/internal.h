@@ -330,6 +330,8 @@ void ledger_find(struct book *book);
 void ledger_noted(struct book *book, const struct part_info *info);
 /* No event of a case may name it. */
 bool ledger_is(const struct book *book, const struct case_ref *ref);
+/* Has it a key of the group audit? */
+bool ledger_has_audit(const struct book *book);
 /* Events of the ledger in request->lines, as JSON without what the node says itself. As plan_make.
  */
 enum err ledger_plan(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;

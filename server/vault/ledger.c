@@ -132,6 +132,16 @@ void ledger_find(struct book *book)
 	}
 }
 
+bool ledger_has_audit(const struct book *book)
+{
+	const struct ledger *ledger = book->ledger;
+	const struct casebook_case *kase =
+		ledger->drawn ? casebook_find_ref(book->cases, &ledger->ref) : NULL;
+
+	return kase != NULL &&
+	       casebook_find_key(kase, GROUP_AUDIT, bytes_str(book->opts.node)) != NULL;
+}
+
 bool ledger_is(const struct book *book, const struct case_ref *ref)
 {
 	const struct casebook_case *kase = casebook_find_ref(book->cases, ref);

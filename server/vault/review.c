@@ -44,15 +44,14 @@ static enum err say_owed(struct review *r)
 
 /* ---- 2: what is over ---- */
 
-static enum err revoke(struct review *r, const struct given *given)
+static enum err revoke(struct review *r, const struct given *given, enum given_end why)
 {
 	struct change *c = &r->change;
 	struct given *after = &c->after[c->revoked_count];
-	bool ended = given->until[0] != '\0' && strcmp(c->today, given->until) > 0;
 
 	*after = *given;
 	memcpy(after->revoked_on, c->today, sizeof(after->revoked_on));
-	after->revoked_for = ended ? GIVEN_ENDED : GIVEN_WITHDRAWN;
+	after->revoked_for = why;
 	TRY(change_id(c, &after->revocation));
 	c->revoked[c->revoked_count++] = grants_find(c->book, given->id.b);
 	return change_say_revoked(c, after);
@@ -84,10 +83,11 @@ static enum err end_grants(struct review *r)
 		(given = grants_given_of(c->book, &r->kase->ref, given)) != NULL) {
 		const struct vault_recipient *to =
 			grant_recipient_find(c->request, given->recipient);
+		bool ended = given->until[0] != '\0' && strcmp(c->today, given->until) > 0;
 
 		if (to != NULL && given_live(given) &&
 			!grant_holds(c->book, r->state, given, to, c->today))
-			TRY(revoke(r, given));
+			TRY(revoke(r, given, ended ? GIVEN_ENDED : GIVEN_WITHDRAWN));
 	}
 	return roll_make(c->book, r->kase, groups_to_roll(r), &c->roll, &c->request->ctx);
 }
@@ -256,6 +256,32 @@ static enum err reply_grants(struct review *r)
 	return OK;
 }
 
+/* ---- the ledger ---- */
+
+/* Whoever audits this node can read what it gave, withdrew and erased. */
+static enum err ledger_grants(struct review *r)
+{
+	struct change *c = &r->change;
+	const struct vault_grant *grant = c->request->grant;
+	struct given_key keys[LIMIT_GRANT_KEYS_MADE];
+
+	for (size_t i = 0; i < grant->recipient_count && !full(c); i++) {
+		const struct vault_recipient *to = &grant->recipients[i];
+		struct given like = {
+			.basis = GRANT_LEDGER, .case_ref = r->kase->ref, .history = true};
+		size_t count;
+
+		if (!to->auditor || !to->ready)
+			continue;
+		count = lacking(r, to->node, GROUP_BIT(GROUP_AUDIT), true, keys);
+		memcpy(like.recipient, to->node, sizeof(like.recipient));
+		like.node_key = to->node_key;
+		if (count > 0)
+			TRY(add(r, &like, keys, count));
+	}
+	return OK;
+}
+
 /* ---- one case after the other ---- */
 
 static enum err review_case(struct review *r)
@@ -271,6 +297,8 @@ static enum err review_case(struct review *r)
 	TRY(end_grants(r));
 	if (c->revoked_count > 0)
 		return OK;
+	if (ledger_is(c->book, &r->kase->ref))
+		return ledger_grants(r);
 	TRY(renew_grants(r));
 	return reply_grants(r);
 }
@@ -310,4 +338,40 @@ enum err grants_review(struct book *book, struct vault_request *request, struct 
 			return OK;
 	}
 	return OK;
+}
+
+static enum err stop(struct review *r, const struct given *given)
+{
+	struct change *c = &r->change;
+
+	TRY(revoke(r, given, GIVEN_STOPPED));
+	TRY(roll_make(c->book, r->kase, groups_to_roll(r), &c->roll, &c->request->ctx));
+	return change_write(c);
+}
+
+enum err grant_stop(struct book *book, struct vault_request *request, struct plan *ret)
+{
+	const struct given *given = grants_find(book, request->grant->id);
+	struct review *r;
+	enum err err;
+
+	*ret = (struct plan){0};
+	if (given == NULL)
+		return err_set(&request->ctx, ERR_NOTFOUND, "no such grant was given");
+	if (!given_live(given))
+		return OK;
+	r = mem_zalloc(sizeof(*r));
+	if (r == NULL)
+		return ERR_NOMEM;
+	r->kase = casebook_find_ref(book->cases, &given->case_ref);
+	err = r->kase == NULL ? ERR_NOTFOUND : change_init(&r->change, book, request);
+	if (err == OK)
+		err = stop(r, given);
+	if (err == OK)
+		err = change_plan(&r->change, ret);
+	if (r->kase != NULL)
+		grants_touch(book, r->kase);
+	change_release(&r->change);
+	mem_free(r);
+	return err;
 }

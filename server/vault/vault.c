@@ -441,8 +441,12 @@ static enum err seal_ledger(struct vault *vault, struct vault_request *request)
 	err = request->type == VAULT_VIEWS ? ledger_views_plan(vault->book, &plan, &request->ctx)
 					   : ledger_plan(vault->book, request, &plan);
 	if (err == OK) {
+		bool had = ledger_has_audit(vault->book);
+
 		request->added = plan.part_count;
 		err = plan.part_count == 0 ? OK : batch_start(vault, request, &plan);
+		if (had != ledger_has_audit(vault->book))
+			grants_touch_all(vault->book); /* auditors hear of it */
 		if (err == OK && request->type == VAULT_VIEWS && plan.part_count > 0)
 			ledger_views_sent(vault->book->ledger, request->batch, plan.part_count);
 		plan_release(&plan);
@@ -455,17 +459,19 @@ static enum err seal_ledger(struct vault *vault, struct vault_request *request)
 static enum err seal_grants(struct vault *vault, struct vault_request *request)
 {
 	const char *origin = vault->book->logs[BOOK_OWN_LOG].origin.text;
+	bool had = ledger_has_audit(vault->book);
 	struct plan plan = {0};
 	enum err err;
 
 	memcpy(request->log_origin, origin, strlen(origin) + 1);
 	if (request->renew)
 		grants_touch_all(vault->book);
-	err = request->type == VAULT_GRANT ? grant_make(vault->book, request, &plan)
-					   : grants_review(vault->book, request, &plan);
+	err = request->type == VAULT_GRANT        ? grant_make(vault->book, request, &plan)
+	      : request->type == VAULT_GRANT_STOP ? grant_stop(vault->book, request, &plan)
+						  : grants_review(vault->book, request, &plan);
 	if (err == OK && plan.part_count > 0)
 		err = batch_start(vault, request, &plan);
-	if (err != OK)
+	if (err != OK || had != ledger_has_audit(vault->book))
 		grants_touch_all(vault->book); /* what is written may lack its event */
 	request->added = err == OK ? plan.part_count : 0;
 	plan_release(&plan);
@@ -573,6 +579,7 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 	case VAULT_RESEAL:
 		return reseal(vault, request);
 	case VAULT_GRANT:
+	case VAULT_GRANT_STOP:
 	case VAULT_GRANT_REVIEW:
 		return seal_grants(vault, request);
 	case VAULT_GRANT_RELEASE:
@@ -670,6 +677,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_DRAFT_REMOVE:
 	case VAULT_COMPLAIN:
 	case VAULT_GRANT:
+	case VAULT_GRANT_STOP:
 	case VAULT_GRANT_REVIEW:
 	case VAULT_GRANT_RELEASE:
 	case VAULT_GRANT_SENT:
@@ -738,8 +746,8 @@ static bool waits(const struct vault *vault, const struct vault_request *request
 		return false;
 	return vault->book != NULL &&
 	       (waits_for_all(type) || type == VAULT_LEDGER || type == VAULT_VIEWS ||
-		       type == VAULT_GRANT || type == VAULT_GRANT_REVIEW ||
-		       (type == VAULT_SEAL && !request->dry_run));
+		       type == VAULT_GRANT || type == VAULT_GRANT_STOP ||
+		       type == VAULT_GRANT_REVIEW || (type == VAULT_SEAL && !request->dry_run));
 }
 
 /* The first request that can be answered now; NULL: none. Behind an UNLOCK that waits everything

@@ -120,7 +120,9 @@ enum vault_type {
 	VAULT_OFFICER_DISABLE,    /* name; roles: of who asks */
 	VAULT_OFFICER_PASSPHRASE, /* officer, passphrase, new_passphrase */
 	/* grants.h: keys for other nodes. `grant` and what is said there. */
-	VAULT_GRANT,         /* name, grant -> entries, grant; as SEAL */
+	VAULT_GRANT,      /* name, grant, lines: more events of the ledger, which stand before it ->
+			     entries, grant; as SEAL */
+	VAULT_GRANT_STOP, /* grant->id -> entries (NULL: it has ended already); as SEAL */
 	VAULT_GRANT_REVIEW,  /* -> entries (NULL: all is well), grant->revoked; as SEAL */
 	VAULT_GRANT_RELEASE, /* grant->recipients -> mail, grant->id; or refs */
 	VAULT_GRANT_SENT,    /* grant->id, item */
@@ -194,6 +196,7 @@ struct vault_recipient {
 	char node[LIMIT_NODE_NAME + 1], country[4];
 	struct hash node_key; /* SHA-256 of it */
 	struct prekey prekey; /* the newest under that key; number 0: none is known */
+	bool auditor;         /* by its role */
 	bool ready;           /* keys may leave for it now */
 };
 struct vault_grant {
@@ -202,6 +205,7 @@ struct vault_grant {
 	char to[LIMIT_NODE_NAME + 1];
 	char purpose[33], until[11]; /* until: ""; out: the last day */
 	uint16_t groups;             /* 0: what the consent names; out: which */
+	uint32_t basis;              /* 0: a consent; or GRANT_BREAK_GLASS (cases/keys/given.h) */
 	bool history;
 	uint8_t id[16];                 /* of the grant: the event_id of its ACCESS_GRANTED */
 	char event_id[37], consent[37]; /* out: of the grant; of the CONSENT_RECORDED, or "" */

@@ -549,6 +549,104 @@ static void test_not_opened(void **state)
 	assert_false(release(f, LIMIT_GRANT_PREKEYS + 1, &left));
 }
 
+/* No consent is asked, and the ledger says so before the key leaves; nobody approves: it ends. */
+static void test_emergency(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request, *stop;
+	struct left left;
+	uint64_t before;
+	json_t *all;
+
+	unlock(f);
+	record(f, OPEN_1 CONTACT_1);
+	for (unsigned whole = 0; whole < 2; whole++) {
+		request = grant_request(VAULT_GRANT, 3);
+		snprintf(request->name, sizeof(request->name), "ZZ-ONE");
+		snprintf(request->grant->to, sizeof(request->grant->to), "hq");
+		request->grant->basis = GRANT_BREAK_GLASS;
+		request->grant->history = true;
+		if (whole) {
+			request->grant->groups = CONTACT;
+			snprintf(
+				request->grant->until, sizeof(request->grant->until), "2026-09-24");
+			buf_put_str(&request->lines,
+				"{\"type\":\"BREAK_GLASS\",\"who\":\"amina\",\"case\":\"" REF_1
+				"\",\"groups\":[\"contact\"],\"purpose\":\"lorem\"}\n");
+		}
+		ask(f, request);
+		if (!whole) {
+			assert_int_equal(request->result, ERR_INVALID);
+			vault_request_free(request);
+		}
+	}
+	assert_ok(request->result);
+	stop = grant_request(VAULT_GRANT_STOP, 3);
+	memcpy(stop->grant->id, request->grant->id, sizeof(stop->grant->id));
+	append_commit(f, request);
+	all = answer_json(ask(f, request_new(VAULT_LEDGER_LIST)));
+	assert_int_equal(json_array_size(all), 2);
+	json_decref(all);
+	assert_int_equal(review(f, true), 0);
+	assert_true(release(f, 3, &left));
+	assert_int_equal(left.grant.basis, GRANT_BREAK_GLASS);
+	assert_int_equal(left.grant.key_count, 1);
+	assert_true(entries_under(f, &left.grant.keys[0], 0) > 0);
+	sent(f, &left);
+	ask(f, stop);
+	assert_ok(stop->result);
+	append_commit(f, stop);
+	before = f->log.compact.size;
+	record(f, CONTACT_1);
+	assert_int_equal(entries_under(f, &left.grant.keys[0], before), 0);
+	mail_grant_release(&left.grant);
+	all = shares(f);
+	check_text(json_array_get(all, 0), "revoked_for", "stopped");
+	json_decref(all);
+	/* Again: it has ended; and one that there is not. */
+	stop = grant_request(VAULT_GRANT_STOP, 3);
+	memcpy(stop->grant->id, left.id, sizeof(left.id));
+	ask(f, stop);
+	assert_ok(stop->result);
+	assert_null(stop->entries);
+	vault_request_free(stop);
+	assert_int_equal(ask_simple(f, grant_request(VAULT_GRANT_STOP, 3)), ERR_NOTFOUND);
+}
+
+/* An auditor gets the keys of the ledger's group audit, once it has begun, and nobody else does. */
+static void test_auditors(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	struct left left;
+
+	prepare(f);
+	for (unsigned begun = 0; begun < 2; begun++) {
+		request = grant_request(VAULT_GRANT_REVIEW, 3);
+		request->grant->recipients[1].auditor = true;
+		ask(f, request);
+		assert_ok(request->result);
+		if (!begun) {
+			assert_null(request->entries);
+			vault_request_free(request);
+			give(f, "hq", false);
+			continue;
+		}
+		append_commit(f, request);
+	}
+	assert_int_equal(review(f, true), 0);
+	while (release(f, 3, &left)) {
+		sent(f, &left);
+		assert_int_equal(left.grant.basis == GRANT_LEDGER, strcmp(left.to, "chad") == 0);
+		assert_int_equal(left.grant.keys[0].group,
+			left.grant.basis == GRANT_LEDGER ? GROUP_AUDIT : GROUP_CONTACT);
+		if (left.grant.basis == GRANT_LEDGER)
+			assert_int_equal(entries_under(f, &left.grant.keys[0], 0), 2);
+		mail_grant_release(&left.grant);
+	}
+	assert_string_equal(left.to, "chad");
+}
+
 static void test_refused_there(void **state)
 {
 	struct fixture *f = *state;
@@ -985,6 +1083,7 @@ static void test_touched(void **state)
 
 	assert_non_null(book);
 	assert_ok(grants_new(&book->grants));
+	assert_ok(ledger_new(0, &book->ledger));
 	assert_ok(casebook_new(&options, &book->cases));
 	for (unsigned n = 0; n <= LIMIT_GRANTS_TOUCHED; n++) {
 		struct keyring_entry entry = {.group = GROUP_CONTACT, .generation = 1};
@@ -1017,6 +1116,7 @@ static void test_touched(void **state)
 		;
 	assert_int_equal(seen, LIMIT_GRANTS_TOUCHED + 1);
 	grants_free(book->grants);
+	ledger_free(book->ledger);
 	casebook_free(book->cases);
 	mem_free(book);
 }
@@ -1071,6 +1171,8 @@ int main(void)
 		TEST(test_interrupted),
 		TEST(test_given_up),
 		TEST(test_not_opened),
+		TEST(test_emergency),
+		TEST(test_auditors),
 		TEST(test_refused_there),
 		TEST(test_taken),
 		TEST(test_recording_in_it),
