@@ -201,6 +201,8 @@ static void head_pack(const struct erasure *e, Sauti__StoredErasure *row)
 	row->confirmed_at = e->confirmed_at;
 	row->told_at = e->told_at;
 	row->ledger = e->ledger;
+	row->noted = e->noted;
+	row->officer = (char *)e->officer;
 	row->entries = e->entries;
 }
 
@@ -257,8 +259,9 @@ static bool head_ok(const Sauti__StoredErasure *row)
 	       (own || node_name_valid(bytes_str(row->sender))) &&
 	       row->sender_key.len == (own ? 0 : (size_t)HASH_SIZE) &&
 	       row->case_ref.len == CASE_REF_SIZE && strlen(row->case_code) <= CASE_CODE_MAX &&
-	       strlen(row->basis) <= BASIS_MAX && row->scope <= ERASE_NOTE &&
-	       row->groups <= UINT16_MAX && row->event_id.len == EVENT_ID_SIZE &&
+	       strlen(row->basis) <= BASIS_MAX && strlen(row->officer) <= EVENT_OFFICER_MAX &&
+	       row->scope <= ERASE_NOTE && row->groups <= UINT16_MAX &&
+	       row->event_id.len == EVENT_ID_SIZE &&
 	       pieces_ok(row->kids, SEAL_KID_SIZE, LIMIT_ERASE_KEYS) &&
 	       pieces_ok(row->never, SEAL_KID_SIZE, row->kids.len / SEAL_KID_SIZE) &&
 	       pieces_ok(row->revealed, HASH_SIZE, LIMIT_ERASE_REVEALED) &&
@@ -310,6 +313,8 @@ static void head_read(const Sauti__StoredErasure *row, struct erasure *ret)
 	ret->confirmed_at = row->confirmed_at;
 	ret->told_at = row->told_at;
 	ret->ledger = row->ledger;
+	ret->noted = row->noted;
+	strcpy(ret->officer, row->officer);
 	ret->entries = row->entries;
 	put_list(ret->kids, row->kids);
 	put_list(ret->never, row->never);

@@ -55,7 +55,8 @@ struct erasure {
 	group_set groups;
 	struct event_id event;
 	uint64_t ordered_at, destroyed_at, confirmed_at, told_at;
-	bool ledger;
+	bool ledger, noted; /* it is said there; in the case */
+	char officer[EVENT_OFFICER_MAX + 1];
 	uint64_t entries;
 	uint8_t (*kids)[SEAL_KID_SIZE]; /* owned; ascending */
 	size_t kid_count;

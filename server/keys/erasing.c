@@ -31,6 +31,7 @@ struct erasing {
 	bool busy;                  /* something of NEXT is under way */
 	bool again;                 /* .. and meanwhile something has happened */
 	struct vault_request *next; /* what is being done; owned */
+	struct sealed_batch batch;  /* of entries on their way */
 	json_t *lines;              /* of the ledger, that are not there yet */
 	struct hash *held;          /* items that an unlock waits for */
 	size_t held_count;
@@ -245,6 +246,102 @@ static void on_mailed(void *arg, enum err error)
 		stand(rt, error, err_text(error));
 }
 
+/* ---- entries ---- */
+
+static void reseal_ask(struct runtime *rt)
+{
+	struct vault_request *ask = ask_new(VAULT_ERASE_RESEAL);
+
+	memcpy(ask->erase->order_id, rt->erasing->next->erase->order_id,
+		sizeof(ask->erase->order_id));
+	vault_submit(rt->vault, ask);
+}
+
+/* Into the log; then the next, until none is left: the vault knows what stands there. */
+static void on_resealed(void *arg, enum err error, uint64_t index)
+{
+	struct runtime *rt = arg;
+
+	runtime_tell_vault(rt, rt->erasing->batch, error, index);
+	if (rt->stopping || rt->erasing->next == NULL)
+		return;
+	if (error != OK)
+		stand(rt, error, err_text(error));
+	else
+		reseal_ask(rt);
+}
+
+static void on_noted(void *arg, enum err error, uint64_t index)
+{
+	struct runtime *rt = arg;
+
+	runtime_tell_vault(rt, rt->erasing->batch, error, index);
+	if (rt->stopping || rt->erasing->next == NULL)
+		return;
+	if (error != OK)
+		stand(rt, error, err_text(error));
+	else
+		tell_did(rt);
+}
+
+static void append(struct runtime *rt, struct vault_request *done, append_done then)
+{
+	struct entries *entries = done->entries;
+
+	rt->erasing->batch = (struct sealed_batch){done->batch, done->wave};
+	done->entries = NULL;
+	if (runtime_may_append(rt, rt->erasing->batch))
+		runtime_append(rt, done->log_origin, entries, then, rt);
+	else {
+		entries_unref(entries);
+		then(rt, rt->failed_wave_error, 0);
+	}
+}
+
+/* By a rule: it will be refused tomorrow, too. */
+static bool is_refusal(enum err err)
+{
+	return err == ERR_INVALID || err == ERR_CONSENT || err == ERR_NOTFOUND ||
+	       err == ERR_DENIED || err == ERR_LIMIT;
+}
+
+/* A RESEAL, or the case's own events, are sealed. */
+static void sealed_done(struct runtime *rt, struct vault_request *done)
+{
+	bool note = done->type == VAULT_SEAL;
+
+	if (done->trouble != TROUBLE_NONE)
+		runtime_disk_failed(rt, err_message(&done->ctx, done->result));
+	if (note && is_refusal(done->result)) {
+		log_line(LOG_WARNING, "a case does not say that a part of it was erased: %s",
+			err_message(&done->ctx, done->result));
+		tell_did(rt);
+	} else if (done->result != OK)
+		stand(rt, done->result, err_message(&done->ctx, done->result));
+	else if (done->entries != NULL)
+		append(rt, done, note ? on_noted : on_resealed);
+	else if (note)
+		tell_did(rt);
+	else { /* all of it stands under the new keys */
+		vault_request_free(rt->erasing->next);
+		rt->erasing->next = NULL;
+		vault_submit(rt->vault, ask_new(VAULT_ERASE_NEXT));
+	}
+	vault_request_free(done);
+}
+
+static void note_begin(struct runtime *rt)
+{
+	const struct vault_request *next = rt->erasing->next;
+	struct vault_request *ask = ask_new(VAULT_SEAL);
+
+	buf_put(&ask->lines, buf_bytes(&next->mail));
+	snprintf(ask->officer, sizeof(ask->officer), "%s",
+		next->erase->second[0] == '\0' ? rt->node : next->erase->second);
+	ask->roles = ACCOUNT_SUPERVISOR;
+	vault_submit(rt->vault, ask);
+}
+
 static enum mail_kind kind_of(uint32_t todo)
 {
 	return todo == ERASE_TODO_ORDER     ? MAIL_ERASE_ORDER
@@ -309,6 +406,10 @@ static void next_done(struct runtime *rt, struct vault_request *done)
 	if (done->erase->todo == ERASE_TODO_ORDERED || done->erase->todo == ERASE_TODO_OBEYED ||
 		done->erase->todo == ERASE_TODO_COMPLETE)
 		ledger_begin(rt);
+	else if (done->erase->todo == ERASE_TODO_RESEAL)
+		reseal_ask(rt);
+	else if (done->erase->todo == ERASE_TODO_NOTE)
+		note_begin(rt);
 	else
 		mail_begin(rt);
 }
@@ -432,9 +533,11 @@ void erasing_item_done(struct runtime *rt, const struct hash *item)
 
 bool erasing_vault_type(const struct vault_request *done)
 {
-	return done->arg == NULL &&
-	       (done->type == VAULT_ERASE_NEXT || done->type == VAULT_ERASE_DID ||
-		       done->type == VAULT_ERASE_TAKE);
+	if (done->arg != NULL || done->erase == NULL)
+		return false;
+	return done->type == VAULT_ERASE_NEXT || done->type == VAULT_ERASE_DID ||
+	       done->type == VAULT_ERASE_TAKE || done->type == VAULT_ERASE_RESEAL ||
+	       done->type == VAULT_SEAL;
 }
 
 void erasing_vault_done(struct runtime *rt, struct vault_request *done)
@@ -447,6 +550,8 @@ void erasing_vault_done(struct runtime *rt, struct vault_request *done)
 		take_done(rt, done);
 	else if (done->type == VAULT_ERASE_NEXT)
 		next_done(rt, done);
+	else if (done->type == VAULT_ERASE_RESEAL || done->type == VAULT_SEAL)
+		sealed_done(rt, done);
 	else
 		did_done(rt, done);
 }

@@ -211,7 +211,7 @@ struct writing {
 static enum err writing_init(struct writing *w, size_t rows)
 {
 	*w = (struct writing){.max = rows};
-	buf_init(&w->values, (size_t)2 * ROW_ROOM + rows * 256);
+	buf_init(&w->values, (size_t)2 * ROW_ROOM + rows * 1024);
 	w->items = mem_array(rows, sizeof(*w->items));
 	w->ends = mem_array(rows, sizeof(*w->ends));
 	return w->items == NULL || w->ends == NULL ? ERR_NOMEM : OK;
@@ -280,6 +280,27 @@ enum err erase_save(struct book *book, const struct erasure *erasure, struct err
 
 	if (err == OK)
 		err = put_erasure(book, &w, erasure);
+	if (err == OK)
+		err = writing_end(book, &w, ctx);
+	writing_release(&w);
+	return err;
+}
+
+enum err erase_save_with(struct book *book, const struct erasure *erasure,
+	const struct keyring_entry *keys, size_t count, struct errctx *ctx)
+{
+	struct writing w;
+	enum err err = writing_init(&w, count + 1);
+
+	if (err == OK)
+		err = put_erasure(book, &w, erasure);
+	for (size_t i = 0; err == OK && i < count; i++) {
+		struct seal_kid kid;
+
+		err = keyring_wrap(secret_bytes(&book->keyring_key), &keys[i], &w.values, &kid);
+		memcpy(w.items[w.count].kid, kid.b, sizeof(kid.b));
+		w.ends[w.count++] = w.values.size;
+	}
 	if (err == OK)
 		err = writing_end(book, &w, ctx);
 	writing_release(&w);
@@ -867,6 +888,38 @@ static enum err ledger_lines(
 	return out->err;
 }
 
+/* Of the case, which goes on: what was asked for, and that it is done. */
+static enum err case_lines(struct vault_request *request, const struct erasure *erasure)
+{
+	static const char *const scopes[] = {"", "CASE", "FIELD_GROUP", "EVENT", "EVENT"};
+	struct buf *out = &request->mail;
+	char ref[2 * CASE_REF_SIZE + 1], id[EVENT_ID_TEXT + 1], today[11];
+	size_t count = erasure->kid_count < ERASE_LINE_KIDS ? erasure->kid_count : ERASE_LINE_KIDS;
+
+	request_today(request, today);
+	case_ref_text(&erasure->case_ref, ref);
+	buf_printf(out,
+		"{\"type\":\"ERASURE_REQUESTED\",\"case_ref\":\"%s\",\"occurred_on\":\"%s\","
+		"\"scope\":\"%s\",\"asked_by\":\"VICTIM\",\"decision\":\"GRANTED\",\"basis\":\"%"
+		"s\"",
+		ref, today, scopes[erasure->scope], erasure->basis);
+	if (erase_part(erasure)) {
+		event_id_text(&erasure->event, id);
+		buf_printf(out, ",\"event\":\"%s\"", id);
+	}
+	buf_put_str(out, ",\"groups\":[");
+	for (unsigned g = 1, n = 0; g <= GROUP_CASE_LAST; g++)
+		if ((erasure->groups & GROUP_BIT(g)) != 0)
+			buf_printf(out, "%s\"%s\"", n++ == 0 ? "" : ",", group_name((enum group)g));
+	buf_printf(out,
+		"]}\n{\"type\":\"ERASURE_DONE\",\"case_ref\":\"%s\",\"occurred_on\":\"%s\","
+		"\"scope\":\"%s\",\"key_ids\":[",
+		ref, today, scopes[erasure->scope]);
+	put_kids((const uint8_t(*)[SEAL_KID_SIZE])erasure->kids, count, out);
+	buf_put_str(out, "]}\n");
+	return out->err;
+}
+
 static enum err order_mail(const struct erasure *erasure, const struct erasure_holder *holder,
 	struct vault_request *request)
 {
@@ -967,10 +1020,19 @@ static enum err next_own(struct book *book, struct erasure *erasure, struct vaul
 	if (erasure->destroyed_at == 0) {
 		bool more = false;
 
-		TRY(erase_survivors(book, erasure, &more, request));
-		if (more)
+		if (erase_part(erasure))
+			TRY(erase_survivors(book, erasure, &more, &request->ctx));
+		if (more) {
+			say(request, erasure, ERASE_TODO_RESEAL, "");
 			return OK;
+		}
 		TRY(erase_run(book, erasure, request->now_s, &request->ctx));
+	}
+	if (!erasure->noted && erasure->scope != ERASE_CASE && erasure->scope != ERASE_KEYS) {
+		say(request, erasure, ERASE_TODO_NOTE, "");
+		snprintf(request->erase->second, sizeof(request->erase->second), "%s",
+			erasure->officer);
+		return case_lines(request, erasure);
 	}
 	for (size_t i = 0; i < erasure->holder_count; i++) {
 		const struct erasure_holder *holder = &erasure->holders[i];
@@ -1052,6 +1114,9 @@ static enum err did(struct book *book, const struct mailbox *box, struct vault_r
 		for (size_t i = 0; i < erasure->holder_count; i++)
 			if (strcmp(erasure->holders[i].node, ask->to) == 0)
 				erasure->holders[i].asked_at = request->now_s;
+		break;
+	case ERASE_TODO_NOTE:
+		erasure->noted = true;
 		break;
 	case ERASE_TODO_COMPLETE:
 		erasure->confirmed_at = request->now_s;

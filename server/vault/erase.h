@@ -71,6 +71,11 @@ const struct erasure *erase_find(const struct book *book, const struct order_id 
 /* Was it a case of this node's that is erased? When: YYYY-MM-DD. */
 bool erase_case_gone(const struct book *book, const char *name, char ret_day[11]);
 
+/* The next entries that survive an erased event, to be sealed under the new keys; no parts in
+ * ret_plan: nothing is left. request->erase->order_id says of which. */
+enum err erase_reseal_plan(
+	struct book *book, struct vault_request *request, struct plan *ret_plan) MUST_USE;
+
 /* The requests ERASE_x. box: the prekeys that there are. */
 enum err erase_answer(
 	struct book *book, const struct mailbox *box, struct vault_request *request) MUST_USE;

@@ -39,9 +39,38 @@ static enum err kids_gather(const struct book *book, const struct casebook_case 
 	return OK;
 }
 
-static enum err groups_of(const struct vault_erase *ask, group_set *ret, struct errctx *ctx)
+/* An event that this node recorded, or the note of one. */
+static enum err event_groups(const struct book *book, const struct casebook_case *kase,
+	const struct vault_erase *ask, group_set *ret, struct errctx *ctx)
+{
+	struct casebook_event_info info;
+	struct event_id id;
+
+	if (event_id_parse(bytes_str(ask->event), &id) != OK ||
+		!casebook_find_event(book->cases, &id, &info) || info.kase != kase ||
+		!info.committed)
+		return err_set(ctx, ERR_NOTFOUND,
+			"this node has recorded no event of that id in the case ('sauti case show "
+			"--json' has their ids)");
+	if (info.target.type == EVENT_CASE_OPENED)
+		return err_set(ctx, ERR_INVALID,
+			"without that event there is no case: erase the "
+			"case");
+	*ret = info.target.groups & GROUP_SET_CASE;
+	if (ask->scope == ERASE_NOTE)
+		*ret &= GROUP_BIT(GROUP_NOTE);
+	if (*ret == 0)
+		return err_set(ctx, ERR_NOTFOUND, "the event has no note");
+	return OK;
+}
+
+static enum err groups_of(const struct book *book, const struct casebook_case *kase,
+	const struct vault_erase *ask, group_set *ret, struct errctx *ctx)
 {
 	switch (ask->scope) {
+	case ERASE_EVENT:
+	case ERASE_NOTE:
+		return event_groups(book, kase, ask, ret, ctx);
 	case ERASE_CASE:
 		*ret = GROUP_SET_CASE;
 		return OK;
@@ -101,6 +130,9 @@ static enum err erasure_make(struct book *book, struct vault_request *request,
 	ret->scope = (enum erasure_scope)ask->scope;
 	ret->groups = groups;
 	ret->ordered_at = request->now_s;
+	snprintf(ret->officer, sizeof(ret->officer), "%s", request->officer);
+	if (erase_part(ret))
+		TRY(event_id_parse(bytes_str(ask->event), &ret->event));
 	if (under_way(book, &kase->ref, ret))
 		return err_set(&request->ctx, ERR_EXISTS, "that is being erased already");
 	return erase_holders(book, ret);
@@ -111,15 +143,16 @@ enum err erase_begin(struct book *book, struct vault_request *request)
 	const struct casebook_case *kase;
 	const struct case_state *state;
 	struct erasure erasure = {.kids = NULL};
-	group_set groups;
+	group_set groups = 0;
 	enum err err;
 
 	TRY(case_named(book, request, &kase, &state));
 	TRY(may_erase(request, state));
-	TRY(groups_of(request->erase, &groups, &request->ctx));
+	TRY(groups_of(book, kase, request->erase, &groups, &request->ctx));
 	err = erasure_make(book, request, kase, groups, &erasure);
 	if (err == OK)
-		err = erase_save(book, &erasure, &request->ctx);
+		err = erase_part(&erasure) ? erase_roll(book, kase, &erasure, &request->ctx)
+					   : erase_save(book, &erasure, &request->ctx);
 	if (err == OK) {
 		memcpy(request->erase->order_id, erasure.id.b, ORDER_ID_SIZE);
 		err = erase_add(book, &erasure);

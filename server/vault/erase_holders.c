@@ -11,10 +11,3 @@ bool erase_given_by(
 {
 	return false;
 }
-
-enum err erase_survivors(struct book *book, const struct erasure *erasure, bool *ret_more,
-	struct vault_request *request)
-{
-	*ret_more = false;
-	return OK;
-}

@@ -28,6 +28,9 @@ struct erasures {
 const char *erasure_author(const struct book *book, const struct erasure *erasure);
 enum err erase_save(struct book *book, const struct erasure *erasure, struct errctx *ctx) MUST_USE;
 enum err erase_add(struct book *book, struct erasure *erasure) MUST_USE; /* takes on OK */
+/* The row of it, and keys that are wrapped already, in one transaction. */
+enum err erase_save_with(struct book *book, const struct erasure *erasure,
+	const struct keyring_entry *keys, size_t count, struct errctx *ctx) MUST_USE;
 /* Tombstones, out of memory, off the disk. */
 enum err erase_run(
 	struct book *book, struct erasure *erasure, uint64_t now_s, struct errctx *ctx) MUST_USE;
@@ -35,6 +38,18 @@ enum err erase_run(
 int erase_kid_compare(const void *a, const void *b);
 /* Takes the place of the one there was of that case; one whose end has passed lifts it. */
 enum err erase_put_hold(struct book *book, const struct hold *hold, struct errctx *ctx) MUST_USE;
+
+/* erase_part.c: an event or a note alone, whose survivors move to new keys. */
+static inline bool erase_part(const struct erasure *erasure)
+{
+	return erasure->scope == ERASE_EVENT || erasure->scope == ERASE_NOTE;
+}
+/* New keys for its groups, and the row: all of it or nothing. */
+enum err erase_roll(struct book *book, const struct casebook_case *kase,
+	const struct erasure *erasure, struct errctx *ctx) MUST_USE;
+/* Is something left that has to be sealed anew before the keys go? */
+enum err erase_survivors(struct book *book, const struct erasure *erasure, bool *ret_more,
+	struct errctx *ctx) MUST_USE;
 
 /* erase_holders.c: to whom its keys were given, into erasure->holders, which have room. */
 enum err erase_holders(const struct book *book, struct erasure *erasure) MUST_USE;
@@ -46,8 +61,5 @@ enum err erase_show(struct book *book, struct vault_request *request) MUST_USE;
 /* Which node key gave a key that is here; false: nobody knows. */
 bool erase_given_by(
 	const struct book *book, const char *sender, const struct seal_kid *kid, struct hash *ret);
-/* Is something left that has to be sealed anew before the keys go? Then that is what is to do. */
-enum err erase_survivors(struct book *book, const struct erasure *erasure, bool *ret_more,
-	struct vault_request *request) MUST_USE;
 
 #endif

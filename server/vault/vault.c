@@ -306,7 +306,7 @@ static enum err batch_start(struct vault *vault, struct vault_request *request, 
 
 	if (batch == NULL)
 		return ERR_NOMEM;
-	err = request->type == VAULT_RESEAL
+	err = request->type == VAULT_RESEAL || request->type == VAULT_ERASE_RESEAL
 		      ? batch_seal_again(vault->book, plan, batch, &request->entries, &request->ctx)
 		      : batch_seal(vault->book, plan, batch, &request->entries, &request->line,
 				&request->ctx);
@@ -423,6 +423,22 @@ static enum err reseal(struct vault *vault, struct vault_request *request)
 
 	memcpy(request->log_origin, origin, strlen(origin) + 1);
 	TRY(epoch_plan(vault->book, &plan, &request->known, &request->ctx));
+	request->added = plan.part_count;
+	err = plan.part_count == 0 ? OK : batch_start(vault, request, &plan);
+	plan_release(&plan);
+	pool_wipe(&vault->book->pool);
+	return err;
+}
+
+/* What survives an erased event, under new keys. */
+static enum err reseal_survivors(struct vault *vault, struct vault_request *request)
+{
+	const char *origin = vault->book->logs[BOOK_OWN_LOG].origin.text;
+	struct plan plan;
+	enum err err;
+
+	memcpy(request->log_origin, origin, strlen(origin) + 1);
+	TRY(erase_reseal_plan(vault->book, request, &plan));
 	request->added = plan.part_count;
 	err = plan.part_count == 0 ? OK : batch_start(vault, request, &plan);
 	plan_release(&plan);
@@ -594,6 +610,8 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		return grants_show(book, request);
 	case VAULT_COMPLAIN:
 		return complaint_seal(book, request);
+	case VAULT_ERASE_RESEAL:
+		return reseal_survivors(vault, request);
 	case VAULT_ERASE_BEGIN:
 	case VAULT_ERASE_TAKE:
 	case VAULT_ERASE_NEXT:

@@ -219,6 +219,7 @@ enum erase_todo {
 	ERASE_TODO_OBEYED,   /* .. */
 	ERASE_TODO_COMPLETE, /* .. */
 	ERASE_TODO_RESEAL,   /* ERASE_RESEAL until it gives no more entries */
+	ERASE_TODO_NOTE,     /* mail: lines -> the case, recorded by `second` */
 	ERASE_TODO_ORDER,    /* mail -> to, of the kinds of certs/mail_erase.h */
 	ERASE_TODO_RECEIPT,
 	ERASE_TODO_HOLD,

@@ -188,6 +188,172 @@ static void goes_on_after_a_lock(void **state)
 	nothing_left(f);
 }
 
+/* ---- a part of a case ---- */
+
+#define ID_CALL "01890a5d-ac96-774b-bcce-b302099a8777"
+#define CALL_1  IN_1("CONTACT", "2026-02-05", "\"event_id\":\"" ID_CALL "\"," CALL)
+#define RIGHT_1                                                                                    \
+	"{\"type\":\"CORRECTION\",\"case_ref\":\"" REF_1 "\",\"corrects\":\"" ID_CALL              \
+	"\",\"field\":\"result\",\"new_value\":\"NOT_REACHED\",\"reason\":\"ERROR\"}\n"
+
+/* All that the loop does until nothing is left. */
+static unsigned run_all(struct fixture *f)
+{
+	unsigned sealed = 0;
+
+	for (;;) {
+		struct vault_request *request, *next = ask(f, erase_new(VAULT_ERASE_NEXT, ""));
+
+		if (next->result != OK)
+			fail_msg("next: %s", err_message(&next->ctx, next->result));
+		switch (next->erase->todo) {
+		case ERASE_TODO_NOTHING:
+			vault_request_free(next);
+			return sealed;
+		case ERASE_TODO_RESEAL:
+			request = erase_new(VAULT_ERASE_RESEAL, "");
+			memcpy(request->erase->order_id, next->erase->order_id, 16);
+			ask(f, request);
+			assert_ok(request->result);
+			assert_non_null(request->entries);
+			sealed += (unsigned)request->entries->count;
+			append_commit(f, request);
+			vault_request_free(next);
+			break;
+		case ERASE_TODO_NOTE:
+			record(f, buf_cstr(&next->mail));
+			did(f, next);
+			break;
+		default:
+			into_ledger(f, next);
+			did(f, next);
+			break;
+		}
+	}
+}
+
+static struct vault_request *begin_part(uint32_t scope, const char *event)
+{
+	struct vault_request *request = erase_new(VAULT_ERASE_BEGIN, "ZZ-ONE");
+
+	request->erase->scope = scope;
+	snprintf(request->erase->event, sizeof(request->erase->event), "%s", event);
+	snprintf(request->erase->basis, sizeof(request->erase->basis), "OBJECTION");
+	return request;
+}
+
+static size_t events_of(struct fixture *f, const char *type, char **ret_text)
+{
+	json_t *all = answer_json(show(f, "ZZ-ONE"));
+	size_t count = 0;
+
+	for (size_t i = 1; i < json_array_size(all); i++) {
+		const char *is = json_string_value(json_object_get(json_array_get(all, i), "type"));
+
+		count += is != NULL && strcmp(is, type) == 0;
+	}
+	if (ret_text != NULL)
+		*ret_text = json_dumps(all, 0);
+	json_decref(all);
+	return count;
+}
+
+static void an_event_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	record(f, OPEN_1 AGREED_1 CONTACT_1 CALL_1 RIGHT_1);
+	assert_int_equal(events_of(f, "CONTACT", NULL), 2);
+	assert_ok(ask_simple(f, begin_part(3, ID_CALL)));
+	/* One that is under way is not begun twice. */
+	request = ask(f, begin_part(3, ID_CALL));
+	assert_int_equal(request->result, ERR_EXISTS);
+	vault_request_free(request);
+	assert_true(run_all(f) >= 1); /* the other contact is sealed anew */
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(events_of(f, "CONTACT", NULL), 1);
+		assert_int_equal(events_of(f, "CORRECTION", NULL), 0);
+		assert_int_equal(events_of(f, "CONSENT_RECORDED", NULL), 1);
+		assert_int_equal(events_of(f, "ERASURE_REQUESTED", NULL), 1);
+		assert_int_equal(events_of(f, "ERASURE_DONE", NULL), 1);
+		lock(f);
+		request = ask(f, unlock_request(PASSPHRASE));
+		assert_ok(request->result);
+		assert_int_equal(request->unread, 0);
+		vault_request_free(request);
+	}
+	check_locators_unique(f);
+	/* What comes now is sealed under the new keys. */
+	record(f, CONTACT_1);
+	assert_int_equal(events_of(f, "CONTACT", NULL), 2);
+}
+
+static void a_note_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	char *text;
+
+	unlock(f);
+	record(f, OPEN_1 AGREED_1 "{\"type\":\"CONTACT\",\"case_ref\":\"" REF_1
+				  "\",\"occurred_on\":\"2026-02-05\"," CALL
+				  ",\"note\":\"sandpiper\"}\n");
+	assert_int_equal(events_of(f, "CONSENT_RECORDED", &text), 1);
+	assert_non_null(strstr(text, "quillfeather"));
+	free(text);
+	assert_ok(ask_simple(f, begin_part(4, ID_2)));
+	run_all(f);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(events_of(f, "CONSENT_RECORDED", &text), 1);
+		assert_null(strstr(text, "quillfeather"));
+		assert_non_null(strstr(text, "sandpiper"));
+		free(text);
+		lock(f);
+		unlock(f);
+	}
+}
+
+/* Stopped between any two batches, it goes on. */
+static void a_part_after_a_lock(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *next;
+
+	unlock(f);
+	record(f, OPEN_1 AGREED_1 CONTACT_1 CALL_1);
+	assert_ok(ask_simple(f, begin_part(3, ID_CALL)));
+	lock(f);
+	unlock(f);
+	next = next_is(f, ERASE_TODO_ORDERED);
+	vault_request_free(next);
+	assert_int_equal(events_of(f, "CONTACT", NULL), 2);
+	run_all(f);
+	assert_int_equal(events_of(f, "CONTACT", NULL), 1);
+}
+
+static void what_cannot_be_erased_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	unlock(f);
+	record(f, OPEN_1 AGREED_1 OPEN_2);
+	request = ask(f, begin_part(3, ID_1)); /* that opened the case */
+	assert_int_equal(request->result, ERR_INVALID);
+	vault_request_free(request);
+	request = ask(f, begin_part(3, ID_3)); /* of another case */
+	assert_int_equal(request->result, ERR_NOTFOUND);
+	vault_request_free(request);
+	request = ask(f, begin_part(4, ID_1)); /* without a note */
+	assert_int_not_equal(request->result, OK);
+	vault_request_free(request);
+	request = ask(f, begin_part(3, "nonsense"));
+	assert_int_equal(request->result, ERR_NOTFOUND);
+	vault_request_free(request);
+	nothing_left(f);
+}
+
 /* ---- what others order ---- */
 
 static const struct hash given_by = {{0x11}}, other_key = {{0x22}};
@@ -498,6 +664,10 @@ int main(void)
 		TEST(unread_does_not_count_it),
 		TEST(a_hold_of_the_law),
 		TEST(goes_on_after_a_lock),
+		TEST(an_event_is_gone),
+		TEST(a_note_is_gone),
+		TEST(a_part_after_a_lock),
+		TEST(what_cannot_be_erased_alone),
 		TEST(an_order_is_obeyed),
 		TEST(orders_of_the_wrong_node),
 		TEST(another_node_key),
