@@ -8,6 +8,7 @@
 #include "certs/mail_erase.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
+#include "server/keys/refused.h"
 #include "server/ledger.h"
 #include "server/mail.h"
 
@@ -448,6 +449,37 @@ void erasing_take(
 	vault_submit(rt->vault, ask);
 }
 
+static enum mail_refusal refusal_of(uint32_t verdict)
+{
+	switch (verdict) {
+	case ORDER_NOT_KEY:
+		return REFUSED_SIGNER;
+	case ORDER_NOT_AUTHOR:
+		return REFUSED_KEYS;
+	case ORDER_UNKNOWN:
+	case ORDER_NOT_ASKED:
+		return REFUSED_SENDER;
+	default:
+		return REFUSED_FORM;
+	}
+}
+
+static void refused(struct runtime *rt, const struct vault_request *done)
+{
+	const struct vault_erase *erase = done->erase;
+	struct engine_mail about;
+
+	if (log_gate(&rt->alarm_gate, uv_now(&rt->loop)))
+		log_line(LOG_ALARM, "%s of '%s' refused: %s",
+			erase->kind == MAIL_ERASE_ORDER ? "an order to destroy keys"
+							: "an answer about an erasure",
+			erase->sender, order_verdict_text(erase->verdict));
+	if (engine_mail_find(rt->engine, &done->item, &about))
+		mail_refuse(rt, &done->item,
+			&(struct mail_refused){erase->sender, erase->kind,
+				refusal_of(erase->verdict), about.made_at});
+}
+
 static void take_done(struct runtime *rt, struct vault_request *done)
 {
 	const struct vault_erase *erase = done->erase;
@@ -458,12 +490,10 @@ static void take_done(struct runtime *rt, struct vault_request *done)
 				err_message(&done->ctx, done->result));
 		mail_put_off(rt, &done->item, done->result);
 	} else {
-		if (erase->verdict != ORDER_GOOD && log_gate(&rt->alarm_gate, uv_now(&rt->loop)))
-			log_line(LOG_ALARM, "%s of '%s' refused: %s",
-				erase->kind == MAIL_ERASE_ORDER ? "an order to destroy keys"
-								: "an answer about an erasure",
-				erase->sender, order_verdict_text(erase->verdict));
-		mail_finish(rt, &done->item, MAIL_PROCESSED);
+		if (erase->verdict != ORDER_GOOD)
+			refused(rt, done);
+		mail_finish(rt, &done->item,
+			erase->verdict == ORDER_GOOD ? MAIL_PROCESSED : MAIL_REFUSED);
 		erasing_wake(rt);
 	}
 	vault_request_free(done);

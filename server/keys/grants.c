@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "server/internal.h"
+#include "server/keys/erasing.h"
 #include "server/log.h"
 #include "server/mail.h"
 
@@ -448,6 +449,8 @@ void grants_vault_done(struct runtime *rt, struct vault_request *done)
 	}
 	if (rt->stopping)
 		return;
+	if (done->type == VAULT_GRANT_RELEASE && done->mail.size == 0)
+		erasing_wake(rt); /* what was taken back is ordered destroyed */
 	if (done->type == VAULT_GRANT_REVIEW)
 		done_review(work, done);
 	else if (done->type == VAULT_GRANT_RELEASE)

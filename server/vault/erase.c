@@ -12,6 +12,7 @@
 #include "server/vault/drafts.h"
 #include "server/vault/erase_parts.h"
 #include "server/vault/foreign.h"
+#include "server/vault/grants.h"
 
 enum { ASK_AGAIN_S = 24 * 60 * 60 };
 
@@ -357,6 +358,7 @@ static void key_forget(struct book *book, struct casebook_key *key)
 		foreign_forget_key(book, key);
 	casebook_forget_key(book->cases, key);
 	states_drop(book, kase);
+	grants_touch(book, kase);
 }
 
 /* Out of memory first: whatever the disk does, they are not served any more. How many entries of
@@ -616,7 +618,8 @@ static enum err keys_look(struct book *book, const struct mail_erase_order *orde
 			continue;
 		}
 		keys[i].author = strcmp(entry.author, sender) == 0 ? sender : other;
-		keys[i].given_known = erase_given_by(book, sender, &kid, &keys[i].given_by);
+		keys[i].given_known =
+			erase_given_by(book, &entry.case_ref, sender, &kid, &keys[i].given_by);
 		erasure->case_ref = entry.case_ref;
 		keyring_entry_release(&entry);
 	}
@@ -1084,6 +1087,7 @@ static enum err next(struct book *book, const struct mailbox *box, struct vault_
 
 	buf_init(&request->mail, LIMIT_MAIL_CONTENT);
 	TRY(erasures_settle(book, &book->broken, &request->ctx));
+	TRY(erase_withdrawn(book, request->now_s, &request->ctx));
 	for (size_t i = 0; i < e->count && request->erase->todo == ERASE_TODO_NOTHING; i++) {
 		struct erasure *erasure = &e->list[i];
 

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "server/vault/erase_parts.h"
+#include "server/vault/grants.h"
 
 /* Of one request. */
 enum { SURVIVORS_PARTS = 512, SURVIVORS_BYTES = 1024 * 1024, TAG_MOVED = 'M' };
@@ -44,6 +45,8 @@ enum err erase_roll(struct book *book, const struct casebook_case *kase,
 		err = casebook_add_key(book->cases, &keys[i], NULL);
 	for (size_t i = 0; i < count; i++)
 		keyring_entry_release(&keys[i]);
+	if (err == OK)
+		grants_touch(book, kase); /* who has the old ones is given the new */
 	return err;
 }
 

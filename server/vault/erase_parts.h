@@ -53,13 +53,14 @@ enum err erase_survivors(struct book *book, const struct erasure *erasure, bool 
 
 /* erase_holders.c: to whom its keys were given, into erasure->holders, which have room. */
 enum err erase_holders(const struct book *book, struct erasure *erasure) MUST_USE;
+/* Which node key gave a key of the case that is here; false: nobody knows. */
+bool erase_given_by(const struct book *book, const struct case_ref *ref, const char *sender,
+	const struct seal_kid *kid, struct hash *ret);
+/* Orders for grants that were taken back, and have none yet. */
+enum err erase_withdrawn(struct book *book, uint64_t now_s, struct errctx *ctx) MUST_USE;
 
 /* erase_begin.c: what is to be erased, and who has it. */
 enum err erase_begin(struct book *book, struct vault_request *request) MUST_USE;
 enum err erase_hold(struct book *book, struct vault_request *request) MUST_USE;
 enum err erase_show(struct book *book, struct vault_request *request) MUST_USE;
-/* Which node key gave a key that is here; false: nobody knows. */
-bool erase_given_by(
-	const struct book *book, const char *sender, const struct seal_kid *kid, struct hash *ret);
-
 #endif

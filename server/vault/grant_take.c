@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "cases/event/case_code.h"
 #include "certs/mail_grant.h"
+#include "server/vault/erase.h"
 #include "server/vault/foreign.h"
 #include "server/vault/grants.h"
 #include "server/vault/refusal.h"
@@ -129,6 +130,13 @@ static enum mail_refusal judge(struct taking *t)
 	for (size_t i = 0; i < t->grant->key_count; i++)
 		if (!key_ok(t, &t->grant->keys[i]))
 			return REFUSED_KEYS;
+	for (size_t i = 0; i < t->grant->key_count; i++) {
+		struct seal_kid kid;
+
+		memcpy(kid.b, t->grant->keys[i].kid, sizeof(kid.b));
+		if (erasures_gone(t->book, t->item->sender, &kid))
+			return REFUSED_ERASED;
+	}
 	if (t->grant->until[0] != '\0' && strcmp(t->grant->until, today) < 0)
 		return REFUSED_ENDED;
 	if (!case_ok(t))

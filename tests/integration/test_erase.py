@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Erasing on real nodes: what is gone stays gone, past kills, locks and old copies of keys.
 test_erase.py BUILD [unittest arguments]"""
+import json
 import shutil
 import sys
 import tempfile
@@ -9,7 +10,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 import network  # noqa: E402
+from cases import agreed, lines, opened, said  # noqa: E402
 
+REF = f"{1:032x}"
+QUICK = "\n[replication]\ndial_retry_min = 20ms\ndial_retry_max = 200ms\nhave_delay = 50ms\n"
 BUILD = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build-dev").resolve()
 
 
@@ -70,6 +74,133 @@ class Alone(unittest.TestCase):
         self.hq.start()
         shown = self.hq.sauti("case", "show", "ZZ-ONE", check=False)
         self.assertNotEqual(shown.returncode, 0, shown.stdout)
+
+
+def wait_for(what, condition):
+    """As network.wait_for, for a machine that may be busy."""
+    return network.wait_for(what, condition, 90)
+
+
+class Shared(unittest.TestCase):
+    """cod has given hti keys of a case; the two meet nobody but headquarters."""
+
+    def setUp(self):
+        self.root = Path(tempfile.mkdtemp(prefix="sauti-erase-"))
+        self.net = network.Network(self.root, BUILD)
+        hq = self.net.init()
+        hq.configure(QUICK)
+        hq.start()
+        self.cod = self.net.join("cod", "COD", config=QUICK)
+        self.cod.start()
+        self.hti = self.net.join("hti", "HTI", config=QUICK)
+        self.hti.start()
+        self.net.settle()
+        self.record(opened(1, "ZZ-ONE"), agreed(1, REF), said(1, REF, "marisolwenda"),
+                    said(2, REF, "quillfeather"))
+        self.cod.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=lines(
+            {"type": "CONSENT_RECORDED", "purpose": "REFERRAL", "recipients": ["hti"],
+             "groups": ["contact", "core"], "given_by": "VICTIM", "form": "WRITTEN",
+             "valid_until": "2099-12-31"}))
+        self.cod.json("case", "share", "ZZ-ONE", "--to", "hti", "--purpose", "referral",
+                      "--groups", "contact,core", "--history")
+        wait_for("the case at hti", lambda: self.views(self.hti) == {"marisolwenda", "quillfeather"})
+
+    def tearDown(self):
+        self.net.stop()
+        shutil.rmtree(self.root)
+
+    def record(self, *events):
+        self.cod.sauti("case", "import", "-", stdin=lines(*events))
+
+    def events(self, node):
+        done = node.sauti("--json", "case", "show", "ZZ-ONE", check=False)
+        if done.returncode != 0:
+            return []
+        docs = json.loads(done.stdout)
+        return docs["events"] if isinstance(docs, dict) else docs[1:]
+
+    def views(self, node):
+        return {e["view"] for e in self.events(node) if "view" in e}
+
+    def erasures(self, node):
+        done = node.json("case", "erase", "--status")
+        return done if isinstance(done, list) else [done]
+
+    def holder(self):
+        return self.erasures(self.cod)[0]["holders"][0]
+
+    def receipted(self):
+        wait_for("the receipt of hti", lambda: self.holder()["receipt_at"])
+
+    def test_erased_at_both(self):
+        answer = self.cod.json("case", "erase", "ZZ-ONE", "--reason", "objection", "--yes")
+        self.assertEqual(answer["state"], "destroyed here")
+        self.assertEqual([h["node"] for h in answer["holders"]], ["hti"])
+        self.receipted()
+        self.assertEqual(self.events(self.hti), [])
+        holder = self.holder()
+        self.assertGreaterEqual(holder["destroyed"], 2)
+        # Its prekey is still there: confirmed, and not complete.
+        self.assertFalse(holder["done"])
+        self.assertEqual(self.erasures(self.cod)[0]["state"], "confirmed")
+        at_hti = self.erasures(self.hti)
+        self.assertEqual([(e["from"], e["state"]) for e in at_hti], [("cod", "destroyed")])
+        stages = [(e["stage"], e.get("by")) for e in self.hti.json("ledger", "list")
+                  if e["type"] == "KEYS_ERASED"]
+        self.assertEqual(stages, [("OBEYED", "cod")])
+        # After a start it is all the same; the logs verify.
+        for node in (self.cod, self.hti):
+            node.stop()
+            node.start()
+            self.assertEqual(self.events(node), [])
+            node.sauti("log", "verify")
+
+    def test_an_office_that_is_away_and_locked(self):
+        self.hti.stop()
+        self.cod.json("case", "erase", "ZZ-ONE", "--reason", "objection", "--yes")
+        wait_for("the order to leave", lambda: self.holder()["asked_at"])
+        self.hti.start(unlock=False)
+        wait_for("the order at hti", lambda: self.hti.json("status")["mail"]["unopened"] or any(
+            m["class"] == "erasure" for m in self.hti.json("mail", "list")))
+        self.hti.unlock()
+        # It was carried out before the unlock was answered.
+        self.assertEqual(self.events(self.hti), [])
+        self.receipted()
+
+    def test_withdrawn(self):
+        """Nobody asks for an erasure: the consent ends, and the keys come back to nobody."""
+        self.cod.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=lines(
+            {"type": "CONSENT_WITHDRAWN", "consent_id": "C-2"}))
+        wait_for("hti to lose it", lambda: self.events(self.hti) == [])
+        wait_for("its receipt", lambda: self.erasures(self.cod) and self.holder()["receipt_at"])
+        self.assertEqual(self.erasures(self.cod)[0]["scope"], "keys")
+        self.assertEqual(self.views(self.cod), {"marisolwenda", "quillfeather"})
+
+    def test_an_event(self):
+        event = next(e["event_id"] for e in self.events(self.cod)
+                     if e.get("view") == "quillfeather")
+        self.cod.json("case", "erase", "ZZ-ONE", "--event", event, "--reason", "unlawful", "--yes")
+        self.assertEqual(self.views(self.cod), {"marisolwenda"})
+        self.receipted()
+        # What is left is given again, under the new keys.
+        wait_for("what is left at hti", lambda: self.views(self.hti) == {"marisolwenda"})
+        self.assertIn("ERASURE_DONE", [e["type"] for e in self.events(self.cod)])
+        self.record(said(3, REF, "zenobia"))
+        wait_for("what comes after", lambda: self.views(self.hti) == {"marisolwenda", "zenobia"})
+
+    def test_held(self):
+        """A court at hti says that it must be kept."""
+        self.hti.sauti("case", "hold", "ZZ-ONE", "--authority", "Tribunal", "--second", "jean",
+                       "--until", "2099-01-01")
+        self.cod.json("case", "erase", "ZZ-ONE", "--reason", "objection", "--yes")
+        wait_for("the hold", lambda: self.holder().get("held"))
+        self.assertEqual(self.holder()["held"], {"authority": "Tribunal", "until": "2099-01-01"})
+        self.assertNotEqual(self.events(self.hti), [])
+        # Lifted, it is carried out.
+        self.hti.sauti("case", "hold", "ZZ-ONE", "--authority", "Tribunal", "--second", "jean",
+                       "--until", "2020-01-01")
+        self.receipted()
+        self.assertEqual(self.events(self.hti), [])
 
 
 if __name__ == "__main__":
