@@ -806,12 +806,25 @@ static enum err take_hold(struct book *book, struct vault_request *request, stru
 	return erase_save(book, erasure, &request->ctx);
 }
 
+/* Has an officer compared the words of the very key that signed it? */
+static bool is_confirmed(const struct book *book, const struct vault_erase *ask)
+{
+	const struct trust_row *row = trust_find(&book->trust, ask->sender);
+	struct hash hash;
+
+	if (row == NULL)
+		return false;
+	sha256(BYTES_ARRAY(row->key.b), &hash);
+	return hash_equal(&hash, &ask->sender_key);
+}
+
 static enum err take(struct book *book, struct vault_request *request)
 {
 	CLEANUP(arena_release) struct arena arena;
 	enum err err;
 
 	arena_init(&arena, LIMIT_ARENA_SIZE);
+	request->erase->confirmed |= is_confirmed(book, request->erase);
 	switch (request->erase->kind) {
 	case MAIL_ERASE_ORDER:
 		err = take_order(book, request, &arena);

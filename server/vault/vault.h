@@ -236,7 +236,7 @@ struct vault_erase {
 	/* TAKE: who sent it, and which kind it is */
 	char sender[LIMIT_NODE_NAME + 1];
 	struct hash sender_key; /* SHA-256 of its node key in the directory */
-	bool confirmed;         /* an officer here has compared its words */
+	bool confirmed;         /* an officer has compared its words; the vault looks itself, too */
 	uint32_t kind, verdict; /* enum order_verdict */
 	bool ran;               /* out of NEXT, TAKE: keys were destroyed */
 	/* NEXT, DID */
