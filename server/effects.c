@@ -303,6 +303,7 @@ void effect_perform(struct runtime *rt, struct effect *effect)
 	case EFFECT_MAIL_READ:
 	case EFFECT_MAIL_DELIVER:
 	case EFFECT_MAIL_SUBMITTED:
+	case EFFECT_MAIL_WITHDRAWN:
 		mail_effect(rt, effect);
 		break;
 	}

@@ -655,7 +655,7 @@ void mail_effect(struct runtime *rt, struct effect *effect)
 {
 	struct mail_task *task;
 
-	if (effect->type == EFFECT_MAIL_SUBMITTED) {
+	if (effect->type == EFFECT_MAIL_SUBMITTED || effect->type == EFFECT_MAIL_WITHDRAWN) {
 		submitted(rt, effect);
 		return;
 	}
@@ -673,7 +673,7 @@ void mail_effect(struct runtime *rt, struct effect *effect)
 	mail_task(rt, task);
 }
 
-void mail_send(struct runtime *rt, struct bytes packed, mail_submitted done, void *arg)
+static uint64_t wait_for(struct runtime *rt, mail_submitted done, void *arg)
 {
 	struct mail_waiting *waiting = mem_zalloc(sizeof(*waiting));
 
@@ -684,7 +684,19 @@ void mail_send(struct runtime *rt, struct bytes packed, mail_submitted done, voi
 	waiting->arg = arg;
 	waiting->next = rt->mail->waiting;
 	rt->mail->waiting = waiting;
-	runtime_step(
-		rt, &(struct event){
-			    .type = EVENT_MAIL_SUBMIT, .entry = packed, .ticket = waiting->ticket});
+	return waiting->ticket;
+}
+
+void mail_withdraw(struct runtime *rt, const struct hash *item, mail_submitted done, void *arg)
+{
+	runtime_step(rt, &(struct event){.type = EVENT_MAIL_WITHDRAW,
+				 .item = *item,
+				 .ticket = wait_for(rt, done, arg)});
+}
+
+void mail_send(struct runtime *rt, struct bytes packed, mail_submitted done, void *arg)
+{
+	runtime_step(rt, &(struct event){.type = EVENT_MAIL_SUBMIT,
+				 .entry = packed,
+				 .ticket = wait_for(rt, done, arg)});
 }

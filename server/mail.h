@@ -112,6 +112,10 @@ void mail_send(struct runtime *rt, struct bytes packed, mail_submitted done, voi
 /* An item for this node is processed: its end is signed; or cannot be now. */
 void mail_finish(struct runtime *rt, const struct hash *item, uint32_t outcome);
 void mail_put_off(struct runtime *rt, const struct hash *item, enum err why);
+/* An item of this node's own that has not ended goes out of the store, its body for good within
+ * seconds; what was given to others stays there. done(OK) once that is durable; ERR_NOTFOUND: there
+ * is none, or it has ended. Not from within a step. */
+void mail_withdraw(struct runtime *rt, const struct hash *item, mail_submitted done, void *arg);
 /* Hands a task to the store; its answer comes to mail.c. Takes it. */
 #define MAIL_TICKET_BUNDLE UINT64_MAX       /* of a body that goes into a bundle */
 #define MAIL_TICKET_MOVE   (UINT64_MAX - 1) /* of a row of the inbox that moves to its key */

@@ -24,7 +24,7 @@
 #include "proto/mail.pb-c.h"
 #include "replication/engine/internal.h"
 
-enum { REFUSED_FULL = 1, REFUSED_MEMBER = 2, REFUSED_UNREADABLE = 3 };
+enum { REFUSED_FULL = 1, REFUSED_MEMBER = 2, REFUSED_UNREADABLE = 3, REFUSED_OWN = 4 };
 
 static bool is_self(const struct engine *engine, const char *name)
 {
@@ -138,6 +138,16 @@ void custody_session_gone(struct engine *engine, struct session *session)
 {
 	while (session->flight_count > 0)
 		flight_remove(engine, session, &session->flights[0]);
+}
+
+void custody_withdrawn(struct engine *engine, struct mail_entry *entry)
+{
+	for (struct session *s = engine->sessions; s != NULL; s = s->next) {
+		struct mail_flight *flight = flight_find(s, &entry->item, false);
+
+		if (flight != NULL)
+			flight_remove(engine, s, flight);
+	}
 }
 
 /* Not handed to it again for a while. */
@@ -509,6 +519,12 @@ void custody_mail(struct engine *engine, struct session *session, const Sauti__M
 		return;
 	}
 	entry = mail_find(engine, &item.item);
+	/* What this node wrote and does not hold any more it has withdrawn or lost: who kept a copy
+	 * may bring it to its recipient. */
+	if (is_self(engine, item.sender) && (entry == NULL || entry->withdrawing)) {
+		send_hop(engine, session, &item.item, SAUTI__MAIL_ACK__BODY_REFUSED, REFUSED_OWN);
+		return;
+	}
 	if (entry != NULL) {
 		duplicate(engine, session, entry);
 		return;
@@ -557,6 +573,7 @@ static void hear_refused(
 		effect_notice(engine, NOTICE_WARNING, "'%s' does not take mail: %s", session->peer,
 			code == REFUSED_FULL     ? "it has no room"
 			: code == REFUSED_MEMBER ? "sender or recipient is no member"
+			: code == REFUSED_OWN    ? "it wrote it itself"
 						 : "it cannot read it");
 	session->mail_refused = true;
 	look_again(engine);
@@ -599,6 +616,8 @@ static void hear_end(struct engine *engine, struct session *session, const Sauti
 	if (flight != NULL && flight->ticket == 0)
 		flight_remove(engine, session, flight);
 	entry = mail_find(engine, &end.item);
+	if (entry != NULL && entry->withdrawing)
+		return; /* it will be asked again, and then not be known */
 	/* The item is one of its recipient's: another's signature ends nothing. */
 	if (entry != NULL && (strcmp(entry->recipient, end.recipient) != 0 ||
 				     strcmp(entry->sender, end.sender) != 0))

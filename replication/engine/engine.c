@@ -250,6 +250,9 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 	case EVENT_MAIL_LOADED:
 		mail_loaded(engine, event->entry);
 		break;
+	case EVENT_MAIL_WITHDRAW:
+		mail_withdraw_item(engine, event);
+		break;
 	case EVENT_MAIL_SUBMIT:
 		mail_submit(engine, event);
 		break;

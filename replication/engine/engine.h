@@ -117,15 +117,17 @@ enum event_type {
 	EVENT_IMPORT, /* session, peer: a bundle begins, the only one at a time. Its session is
 		       * never announced and nothing is sent to it. peer: whose it is, if that
 		       * is certain; "" */
-	EVENT_IMPORT_FRAME, /* session, frame, vouched: one at a time -> EFFECT_IMPORTED */
-	EVENT_IMPORT_END,   /* session */
-	EVENT_MAIL_LOADED,  /* entry: a packed MailState; before EVENT_START, once per item */
-	EVENT_MAIL_SUBMIT,  /* entry: a packed Mail of this node's own, ticket */
-	EVENT_MAIL_STORED,  /* mail (handed over), with its result */
-	EVENT_MAIL_READ,    /* ticket, entry: the packed Mail, or error */
-	EVENT_MAIL_OPEN,    /* sealed mail can be processed from here on, until EVENT_LOCKED */
-	EVENT_MAIL_DONE,    /* item: was processed; entry: its packed MailEnd, line: what goes into
-			     * the inbox, or empty; or error: not now */
+	EVENT_IMPORT_FRAME,  /* session, frame, vouched: one at a time -> EFFECT_IMPORTED */
+	EVENT_IMPORT_END,    /* session */
+	EVENT_MAIL_LOADED,   /* entry: a packed MailState; before EVENT_START, once per item */
+	EVENT_MAIL_SUBMIT,   /* entry: a packed Mail of this node's own, ticket */
+	EVENT_MAIL_WITHDRAW, /* item, ticket: this node's own, that has not ended, is dropped ->
+			      * EFFECT_MAIL_WITHDRAWN. What others hold of it stays there */
+	EVENT_MAIL_STORED,   /* mail (handed over), with its result */
+	EVENT_MAIL_READ,     /* ticket, entry: the packed Mail, or error */
+	EVENT_MAIL_OPEN,     /* sealed mail can be processed from here on, until EVENT_LOCKED */
+	EVENT_MAIL_DONE,     /* item: was processed; entry: its packed MailEnd, line: what goes into
+			      * the inbox, or empty; or error: not now */
 };
 
 struct event {
@@ -181,6 +183,8 @@ enum effect_type {
 	EFFECT_MAIL_DELIVER,   /* item: for this node, durable here -> EVENT_MAIL_DONE; may be asked
 				* for again */
 	EFFECT_MAIL_SUBMITTED, /* ticket, error: durable here, or refused */
+	EFFECT_MAIL_WITHDRAWN, /* ticket, error: gone from here, durably. ERR_NOTFOUND: there is no
+				* such item of this node, or it has ended */
 };
 /* Of what is sent: a session's frames leave in this order, what is below not kept waiting for ever.
  * Frames of one class leave in the order in which they were made. */

@@ -290,6 +290,9 @@ struct mail_entry {
 	unsigned asker_count;
 	uint64_t ticket;  /* of a submission that is not durable */
 	uint64_t flight;  /* the session it is being handed to; 0: none */
+	bool withdrawing; /* its sender, this node, drops it; in state MAIL_NEW: once it is durable
+			   */
+	uint64_t withdraw_ticket;
 	bool delivering;  /* the runtime has it */
 	bool put_off;     /* .. and gave it back: not before the next sweep */
 	bool dirty;       /* its state is to be written */
@@ -812,6 +815,7 @@ void evidence_release(struct engine *engine);
 struct mail_entry *mail_find(const struct engine *engine, const struct hash *item);
 void mail_loaded(struct engine *engine, struct bytes state);
 void mail_submit(struct engine *engine, const struct event *event);
+void mail_withdraw_item(struct engine *engine, const struct event *event);
 void mail_stored(struct engine *engine, struct mail_write *write);
 void mail_done(struct engine *engine, const struct event *event);
 void mail_opened(struct engine *engine);
@@ -839,6 +843,8 @@ void custody_ack(struct engine *engine, struct session *session, const Sauti__Ma
 void custody_read(struct engine *engine, const struct event *event);
 /* The item or its end is durable, or (error) is not. */
 void custody_settled(struct engine *engine, struct mail_entry *entry, enum err error);
+/* What was read for somebody, or is on its way, is not followed up. */
+void custody_withdrawn(struct engine *engine, struct mail_entry *entry);
 void custody_offer(struct engine *engine, struct mail_entry *entry); /* to everybody connected */
 void custody_pump(struct engine *engine, struct session *session);   /* everything, as it fits */
 void custody_pump_all(struct engine *engine);

@@ -624,6 +624,59 @@ void mail_submit(struct engine *engine, const struct event *event)
 		submitted(engine, event->ticket, err);
 }
 
+/* ---- withdrawing ---- */
+
+static void withdrawn(struct engine *engine, uint64_t ticket, enum err error)
+{
+	struct effect *effect = ticket == 0 ? NULL : effect_add(engine, EFFECT_MAIL_WITHDRAWN);
+
+	if (effect == NULL)
+		return;
+	effect->ticket = ticket;
+	effect->error = error;
+}
+
+/* Nobody is handed it from here on, and no end is taken, until it is gone. */
+static void withdraw_start(struct engine *engine, struct mail_entry *entry)
+{
+	struct mail_write *write = write_start(engine, entry);
+
+	if (write == NULL)
+		return;
+	custody_withdrawn(engine, entry);
+	entry->state = MAIL_ENDING;
+	entry->dirty = false;
+	write->forget = write->drop = write->erasure = true;
+}
+
+static void stored_withdrawn(struct engine *engine, struct mail_entry *entry, enum err result)
+{
+	withdrawn(engine, entry->withdraw_ticket, result);
+	if (result == OK) {
+		table_remove(engine, entry);
+		return;
+	}
+	entry->withdrawing = false;
+	entry->withdraw_ticket = 0;
+	entry->state = MAIL_HELD;
+	custody_offer(engine, entry);
+}
+
+void mail_withdraw_item(struct engine *engine, const struct event *event)
+{
+	struct mail_entry *entry = mail_find(engine, &event->item);
+
+	if (entry == NULL || !is_self(engine, entry->sender) || entry->withdrawing ||
+		(entry->state != MAIL_NEW && entry->state != MAIL_HELD)) {
+		withdrawn(engine, event->ticket, ERR_NOTFOUND);
+		return;
+	}
+	entry->withdrawing = true;
+	entry->withdraw_ticket = event->ticket;
+	if (entry->state == MAIL_HELD)
+		withdraw_start(engine, entry);
+}
+
 /* ---- what came back from the disk ---- */
 
 static void stored_new(struct engine *engine, struct mail_entry *entry, enum err result)
@@ -634,10 +687,13 @@ static void stored_new(struct engine *engine, struct mail_entry *entry, enum err
 		entry->state = MAIL_HELD;
 	custody_settled(engine, entry, result);
 	if (result != OK) {
+		withdrawn(engine, entry->withdraw_ticket, ERR_NOTFOUND); /* it never was */
 		table_remove(engine, entry);
 		return;
 	}
-	if (is_self(engine, entry->recipient))
+	if (entry->withdrawing)
+		withdraw_start(engine, entry);
+	else if (is_self(engine, entry->recipient))
 		mail_deliver(engine);
 	else
 		custody_offer(engine, entry);
@@ -669,8 +725,12 @@ void mail_stored(struct engine *engine, struct mail_write *write)
 {
 	struct mail_entry *entry = mail_find(engine, &write->item);
 
-	/* Not what is forgotten: it may have come again meanwhile, and that write comes later. */
-	if (entry != NULL && !write->forget) {
+	/* Not what is forgotten: it may have come again meanwhile, and that write comes later. What
+	 * is withdrawn stays until it is gone. */
+	if (entry != NULL && write->forget && entry->withdrawing) {
+		entry->writing--;
+		stored_withdrawn(engine, entry, write->result);
+	} else if (entry != NULL && !write->forget) {
 		entry->writing--;
 		if (entry->state == MAIL_NEW)
 			stored_new(engine, entry, write->result);

@@ -91,6 +91,7 @@ static void perform(struct world *world, struct node *node, struct effect *effec
 	case EFFECT_MAIL_READ:
 	case EFFECT_MAIL_DELIVER:
 	case EFFECT_MAIL_SUBMITTED:
+	case EFFECT_MAIL_WITHDRAWN:
 		break;
 	}
 }

@@ -7,7 +7,7 @@
 #include "proto/stored.pb-c.h"
 #include "tests/sim/nodes.h"
 
-enum { LETTERS_MAX = 512, TAG_MAIL_ACK = 10 << 3 | 2 };
+enum { LETTERS_MAX = 512, TAG_MAIL = 9 << 3 | 2, TAG_MAIL_ACK = 10 << 3 | 2 };
 
 /* What is durable of an item at one node. */
 struct row {
@@ -21,6 +21,8 @@ struct letter {
 	uint64_t ticket;
 	bool durable; /* its sender was told so */
 	unsigned processed;
+	uint64_t withdraw_ticket; /* 0: its sender does not take it back */
+	bool withdrawn;           /* .. and was told that it is gone */
 };
 
 struct box {
@@ -113,6 +115,8 @@ static void apply(struct world *world, const struct node *node, const struct mai
 		world_fail(world, "%s stores a letter that nobody wrote", node->name);
 		return;
 	}
+	if (letter->withdrawn && letter->sender == node && write->body.size > 0)
+		world_fail(world, "%s stores again what it has taken back", node->name);
 	if (write->inbox.size > 0 && (letter->recipient != node || ++letter->processed > 1))
 		world_fail(world, "%s processes a letter of %s to %s, for the %u. time", node->name,
 			letter->sender->name, letter->recipient->name, letter->processed);
@@ -195,6 +199,17 @@ void post_timing(struct engine_timing *timing)
 
 /* ---- effects ---- */
 
+static void handed(struct world *world, const struct node *node, const Sauti__Mail *mail)
+{
+	const struct letter *letter;
+	struct hash item;
+
+	sha256(codec_bytes(mail->body), &item);
+	letter = letter_of(world, &item);
+	if (letter != NULL && letter->withdrawn && letter->sender == node)
+		world_fail(world, "%s hands over what it has taken back", node->name);
+}
+
 static void said(struct world *world, struct node *node, struct bytes frame)
 {
 	Sauti__Frame *message;
@@ -203,12 +218,17 @@ static void said(struct world *world, struct node *node, struct bytes frame)
 	struct hash item;
 	struct row *row;
 
-	if (frame.size < 1 || frame.data[0] != TAG_MAIL_ACK)
+	if (frame.size < 1 || (frame.data[0] != TAG_MAIL_ACK && frame.data[0] != TAG_MAIL))
 		return;
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	enum err err = CODEC_UNPACK(frame, frame, &scan_limits_default, &arena, &message, NULL);
 
 	assert(err == OK);
+	if (message->body_case == SAUTI__FRAME__BODY_MAIL) {
+		handed(world, node, message->mail);
+		arena_release(&arena);
+		return;
+	}
 	ack = message->mail_ack;
 	if (ack->body_case == SAUTI__MAIL_ACK__BODY_CUSTODY) {
 		memcpy(item.b, ack->custody->item.data, HASH_SIZE);
@@ -234,6 +254,23 @@ static void submitted(struct world *world, const struct effect *effect)
 	for (size_t i = 0; i < world->post->letter_count; i++)
 		if (world->post->letters[i].ticket == effect->ticket)
 			world->post->letters[i].durable = effect->error == OK;
+}
+
+/* Gone from its sender's disk before that is said; nothing of it leaves from there after that. */
+static void withdrawn(struct world *world, struct node *node, const struct effect *effect)
+{
+	for (size_t i = 0; i < world->post->letter_count; i++) {
+		struct letter *letter = &world->post->letters[i];
+		const struct row *row;
+
+		if (letter->withdraw_ticket != effect->ticket || effect->error != OK)
+			continue;
+		letter->withdrawn = true;
+		row = row_of(box_of(world, node), &letter->item);
+		if (row != NULL && row->body.size + row->state.size > 0)
+			world_fail(
+				world, "%s says that a letter is gone, and it is not", node->name);
+	}
 }
 
 void post_effect(struct world *world, struct node *node, struct effect *effect)
@@ -263,6 +300,9 @@ void post_effect(struct world *world, struct node *node, struct effect *effect)
 		break;
 	case EFFECT_MAIL_SUBMITTED:
 		submitted(world, effect);
+		break;
+	case EFFECT_MAIL_WITHDRAWN:
+		withdrawn(world, node, effect);
 		break;
 	default:
 		break;
@@ -339,7 +379,10 @@ static void write_letter(struct world *world, struct node *from, struct node *to
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	err = mail_unpack(buf_bytes(&packed), "sim.example", &arena, &item, NULL);
 	assert(err == OK);
-	*letter = (struct letter){item.item, from, to, ++world->post->letter_count, false, 0};
+	*letter = (struct letter){.item = item.item,
+		.sender = from,
+		.recipient = to,
+		.ticket = ++world->post->letter_count};
 	world_say(world, "%s writes to %s", from->name, to->name);
 	node_step(world, from,
 		&(struct event){.type = EVENT_MAIL_SUBMIT,
@@ -350,6 +393,23 @@ static void write_letter(struct world *world, struct node *from, struct node *to
 	buf_release(&content);
 }
 
+/* .. that has not ended, as far as its sender knows. Its end may be on the way. */
+static void take_back(struct world *world)
+{
+	struct letter *letter =
+		&world->post->letters[world_random(world, world->post->letter_count)];
+
+	if (letter->sender->engine == NULL || letter->withdraw_ticket != 0)
+		return;
+	letter->withdraw_ticket = LETTERS_MAX + letter->ticket;
+	world_say(world, "%s takes a letter to %s back", letter->sender->name,
+		letter->recipient->name);
+	node_step(world, letter->sender,
+		&(struct event){.type = EVENT_MAIL_WITHDRAW,
+			.item = letter->item,
+			.ticket = letter->withdraw_ticket});
+}
+
 static void workload(struct world *world)
 {
 	struct node *from = &world->nodes[world_random(world, world->shape.nodes)];
@@ -357,6 +417,8 @@ static void workload(struct world *world)
 
 	if (from != to && from->engine != NULL && world->post->letter_count < LETTERS_MAX)
 		write_letter(world, from, to);
+	if (world->post->letter_count > 0 && world_chance(world, 100))
+		take_back(world);
 	if (world->now_ms < world->shape.work_ms)
 		queue_plan(world, world_random(world, world->shape.append_ms / 2), ITEM_POST, NULL);
 }
@@ -409,8 +471,8 @@ void post_release(struct world *world)
 /* Everybody can be trusted to carry it, and its ends are there. */
 static bool must_arrive(const struct world *world, const struct letter *letter)
 {
-	return letter->durable && world->hostile == NULL && !letter->sender->gone &&
-	       !letter->recipient->gone;
+	return letter->durable && letter->withdraw_ticket == 0 && world->hostile == NULL &&
+	       !letter->sender->gone && !letter->recipient->gone;
 }
 
 void post_check_end(struct world *world)

@@ -7,6 +7,7 @@
  *                  its end has it after that
  *   nothing lost   what its sender was told is on its disk is in the end processed, and the sender
  *                  knows it
+ *   taken back     what its sender was told is gone is not on its disk, and never leaves it again
  *
  * Not in worlds with twins: two machines of one name are two recipients.
  */

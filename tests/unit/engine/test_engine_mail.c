@@ -576,6 +576,71 @@ static void a_disk_that_refuses_leaves_it_with_the_sender(void **state)
 	said(rig, cleo, CUSTODY);
 }
 
+/* ---- withdrawn ---- */
+
+static void withdraw(struct rig *rig, const struct letter *letter)
+{
+	rig_step(rig, &(struct event){.type = EVENT_MAIL_WITHDRAW,
+			      .item = letter->item,
+			      .ticket = ++rig->next_ticket});
+}
+
+static enum err withdrawn(struct rig *rig)
+{
+	struct effect *effect = rig_effect(rig, EFFECT_MAIL_WITHDRAWN, 0);
+
+	assert_non_null(effect);
+	assert_int_equal(effect->ticket, rig->next_ticket);
+	return effect->error;
+}
+
+static void what_is_withdrawn_is_gone(void **state)
+{
+	struct rig *rig = *state;
+	struct letter *letter = sealed_letter(rig, BEN, CLEO, MAIL_ORDINARY);
+	struct letter *other = sealed_letter(rig, DORA, CLEO, MAIL_ORDINARY);
+	struct session_id anna;
+
+	withdraw(rig, letter);
+	assert_int_equal(withdrawn(rig), ERR_NOTFOUND);
+	/* Before it is durable: it becomes so, and is dropped. */
+	submit(rig, letter);
+	withdraw(rig, letter);
+	assert_null(rig_effect(rig, EFFECT_MAIL_WITHDRAWN, 0));
+	disk(rig, OK);
+	assert_null(rig_effect(rig, EFFECT_MAIL_WITHDRAWN, 0));
+	disk(rig, OK);
+	assert_int_equal(withdrawn(rig), OK);
+	assert_int_equal(engine_mail_count(rig->engine), 0);
+	/* A disk that refuses keeps it, and it goes on. */
+	submit_durably(rig, letter);
+	withdraw(rig, letter);
+	disk(rig, ERR_FULL);
+	assert_int_equal(withdrawn(rig), ERR_FULL);
+	assert_true(view(rig, letter).held);
+	anna = rig_session(rig, ANNA);
+	assert_true(rig->mail_read_count > 0);
+	/* Read for somebody, and withdrawn before it is there: nothing leaves. */
+	withdraw(rig, letter);
+	read_back(rig);
+	assert_null(rig_sent(rig, anna, MAIL, 0));
+	disk(rig, OK);
+	assert_int_equal(withdrawn(rig), OK);
+	rig_disconnect(rig, anna);
+	rig_tick(rig, 24 * 60 * MINUTE);
+	anna = rig_session(rig, ANNA);
+	assert_int_equal(rig->mail_read_count, 0);
+	/* Whoever brings it back is sent away, and its end ends nothing. */
+	bring(rig, anna, letter);
+	said(rig, anna, REFUSED);
+	assert_int_equal(engine_mail_count(rig->engine), 0);
+	/* Another's is its sender's to withdraw. */
+	bring(rig, anna, other);
+	disk(rig, OK);
+	withdraw(rig, other);
+	assert_int_equal(withdrawn(rig), ERR_NOTFOUND);
+}
+
 static void a_refusal_is_another_way_and_an_hour(void **state)
 {
 	struct rig *rig = *state;
@@ -1067,6 +1132,7 @@ int main(void)
 		TEST(strangers_use_no_room),
 		TEST(a_disk_that_refuses_leaves_it_with_the_sender),
 		TEST(a_refusal_is_another_way_and_an_hour),
+		TEST(what_is_withdrawn_is_gone),
 		TEST(no_answer_is_a_refusal),
 		TEST(the_own_mail_is_processed_once_and_after_unlock),
 		TEST(open_mail_is_taken_while_locked),
