@@ -37,7 +37,7 @@ function(sauti_test name label)
 	target_compile_definitions(${name} PRIVATE SAUTI_SOURCE_DIR="${SAUTI_ROOT}")
 	add_test(NAME ${name} COMMAND ${name})
 	if(NOT ARG_TIMEOUT)
-		set(ARG_TIMEOUT 120)
+		set(ARG_TIMEOUT 300)
 	endif()
 	set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${ARG_TIMEOUT}
 		SKIP_RETURN_CODE 77)

@@ -35,7 +35,7 @@ PLANS = [("write", "EIO"), ("write", "ENOSPC"), ("write", "short"), ("sync", "EI
          ("sync", "short"), ("mmap", "ENOMEM"), ("rename", "EIO"), ("open", "EACCES"),
          ("open", "EMFILE"), ("truncate", "ENOSPC"), ("malloc", "ENOMEM"), ("malloc-up", "ENOMEM")]
 LATE = "-up"  # counted from when the daemon is up: unlocking, recording, stopping
-DEADLINE_S = 40
+DEADLINE_S = 120
 RECORDS = 3
 SLACK = 3  # threads decide about a few calls
 

@@ -441,7 +441,7 @@ class Making(Case):
                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(rng.random() * takes)
             self.caf.kill()
-            client.wait(30)
+            client.wait(120)
             if backup.exists():
                 self.verify(backup)
                 whole += 1
@@ -466,7 +466,7 @@ class Making(Case):
                 for child in children(self.caf.process.pid):
                     os.kill(child, signal.SIGBUS)
                     hit = True
-            _, words = client.communicate(timeout=30)
+            _, words = client.communicate(timeout=120)
             if client.returncode == 0:
                 shutil.rmtree(backup)
                 continue
@@ -488,7 +488,7 @@ class Making(Case):
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for("the backup to begin", lambda: Path(f"{backup}.partial").exists() or backup.exists())
         self.assertEqual(self.caf.stop(), 0)
-        client.wait(30)
+        client.wait(120)
         self.assertFalse(Path(f"{backup}.partial").exists())
         if backup.exists():
             self.verify(backup)
@@ -692,7 +692,7 @@ class Restoring(Case):
                           ("genesis", 0o600), ("store/data.mdb", 0o600)])
         # Without keys it does not start, and says why.
         started = subprocess.run([BUILD / "sautid", "--dir", target], capture_output=True, text=True,
-                                 timeout=30, check=False)
+                                 timeout=120, check=False)
         self.assertNotEqual(started.returncode, 0)
         self.assertIn("keys/boot", started.stderr)
         self.give_keys(target)
@@ -860,7 +860,7 @@ class Restoring(Case):
         processes = [subprocess.Popen([BUILD / "sauti", "--dir", target, "restore", self.root / "backup"],
                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
                      for _ in range(4)]
-        results = [(p.communicate(timeout=60), p.returncode) for p in processes]
+        results = [(p.communicate(timeout=180), p.returncode) for p in processes]
         self.assertEqual([code for _, code in results].count(0), 1, results)
         for name in FILES[:-1]:
             self.assertEqual((target / name).read_bytes(), (self.root / "backup" / name).read_bytes())
@@ -872,7 +872,7 @@ class Restoring(Case):
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         wait_for("the restore to begin", lambda: (target / "restoring").exists() or process.poll() is not None)
         process.send_signal(signal.SIGINT)
-        _, words = process.communicate(timeout=30)
+        _, words = process.communicate(timeout=120)
         if process.returncode != 0:
             self.assertEqual(process.returncode, 1, words)
             self.assertFalse(target.exists(), words)

@@ -89,8 +89,8 @@ class Case(unittest.TestCase):
             before = self.link.count()["accepted"]
             self.link.half_open()
             self.record(self.caf, 5)
-            wait_for("a new connection", lambda b=before: self.link.count()["accepted"] > b, 20)
-            self.network.settle(20)
+            wait_for("a new connection", lambda b=before: self.link.count()["accepted"] > b, 60)
+            self.network.settle(60)
         self.whole()
 
     def test_dark(self):
@@ -101,7 +101,7 @@ class Case(unittest.TestCase):
         wait_for("both to notice", lambda: not self.connected(self.caf, "hq") and not self.connected(self.hq, "caf"))
         self.record(self.caf, 5)
         self.link.heal()
-        self.network.settle(30)
+        self.network.settle(90)
         self.whole()
 
     def test_refused(self):
@@ -111,7 +111,7 @@ class Case(unittest.TestCase):
         self.record(self.caf, 5)
         wait_for("caf to be refused", lambda: "connection refused" in self.caf.log)
         self.link.heal()
-        self.network.settle(20)
+        self.network.settle(60)
 
     def test_cut_at_any_byte(self):
         """Cut at random bytes, in either direction, while both record: nothing is lost or doubled."""

@@ -94,7 +94,7 @@ class Case(unittest.TestCase):
 
     def named(self, node, condition, *words):
         """status says what it is, since when and what to do; the log has said it once."""
-        wait_for(f"'{condition}' in the status of {node.name}", lambda: self.condition(node) == condition, 10)
+        wait_for(f"'{condition}' in the status of {node.name}", lambda: self.condition(node) == condition, 60)
         store = node.json("status")["store"]
         self.assertLess(abs(store["since"] - time.time()), 120)
         self.assertTrue(store["message"] and store["todo"])
@@ -107,7 +107,7 @@ class Case(unittest.TestCase):
         said = node.log.count("ALARM: " + store["message"])  # not once for each try
         self.assertTrue(1 <= said <= 3, node.log)
 
-    def over(self, node, seconds=15):
+    def over(self, node, seconds=60):
         """Nobody writes: the node finds out by itself."""
         try:
             wait_for(f"{node.name} to be well again", lambda: self.condition(node) == "ok", seconds)
@@ -122,7 +122,7 @@ class Case(unittest.TestCase):
     def ends(self, node, code, *words, program=None, user=None):
         """The daemon does not start: one line that says why, the right exit code."""
         done = subprocess.run([program or BUILD / "sautid", "--dir", node.dir], capture_output=True,
-                              text=True, timeout=30, check=False, env={**os.environ, **node.env},
+                              text=True, timeout=120, check=False, env={**os.environ, **node.env},
                               user=user, cwd="/")
         self.assertEqual(done.returncode, code, done.stderr)
         self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
@@ -164,7 +164,7 @@ class Full(Case):
         self.assertTrue(caf.own()["size"] >= own["size"])
 
         disk.release()
-        wait_for("room for own work", lambda: self.condition(caf) == "replicas_paused", 15)
+        wait_for("room for own work", lambda: self.condition(caf) == "replicas_paused", 60)
         self.assertEqual(self.record(caf).returncode, OK)
         disk.resize("64m")
         self.over(caf)
@@ -189,7 +189,7 @@ class Full(Case):
         hq.start()
         self.all_there(hq)
         disk.release()
-        wait_for("room", lambda: self.record(hq).returncode == OK, 10)
+        wait_for("room", lambda: self.record(hq).returncode == OK, 60)
         self.all_there(hq)
 
     def test_ext4(self):
@@ -208,7 +208,7 @@ class Full(Case):
         self.all_there(hq)
         self.refused(hq, FAILED, "the disk is full")
         disk.release()
-        wait_for("room", lambda: self.record(hq).returncode == OK, 15)
+        wait_for("room", lambda: self.record(hq).returncode == OK, 60)
         self.over(hq)
         self.all_there(hq)
 

@@ -307,7 +307,7 @@ class Field(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("credentials", done.stderr)
         haiti.start_only()
-        self.assertNotEqual(haiti.process.wait(30), 0)
+        self.assertNotEqual(haiti.process.wait(120), 0)
         haiti.process = None
         credentials.write_text("nothing", encoding="ascii")
         os.chmod(credentials, 0o600)

@@ -322,7 +322,7 @@ class Fsck(unittest.TestCase):
         """A node that is stopped by a fault says what probably happened and what to run."""
         self.hq.start(unlock=False)
         self.hq.process.send_signal(signal.SIGBUS)
-        self.assertEqual(self.hq.process.wait(30), INTEGRITY)
+        self.assertEqual(self.hq.process.wait(120), INTEGRITY)
         self.hq.process = None
         self.assertIn("stopped by a page that the disk did not give", self.hq.log)
         self.assertIn(f"sautid --fsck --config '{self.hq.dir}/sauti.conf'", self.hq.log)

@@ -362,7 +362,7 @@ class Starts(Guarded):
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
                    for _ in range(3)]
         for unlock in unlocks:
-            unlock.communicate(timeout=60)
+            unlock.communicate(timeout=180)
             self.assertEqual(unlock.returncode, 0)
         self.assertEqual(self.guard(self.office)["verdict"], "same")
         self.assertEqual(len([o for o in self.office.logs() if "/haiti/" in o]), 1 + 1)
@@ -434,7 +434,7 @@ class Starts(Guarded):
             text = f.read().replace("[node]\n", f"[node]\nguard = {self.office.dir}.guard\n", 1)
         (copy / "sauti.conf").write_text(text, encoding="utf-8")
         done = subprocess.run([BUILD / "sautid", "--dir", copy], capture_output=True, text=True,
-                              timeout=30, check=False)
+                              timeout=120, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("another process is using guard", done.stderr)
 
@@ -444,7 +444,7 @@ class Starts(Guarded):
         self.hq.stop()
         shutil.copytree(f"{self.hq.dir}.guard", f"{self.office.dir}.guard")
         done = subprocess.run([BUILD / "sautid", "--dir", self.office.dir], capture_output=True,
-                              text=True, timeout=30, check=False)
+                              text=True, timeout=120, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("belongs to node 'hq'", done.stderr)
 

@@ -212,11 +212,11 @@ class Case(unittest.TestCase):
         own = self.caf.own()
         wait_for("both sides to find out", lambda: not any(
             p["connected"] for p in self.caf.json("status")["peers"] if p["name"] == "hq") and not any(
-            p["connected"] for p in self.hq.json("status")["peers"] if p["name"] == "caf"), 20)
+            p["connected"] for p in self.hq.json("status")["peers"] if p["name"] == "caf"), 60)
         self.assertFalse(self.holds(self.hq, own))
         self.spaces.run("caf", "ip", "link", "set", "wan", "up")
         self.spaces.run("caf", "ip", "route", "replace", "default", "via", "10.77.1.1", "dev", "wan", "onlink")
-        self.network.settle(30)
+        self.network.settle(90)
 
     def test_the_link_blinks(self):
         """Again and again, in the middle of things."""
@@ -227,7 +227,7 @@ class Case(unittest.TestCase):
             time.sleep(0.5)
             self.spaces.run("caf", "ip", "link", "set", "wan", "up")
             self.spaces.run("caf", "ip", "route", "replace", "default", "via", "10.77.1.1", "dev", "wan", "onlink")
-        self.network.settle(60)
+        self.network.settle()
         self.assertTrue(all(r["ok"] for r in self.hq.json("log", "verify")))
 
     def test_a_slow_cable(self):
@@ -247,9 +247,9 @@ class Case(unittest.TestCase):
             self.assertFalse(self.holds(self.caf, own))
             self.record(self.caf, 1)
             mine, begun = self.caf.own(), time.monotonic()
-            wait_for("headquarters to hold what caf recorded", lambda: self.holds(self.hq, mine), 20)
+            wait_for("headquarters to hold what caf recorded", lambda: self.holds(self.hq, mine))
             took = time.monotonic() - begun
-            wait_for("caf to hold it all", lambda: self.holds(self.caf, own), 120)
+            wait_for("caf to hold it all", lambda: self.holds(self.caf, own), 360)
             # Each entry is of 1,000 bytes at least.
             self.assertGreater(time.monotonic() - start, (own["size"] - before) * 1000 * 8 / 256_000 * 0.9)
             self.assertLess(took, 6)

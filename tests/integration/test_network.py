@@ -113,7 +113,7 @@ class Case(unittest.TestCase):
         before = len(node.log)
         logs = {o: log["size"] for o, log in node.logs().items()}
         what()
-        wait_for(f"'{reason}' in the log of {node.name}", lambda: reason in node.log[before:], 15)
+        wait_for(f"'{reason}' in the log of {node.name}", lambda: reason in node.log[before:], 60)
         self.assertEqual(logs, {o: log["size"] for o, log in node.logs().items()})
 
     def fails(self, node, args, status, *words, stdin=None):
@@ -273,7 +273,7 @@ class Strangers(Case):
         self.caf.stop()
         try:
             stranger = Stranger(self.cod.port, pem)
-            stranger.socket.settimeout(20)
+            stranger.socket.settimeout(60)
             _, how = stranger.ends()
             self.assertNotIn("timed out", how)
         finally:
@@ -364,7 +364,7 @@ class BadInput(Case):
 
     def test_store_in_use(self):
         done = subprocess.run([BUILD / "sautid", "--dir", self.caf.dir], capture_output=True, text=True,
-                              timeout=20, check=False)
+                              timeout=120, check=False)
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn(str(self.caf.dir), done.stderr)
         self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
@@ -378,7 +378,7 @@ class BadInput(Case):
 
     def start_fails(self, directory, status, *words):
         done = subprocess.run([BUILD / "sautid", "--dir", directory], capture_output=True, text=True,
-                              timeout=20, check=False)
+                              timeout=120, check=False)
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
         for word in words:

@@ -257,7 +257,7 @@ class Accounts(Case):
                                   stderr=subprocess.DEVNULL) as adding:
                 time.sleep(rng.random() * 0.5)
                 self.hq.kill()
-                if adding.wait(60) == 0:
+                if adding.wait(180) == 0:
                     acknowledged.append(name)
             self.hq.start(unlock=False)
             self.supervisor()

@@ -115,7 +115,7 @@ class FieldKills:
                     self.kill(self.hq, "catch-up")
         if self.hq.process is None:
             self.hq.start()
-        wait_for("headquarters to catch up", self.holds_all, 60)
+        wait_for("headquarters to catch up", self.holds_all)
         self.took["catch-up"] = max(0.1, min(1.0, 0.5 * self.took.get("catch-up", 0.3) +
                                              0.1 * (time.monotonic() - began)))
 
@@ -191,7 +191,7 @@ class FieldKills:
         shutil.copytree(store, old)
         self.office.start()
         self.record(self.rng.choice((5, 60)))
-        wait_for("headquarters to hold it", self.holds_all, 60)
+        wait_for("headquarters to hold it", self.holds_all)
         self.office.stop()
         self.hq.stop()
         shutil.rmtree(store)
@@ -224,7 +224,7 @@ class FieldKills:
             theirs = self.hq.logs()
             return [origin for origin, log in self.office.logs().items()
                     if theirs.get(origin, {"root": None})["root"] != log["root"]]
-        wait_for("every log to be the same at headquarters", lambda: not differing(), 60)
+        wait_for("every log to be the same at headquarters", lambda: not differing())
 
     def total(self):
         return sum(self.kills.values())

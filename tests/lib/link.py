@@ -35,7 +35,7 @@ class Link:
         """Ends it; connections through it are reset."""
         if self.process.poll() is None:
             self.process.stdin.close()
-            self.process.wait(10)
+            self.process.wait(60)
         self.process.stdout.close()
 
     def do(self, *words):
@@ -98,6 +98,6 @@ class Link:
     def count(self):
         return self.do("count")
 
-    def quiet(self, seconds=30):
+    def quiet(self, seconds=120):
         """Waits until nothing is on the way."""
         wait_for("the link to be empty", lambda: not any(self.count()[d]["held"] for d in ("up", "down")), seconds)

@@ -27,8 +27,9 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_for(what, condition, seconds=30):
-    """Polls until condition() is true; its last value is returned."""
+def wait_for(what, condition, seconds=120):
+    """Polls until condition() is true; its last value is returned. Patient, for machines that are slow
+    or do much else: nothing waits that long where all is well."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -139,10 +140,10 @@ class Node:
             return None
         self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(30)
+            status = self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            raise Failed(f"sautid of {self.name} did not stop in 30 s") from None
+            raise Failed(f"sautid of {self.name} did not stop in 120 s") from None
         self.process = None
         return status
 
@@ -238,7 +239,7 @@ class Network:
                         missing.append(f"{other.name} has not cosigned {origin}")
         return missing
 
-    def settle(self, seconds=60):
+    def settle(self, seconds=180):
         """Waits until every node holds and has cosigned everything."""
         end = time.monotonic() + seconds
         while True:

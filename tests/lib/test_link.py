@@ -148,7 +148,7 @@ class Forwarding(Case):
     def test_ends_with_its_input(self):
         link = self.link()
         link.process.stdin.close()
-        self.assertEqual(link.process.wait(10), 0)
+        self.assertEqual(link.process.wait(60), 0)
 
 
 class Slowness(Case):
@@ -166,10 +166,13 @@ class Slowness(Case):
             self.assertGreaterEqual(took, 0.15)
             self.assertLess(took, 1)
         link.set("up", delay=0)
-        start = time.monotonic()
-        near.sendall(b"ping")
-        self.read(far, 4)
-        self.assertLess(time.monotonic() - start, 0.14)
+        def took_now():
+            start = time.monotonic()
+            near.sendall(b"ping")
+            self.read(far, 4)
+            return time.monotonic() - start
+
+        self.assertLess(min(took_now() for _ in range(5)), 0.14)
 
     def test_rate(self):
         """Each way has its own, whatever the number of connections, and they share it evenly."""
