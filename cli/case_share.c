@@ -138,7 +138,23 @@ static void groups_text(const json_t *share, struct output_buffer *buffer)
 	}
 }
 
-/* "revoked 2026-11-26 (withdrawn)", or one word. */
+/* What became of the keys that it had. */
+static const char *order_text(const char *order)
+{
+	static const char *const texts[][2] = {
+		{"ordered", ", it has not confirmed that it deleted them"},
+		{"held", ", it must keep them for now"},
+		{"destroying", ", deleted there but for old mail keys"},
+		{"destroyed", ", deleted there"},
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (strcmp(order, texts[i][0]) == 0)
+			return texts[i][1];
+	return "";
+}
+
+/* "revoked 2026-11-26 (withdrawn), deleted there", or one word. */
 static void state_text(const json_t *share, struct output_buffer *buffer)
 {
 	struct output_buffer b[3];
@@ -148,8 +164,9 @@ static void state_text(const json_t *share, struct output_buffer *buffer)
 		snprintf(buffer->text, sizeof(buffer->text), "%.100s",
 			output_member(share, "state", &b[1]));
 	else
-		snprintf(buffer->text, sizeof(buffer->text), "revoked %.10s (%.40s)", on,
-			output_member(share, "revoked_for", &b[2]));
+		snprintf(buffer->text, sizeof(buffer->text), "revoked %.10s (%.40s)%s", on,
+			output_member(share, "revoked_for", &b[2]),
+			order_text(output_member(share, "order", &b[1])));
 }
 
 enum err share_print(const json_t *all)

@@ -21,6 +21,8 @@ static enum err check_recipient(const struct runtime *rt, const char *to, struct
 		return err_set(ctx, ERR_INVALID, "--to: '%s' is this node itself", rt->node);
 	if (member == NULL)
 		return err_set(ctx, ERR_NOTFOUND, "--to: no node of that name is in the directory");
+	if (member->active && rt->keys != NULL)
+		TRY(trust_check(&rt->keys->trust, member->name, &member->node, ctx));
 	if (grants_held_back(rt, to)[0] != '\0')
 		return err_set(ctx, ERR_DENIED, "nothing can be given to '%s': %s", member->name,
 			grants_held_back(rt, to));

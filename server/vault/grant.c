@@ -8,6 +8,7 @@
 #include "cases/event/json_memory.h"
 #include "certs/mail_grant.h"
 #include "replication/log/tree.h"
+#include "server/vault/erase.h"
 #include "server/vault/grant_parts.h"
 
 enum { LINES_MAX = 256 * 1024 };
@@ -754,7 +755,24 @@ static enum err put_doc(struct book *book, struct vault_doc ***last, json_t *jso
 	return show_doc(book, last);
 }
 
-static json_t *given_json(const struct given *given)
+/* Of what was taken back: has its recipient destroyed it? "": it was not asked to. */
+static const char *order_state(const struct book *book, const struct given *given)
+{
+	const struct erasure *erasure;
+	struct order_id id;
+
+	if (given->revoked_on[0] == '\0')
+		return "";
+	memcpy(id.b, given->revocation.b, sizeof(id.b));
+	erasure = erase_find(book, &id);
+	if (erasure == NULL || erasure->holder_count == 0)
+		return "";
+	if (erasure->holders[0].receipt_at != 0)
+		return erasure_holder_done(&erasure->holders[0]) ? "destroyed" : "destroying";
+	return erasure->holders[0].hold_at != 0 ? "held" : "ordered";
+}
+
+static json_t *given_json(const struct book *book, const struct given *given)
 {
 	static const char *const ends[] = {"", "withdrawn", "ended", "stopped"};
 	char id[EVENT_ID_TEXT + 1], consent[EVENT_ID_TEXT + 1] = "";
@@ -762,13 +780,14 @@ static json_t *given_json(const struct given *given)
 	event_id_text(&given->id, id);
 	if (given->has_consent)
 		event_id_text(&given->consent, consent);
-	return json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:b,s:s,s:I,s:s,s:s,s:s,s:b}", "direction",
-		"given", "grant", id, "node", given->recipient, "groups",
+	return json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:b,s:s,s:I,s:s,s:s,s:s,s:b,s:s}",
+		"direction", "given", "grant", id, "node", given->recipient, "groups",
 		groups_json(given->groups), "purpose", given->purpose, "basis",
 		grant_basis_name(given->basis), "until", given->until, "history", given->history,
 		"state", state_name(given), "made_at", (json_int_t)given->made_at, "consent_ref",
 		consent, "revoked_on", given->revoked_on, "revoked_for", ends[given->revoked_for],
-		"left", given_left(given));
+		"left", given_left(given), "order",
+		order_state(book, given));
 }
 
 static json_t *received_json(const struct received *received, const char *today)
@@ -795,7 +814,7 @@ enum err grants_show(struct book *book, struct vault_request *request)
 	request_today(request, today);
 	TRY(case_named(book, request, &kase, &state));
 	while ((given = grants_given_of(book, &kase->ref, given)) != NULL)
-		TRY(put_doc(book, &last, given_json(given)));
+		TRY(put_doc(book, &last, given_json(book, given)));
 	while ((received = grants_received_of(book, &kase->ref, received)) != NULL)
 		TRY(put_doc(book, &last, received_json(received, today)));
 	return OK;

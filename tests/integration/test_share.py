@@ -38,6 +38,8 @@ class Share(unittest.TestCase):
         self.hti = self.net.join("hti", "HTI", config=QUICK)
         self.hti.start()
         self.net.settle()
+        self.cod.confirm(self.hti)
+        self.hti.confirm(self.cod)
         self.record(self.cod, opened(1, "ZZ-ONE"), agreed(1, REF), said(1, REF, "marisolwenda"))
 
     def tearDown(self):
