@@ -8,6 +8,7 @@
 #include "cases/keys/fingerprint.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
+#include "server/keys/grants.h"
 
 json_t *own_words_json(const struct runtime *rt)
 {
@@ -116,6 +117,7 @@ void done_node_confirm(struct control_request *request, const struct vault_reque
 		control_fail(request, err, 0, err_text(err));
 		return;
 	}
+	grants_kick(rt);
 	log_line(LOG_INFO, "officer '%s' confirmed the key of '%s'", row.officer, row.node);
 	answer_json(request,
 		json_pack("{s:s,s:s,s:I}", "name", row.node, "by", row.officer, "confirmed_at",

@@ -259,6 +259,13 @@ static void go_on(struct grants_work *work)
 	review(work);
 }
 
+/* Until there is nothing. What was taken back is to be destroyed where it is. */
+static void go_over(struct grants_work *work)
+{
+	erasing_wake(work->rt);
+	review(work);
+}
+
 static void on_reviewed(void *arg, enum err error, uint64_t index)
 {
 	struct grants_work *work = arg;
@@ -269,7 +276,7 @@ static void on_reviewed(void *arg, enum err error, uint64_t index)
 	else if (error != OK)
 		pause_work(work, "the ledger", error, err_text(error));
 	else
-		review(work); /* until there is nothing */
+		go_over(work);
 }
 
 static void done_review(struct grants_work *work, struct vault_request *done)

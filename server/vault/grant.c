@@ -786,8 +786,7 @@ static json_t *given_json(const struct book *book, const struct given *given)
 		grant_basis_name(given->basis), "until", given->until, "history", given->history,
 		"state", state_name(given), "made_at", (json_int_t)given->made_at, "consent_ref",
 		consent, "revoked_on", given->revoked_on, "revoked_for", ends[given->revoked_for],
-		"left", given_left(given), "order",
-		order_state(book, given));
+		"left", given_left(given), "order", order_state(book, given));
 }
 
 static json_t *received_json(const struct received *received, const char *today)

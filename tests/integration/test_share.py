@@ -77,8 +77,33 @@ class Share(unittest.TestCase):
     def views(self, node):
         return {e["view"] for e in self.show(node)["events"] if "view" in e}
 
+    def seen(self, node):
+        """The same where the case may be gone."""
+        return self.views(node) if node.json("case", "list") else set()
+
     def ledger(self, node, kind):
         return [e for e in node.json("ledger", "list") if e["type"] == kind]
+
+    def test_no_confirmation_no_key(self):
+        """Not to a node key whose words nobody compared; and replies wait for the same."""
+        self.net.stop()
+        for node in self.net.nodes.values():
+            node.start()
+        self.net.settle()
+        self.consent(["contact"], recipients=["hti", "hq"])
+        done = self.cod.sauti("case", "share", "ZZ-ONE", "--to", "hq", "--purpose", "referral",
+                              check=False)
+        self.assertIn("the key of 'hq' is not confirmed here", done.stderr)
+        self.assertEqual(self.ledger(self.cod, "ACCESS_GRANTED"), [])
+        self.cod.confirm(self.net.nodes["hq"])
+        self.cod.json("case", "share", "ZZ-ONE", "--to", "hq", "--purpose", "referral", "--history")
+        hq = self.net.nodes["hq"]
+        wait_for("the case", lambda: self.views(hq) == {"marisolwenda"}
+                 if hq.json("case", "list") else False)
+        self.record(hq, said(7, REF, "zenobia", office="HTI"))
+        self.assertEqual([(s["node"], s["state"]) for s in self.shares(hq)], [("cod", "waiting")])
+        hq.confirm(self.cod)
+        wait_for("the reply", lambda: "zenobia" in self.views(self.cod))
 
     def test_no_consent_no_key(self):
         self.assertIn("no consent to REFERRAL", self.share(check=False).stderr)
@@ -89,6 +114,7 @@ class Share(unittest.TestCase):
             self.assertNotEqual(done.returncode, 0)
             self.assertIn(what, done.stderr)
         self.assertIn("no consent to PATERNITY", self.share(purpose="paternity", check=False).stderr)
+        self.cod.confirm(self.net.nodes["hq"])
         done = self.cod.sauti("case", "share", "ZZ-ONE", "--to", "hq", "--purpose", "referral",
                               check=False)
         self.assertIn("does not name this recipient", done.stderr)
@@ -205,16 +231,18 @@ class Share(unittest.TestCase):
         revoked = self.ledger(self.cod, "ACCESS_REVOKED")
         self.assertEqual([(e["recipient"], e["reason"]) for e in revoked], [("hti", "WITHDRAWN")])
         self.record(self.cod, said(4, REF, "quillfeather"))
+        wait_for("the order", lambda: self.shares()[0]["order"] == "ordered")
         self.hti.start()
-        wait_for("what it had to be destroyed",
-                 lambda: not self.hti.json("case", "list") or not self.views(self.hti))
+        wait_for("the receipt", lambda: self.shares()[0]["order"] in ("destroying", "destroyed"))
+        self.assertEqual(self.seen(self.hti), set())
+        self.assertIn("deleted there", self.cod.sauti("case", "shares", "ZZ-ONE").stdout)
         self.assertIn(f"consent {given} was never in force",
                       self.share("--groups", "contact", check=False).stderr)
         # On another consent it is given again, from now on.
         self.share("--groups", "contact", purpose="transfer")
         self.record(self.cod, said(5, REF, "yolanda"))
         self.taken()
-        wait_for("the new one", lambda: self.hti.json("case", "list") and self.views(self.hti) == {"yolanda"})
+        wait_for("the new one", lambda: self.seen(self.hti) == {"yolanda"})
         self.assertNotEqual(kept, given)
 
 
