@@ -29,7 +29,8 @@ struct grants_work {
 	uint8_t id[16];
 	struct hash item;
 	char to[LIMIT_NODE_NAME + 1];
-	struct buf awaited; /* items of mail whose ends are waited for, one after the other */
+	struct buf taken_back; /* items of mail, likewise */
+	struct buf awaited;    /* items of mail whose ends are waited for, one after the other */
 	struct grants_waiter *waiters;
 };
 
@@ -259,10 +260,32 @@ static void go_on(struct grants_work *work)
 	review(work);
 }
 
+static void on_withdrawn(void *arg, enum err error)
+{
+	(void)arg;
+	if (error != OK && error != ERR_NOTFOUND && error != ERR_CANCELED)
+		log_line(
+			LOG_WARNING, "grants: mail that was taken back stays: %s", err_text(error));
+}
+
+/* What nobody has carried away yet goes; for what has left there is the order. */
+static void take_mail_back(struct grants_work *work)
+{
+	for (size_t at = 0; at + HASH_SIZE <= work->taken_back.size; at += HASH_SIZE) {
+		struct hash item;
+
+		memcpy(item.b, work->taken_back.data + at, HASH_SIZE);
+		mail_withdraw(work->rt, &item, on_withdrawn, NULL);
+	}
+	buf_release(&work->taken_back);
+}
+
 /* Until there is nothing. What was taken back is to be destroyed where it is. */
 static void go_over(struct grants_work *work)
 {
 	erasing_wake(work->rt);
+	/* Not from within a step of the engine. */
+	uv_async_send(&work->async);
 	review(work);
 }
 
@@ -284,6 +307,7 @@ static void done_review(struct grants_work *work, struct vault_request *done)
 	if (done->result != OK) {
 		pause_work(work, "review", done->result, err_message(&done->ctx, done->result));
 	} else if (done->entries != NULL) {
+		buf_put(&work->taken_back, buf_bytes(&done->refs));
 		work->batch = (struct sealed_batch){done->batch, done->wave};
 		append(work->rt, done, on_reviewed, work);
 	} else {
@@ -407,7 +431,10 @@ void grants_tidy(struct runtime *rt)
 
 static void on_async(uv_async_t *async)
 {
-	go_on(async->data);
+	struct grants_work *work = async->data;
+
+	take_mail_back(work);
+	go_on(work);
 }
 
 void grants_kick(struct runtime *rt)
@@ -478,6 +505,7 @@ void grants_boot(struct runtime *rt)
 		runtime_out_of_memory();
 	work->rt = rt;
 	buf_init(&work->awaited, 0);
+	buf_init(&work->taken_back, LIMIT_GRANTS * HASH_SIZE);
 	uv_async_init(&rt->loop, &work->async, on_async);
 	work->async.data = work;
 	rt->grants = work;
@@ -497,6 +525,7 @@ void grants_unload(struct runtime *rt)
 	if (rt->grants == NULL)
 		return;
 	buf_release(&rt->grants->awaited);
+	buf_release(&rt->grants->taken_back);
 	mem_free(rt->grants);
 	rt->grants = NULL;
 }

@@ -72,7 +72,8 @@ bool grants_due(const struct book *book); /* something is to be reviewed */
 /* request->grant: to, purpose, groups, history, until; recipients. Out: id, groups, until, keys,
  * and a plan of events of the ledger. ERR_CONSENT says what is missing. */
 enum err grant_make(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
-/* As above; no parts: nothing is to be done. */
+/* As above; no parts: nothing is to be done. request->refs has the items of mail of what was taken
+ * back and may be here still. */
 enum err grants_review(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
 /* Ends the grant request->grant->id: as above; no parts: it has ended already. ERR_NOTFOUND. */
 enum err grant_stop(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;

@@ -54,6 +54,8 @@ static enum err revoke(struct review *r, const struct given *given, enum given_e
 	after->revoked_for = why;
 	TRY(change_id(c, &after->revocation));
 	c->revoked[c->revoked_count++] = grants_find(c->book, given->id.b);
+	if (given->state == GIVEN_SENT) /* it may not have left the node yet */
+		buf_put(&c->request->refs, hash_bytes(&given->item));
 	return change_say_revoked(c, after);
 }
 

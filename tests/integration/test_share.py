@@ -217,6 +217,21 @@ class Share(unittest.TestCase):
         basis = [e["basis"] for e in self.ledger(self.hti, "ACCESS_GRANTED")]
         self.assertEqual(set(basis), {"REPLY"})
 
+    def test_withdrawn_without_a_link(self):
+        """What was sealed and has not left does not leave."""
+        given = self.consent(["contact"])
+        self.net.nodes["hq"].stop()
+        self.share("--groups", "contact")
+        wait_for("the mail to be made", lambda: self.shares()[0]["state"] == "sent")
+        self.cod.sauti("case", "withdraw", "ZZ-ONE", "--consent", given)
+        wait_for("the mail to be gone", lambda: not [
+            m for m in self.cod.json("mail", "list")
+            if m["direction"] == "sent" and m["class"] == "ordinary" and m["kind"] != "addresses"])
+        self.net.nodes["hq"].start()
+        self.net.settle()
+        wait_for("the order", lambda: self.shares()[0]["order"] in ("destroying", "destroyed"))
+        self.assertEqual(self.hti.json("case", "list"), [])
+
     def test_withdrawal(self):
         """What is written afterwards is readable to nobody there, whatever they do."""
         kept = self.consent(["contact"], purpose="TRANSFER")
