@@ -217,7 +217,7 @@ bool given_live(const struct given *given)
 
 bool given_left(const struct given *given)
 {
-	return given->prekey_count > 0;
+	return given->prekey_count > 0 || given->state != GIVEN_MADE;
 }
 
 bool given_has(const struct given *given, const struct seal_kid *kid)

@@ -46,7 +46,7 @@ struct given {
 	struct event_id id; /* of ACCESS_GRANTED in the ledger */
 	struct case_ref case_ref;
 	char recipient[LIMIT_NODE_NAME + 1];
-	struct hash node_key;                /* SHA-256 of its node key then */
+	struct hash node_key; /* SHA-256 of its node key then; zeros: not known any more */
 	char purpose[GRANT_PURPOSE_MAX + 1]; /* "" */
 	uint32_t basis;
 	char until[11]; /* the last day; "" */

@@ -57,6 +57,9 @@ static void recipient_fill(
 	memcpy(to->node, member->name, sizeof(to->node));
 	snprintf(to->country, sizeof(to->country), "%s", member->country);
 	sha256(BYTES_ARRAY(member->node.b), &to->node_key);
+	for (const struct former *f = member->former;
+		f != NULL && !f->replaced && to->former_count < VAULT_FORMER_MAX; f = f->former)
+		sha256(BYTES_ARRAY(f->node.b), &to->former[to->former_count++]);
 	to->auditor = member->role == ROLE_AUDITOR;
 	to->ready = grants_held_back(rt, member->name)[0] == '\0';
 	if (prekey != NULL)

@@ -172,6 +172,7 @@ static enum err note_part(
 	if (key_is_own(book, key->author)) {
 		ledger_noted(book, &info);
 		TRY(erasures_noted(book, &info));
+		TRY(grants_noted(book, &info));
 	}
 	err = casebook_note(book->cases, key, at, &info);
 	*ret_noted = err == OK;

@@ -70,14 +70,14 @@ static enum err write_rows(struct change *c, struct buf *wrapped)
 	TRY(roll_wrap(c->book, &c->roll, wrapped, items));
 	for (size_t i = 0; i < c->made_count; i++)
 		TRY(grants_wrap_given(c->book, &c->made[i], wrapped, &items[count++]));
-	for (size_t i = 0; i < c->revoked_count; i++)
+	for (size_t i = 0; i < c->changed_count; i++)
 		TRY(grants_wrap_given(c->book, &c->after[i], wrapped, &items[count++]));
 	return keyring_update(c->book->opts.keyring, items, count, &c->request->ctx);
 }
 
 enum err change_write(struct change *c)
 {
-	size_t count = c->roll.count + c->made_count + c->revoked_count;
+	size_t count = c->roll.count + c->made_count + c->changed_count;
 	CLEANUP(buf_release) struct buf wrapped;
 
 	buf_init(&wrapped, count * KEYRING_VALUE_MAX);
@@ -86,8 +86,8 @@ enum err change_write(struct change *c)
 	if (count > 0)
 		TRY(write_rows(c, &wrapped));
 	TRY(roll_use(c->book, &c->roll));
-	for (size_t i = 0; i < c->revoked_count; i++)
-		*c->revoked[i] = c->after[i];
+	for (size_t i = 0; i < c->changed_count; i++)
+		*c->changed[i] = c->after[i];
 	for (size_t i = 0; i < c->made_count; i++)
 		TRY(grants_add_given(c->book, &c->made[i]));
 	return OK;

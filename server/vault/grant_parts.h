@@ -14,9 +14,9 @@ struct change {
 	struct roll roll;
 	struct given made[CHANGE_GRANTS_MAX]; /* new ones */
 	size_t made_count;
-	struct given *revoked[CHANGE_GRANTS_MAX]; /* the ones in memory.. */
+	struct given *changed[CHANGE_GRANTS_MAX]; /* the ones in memory.. */
 	struct given after[CHANGE_GRANTS_MAX]; /* .. and as they will be; their keys are borrowed */
-	size_t revoked_count;
+	size_t changed_count;
 	struct buf lines; /* events of the ledger */
 };
 enum err change_init(struct change *c, struct book *book, struct vault_request *request) MUST_USE;

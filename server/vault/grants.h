@@ -46,6 +46,10 @@ enum err grants_load(
 /* Once all keys are there: cases that were given have their codes. */
 enum err grants_settle(struct book *book) MUST_USE;
 
+/* An event of the own ledger, opened into book->part, in the order of the log: what it says was
+ * given, or taken back, and the keyring does not know. ERR_NOMEM, ERR_FULL. */
+enum err grants_noted(struct book *book, const struct part_info *info) MUST_USE;
+
 /* ---- what there is ---- */
 
 /* The next from *at on, in the order in which they were made or read; NULL past the end. Begin with

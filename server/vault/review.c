@@ -42,18 +42,38 @@ static enum err say_owed(struct review *r)
 	return OK;
 }
 
+/* What came back out of the ledger: the recipient's key is the one it has now. */
+static void adopt(struct review *r)
+{
+	static const struct hash unknown;
+	struct change *c = &r->change;
+	const struct given *given = NULL;
+
+	while (c->changed_count < CHANGE_GRANTS_MAX &&
+		(given = grants_given_of(c->book, &r->kase->ref, given)) != NULL) {
+		const struct vault_recipient *to =
+			grant_recipient_find(c->request, given->recipient);
+
+		if (to == NULL || !hash_equal(&given->node_key, &unknown))
+			continue;
+		c->after[c->changed_count] = *given;
+		c->after[c->changed_count].node_key = to->node_key;
+		c->changed[c->changed_count++] = grants_find(c->book, given->id.b);
+	}
+}
+
 /* ---- 2: what is over ---- */
 
 static enum err revoke(struct review *r, const struct given *given, enum given_end why)
 {
 	struct change *c = &r->change;
-	struct given *after = &c->after[c->revoked_count];
+	struct given *after = &c->after[c->changed_count];
 
 	*after = *given;
 	memcpy(after->revoked_on, c->today, sizeof(after->revoked_on));
 	after->revoked_for = why;
 	TRY(change_id(c, &after->revocation));
-	c->revoked[c->revoked_count++] = grants_find(c->book, given->id.b);
+	c->changed[c->changed_count++] = grants_find(c->book, given->id.b);
 	if (given->state == GIVEN_SENT) /* it may not have left the node yet */
 		buf_put(&c->request->refs, hash_bytes(&given->item));
 	return change_say_revoked(c, after);
@@ -69,7 +89,7 @@ static group_set groups_to_roll(const struct review *r)
 		const struct casebook_key *newest =
 			casebook_find_key(r->kase, (enum group)g, bytes_str(c->book->opts.node));
 
-		for (size_t i = 0; newest != NULL && i < c->revoked_count; i++)
+		for (size_t i = 0; newest != NULL && i < c->changed_count; i++)
 			if (given_has(&c->after[i], &newest->seal.kid))
 				groups |= GROUP_BIT(g);
 	}
@@ -81,7 +101,7 @@ static enum err end_grants(struct review *r)
 	struct change *c = &r->change;
 	const struct given *given = NULL;
 
-	while (c->revoked_count < CHANGE_GRANTS_MAX &&
+	while (c->changed_count < CHANGE_GRANTS_MAX &&
 		(given = grants_given_of(c->book, &r->kase->ref, given)) != NULL) {
 		const struct vault_recipient *to =
 			grant_recipient_find(c->request, given->recipient);
@@ -96,18 +116,30 @@ static enum err end_grants(struct review *r)
 
 /* ---- 3 and 4: who lacks a key ---- */
 
+/* Was it given to the machine that the recipient has now? Whoever was replaced took its keys along.
+ */
+static bool is_there(const struct given *given, const struct vault_recipient *to)
+{
+	bool there = given->state == GIVEN_MADE || hash_equal(&given->node_key, &to->node_key);
+
+	for (size_t i = 0; i < to->former_count && !there; i++)
+		there = hash_equal(&given->node_key, &to->former[i]);
+	return there;
+}
+
 /* Has the node a live grant with it, one that is being made included? */
-static bool has_key(const struct review *r, const char *node, const struct seal_kid *kid)
+static bool has_key(
+	const struct review *r, const struct vault_recipient *to, const struct seal_kid *kid)
 {
 	const struct change *c = &r->change;
 	const struct given *given = NULL;
 
 	for (size_t i = 0; i < c->made_count; i++)
-		if (strcmp(c->made[i].recipient, node) == 0 && given_has(&c->made[i], kid))
+		if (strcmp(c->made[i].recipient, to->node) == 0 && given_has(&c->made[i], kid))
 			return true;
 	while ((given = grants_given_of(c->book, &r->kase->ref, given)) != NULL)
-		if (given_live(given) && strcmp(given->recipient, node) == 0 &&
-			given_has(given, kid))
+		if (given_live(given) && strcmp(given->recipient, to->node) == 0 &&
+			is_there(given, to) && given_has(given, kid))
 			return true;
 	return false;
 }
@@ -117,9 +149,10 @@ static bool is_own(const struct review *r, const struct casebook_key *key)
 	return !key->foreign && strcmp(key->author, r->change.book->opts.node) == 0;
 }
 
-/* Own keys of these groups that the node lacks; all: also of older generations. */
-static size_t lacking(
-	const struct review *r, const char *node, group_set groups, bool all, struct given_key *ret)
+/* Own keys of these groups that the node lacks; of older generations those that `given` has. NULL:
+ * all. */
+static size_t lacking(const struct review *r, const struct vault_recipient *to, group_set groups,
+	const struct given *given, struct given_key *ret)
 {
 	size_t count = 0;
 
@@ -127,9 +160,10 @@ static size_t lacking(
 		if (!is_own(r, key) || (groups & GROUP_BIT(key->group)) == 0 ||
 			count == LIMIT_GRANT_KEYS_MADE)
 			continue;
-		if (!all && casebook_find_key(r->kase, key->group, bytes_str(key->author)) != key)
+		if (given != NULL && !given_has(given, &key->seal.kid) &&
+			casebook_find_key(r->kase, key->group, bytes_str(key->author)) != key)
 			continue;
-		if (!has_key(r, node, &key->seal.kid))
+		if (!has_key(r, to, &key->seal.kid))
 			ret[count++] = (struct given_key){key->seal.kid, key->group, 0};
 	}
 	return count;
@@ -204,7 +238,7 @@ static enum err renew_grants(struct review *r)
 		if (to == NULL || !given_live(given) || given->basis == GRANT_REPLY ||
 			given->basis == GRANT_LEDGER)
 			continue;
-		count = lacking(r, to->node, given->groups, false, keys);
+		count = lacking(r, to, given->groups, given, keys);
 		if (count == 0)
 			continue;
 		err = renew_like(r, given, to, &like);
@@ -249,8 +283,7 @@ static enum err reply_grants(struct review *r)
 		if (to == NULL || received->basis == GRANT_REPLY ||
 			!received_in_force(received, c->today))
 			continue;
-		count = lacking(
-			r, to->node, grants_held(c->book, received) & GROUP_SET_CASE, true, keys);
+		count = lacking(r, to, grants_held(c->book, received) & GROUP_SET_CASE, NULL, keys);
 		reply_like(received, to, &like);
 		if (count > 0)
 			TRY(add(r, &like, keys, count));
@@ -275,7 +308,7 @@ static enum err ledger_grants(struct review *r)
 
 		if (!to->auditor || !to->ready)
 			continue;
-		count = lacking(r, to->node, GROUP_BIT(GROUP_AUDIT), true, keys);
+		count = lacking(r, to, GROUP_BIT(GROUP_AUDIT), NULL, keys);
 		memcpy(like.recipient, to->node, sizeof(like.recipient));
 		like.node_key = to->node_key;
 		if (count > 0)
@@ -296,8 +329,11 @@ static enum err review_case(struct review *r)
 	TRY(say_owed(r));
 	if (c->lines.size > 0)
 		return OK;
+	adopt(r);
+	if (c->changed_count > 0)
+		return OK;
 	TRY(end_grants(r));
-	if (c->revoked_count > 0)
+	if (c->changed_count > 0)
 		return OK;
 	if (ledger_is(c->book, &r->kase->ref))
 		return ledger_grants(r);
@@ -321,7 +357,7 @@ static enum err step(struct book *book, struct vault_request *request, struct ca
 		request->trouble = keyring_trouble(book->opts.keyring);
 	if (err == OK && r->change.lines.size > 0)
 		err = change_plan(&r->change, ret);
-	if (err != OK || ret->part_count > 0)
+	if (err != OK || ret->part_count > 0 || r->change.changed_count > 0)
 		grants_touch(book, kase); /* there may be more */
 	change_release(&r->change);
 	mem_free(r);

@@ -192,9 +192,13 @@ struct vault_prekeys {
 	struct prekey_table table;
 };
 /* Another node, as the directory and its log have it now. */
+enum { VAULT_FORMER_MAX = 8 };
 struct vault_recipient {
 	char node[LIMIT_NODE_NAME + 1], country[4];
 	struct hash node_key; /* SHA-256 of it */
+	/* .. and of those that the same machine had before it, the newest first. */
+	struct hash former[VAULT_FORMER_MAX];
+	size_t former_count;
 	struct prekey prekey; /* the newest under that key; number 0: none is known */
 	bool auditor;         /* by its role */
 	bool ready;           /* keys may leave for it now */

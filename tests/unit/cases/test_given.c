@@ -148,7 +148,9 @@ static void who_holds_what(void **state)
 	given.state = GIVEN_REFUSED; /* takes no key back */
 	assert_false(given_live(&given));
 	assert_true(given_left(&given));
-	given.prekey_count = 0;
+	given.prekey_count = 0; /* out of the ledger, which does not say to which */
+	assert_true(given_left(&given));
+	given.state = GIVEN_MADE;
 	assert_false(given_left(&given));
 	given_release(&given);
 }

@@ -662,6 +662,91 @@ static void test_refused_there(void **state)
 	assert_false(release(f, 4, &left));
 }
 
+/* Somebody else's machine has the name now, and no key of the former one: once its key is
+ * confirmed, all that was given is given again. A key of its own making changes nothing. */
+static void test_replaced(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	struct left left, again;
+
+	prepare(f);
+	give(f, "hq", true);
+	assert_true(release(f, 3, &left));
+	sent(f, &left);
+	ended(f, &left, MAIL_PROCESSED);
+	for (unsigned replaced = 0; replaced < 2; replaced++) {
+		request = grant_request(VAULT_GRANT_REVIEW, 3);
+		request->renew = true;
+		if (!replaced) {
+			request->grant->recipients[0].former[0] =
+				request->grant->recipients[0].node_key;
+			request->grant->recipients[0].former_count = 1;
+		}
+		request->grant->recipients[0].node_key.b[31] = 0xee;
+		ask(f, request);
+		assert_ok(request->result);
+		if (!replaced) {
+			assert_null(request->entries);
+			vault_request_free(request);
+		}
+	}
+	append_commit(f, request);
+	assert_true(release(f, 3, &again));
+	assert_memory_equal(again.grant.keys[0].kid, left.grant.keys[0].kid, SEAL_KID_SIZE);
+	assert_memory_not_equal(again.id, left.id, sizeof(left.id));
+	mail_grant_release(&left.grant);
+	mail_grant_release(&again.grant);
+}
+
+/* The keys came back, the rows did not: whom they were given stands in the ledger, and what follows
+ * a withdrawal still does. */
+static void test_out_of_the_ledger(void **state)
+{
+	struct fixture *f = *state;
+	struct errctx ctx = {""};
+	struct keyring *keyring;
+	struct row_name name;
+	struct event_id id;
+	struct left left;
+	uint64_t before;
+	json_t *all;
+
+	prepare(f);
+	give(f, "hq", false);
+	assert_true(release(f, 3, &left));
+	sent(f, &left);
+	memcpy(id.b, left.id, sizeof(id.b));
+	given_row_name(&id, &name);
+	for (unsigned withdrawn = 0; withdrawn < 2; withdrawn++) {
+		struct keyring_item gone = {.value = BYTES_NONE};
+
+		vault_end(f);
+		memcpy(gone.kid, name.b, sizeof(name.b));
+		assert_ok(keyring_open(f->keyring, &keyring, &ctx));
+		assert_ok(keyring_update(keyring, &gone, 1, &ctx));
+		keyring_close(keyring);
+		vault_begin(f, "HTI");
+		unlock(f);
+		all = shares(f);
+		assert_int_equal(json_array_size(all), 1);
+		check_text(json_array_get(all, 0), "node", "hq");
+		check_text(json_array_get(all, 0), "purpose", "REFERRAL");
+		check_text(json_array_get(all, 0), "state", withdrawn ? "revoked" : "taken");
+		json_decref(all);
+		if (withdrawn)
+			break;
+		assert_int_equal(review(f, true), 0);
+		record(f, WITHDRAWN);
+		assert_int_equal(review(f, false), 1);
+		before = f->log.compact.size;
+		record(f, CONTACT_1);
+		assert_int_equal(entries_under(f, &left.grant.keys[0], before), 0);
+	}
+	assert_int_equal(review(f, true), 0);
+	mail_grant_release(&left.grant);
+}
+
 /* ---- taking ---- */
 
 #define THEIR_REF "c0000000000000000000000000000007"
@@ -1174,6 +1259,8 @@ int main(void)
 		TEST(test_emergency),
 		TEST(test_auditors),
 		TEST(test_refused_there),
+		TEST(test_replaced),
+		TEST(test_out_of_the_ledger),
 		TEST(test_taken),
 		TEST(test_recording_in_it),
 		TEST(test_last_day_passed),
