@@ -9,7 +9,7 @@
 #include "server/log.h"
 #include "server/mail.h"
 
-enum { DAY_S = 24 * 60 * 60 };
+enum { DAY_S = 24 * 60 * 60, FULL_MAX = 16, AWAITED_FEW = 64, LOOK_MS = 1000 };
 
 struct grants_waiter {
 	struct grants_waiter *next;
@@ -29,6 +29,10 @@ struct grants_work {
 	uint8_t id[16];
 	struct hash item;
 	char to[LIMIT_NODE_NAME + 1];
+	/* For whom too much mail is waiting already: the others go on. Until the next minute. */
+	char full[FULL_MAX][LIMIT_NODE_NAME + 1];
+	size_t full_count;
+	uint64_t looked_ms;    /* for ends */
 	struct buf taken_back; /* items of mail, likewise */
 	struct buf awaited;    /* items of mail whose ends are waited for, one after the other */
 	struct grants_waiter *waiters;
@@ -49,6 +53,14 @@ const char *grants_held_back(const struct runtime *rt, const char *node)
 	return "";
 }
 
+static bool is_full(const struct grants_work *work, const char *node)
+{
+	for (size_t i = 0; i < work->full_count; i++)
+		if (strcmp(work->full[i], node) == 0)
+			return true;
+	return false;
+}
+
 static void recipient_fill(
 	const struct runtime *rt, const struct member *member, struct vault_recipient *to)
 {
@@ -61,7 +73,8 @@ static void recipient_fill(
 		f != NULL && !f->replaced && to->former_count < VAULT_FORMER_MAX; f = f->former)
 		sha256(BYTES_ARRAY(f->node.b), &to->former[to->former_count++]);
 	to->auditor = member->role == ROLE_AUDITOR;
-	to->ready = grants_held_back(rt, member->name)[0] == '\0';
+	to->ready =
+		grants_held_back(rt, member->name)[0] == '\0' && !is_full(rt->grants, member->name);
 	if (prekey != NULL)
 		to->prekey = prekey->prekey;
 }
@@ -329,9 +342,15 @@ static void on_mailed(void *arg, enum err error)
 		work->running = false;
 		return;
 	}
+	if (error == ERR_LIMIT && work->full_count < FULL_MAX) {
+		snprintf(work->full[work->full_count++], sizeof(work->full[0]), "%s", work->to);
+		log_line(
+			LOG_WARNING, "grants: too much mail is waiting for '%s' already", work->to);
+		vault_submit(work->rt->vault, ask(work->rt, VAULT_GRANT_RELEASE));
+		return;
+	}
 	if (error != OK && error != ERR_EXISTS) {
-		pause_work(work, "mail", error,
-			error == ERR_LIMIT ? "too much mail is waiting already" : err_text(error));
+		pause_work(work, "mail", error, err_text(error));
 		return;
 	}
 	request = ask(work->rt, VAULT_GRANT_SENT);
@@ -394,6 +413,10 @@ static void look_for_ends(struct grants_work *work)
 	struct runtime *rt = work->rt;
 	size_t kept = 0;
 
+	if (work->awaited.size > (size_t)AWAITED_FEW * HASH_SIZE &&
+		uv_now(&rt->loop) - work->looked_ms < LOOK_MS)
+		return; /* many, and just now */
+	work->looked_ms = uv_now(&rt->loop);
 	for (size_t at = 0; at + HASH_SIZE <= work->awaited.size; at += HASH_SIZE) {
 		struct engine_mail mail;
 		struct hash item;
@@ -427,6 +450,8 @@ void grants_tidy(struct runtime *rt)
 		return;
 	work->asked = true;
 	work->failed = false;
+	work->full_count = 0;
+	look_for_ends(work);
 	go_on(work);
 }
 
