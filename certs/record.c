@@ -130,6 +130,10 @@ const char *record_purpose(Sauti__RecordType type)
 		return PURPOSE_DISPUTE;
 	case SAUTI__RECORD_TYPE__RECORD_PREKEY:
 		return PURPOSE_PREKEY;
+	case SAUTI__RECORD_TYPE__RECORD_ESCROW_CHUNK:
+		return PURPOSE_ESCROW_CHUNK;
+	case SAUTI__RECORD_TYPE__RECORD_ESCROW_MANIFEST:
+		return PURPOSE_ESCROW_MANIFEST;
 	default:
 		return NULL;
 	}

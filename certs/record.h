@@ -26,6 +26,8 @@
 #define PURPOSE_NODE_REPLACED   "node-replaced"
 #define PURPOSE_DISPUTE         "dispute"
 #define PURPOSE_PREKEY          "prekey"
+#define PURPOSE_ESCROW_CHUNK    "escrow-chunk"
+#define PURPOSE_ESCROW_MANIFEST "escrow-manifest"
 
 /* The words of a network that no node may be called: "directory" stands in the directory's origin
  * where a log has its node's name. */

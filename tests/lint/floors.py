@@ -60,6 +60,7 @@ FOREIGN = {
     "jansson.h": ["cases", "server", "cli"],
     "zdict.h": [],
     "csv.h": ["cases/import"],
+    "libgfshare.h": ["certs"],
     "zstd.h": ["cases"],
     "zstd_errors.h": ["cases"],
     "microhttpd.h": ["web"],
