@@ -132,14 +132,17 @@
 #define LIMIT_GRANTS_TOUCHED  256   /* cases to be looked at: past it all are */
 #define LIMIT_REFUSALS        1000  /* items of mail that were refused, remembered */
 /* Escrow of case keys. */
-#define LIMIT_ESCROW_CHUNK      61440 /* sealed bytes of one chunk */
-#define LIMIT_ESCROW_CHUNK_KEYS 850   /* keys in it */
-#define LIMIT_ESCROW_ORIGINS    8     /* .. of so many logs */
-#define LIMIT_ESCROW_CHUNKS     1200  /* in one manifest */
-#define LIMIT_ESCROW_CUSTODIANS 16
-#define LIMIT_ESCROW_MAIL_KEYS  512   /* version keys in one item of mail */
-#define LIMIT_CUSTODY_OWNER     16384 /* version keys kept for one node */
-#define LIMIT_CUSTODY           65536 /* .. for all */
+#define LIMIT_ESCROW_CHUNK        61440 /* sealed bytes of one chunk */
+#define LIMIT_ESCROW_CHUNK_KEYS   850   /* keys in it */
+#define LIMIT_ESCROW_ORIGINS      8     /* .. of so many logs */
+#define LIMIT_ESCROW_CHUNKS       1200  /* in one manifest */
+#define LIMIT_ESCROW_CUSTODIANS   16
+#define LIMIT_ESCROW_MAIL_KEYS    512   /* version keys in one item of mail */
+#define LIMIT_ESCROW_VERSION_KEYS 4096  /* of one node, retired ones too */
+#define LIMIT_ESCROW_SIGNERS      16    /* node keys, former ones too, whose manifests count */
+#define LIMIT_CUSTODY_ASKS        64    /* wishes of owners that wait */
+#define LIMIT_CUSTODY_OWNER       16384 /* version keys kept for one node */
+#define LIMIT_CUSTODY             65536 /* .. for all */
 
 /* The node's ledger. */
 #define LIMIT_LEDGER_EVENTS 1000000

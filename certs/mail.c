@@ -194,7 +194,7 @@ enum err mail_sign(struct buf *out, struct bytes body, const struct signer *node
 bool mail_kind_open(enum mail_kind kind)
 {
 	return kind == MAIL_ADDRESSES || kind == MAIL_ERASE_ORDER || kind == MAIL_ERASE_RECEIPT ||
-	       kind == MAIL_ERASE_HOLD;
+	       kind == MAIL_ERASE_HOLD || kind == MAIL_ESCROW_HELD || kind == MAIL_RECOVERY_ASK;
 }
 
 static bool draft_ok(const struct mail_draft *draft)

@@ -42,6 +42,10 @@ enum mail_kind {
 	MAIL_ERASE_ORDER = 6, /* mail_erase.h */
 	MAIL_ERASE_RECEIPT = 7,
 	MAIL_ERASE_HOLD = 8,
+	MAIL_ESCROW_KEYS = 9, /* mail_escrow.h */
+	MAIL_ESCROW_HELD = 10,
+	MAIL_RECOVERY_ASK = 14,
+	MAIL_RECOVERY_ANSWER = 15,
 }; /* numbers are final */
 /* Of kinds that hold nothing secret: these are never sealed, and all others always are. */
 bool mail_kind_open(enum mail_kind kind);

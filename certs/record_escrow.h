@@ -48,7 +48,8 @@ bool escrow_chunk_looks_like(struct bytes entry);
 bool escrow_manifest_looks_like(struct bytes entry);
 
 /* Parse entry bytes: ERR_NOTFOUND: it does not look like one. ERR_MALFORMED; ERR_UNTRUSTED: not
- * signed by this key; ERR_NOMEM. sealed is a view into the arena, network and node too. */
+ * signed by this key (NULL: not looked at); ERR_NOMEM. sealed is a view into the arena, network and
+ * node too. */
 enum err escrow_chunk_read(struct bytes entry, const struct ed25519_public *node,
 	struct arena *arena, struct escrow_chunk *ret, struct errctx *ctx) MUST_USE;
 enum err escrow_manifest_read(struct bytes entry, const struct ed25519_public *node,

@@ -99,8 +99,8 @@ static bool is_plumbing(const char *name)
 {
 	static const char *const names[] = {"type", "event_id", "case_ref", "occurred_on",
 		"precision", "recorded_at", "recorded_by", "office", "language", "parents",
-		"consent_refs", "supersedes", "synced", "partial", "author", "contested", "number",
-		"changes", "conflicts_with", "overruled_by", "superseded_by", "old_hash"};
+		"consent_refs", "supersedes", "synced", "safe", "partial", "author", "contested",
+		"number", "changes", "conflicts_with", "overruled_by", "superseded_by", "old_hash"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0)
@@ -269,6 +269,8 @@ static void print_head(const struct case_view *view, const struct term *term,
 		term_put(term, TERM_ALARM, "  CONFLICT: another node says something else");
 	if (json_is_false(json_object_get(event, "synced")))
 		term_put(term, TERM_DIM, "  here only");
+	else if (json_is_false(json_object_get(event, "safe")))
+		term_put(term, TERM_DIM, "  not safe yet");
 	fputc('\n', term->file);
 }
 

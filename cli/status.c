@@ -283,6 +283,29 @@ static void print_prekey(const json_t *prekey)
 			output_time(prekey, "next_destroyed_at", &next));
 }
 
+/* How many of this office's keys come back if its machine is lost. */
+static void print_escrow(const json_t *status)
+{
+	const json_t *escrow = json_object_get(status, "escrow");
+	unsigned long long keys = output_number(escrow, "keys");
+	unsigned long long safe = output_number(escrow, "safe");
+
+	if (!json_is_object(escrow) || keys == 0)
+		return;
+	if (!output_true(escrow, "set_up"))
+		printf("%-12snone: what is recorded here is lost with this machine: sauti recover "
+		       "setup\n",
+			"escrow");
+	else if (safe < keys)
+		printf("%-12s%llu of %llu keys are not safe yet: sauti recover status\n", "escrow",
+			keys - safe, keys);
+	else
+		printf("%-12sall %llu keys are safe\n", "escrow", keys);
+	if (json_array_size(json_object_get(escrow, "asks")) > 0)
+		printf("%-12s%zu nodes ask for version keys: sauti recover status\n", "escrow",
+			json_array_size(json_object_get(escrow, "asks")));
+}
+
 /* Why the node was locked last, in words; "" for what is not known. */
 static const char *why_text(const json_t *last)
 {
@@ -374,6 +397,7 @@ static enum err print_status(const json_t *status)
 	print_store(json_object_get(status, "store"));
 	print_prekey(json_object_get(status, "prekey"));
 	print_mail(json_object_get(status, "mail"));
+	print_escrow(status);
 	print_officers(json_object_get(status, "officers"));
 	print_line("version", status, "version");
 	print_line("format", status, "format");

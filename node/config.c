@@ -213,6 +213,38 @@ static enum err set_advertise(
 	return OK;
 }
 
+/* "a, b": at most LIMIT_ESCROW_CUSTODIANS nodes. */
+static enum err set_custodians(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	char list[LIMIT_ESCROW_CUSTODIANS][LIMIT_NODE_NAME + 1] = {{0}};
+	size_t count = 0;
+
+	for (const char *at = value + strspn(value, " "); *at != '\0';) {
+		size_t size = strcspn(at, ", ");
+
+		if (count == LIMIT_ESCROW_CUSTODIANS)
+			return err_set(
+				ctx, ERR_LIMIT, "more than %d nodes", LIMIT_ESCROW_CUSTODIANS);
+		if (!node_name_valid(bytes_make(at, size)))
+			return err_set(ctx, ERR_INVALID, "\"%.*s\" is no node's name",
+				size > 40 ? 40 : (int)size, at);
+		memcpy(list[count], at, size);
+		for (size_t i = 0; i < count; i++)
+			if (strcmp(list[i], list[count]) == 0)
+				return err_set(ctx, ERR_INVALID, "'%s' twice", list[i]);
+		count++;
+		at += size;
+		at += strspn(at, " ");
+		if (*at == ',')
+			at += 1 + strspn(at + 1, " ");
+		else if (*at != '\0')
+			return err_set(ctx, ERR_INVALID, "names are separated by commas");
+	}
+	memcpy(field(object, key), list, sizeof(list));
+	return OK;
+}
+
 static enum err check_alpn(struct bytes name, struct errctx *ctx)
 {
 	if (name.size == 0 || name.size >= CONFIG_ALPN_SIZE)
@@ -394,6 +426,7 @@ static const struct ini_key lock_keys[] = {
 	{"idle", set_idle, AT(idle_s), LIMIT_IDLE_MIN, LIMIT_IDLE},
 	{"unencrypted_swap", set_swap, AT(swap_allowed), 0, 0},
 };
+static const struct ini_key escrow_keys[] = {{"custodians", set_custodians, AT(custodians), 0, 0}};
 static const struct ini_key sessions_keys[] = {
 	{"idle", set_duration, AT(session_idle), 1000, 24 * 3600000},
 	{"absolute", set_duration, AT(session_absolute), 1000, 7 * 24 * 3600000},
@@ -434,6 +467,7 @@ static const struct ini_section sections[] = {
 	{"store", NULL, NULL, KEYS(store_keys)},
 	{"lock", NULL, NULL, KEYS(lock_keys)},
 	{"sessions", NULL, NULL, KEYS(sessions_keys)},
+	{"escrow", NULL, NULL, KEYS(escrow_keys)},
 	{"network", NULL, NULL, KEYS(network_keys)},
 	{"bandwidth", NULL, NULL, KEYS(bandwidth_keys)},
 	{"peer", "NAME", open_peer, KEYS(peer_keys)},
@@ -704,6 +738,15 @@ static void write_sessions(const struct node_config *config, struct buf *out)
 		buf_printf(out, "absolute = %ums\n", config->session_absolute);
 }
 
+static void write_escrow(const struct node_config *config, struct buf *out)
+{
+	for (size_t i = 0; i < LIMIT_ESCROW_CUSTODIANS && config->custodians[i][0] != '\0'; i++)
+		buf_printf(out, "%s%s", i == 0 ? "\n[escrow]\ncustodians = " : ", ",
+			config->custodians[i]);
+	if (config->custodians[0][0] != '\0')
+		buf_put_str(out, "\n");
+}
+
 static void write_paths(const struct node_config *config, struct buf *out)
 {
 	char parent[PATH_MAX], socket[PATH_MAX];
@@ -801,6 +844,7 @@ void config_write(const struct node_config *config, struct buf *out)
 	write_store(config, out);
 	write_lock(config, out);
 	write_sessions(config, out);
+	write_escrow(config, out);
 	write_network(config, out);
 	for (size_t i = 0; i < config->peer_count; i++) {
 		buf_printf(out, "\n[peer %s]\n", config->peers[i].name);

@@ -74,6 +74,7 @@ struct node_config {
 	uint64_t daily_bytes; /* of one author's entries; 0: no cap */
 	uint32_t idle_s;      /* without a request, then the node locks itself; 0: never */
 	bool swap_allowed;    /* unlocks although memory may reach a disk in clear */
+	char custodians[LIMIT_ESCROW_CUSTODIANS][LIMIT_NODE_NAME + 1]; /* "" past the last */
 	uint32_t session_idle, session_absolute; /* of an officer's session, milliseconds */
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "server/internal.h"
+#include "server/keys/escrow.h"
 #include "server/log.h"
 #include "server/mail.h"
 
@@ -292,6 +293,7 @@ void effect_perform(struct runtime *rt, struct effect *effect)
 		if (rt->mail != NULL)
 			rt->mail->tell = true;
 		mail_wake(rt);
+		escrow_wake(rt);
 		break;
 	case EFFECT_FORKED:
 		runtime_forked(rt, effect);

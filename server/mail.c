@@ -9,6 +9,7 @@
 #include "server/control/control.h"
 #include "server/internal.h"
 #include "server/keys/erasing.h"
+#include "server/keys/escrow.h"
 #include "server/keys/grants.h"
 #include "server/keys/refused.h"
 #include "server/log.h"
@@ -281,6 +282,21 @@ static void sender_look(
 	sha256(BYTES_ARRAY(sender->node.b), &ask->sender_key);
 }
 
+static void sender_fill(
+	const struct runtime *rt, const struct mail_item *item, struct vault_request *ask)
+{
+	const struct member *member =
+		directory_find(engine_directory(rt->engine), bytes_str(item->sender));
+	const struct known_prekey *prekey = prekeys_of(rt, item->sender);
+
+	memcpy(ask->sender.node, item->sender, sizeof(ask->sender.node));
+	if (member != NULL)
+		ask->sender.key = member->node;
+	if (prekey != NULL)
+		ask->sender.prekey = prekey->prekey;
+}
+
+/* What the vault has to look at: sealed, or open and about its keys. */
 static void sealed_mail(struct runtime *rt, const struct mail_item *item, struct bytes packed)
 {
 	struct mail *mail = rt->mail;
@@ -300,9 +316,21 @@ static void sealed_mail(struct runtime *rt, const struct mail_item *item, struct
 	ask->now_ms = runtime_wall_ms();
 	ask->now_s = ask->now_ms / 1000;
 	sender_look(rt, item, ask);
+	sender_fill(rt, item, ask);
 	buf_put(&ask->mail, packed);
 	mail->inbox_coming++;
 	vault_submit(rt->vault, ask);
+}
+
+/* Open, and the vault's to judge. */
+static bool about_keys(const struct runtime *rt, const struct mail_item *item, struct arena *arena)
+{
+	struct mail_content content = {0};
+	bool keys = mail_open(item, rt->genesis.network, BYTES_NONE, arena, &content, NULL) == OK &&
+		    content.kind != MAIL_ADDRESSES && mail_kind_open((enum mail_kind)content.kind);
+
+	mail_content_release(&content);
+	return keys;
 }
 
 static void process(struct runtime *rt, const struct mail_task *task)
@@ -316,7 +344,7 @@ static void process(struct runtime *rt, const struct mail_task *task)
 		err = mail_unpack(buf_bytes(&task->data), rt->genesis.network, &arena, &item, NULL);
 	if (err != OK)
 		not_now(rt, &task->item, err);
-	else if (item.prekey == 0)
+	else if (item.prekey == 0 && !about_keys(rt, &item, &arena))
 		open_mail(rt, &item, &arena);
 	else
 		sealed_mail(rt, &item, buf_bytes(&task->data));
@@ -355,6 +383,8 @@ void mail_vault_done(struct runtime *rt, struct vault_request *done)
 		complaint_refused(rt, &done->item);
 	if (done->result == OK && done->refusal != REFUSED_NOT)
 		refused(rt, done);
+	if (done->result == OK)
+		escrow_send(rt, done);
 	if (done->result != OK)
 		not_now(rt, &done->item, done->result);
 	else

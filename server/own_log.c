@@ -8,6 +8,7 @@
 #include "certs/record.h"
 #include "server/internal.h"
 #include "server/keys/erasing.h"
+#include "server/keys/escrow.h"
 #include "server/log.h"
 #include "server/mail.h"
 
@@ -99,6 +100,7 @@ static void opened(struct runtime *rt)
 	}
 	rt->guard_state.resealed = rt->guard_state.returned = 0;
 	runtime_reseal(rt);
+	escrow_wake(rt);
 	mail_wake(rt); /* the prekey may have to be published */
 }
 
@@ -248,5 +250,6 @@ void runtime_locked(struct runtime *rt)
 	vault_keys_free(rt->keys);
 	rt->keys = NULL;
 	erasing_locked(rt);
+	escrow_forget(rt);
 	log_line(LOG_INFO, "locked");
 }

@@ -10,6 +10,7 @@
 #include "server/control/control.h"
 #include "server/internal.h"
 #include "server/keys/erasing.h"
+#include "server/keys/escrow.h"
 #include "server/keys/grants.h"
 #include "server/ledger.h"
 #include "server/locking.h"
@@ -303,6 +304,7 @@ static void init_handles(struct runtime *rt)
 	rt->writer_async.data = rt->vault_async.data = rt;
 	ledger_init(rt);
 	grants_boot(rt);
+	escrow_begin(rt);
 	rt->tick.data = rt->tidy.data = rt->officers_timer.data = rt;
 	rt->sigint.data = rt->sigterm.data = rt;
 }
@@ -365,6 +367,7 @@ static void surfaces_closed(struct runtime *rt)
 	close_handle((uv_handle_t *)&rt->tidy);
 	close_handle((uv_handle_t *)&rt->officers_timer);
 	close_handle((uv_handle_t *)&rt->views.timer);
+	close_handle((uv_handle_t *)&rt->escrow.timer);
 	close_handle((uv_handle_t *)&rt->views.flush);
 	close_handle((uv_handle_t *)&rt->sigint);
 	close_handle((uv_handle_t *)&rt->sigterm);
@@ -395,6 +398,7 @@ static void stop(struct runtime *rt)
 	ledger_stop(rt);
 	grants_stop(rt);
 	erasing_stop(rt);
+	escrow_end(rt);
 	if (rt->import != NULL)
 		bundle_import_stop(rt->import);
 	if (rt->export != NULL)

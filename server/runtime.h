@@ -26,6 +26,7 @@ struct grants_work;
 struct erasing;
 struct locking;
 struct mail;
+struct escrow_erasing;
 struct runtime;
 
 /* Called once the append is durable or has failed. */
@@ -67,6 +68,17 @@ struct ledger_views {
 	struct ledger_waiter *waiters;
 };
 
+/* The escrow of this node's keys (server/keys/escrow.h). */
+struct escrow_loop {
+	uv_timer_t timer;
+	bool asking; /* the vault, or an append is under way */
+	bool again;  /* meanwhile: once more after it */
+	uint64_t wrote_ms, ticket;
+	size_t coming; /* letters that the mail store has not answered */
+	struct escrow_erasing *erasing;
+	struct json_t *status; /* as the vault said it last; NULL */
+};
+
 /* May this node's own log be written? */
 bool guard_state_writable(const struct guard_state *state);
 /* What the operator is to do, in plain words; "" for nothing. */
@@ -86,6 +98,7 @@ struct runtime {
 	struct guard *guard;
 	struct guard_state guard_state;
 	struct ledger_views views;
+	struct escrow_loop escrow;
 	struct writer *writer;
 	struct engine *engine;
 	struct vault *vault;

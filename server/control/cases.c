@@ -7,6 +7,7 @@
 #include "server/control/internal.h"
 #include "server/internal.h"
 #include "server/keys/erasing.h"
+#include "server/keys/escrow.h"
 #include "server/keys/grants.h"
 #include "server/ledger.h"
 #include "server/locking.h"
@@ -381,8 +382,17 @@ static void done_docs(struct control_request *request, struct vault_request *don
 
 void control_vault_done(struct control_server *server, struct vault_request *done)
 {
+	struct runtime *rt = control_server_runtime(server);
 	struct control_request *request = done->arg;
 
+	if (done->type == VAULT_COMMITTED || done->type == VAULT_MAIL_OPEN)
+		escrow_wake(rt);
+	if (escrow_is(done->type))
+		escrow_done(rt, done);
+	if (done->type == VAULT_ESCROW_ERASE || (request == NULL && escrow_is(done->type))) {
+		vault_request_free(done);
+		return;
+	}
 	if (done->type == VAULT_MAIL_OPEN) {
 		mail_vault_done(control_server_runtime(server), done);
 	} else if (done->type == VAULT_MAIL_AGAIN) {
@@ -457,6 +467,8 @@ void control_vault_drop(struct vault_request *done)
 		ledger_vault_drop(done);
 	else if (grants_vault_type(done->type))
 		grants_vault_drop(done);
+	else if (escrow_is(done->type))
+		escrow_drop(done);
 	else
 		mem_free(done->arg);
 	vault_request_free(done);

@@ -55,6 +55,8 @@ bool control_counts_as_use(const Sauti__ControlRequest *message);
 void control_server_shed(
 	struct control_server *server, const struct control_request *keep, bool all);
 
+/* queries.c: how far the quorum holds each log of this node, into the request. ERR_NOMEM. */
+enum err control_held(const struct runtime *rt, struct vault_request *ask) MUST_USE;
 /* The vault has finished a request of control's. drop: at the end, nobody is left to be told. */
 void control_vault_done(struct control_server *server, struct vault_request *done);
 /* A task of the mail store that a client waits for (task->arg). */

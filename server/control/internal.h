@@ -82,6 +82,12 @@ void done_case_erase(struct control_request *request, struct vault_request *done
 void begin_erase_show(struct control_request *request, const char *name);
 void begin_case_hold(struct control_request *request, const Sauti__CaseHoldRequest *message);
 void done_case_hold(struct control_request *request, struct vault_request *done);
+/* recover.c */
+void begin_recover_setup(
+	struct control_request *request, const Sauti__RecoverSetupRequest *message);
+void begin_recover_status(struct control_request *request);
+void begin_recover_look(struct control_request *request, const Sauti__RecoverLookRequest *message);
+void begin_recover(struct control_request *request, const Sauti__RecoverRequest *message);
 
 /* complain.c */
 void begin_complain(struct control_request *request, const Sauti__ComplainRequest *message);

@@ -67,6 +67,11 @@ static const struct permission table[] = {
 	{BODY(NODE_POLICY), NODE, policy_reads},
 	{BODY(NODE_DISPUTE), NODE, NULL},
 	{BODY(NODE_CONFIRM), CASES, NULL}, /* who will give keys of cases */
+	/* Recovery of this node's keys. */
+	{BODY(RECOVER_SETUP), ACCOUNT_SUPERVISOR, NULL},
+	{BODY(RECOVER_STATUS), PERMISSION_SESSION, NULL},
+	{BODY(RECOVER_LOOK), NODE, NULL},
+	{BODY(RECOVER), ACCOUNT_SUPERVISOR, NULL},
 	/* Notices between operators. */
 	{BODY(MAIL_SEND), NODE, NULL},
 	{BODY(MAIL_LIST), NONE, NULL},

@@ -6,7 +6,7 @@
 #include "server/internal.h"
 
 /* How far the quorum holds each log of this node. */
-static enum err held_find(const struct runtime *rt, struct vault_request *ask)
+enum err control_held(const struct runtime *rt, struct vault_request *ask)
 {
 	size_t count = engine_log_count(rt->engine);
 	struct engine_quorum quorum;
@@ -58,7 +58,7 @@ void submit_query(struct control_request *request, struct vault_request *ask)
 	ask->now_ms = runtime_wall_ms();
 	ask->now_s = ask->now_ms / 1000;
 	ask->unheld_since_s = unheld_since(rt);
-	if (held_find(rt, ask) != OK) {
+	if (control_held(rt, ask) != OK) {
 		vault_request_free(ask);
 		control_fail(request, ERR_NOMEM, 0, err_text(ERR_NOMEM));
 		return;

@@ -5,6 +5,7 @@
 #include "cases/event/json_memory.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
+#include "server/keys/escrow.h"
 #include "server/ledger.h"
 #include "server/locking.h"
 
@@ -300,6 +301,7 @@ static void begin_status(struct control_request *request)
 		"lock", locking_json(rt), "views", ledger_views_json(rt));
 	json_object_set_new(json, "prekey", prekeys_status_json(rt));
 	json_object_set_new(json, "words", own_words_json(rt));
+	json_object_set_new(json, "escrow", escrow_json(rt));
 	if (control_officer(request) != NULL)
 		json_object_set_new(json, "officers", officers_json(request));
 	answer_json(request, json, true);
@@ -330,6 +332,7 @@ bool control_counts_as_use(const Sauti__ControlRequest *message)
 	case SAUTI__CONTROL_REQUEST__BODY_BACKUP:
 	case SAUTI__CONTROL_REQUEST__BODY_WHOAMI:
 	case SAUTI__CONTROL_REQUEST__BODY_LOGOUT:
+	case SAUTI__CONTROL_REQUEST__BODY_RECOVER_STATUS:
 		return false;
 	default:
 		return true;
@@ -491,6 +494,18 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_OFFICER_PASSPHRASE:
 		begin_officer_passphrase(request, message->officer_passphrase);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_RECOVER_SETUP:
+		begin_recover_setup(request, message->recover_setup);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_RECOVER_STATUS:
+		begin_recover_status(request);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_RECOVER_LOOK:
+		begin_recover_look(request, message->recover_look);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_RECOVER:
+		begin_recover(request, message->recover);
 		break;
 	default:
 		control_fail(request, ERR_UNSUPPORTED, 0, "this node does not know that request");

@@ -19,6 +19,7 @@
 #include "server/vault/complaint.h"
 #include "server/vault/confirm.h"
 #include "server/vault/erase.h"
+#include "server/vault/escrow.h"
 #include "server/vault/finder.h"
 #include "server/vault/foreign.h"
 #include "server/vault/grants.h"
@@ -100,6 +101,8 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 		return grants_load(book, item, ctx);
 	if (row_kind(item->value) == ROW_CONFIRMED)
 		return confirm_load(book, item, ctx);
+	if (row_kind(item->value) == ROW_ESCROW || row_kind(item->value) == ROW_CUSTODY)
+		return escrow_load(book, item, ctx);
 	memcpy(kid.b, item->kid, sizeof(kid.b));
 	err = keyring_unwrap(secret_bytes(&book->keyring_key), &kid, item->value, &entry);
 	if (err == OK && erasures_gone(book, entry.author, &kid)) {
@@ -430,6 +433,7 @@ static enum err rebuild_from(struct rebuild *r)
 	TRY(branches_find(book, r->ctx));
 	TRY(erasures_restore(book, r->ctx));
 	TRY(foreign_refresh(book, r->ctx)); /* this node's own came first */
+	TRY(escrow_settle(book, r->ctx));
 	return book_count_unread(book, r->ctx);
 }
 
@@ -470,6 +474,7 @@ static enum err book_fill(struct book *book, struct errctx *ctx)
 	TRY(casebook_new(&options, &book->cases));
 	TRY(foreign_new(&book->foreign));
 	TRY(grants_new(&book->grants));
+	TRY(escrow_new(&book->escrow));
 	TRY(ledger_new(book->opts.now_s, &book->ledger));
 	TRY(erasures_new(&book->erasures));
 	TRY(sealer_new(&book->sealer));
@@ -508,6 +513,7 @@ void book_close(struct book *book)
 	foreign_free(book->foreign);
 	grants_free(book->grants);
 	trust_release(&book->trust);
+	escrow_free(book->escrow);
 	mem_free(book->away);
 	casebook_free(book->cases);
 	ledger_free(book->ledger);

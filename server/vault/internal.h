@@ -24,6 +24,7 @@
  *   grants.h  keys given to other nodes, and received: grants.c, roll.c, grant.c, review.c,
  *             grant_take.c
  *   confirm.c  node keys that officers confirmed (confirm.h)
+ *   escrow.h  own keys where they can be had again, and others' version keys
  */
 #ifndef SERVER_VAULT_INTERNAL_H
 #define SERVER_VAULT_INTERNAL_H
@@ -78,6 +79,7 @@ struct book_opts {
 };
 
 struct foreign;
+struct escrow;
 struct grants;
 
 struct book {
@@ -92,6 +94,7 @@ struct book {
 	struct seal_locator *away; /* complaint.c: of entries that no key here opens */
 	size_t away_count;
 	struct foreign *foreign;   /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
+	struct escrow *escrow;     /* escrow.h */
 	uint64_t unread;           /* unread.c */
 	uint64_t revealed_rows;    /* reveal.c; one that was written anew is counted again */
 	struct erasures *erasures; /* erase.h */

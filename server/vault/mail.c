@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "proto/stored.pb-c.h"
 #include "server/vault/complaint.h"
+#include "server/vault/escrow.h"
 #include "server/vault/grants.h"
 
 #define INBOX_LABEL "sauti/1 inbox"
@@ -100,11 +101,23 @@ static enum err inbox_pack(const struct mailbox *box, const struct mail_item *it
 }
 
 static enum err open_content(const struct mailbox *box, struct book *book,
-	const struct mail_item *item, const struct mail_content *content,
+	const struct mail_item *item, const struct mail_content *content, struct arena *arena,
 	struct vault_request *request)
 {
-	if (content->kind == MAIL_GRANT)
+	switch (content->kind) {
+	case MAIL_ESCROW_KEYS:
+		return custody_take(book, item, content->body, arena, request);
+	case MAIL_ESCROW_HELD:
+		return escrow_held(book, item, content->body, arena, request);
+	case MAIL_RECOVERY_ASK:
+		return custody_asked(book, item, content->body, arena, request);
+	case MAIL_RECOVERY_ANSWER:
+		return recover_answered(book, item, content->body, arena, request);
+	case MAIL_GRANT:
 		return grant_take(book, item, content->body, request);
+	default:
+		break;
+	}
 	/* A notice is ordinary: as an erasure it would get past the inbox's room. */
 	if (content->kind != MAIL_NOTICE || item->class != MAIL_ORDINARY ||
 		content->body.size > LIMIT_MAIL_TEXT) {
@@ -115,6 +128,22 @@ static enum err open_content(const struct mailbox *box, struct book *book,
 		return ERR_FULL;
 	request->outcome = MAIL_PROCESSED;
 	return inbox_pack(box, item, request->now_s, content->body, &request->mail);
+}
+
+/* Of a kind that holds nothing secret. */
+static enum err open_plain(struct mailbox *box, struct book *book, const struct mail_item *item,
+	struct arena *arena, struct vault_request *request)
+{
+	CLEANUP(mail_content_release) struct mail_content content = {0};
+
+	request->outcome = MAIL_UNOPENABLE;
+	if (mail_open(item, book->opts.network, BYTES_NONE, arena, &content, NULL) != OK)
+		return OK;
+	if (!mail_kind_open((enum mail_kind)content.kind)) {
+		request->outcome = MAIL_UNKNOWN_KIND;
+		return OK;
+	}
+	return open_content(box, book, item, &content, arena, request);
 }
 
 /* Sealed to a prekey of this node, or to its complaint key: it shows by what opens it. */
@@ -129,7 +158,7 @@ static enum err open_sealed(struct mailbox *box, struct book *book, const struct
 	if (key != NULL)
 		err = mail_open(item, network, secret_bytes(key), arena, &content, &request->ctx);
 	if (err == OK)
-		return open_content(box, book, item, &content, request);
+		return open_content(box, book, item, &content, arena, request);
 	if (err == ERR_DECRYPT && box->complaint_key.size > 0) {
 		err = mail_open_complaint(item, network, secret_bytes(&box->complaint_key), arena,
 			&content, &request->ctx);
@@ -149,6 +178,8 @@ enum err mailbox_open(struct mailbox *box, struct book *book, struct vault_reque
 	buf_init(&request->mail, LIMIT_MAIL_ITEM);
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	TRY(mail_unpack(buf_bytes(&packed), book->opts.network, &arena, &item, &request->ctx));
+	if (item.prekey == 0)
+		return open_plain(box, book, &item, &arena, request);
 	return open_sealed(box, book, &item, &arena, request);
 }
 

@@ -9,10 +9,11 @@
 #include "base/text.h"
 #include "cases/fold/timeline.h"
 #include "server/vault/erase.h"
+#include "server/vault/escrow.h"
 #include "server/vault/foreign.h"
 #include "server/vault/grants.h"
 
-enum { TAG_EVENT = 'E' };
+enum { TAG_EVENT = 'E', TAG_UNSAFE = 'U' };
 
 enum err show_doc(struct book *book, struct vault_doc ***last)
 {
@@ -116,7 +117,8 @@ static void put_marks(struct buf *json, const struct timeline *timeline, size_t 
 	buf_put_u8(json, '}');
 }
 
-/* Events of the case of which the quorum does not hold all, by id. */
+/* Events of the case of which the quorum does not hold all, by id; and those whose keys are not in
+ * an acknowledged escrow. */
 static enum err unsynced_gather(const struct book *book, const struct vault_request *request,
 	const struct casebook_case *kase, struct plan_map *ret)
 {
@@ -124,19 +126,32 @@ static enum err unsynced_gather(const struct book *book, const struct vault_requ
 		for (uint32_t i = 0; i < key->entry_committed; i++) {
 			const struct casebook_entry *entry = &key->entries[i];
 
-			if (!entry_synced(book, request, key, entry))
+			bool synced = entry_synced(book, request, key, entry);
+
+			if (!synced)
 				TRY(plan_map_put(ret, TAG_EVENT,
+					BYTES_ARRAY(casebook_entry_event(book->cases, entry)->b),
+					0));
+			if (!key->foreign && (!synced || !escrow_safe(book, request, key)))
+				TRY(plan_map_put(ret, TAG_UNSAFE,
 					BYTES_ARRAY(casebook_entry_event(book->cases, entry)->b),
 					0));
 		}
 	return OK;
 }
 
-static bool unsynced_find(
-	const struct plan_map *unsynced, const struct timeline *timeline, size_t i)
+/* Whether the quorum holds it; and whether it is safe: null without a recovery key. */
+static void put_held(struct book *book, const struct plan_map *unsynced,
+	const struct timeline *timeline, size_t i)
 {
-	return plan_map_find(
-		unsynced, TAG_EVENT, BYTES_ARRAY(timeline_event(timeline, i)->id.b), NULL);
+	struct bytes id = BYTES_ARRAY(timeline_event(timeline, i)->id.b);
+	bool synced = !plan_map_find(unsynced, TAG_EVENT, id, NULL);
+	bool safe = !plan_map_find(unsynced, TAG_UNSAFE, id, NULL);
+
+	add_member(&book->json, synced ? ",\"synced\":true" : ",\"synced\":false");
+	add_member(&book->json, !book->escrow->set ? ",\"safe\":null"
+				: safe             ? ",\"safe\":true"
+						   : ",\"safe\":false");
 }
 
 static void put_groups(struct buf *json, group_set groups)
@@ -216,9 +231,7 @@ static enum err write_case(struct book *book, const struct casebook_case *kase,
 		put_author(&book->json, timeline, i);
 		put_marks(&book->json, timeline, i);
 		if (timeline_author(timeline, i)[0] == '\0')
-			add_member(&book->json, unsynced_find(unsynced, timeline, i)
-							? ",\"synced\":false"
-							: ",\"synced\":true");
+			put_held(book, unsynced, timeline, i);
 		TRY(show_doc(book, &last));
 	}
 	request->cases = 1;

@@ -24,6 +24,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "node/files.h"
@@ -32,6 +33,7 @@
 #include "server/vault/destroy.h"
 #include "server/vault/drafts.h"
 #include "server/vault/erase.h"
+#include "server/vault/escrow.h"
 #include "server/vault/foreign.h"
 #include "server/vault/grants.h"
 #include "server/vault/internal.h"
@@ -98,6 +100,22 @@ struct vault_request *vault_request_new(enum vault_type type, void *arg)
 	return request;
 }
 
+static void escrow_request_release(struct vault_request *request)
+{
+	while (request->letters != NULL) {
+		struct vault_letter *letter = request->letters;
+
+		request->letters = letter->next;
+		buf_release(&letter->body);
+		mem_free(letter);
+	}
+	if (request->escrow == NULL)
+		return;
+	mem_free(request->escrow->nodes);
+	escrow_manifest_release(&request->escrow->manifest);
+	mem_free(request->escrow);
+}
+
 static void docs_free(struct vault_request *request)
 {
 	while (request->docs != NULL) {
@@ -129,6 +147,7 @@ void vault_request_free(struct vault_request *request)
 		mem_free(request->grant->recipients);
 	mem_free(request->grant);
 	mem_free(request->erase);
+	escrow_request_release(request);
 	docs_free(request);
 	wipe(request, sizeof(*request));
 	mem_free(request);
@@ -232,14 +251,19 @@ static enum err unlock_first(struct vault *vault, struct bytes file, struct node
 	return OK;
 }
 
-static void lock(struct vault *vault)
+/* The book is about to go. */
+static void views_lose(struct vault *vault)
 {
 	uint64_t waiting = 0, lost = 0;
 
-	if (vault->book != NULL) {
-		ledger_count(vault->book->ledger, &waiting, &lost);
-		vault->views_lost += lost + ledger_views_kept(vault->book->ledger);
-	}
+	ledger_count(vault->book->ledger, &waiting, &lost);
+	vault->views_lost += lost + ledger_views_kept(vault->book->ledger);
+}
+
+static void lock(struct vault *vault)
+{
+	if (vault->book != NULL)
+		views_lose(vault);
 	trials_clear(&vault->trials);
 	book_close(vault->book);
 	vault->book = NULL;
@@ -571,6 +595,37 @@ static enum err draft(const struct vault *vault, struct vault_request *request)
 	}
 }
 
+/* --- recovery --- */
+
+/* The book once more, with all that the keyring has now: entries that no key opened before are read
+ * where they are. Nothing is on its way (waits). */
+static enum err book_again(struct vault *vault, struct vault_request *request)
+{
+	CLEANUP(node_keys_release) struct node_keys keys = {0};
+	struct book_opts opts = vault->book->opts;
+	struct book *again = NULL;
+
+	TRY(secret_copy(&keys.keyring_key, secret_bytes(&vault->book->keyring_key)));
+	snprintf(keys.log_origin, sizeof(keys.log_origin), "%.*s", LIMIT_ORIGIN,
+		vault->book->logs[BOOK_OWN_LOG].origin.text);
+	opts.now_s = request->now_s;
+	TRY(book_open(&opts, &keys, &again, &request->ctx));
+	trials_clear(&vault->trials);
+	views_lose(vault);
+	book_close(vault->book);
+	vault->book = again;
+	request->cases = book_cases(again);
+	request->events = casebook_event_count(again->cases);
+	request->unread = again->unread;
+	return OK;
+}
+
+static enum err recover(struct vault *vault, struct vault_request *request)
+{
+	TRY(recover_run(vault->book, request));
+	return request->added == 0 || request->escrow->drill ? OK : book_again(vault, request);
+}
+
 /* --- the thread --- */
 
 /* Of an unlocked node, which knows first what other nodes' logs have brought. */
@@ -635,6 +690,14 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		return mailbox_advance(&vault->officers, &vault->mailbox, request);
 	case VAULT_CONFIRM:
 		return confirm_key(book, request);
+	case VAULT_RECOVER:
+		return recover(vault, request);
+	case VAULT_ESCROW:
+	case VAULT_ESCROW_WRITTEN:
+	case VAULT_ESCROW_SETUP:
+	case VAULT_ESCROW_ERASE:
+	case VAULT_RECOVER_LOOK:
+		return escrow_answer(book, request);
 	case VAULT_SHOW:
 		return show_case(book, request);
 	case VAULT_LIST:
@@ -709,6 +772,12 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_ERASE_RESEAL:
 	case VAULT_ERASE_HOLD:
 	case VAULT_ERASE_SHOW:
+	case VAULT_ESCROW:
+	case VAULT_ESCROW_WRITTEN:
+	case VAULT_ESCROW_SETUP:
+	case VAULT_ESCROW_ERASE:
+	case VAULT_RECOVER_LOOK:
+	case VAULT_RECOVER:
 		break;
 	}
 	if (vault->book == NULL)
@@ -745,7 +814,7 @@ static void finish(struct vault_request *request, enum err result)
 /* Does it look at all that is reserved, or take keys away? */
 static bool waits_for_all(enum vault_type type)
 {
-	return type == VAULT_RESEAL || type == VAULT_ERASE_BEGIN || type == VAULT_ERASE_NEXT ||
+	return type == VAULT_RESEAL || type == VAULT_RECOVER || type == VAULT_ERASE_BEGIN || type == VAULT_ERASE_NEXT ||
 	       type == VAULT_ERASE_RESEAL || type == VAULT_ERASE_TAKE;
 }
 

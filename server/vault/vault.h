@@ -46,6 +46,7 @@
 #include "cases/keys/trust.h"
 #include "certs/keystore.h"
 #include "certs/mail.h"
+#include "certs/record_escrow.h"
 #include "server/store/condition.h"
 #include "server/store/store.h"
 
@@ -129,6 +130,13 @@ enum vault_type {
 	VAULT_GRANT_DROP,    /* grant->id */
 	VAULT_GRANT_ENDED,   /* item, outcome */
 	VAULT_GRANT_SHOW,    /* name -> docs */
+	/* escrow.h: `escrow`, held; letters. */
+	VAULT_ESCROW,         /* -> escrow->what, chunks or manifest; docs: how things are */
+	VAULT_ESCROW_WRITTEN, /* error: how the append ended, index of the first entry */
+	VAULT_ESCROW_SETUP,   /* escrow->recovery_key, reshare */
+	VAULT_ESCROW_ERASE,   /* refs: kids -> escrow->ready, refs: version keys to be erased */
+	VAULT_RECOVER_LOOK,   /* escrow->signers, own_prekey, drill, ask -> letters; docs */
+	VAULT_RECOVER, /* passphrase: the recovery key; escrow->signers, drill -> docs, added */
 };
 
 /* What the loop needs while the node is unlocked; owned by whoever holds it. */
@@ -250,6 +258,41 @@ struct vault_erase {
 		to[LIMIT_NODE_NAME + 1]; /* of: who ordered it, "": this node */
 };
 
+/* Another node, as the directory and its log have it now. */
+struct vault_custodian {
+	char node[LIMIT_NODE_NAME + 1];
+	struct ed25519_public key;
+	struct prekey prekey; /* the newest; number 0: none is known */
+};
+enum { ESCROW_STEP_CHUNKS = 16, ESCROW_CUSTODIANS = 3 /* when none are configured */ };
+struct vault_escrow {
+	/* in */
+	struct vault_custodian *nodes; /* owned: all active members but this one */
+	size_t node_count;
+	char wanted[LIMIT_ESCROW_CUSTODIANS][LIMIT_NODE_NAME + 1]; /* who is to be a custodian */
+	size_t wanted_count;
+	bool configured; /* these and no others; else the first of them that are not yet */
+	uint64_t ticket; /* of what is written: out of ESCROW, into ESCROW_WRITTEN */
+	struct ed25519_public signers[LIMIT_ESCROW_SIGNERS]; /* node keys of this node */
+	size_t signer_count;
+	struct x25519_public recovery_key;
+	struct prekey own_prekey; /* what answers are to be sealed to */
+	bool writable, drill, reshare;
+	bool ask;       /* of RECOVER_LOOK: custodians, for what is missing */
+	enum err error; /* of ESCROW_WRITTEN */
+	/* out */
+	enum { VAULT_ESCROW_NOTHING, VAULT_ESCROW_CHUNKS, VAULT_ESCROW_MANIFEST } what;
+	struct escrow_chunk chunks[ESCROW_STEP_CHUNKS]; /* sealed: views into request->file */
+	size_t chunk_count;
+	struct escrow_manifest manifest; /* owned; names are views into the vault's options */
+	bool ready, pending;             /* pending: there is more to be done at once */
+};
+/* A packed MailBody, to be signed and sent. */
+struct vault_letter {
+	struct vault_letter *next;
+	struct buf body;
+};
+
 struct vault_doc {
 	struct buf json;
 	struct vault_doc *next;
@@ -296,9 +339,12 @@ struct vault_request {
 	struct vault_erase *erase;         /* owned; of ERASE_x alone */
 	bool relock; /* out: the vault has locked itself, since the keyring cannot be used */
 	struct vault_grant *grant; /* owned; of GRANT* */
+	struct vault_escrow *escrow;       /* owned; of ESCROW*, RECOVER* */
+	struct vault_letter *letters;      /* out; owned by the request */
 	bool grants_due; /* out of every answer: a GRANT_REVIEW has something to look at */
 	/* Of MAIL_OPEN: of its sender, as the directory has it: SHA-256 of its node key. */
 	struct hash sender_key;
+	struct vault_custodian sender;
 	bool sender_active;
 	uint32_t refusal;   /* out of MAIL_OPEN: enum mail_refusal; 0: none */
 	uint32_t mail_kind; /* .. of what was refused, as far as it is known */

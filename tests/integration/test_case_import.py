@@ -231,7 +231,7 @@ class Import(unittest.TestCase):
         """What is exported as JSON lines, imported at a node that has nothing, is the same timeline;
         and a hand-over is a page of the case."""
         def timeline(node, code):
-            ours = ("number", "synced", "author", "contested", "changes")
+            ours = ("number", "synced", "safe", "author", "contested", "changes")
             return [{k: v for k, v in event.items() if k not in ours}
                     for event in node.json("case", "show", code)["events"]]
 

@@ -61,6 +61,7 @@ FOREIGN = {
     "zdict.h": [],
     "csv.h": ["cases/import"],
     "libgfshare.h": ["certs"],
+    "qrencode.h": ["cli"],
     "zstd.h": ["cases"],
     "zstd_errors.h": ["cases"],
     "microhttpd.h": ["web"],

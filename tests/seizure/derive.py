@@ -21,6 +21,7 @@ class Closure:
         self.passphrases = list(passphrases)
         self.shares = list(shares)  # (set, number, 32 bytes)
         self.secrets, self.todo = set(), []
+        self.chunks = []            # inner layers of an escrow that a version key has laid open
         self.opened = {}            # locator -> part of an event, or what else was sealed
         self.steps = []             # what was derived, in words
         self.skip = set(skip)
@@ -112,6 +113,8 @@ class Closure:
     # ---- mail ----
 
     def as_private_half(self, secret):
+        for inner in self.chunks:
+            self.open_chunk(secret, *inner)
         for body in self.evidence.sealed_mail.values():
             names = b"".join(p.lv16(first(body, n)) for n in (1, 3, 4, 2))
             for label in (b"sauti/1 mail", b"sauti/1 complaint mail"):
@@ -123,10 +126,42 @@ class Closure:
     # ---- escrow ----
 
     def join_shares(self):
-        pass
+        """Any two of one set."""
+        for i, (one, number, data) in enumerate(self.shares):
+            for other, second, more in self.shares[i + 1:]:
+                if one == other and number != second:
+                    self.learn(p.combine({number: data, second: more}), "two shares")
 
     def as_version_key(self, secret):
-        pass
+        """The outer layer of a chunk; the inner one waits for the recovery key."""
+        for chunk in (fields(body) for body, kind in self.evidence.records.items() if kind == 11):
+            if not chunk or p.expand(secret, b"sauti/1 kid", 16) != first(chunk, 3):
+                continue
+            for name in self.names(chunk):
+                plain = p.aead_open(p.expand(secret, b"sauti/1 escrow key", 32), first(chunk, 5),
+                                    b"sauti/1 escrow chunk" + name, first(chunk, 6))
+                if plain:
+                    inner = name, plain[4 + 16 * struct.unpack_from(">I", plain)[0]:]
+                    self.chunks.append(inner)
+                    for known in list(self.secrets):
+                        self.open_chunk(known, *inner)
+
+    def names(self, chunk):
+        """What a chunk may be bound to: it does not say whose it is."""
+        for network, node in {tuple(origin.split(b"/")[:2]) for origin in self.evidence.origins}:
+            yield (p.lv16(network) + p.lv16(node) + struct.pack(">IQ", first(chunk, 1, int), first(chunk, 2, int)) +
+                   first(chunk, 3) + first(chunk, 4))
+
+    def open_chunk(self, secret, name, inner):
+        plain = p.hpke_open(secret, b"sauti/1 escrow keys" + name, inner)
+        if not plain:
+            return
+        at = 2
+        for _ in range(plain[1]):
+            at += 2 + struct.unpack_from(">H", plain, at)[0]
+        count, = struct.unpack_from(">I", plain, at)
+        for i in range(count):
+            self.learn(plain[at + 4 + 54 * i:at + 36 + 54 * i], "escrow")
 
     # ---- entries ----
 

@@ -186,6 +186,9 @@ static void test_bad(void **state)
 		{"[listen]\naddress = [::1:80\n", "no numeric address"},
 		{"[listen]\naddress = [127.0.0.1]:80\n", "no numeric address"},
 		{"[node]\nadvertise = hq.example:7483\n", "sauti.conf:2: advertise: "},
+		{"[escrow]\ncustodians = Kenya\n", "\"Kenya\" is no node's name"},
+		{"[escrow]\ncustodians = kenya peru\n", "separated by commas"},
+		{"[escrow]\ncustodians = kenya, hq, kenya\n", "'kenya' twice"},
 		{"[node]\nadvertise = 192.0.2.1:0\n", "sauti.conf:2: advertise: "},
 		{"[node]\nadvertise = 0.0.0.0:7483\n", "every address of this machine"},
 		{"[node]\nadvertise = 192.0.2.1:1, [::]:7483\n", "every address of this machine"},
@@ -253,6 +256,14 @@ static void test_caps(void **state)
 		parse("[node]\nname = a\n[listen]\nalpn = 1,2,3,4,5,6,7,8,9\n", &config, &ctx),
 		ERR_LIMIT);
 	assert_says(ctx, "more than 8 protocol names");
+#define SIXTEEN "a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p"
+	assert_ok(parse("[node]\nname = z\n[escrow]\ncustodians = " SIXTEEN "\n", &config, &ctx));
+	assert_string_equal(config.custodians[15], "p");
+	config_release(&config);
+	assert_int_equal(
+		parse("[node]\nname = z\n[escrow]\ncustodians = " SIXTEEN ", q\n", &config, &ctx),
+		ERR_LIMIT);
+	assert_says(ctx, "more than 16 nodes");
 
 	memset(name64, 'n', 64);
 	name64[64] = '\0';

@@ -1,0 +1,952 @@
+/* The escrow of the vault's keys: made, kept, acknowledged, brought back; and what it refuses. */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "cases/keys/escrow.h"
+#include "cases/keys/trust.h"
+#include "cases/seal/row.h"
+#include "certs/mail_escrow.h"
+#include "server/store/keyring.h"
+
+enum { NODES = 3, CASES_MANY = 900 };
+static const char *const names[NODES] = {"hq", "kenya", "peru"};
+static const uint8_t recovery_key[X25519_KEY_SIZE] = {0x11, 0x22, 0x33};
+
+/* What the test has beside the vault: it is the loop, and all custodians. */
+struct office {
+	struct fixture *f;
+	struct signer *node; /* of the vault's node */
+	struct ed25519_public signer;
+	struct prekey prekey;
+	uint64_t held;            /* of its log by the quorum */
+	struct version_keys keys; /* what the custodians were sent */
+	size_t letters[NODES];
+};
+
+static void node_make(size_t i, struct vault_custodian *ret)
+{
+	uint8_t seed[X25519_KEY_SIZE] = {(uint8_t)(0x40 + i)};
+
+	*ret = (struct vault_custodian){.prekey = {.number = 3}};
+	snprintf(ret->node, sizeof(ret->node), "%s", names[i]);
+	ret->key.b[0] = (uint8_t)(i + 1);
+	assert_ok(x25519_public(BYTES_ARRAY(seed), &ret->prekey.key));
+}
+
+static struct vault_request *request_of(struct office *o, enum vault_type type)
+{
+	struct vault_request *request = request_new(type);
+	struct vault_escrow *io = mem_zalloc(sizeof(*io));
+
+	assert_non_null(io);
+	request->escrow = io;
+	io->nodes = mem_array(NODES, sizeof(*io->nodes));
+	io->node_count = io->wanted_count = NODES;
+	for (size_t i = 0; i < NODES; i++) {
+		node_make(i, &io->nodes[i]);
+		snprintf(io->wanted[i], sizeof(io->wanted[i]), "%s", names[i]);
+	}
+	io->writable = true;
+	io->signers[0] = o->signer;
+	io->signer_count = 1;
+	io->own_prekey = o->prekey;
+	request->held = mem_array(1, sizeof(*request->held));
+	snprintf(request->held[0].origin, sizeof(request->held[0].origin), "%s",
+		o->f->log.origin.text);
+	request->held[0].size = o->held;
+	request->held_count = 1;
+	return request;
+}
+
+/* Unlocks; the node key stays the one of the first time, as after a replacement it would not. */
+static void office_unlock(struct office *o)
+{
+	struct vault_request *request = ask(o->f, unlock_request(PASSPHRASE));
+
+	if (request->result != OK)
+		fail_msg("unlock: %s", err_message(&request->ctx, request->result));
+	o->prekey = request->keys->prekey;
+	if (o->node == NULL) {
+		o->node = request->keys->node;
+		request->keys->node = NULL;
+		o->signer = *signer_public(o->node);
+	}
+	vault_request_free(request);
+}
+
+static struct office office_make(void **state)
+{
+	struct office o = {.f = *state};
+
+	assert_ok(version_keys_init(&o.keys, LIMIT_ESCROW_MAIL_KEYS));
+	office_unlock(&o);
+	return o;
+}
+
+static void office_release(struct office *o)
+{
+	signer_free(o->node);
+	version_keys_release(&o->keys);
+}
+
+/* ---- letters ---- */
+
+static void mail_of(struct office *o, const struct vault_letter *letter, struct arena *arena,
+	struct mail_item *ret)
+{
+	static struct buf packed;
+
+	buf_release(&packed);
+	buf_init(&packed, LIMIT_MAIL_ITEM);
+	assert_ok(mail_sign(&packed, buf_bytes(&letter->body), o->node));
+	assert_ok(mail_unpack(buf_bytes(&packed), NETWORK, arena, ret, NULL));
+}
+
+static size_t node_number(const char *name)
+{
+	size_t i = 0;
+
+	while (strcmp(names[i], name) != 0)
+		i++;
+	return i;
+}
+
+/* Custodians read what they are sent. */
+static void letters_read(struct office *o, const struct vault_request *done)
+{
+	for (const struct vault_letter *l = done->letters; l != NULL; l = l->next) {
+		struct mail_content content = {0};
+		struct version_keys keys;
+		struct arena arena;
+		struct mail_item item;
+		size_t node;
+
+		arena_init(&arena, LIMIT_ARENA_SIZE);
+		mail_of(o, l, &arena, &item);
+		node = node_number(item.recipient);
+		o->letters[node]++;
+		uint8_t seed[X25519_KEY_SIZE] = {(uint8_t)(0x40 + node)};
+
+		assert_ok(mail_open(&item, NETWORK, BYTES_ARRAY(seed), &arena, &content, NULL));
+		if (content.kind == MAIL_ESCROW_KEYS) {
+			assert_ok(mail_escrow_keys_read(content.body, &arena, &keys, NULL));
+			for (size_t i = 0; i < keys.count && node == 0; i++) {
+				o->keys.list[o->keys.count++] = keys.list[i];
+				keys.list[i].key = (struct secret){0};
+			}
+			version_keys_release(&keys);
+		}
+		mail_content_release(&content);
+		arena_release(&arena);
+	}
+}
+
+static bool other_key;
+
+/* A letter to the vault's node. Sealed ones to its prekey. */
+static struct vault_request *letter_from(
+	struct office *o, size_t from, enum mail_kind kind, struct bytes content)
+{
+	struct vault_request *request = request_new(VAULT_MAIL_OPEN);
+	uint8_t seed[ED25519_SEED_SIZE] = {5}, ephemeral[X25519_KEY_SIZE] = {0x60};
+	struct mail_draft draft = {.network = NETWORK,
+		.sender = names[from],
+		.recipient = NODE,
+		.kind = kind,
+		.content = content,
+		.made_at = request->now_s};
+	struct signer *signer;
+
+	assert_ok(random_bytes(draft.id, sizeof(draft.id)));
+	if (!mail_kind_open(kind)) {
+		draft.prekey = &o->prekey;
+		draft.ephemeral = BYTES_ARRAY(ephemeral);
+	}
+	assert_ok(signer_new(BYTES_ARRAY(seed), &signer));
+	assert_ok(mail_write(&request->mail, &draft, signer));
+	signer_free(signer);
+	node_make(from, &request->sender);
+	request->sender.key.b[1] = other_key;
+	request->sender_active = true;
+	return ask(o->f, request);
+}
+
+static void acknowledge(struct office *o, size_t from)
+{
+	struct mail_escrow_held held = {.held = {0}};
+	struct vault_request *done;
+	struct buf content;
+
+	buf_init(&content, LIMIT_MAIL_CONTENT);
+	for (size_t i = 0; i < o->keys.count; i++)
+		assert_ok(version_ids_add(&held.held, o->keys.list[i].id));
+	assert_ok(mail_escrow_held_write(&content, &held));
+	done = letter_from(o, from, MAIL_ESCROW_HELD, buf_bytes(&content));
+	assert_ok(done->result);
+	assert_int_equal(done->outcome, MAIL_PROCESSED);
+	vault_request_free(done);
+	mail_escrow_held_release(&held);
+	buf_release(&content);
+}
+
+/* ---- the loop's part ---- */
+
+static size_t chunk_bytes, manifest_bytes;
+
+static uint64_t chunks_append(struct office *o, const struct vault_escrow *io)
+{
+	struct bytes list[ESCROW_STEP_CHUNKS];
+	struct buf entries[ESCROW_STEP_CHUNKS];
+	uint64_t index;
+
+	for (size_t i = 0; i < io->chunk_count; i++) {
+		buf_init(&entries[i], LIMIT_ENTRY_SIZE);
+		assert_ok(escrow_chunk_write(&entries[i], &io->chunks[i], o->node));
+		list[i] = buf_bytes(&entries[i]);
+		chunk_bytes += entries[i].size;
+	}
+	index = append(o->f, list, io->chunk_count);
+	for (size_t i = 0; i < io->chunk_count; i++)
+		buf_release(&entries[i]);
+	return index;
+}
+
+static uint64_t manifest_append(struct office *o, const struct escrow_manifest *manifest)
+{
+	struct bytes list;
+	struct buf entry;
+	uint64_t index;
+
+	buf_init(&entry, LIMIT_ENTRY_SIZE);
+	assert_ok(escrow_manifest_write(&entry, manifest, o->node));
+	list = buf_bytes(&entry);
+	manifest_bytes += entry.size;
+	index = append(o->f, &list, 1);
+	buf_release(&entry);
+	return index;
+}
+
+static void written(struct office *o, uint64_t ticket, enum err error, uint64_t index)
+{
+	struct vault_request *request = request_of(o, VAULT_ESCROW_WRITTEN);
+
+	request->escrow->ticket = ticket;
+	request->escrow->error = error;
+	request->index = index;
+	assert_ok(ask_simple(o->f, request));
+}
+
+/* Until nothing is left to be written; the last status. */
+static json_t *drive(struct office *o)
+{
+	for (;;) {
+		struct vault_request *done = ask(o->f, request_of(o, VAULT_ESCROW));
+		uint64_t ticket = done->escrow->ticket, index;
+		json_t *status;
+
+		if (done->result != OK)
+			fail_msg("escrow: %s", err_message(&done->ctx, done->result));
+		letters_read(o, done);
+		if (done->escrow->what == VAULT_ESCROW_NOTHING) {
+			status = doc_json(done->docs);
+			vault_request_free(done);
+			return status;
+		}
+		index = done->escrow->what == VAULT_ESCROW_CHUNKS
+				? chunks_append(o, done->escrow)
+				: manifest_append(o, &done->escrow->manifest);
+		vault_request_free(done);
+		written(o, ticket, OK, index);
+	}
+}
+
+static void check_number(json_t *json, const char *name, json_int_t expected)
+{
+	json_int_t found = json_integer_value(json_object_get(json, name));
+
+	if (found != expected)
+		fail_msg("%s is %lld, not %lld", name, (long long)found, (long long)expected);
+}
+
+static void check_status(struct office *o, const char *name, json_int_t expected)
+{
+	json_t *status = drive(o);
+
+	check_number(status, name, expected);
+	json_decref(status);
+}
+
+static void setup(struct office *o, const uint8_t key[X25519_KEY_SIZE], bool reshare)
+{
+	struct vault_request *request = request_of(o, VAULT_ESCROW_SETUP);
+
+	assert_ok(x25519_public(bytes_make(key, X25519_KEY_SIZE), &request->escrow->recovery_key));
+	request->escrow->reshare = reshare;
+	assert_ok(ask_simple(o->f, request));
+}
+
+static uint64_t log_size(const struct office *o)
+{
+	return o->f->log.compact.size;
+}
+
+/* ---- safe ---- */
+
+static void check_safe(struct office *o, bool safe)
+{
+	struct vault_request *request = request_new(VAULT_SHOW);
+	json_t *docs, *doc;
+	size_t i;
+
+	snprintf(request->name, sizeof(request->name), "ZZ-ONE");
+	request->held = mem_array(1, sizeof(*request->held));
+	snprintf(request->held[0].origin, sizeof(request->held[0].origin), "%s",
+		o->f->log.origin.text);
+	request->held[0].size = o->held;
+	request->held_count = 1;
+	docs = answer_json(ask(o->f, request));
+	json_array_foreach(docs, i, doc)
+	{
+		if (i > 0 && json_is_true(json_object_get(doc, "safe")) != safe)
+			fail_msg("%s", json_dumps(doc, 0));
+	}
+	json_decref(docs);
+}
+
+/* Held by the quorum, and its keys in an acknowledged escrow; looked at each time. */
+static void becomes_safe(void **state)
+{
+	struct office o = office_make(state);
+	json_t *status;
+
+	record(o.f, OPEN_1 AGREED_1 CONTACT_1);
+	check_status(&o, "set_up", 0);
+	check_status(&o, "chunks", 0);
+	setup(&o, recovery_key, false);
+	status = drive(&o);
+	check_number(status, "chunks", 1);
+	check_number(status, "pending", 0);
+	check_number(status, "safe", 0);
+	json_decref(status);
+	for (size_t i = 0; i < NODES; i++)
+		assert_int_equal(o.letters[i], 1);
+	assert_int_equal(o.keys.count, 1);
+	o.held = log_size(&o);
+	check_safe(&o, false);
+	acknowledge(&o, 0);
+	check_safe(&o, false); /* one custodian is no quorum of three */
+	acknowledge(&o, 0);
+	check_safe(&o, false);
+	acknowledge(&o, 1);
+	check_safe(&o, true);
+	o.held--; /* the manifest is not held */
+	check_safe(&o, false);
+	o.held++;
+	status = drive(&o);
+	assert_int_equal(json_integer_value(json_object_get(status, "safe")),
+		json_integer_value(json_object_get(status, "keys")));
+	json_decref(status);
+	/* Nothing is sent or written twice; after a restart neither. */
+	assert_int_equal(o.letters[0] + o.letters[1], 2);
+	vault_end(o.f);
+	vault_begin(o.f, "HTI");
+	office_unlock(&o);
+	check_safe(&o, true);
+	check_status(&o, "chunks", 1);
+	assert_int_equal(log_size(&o), o.held);
+	/* A key more: the chunk grows, and what was safe stays so meanwhile. */
+	record(o.f, OPEN_2);
+	check_safe(&o, true);
+	status = drive(&o);
+	check_number(status, "chunks", 1);
+	check_number(status, "pending", 0);
+	json_decref(status);
+	check_safe(&o, true);
+	assert_int_equal(o.keys.count, 1); /* under the version key that custodians have */
+	office_release(&o);
+}
+
+/* Who acknowledges with another key than it was sent to, or what it was never sent, does not count.
+ */
+static void acknowledgements_of_others(void **state)
+{
+	struct mail_escrow_held held = {.held = {0}};
+	struct office o = office_make(state);
+	const uint8_t made_up[ESCROW_ID_SIZE] = {1, 2, 3};
+	struct vault_request *request;
+	struct buf content, letter;
+	json_t *status;
+
+	record(o.f, OPEN_1);
+	setup(&o, recovery_key, false);
+	json_decref(drive(&o));
+	acknowledge(&o, 0);
+	buf_init(&content, LIMIT_MAIL_CONTENT);
+	buf_init(&letter, LIMIT_MAIL_ITEM);
+	assert_ok(version_ids_add(&held.held, made_up));
+	assert_ok(mail_escrow_held_write(&content, &held));
+	vault_request_free(letter_from(&o, 1, MAIL_ESCROW_HELD, buf_bytes(&content)));
+	check_status(&o, "acknowledged", 0);
+	buf_clear(&content);
+	assert_ok(version_ids_add(&held.held, o.keys.list[0].id));
+	assert_ok(mail_escrow_held_write(&content, &held));
+	/* Kenya's letter, and kenya has another key now. */
+	other_key = true;
+	vault_request_free(letter_from(&o, 1, MAIL_ESCROW_HELD, buf_bytes(&content)));
+	other_key = false;
+	check_status(&o, "acknowledged", 0);
+	request = letter_from(&o, 1, MAIL_ESCROW_HELD, buf_bytes(&content));
+	assert_int_equal(request->outcome, MAIL_PROCESSED);
+	vault_request_free(request);
+	status = drive(&o);
+	check_number(status, "acknowledged", 1);
+	json_decref(status);
+	mail_escrow_held_release(&held);
+	buf_release(&content);
+	buf_release(&letter);
+	office_release(&o);
+}
+
+/* A custodian that is no member any more: all of it anew, under other version keys. */
+static void a_lost_custodian(void **state)
+{
+	struct office o = office_make(state);
+	struct vault_request *request;
+	struct version_key first;
+	json_t *status;
+
+	record(o.f, OPEN_1);
+	setup(&o, recovery_key, false);
+	json_decref(drive(&o));
+	acknowledge(&o, 0);
+	acknowledge(&o, 1);
+	o.held = log_size(&o);
+	check_safe(&o, true);
+	memcpy(first.id, o.keys.list[0].id, sizeof(first.id));
+	request = request_of(&o, VAULT_ESCROW);
+	request->escrow->node_count = request->escrow->wanted_count = 2; /* without peru */
+	request->escrow->writable = false;
+	assert_ok(ask_simple(o.f, request));
+	check_safe(&o, false);
+	status = drive(&o); /* peru is back: a custodian once more */
+	check_number(status, "chunks", 1);
+	check_number(status, "retired", 1);
+	json_decref(status);
+	assert_int_equal(o.keys.count, 2);
+	assert_memory_not_equal(o.keys.list[1].id, first.id, sizeof(first.id));
+	acknowledge(&o, 0);
+	acknowledge(&o, 1);
+	o.held = log_size(&o);
+	check_safe(&o, true);
+	office_release(&o);
+}
+
+/* A commit that fails: the keys are planned again. */
+static void a_failed_commit(void **state)
+{
+	struct office o = office_make(state);
+	struct vault_request *done;
+
+	record(o.f, OPEN_1);
+	setup(&o, recovery_key, false);
+	done = ask(o.f, request_of(&o, VAULT_ESCROW));
+	assert_int_equal(done->escrow->what, VAULT_ESCROW_CHUNKS);
+	written(&o, done->escrow->ticket ^ 1, OK, 77); /* of before a lock: nothing */
+	written(&o, done->escrow->ticket, ERR_FULL, 0);
+	letters_read(&o, done);
+	vault_request_free(done);
+	check_status(&o, "chunks", 1);
+	check_status(&o, "pending", 0);
+	assert_int_equal(o.keys.count, 1); /* the version key that was there serves */
+	office_release(&o);
+}
+
+/* ---- recovery ---- */
+
+static void recover_key(struct vault_request *request, const uint8_t *key)
+{
+	assert_ok(secret_copy(&request->passphrase, bytes_make(key, X25519_KEY_SIZE)));
+}
+
+/* The machine burns: keys and keyring are gone, another takes its place. */
+static void burn(struct office *o)
+{
+	char command[700];
+
+	vault_end(o->f);
+	snprintf(command, sizeof(command), "rm -rf '%s'", o->f->keyring);
+	assert_int_equal(system(command), 0);
+	keystore_write(o->f, o->f->log.origin.text);
+	vault_begin(o->f, "HTI");
+	office_unlock(o);
+}
+
+static json_t *look(struct office *o, bool ask_them, bool drill)
+{
+	struct vault_request *request = request_of(o, VAULT_RECOVER_LOOK);
+	json_t *docs, *doc;
+
+	request->escrow->ask = ask_them;
+	request->escrow->drill = drill;
+	docs = answer_json(ask(o->f, request));
+	doc = json_incref(json_array_get(docs, 0));
+	json_decref(docs);
+	return doc;
+}
+
+static void give_back(struct office *o, size_t from, bool wrong)
+{
+	struct mail_recovery_answer answer = {.drill = false};
+	struct vault_request *done;
+	struct buf content;
+
+	buf_init(&content, LIMIT_MAIL_CONTENT);
+	answer.keys = o->keys;
+	if (wrong)
+		answer.keys.list[0].key.data[3] ^= 1;
+	assert_ok(mail_recovery_answer_write(&content, &answer));
+	if (wrong)
+		answer.keys.list[0].key.data[3] ^= 1;
+	done = letter_from(o, from, MAIL_RECOVERY_ANSWER, buf_bytes(&content));
+	assert_ok(done->result);
+	vault_request_free(done);
+	buf_wipe(&content);
+}
+
+static json_t *recover(struct office *o, bool drill)
+{
+	struct vault_request *request = request_of(o, VAULT_RECOVER);
+	json_t *docs, *doc;
+
+	request->escrow->drill = drill;
+	recover_key(request, recovery_key);
+	docs = answer_json(ask(o->f, request));
+	doc = json_incref(json_array_get(docs, 0));
+	json_decref(docs);
+	return doc;
+}
+
+static void the_office_burns_down(void **state)
+{
+	static const uint8_t another[X25519_KEY_SIZE] = {9};
+	struct office o = office_make(state);
+	struct vault_request *request;
+	char *before, *after;
+	json_int_t keys;
+	json_t *json;
+
+	record(o.f, OPEN_1 AGREED_1 CONTACT_1);
+	setup(&o, recovery_key, false);
+	json_decref(drive(&o));
+	record(o.f, OPEN_2);
+	json = drive(&o);
+	keys = json_integer_value(json_object_get(json, "keys"));
+	json_decref(json);
+	before = book_text(o.f);
+	burn(&o);
+	assert_int_equal(ask_simple(o.f, show(o.f, "ZZ-ONE")) == OK, false);
+	json = look(&o, true, false);
+	check_number(json, "missing", 1);
+	check_number(json, "keys", keys);
+	assert_int_equal(json_array_size(json_object_get(json, "asked")), NODES);
+	json_decref(json);
+	/* Nothing is read without version keys. */
+	json = recover(&o, false);
+	check_number(json, "opened", 0);
+	check_number(json, "added", 0);
+	json_decref(json);
+	/* A custodian that lies. */
+	give_back(&o, 2, true);
+	json = look(&o, false, false);
+	check_number(json, "missing", 1);
+	check_number(json_object_get(json, "recovery"), "refused", 1);
+	json_decref(json);
+	give_back(&o, 1, false);
+	/* Another recovery key. */
+	request = request_of(&o, VAULT_RECOVER);
+	recover_key(request, another);
+	assert_int_equal(ask_simple(o.f, request), ERR_UNTRUSTED);
+	/* A drill reads all and changes nothing. */
+	json = recover(&o, true);
+	check_number(json, "read", keys);
+	check_number(json, "known", 0);
+	check_number(json, "added", 0);
+	json_decref(json);
+	json = recover(&o, false);
+	check_number(json, "opened", 1);
+	check_number(json, "unreadable", 0);
+	check_number(json, "added", keys);
+	json_decref(json);
+	after = book_text(o.f);
+	assert_string_equal(before, after);
+	free(after);
+	/* Again: all is known. The escrow goes on with the same recovery key, in other chunks. */
+	json = recover(&o, false);
+	check_number(json, "added", 0);
+	check_number(json, "known", keys);
+	json_decref(json);
+	json = drive(&o);
+	check_number(json, "pending", 0);
+	check_number(json, "chunks", 1);
+	check_number(json, "retired", 1);
+	json_decref(json);
+	vault_end(o.f);
+	vault_begin(o.f, "HTI");
+	office_unlock(&o);
+	after = book_text(o.f);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	office_release(&o);
+}
+
+/* What another node key has signed is no manifest: a headquarters that makes one up gives nobody a
+ * key. An older manifest does not count beside a newer one; chunks that changed places are none. */
+static void manifests_that_do_not_count(void **state)
+{
+	struct office o = office_make(state);
+	struct vault_request *request;
+	struct escrow_manifest manifest = {.network = NETWORK, .node = NODE, .made_at = 1};
+	struct escrow_place places[1];
+	uint8_t seed[ED25519_SEED_SIZE] = {0x66};
+	struct signer *hacked, *own;
+	json_t *json;
+
+	record(o.f, OPEN_1);
+	setup(&o, recovery_key, false);
+	json_decref(drive(&o)); /* chunk at n, manifest behind it */
+	record(o.f, OPEN_2);
+	json_decref(drive(&o));
+	assert_ok(signer_new(BYTES_ARRAY(seed), &hacked));
+	own = o.node;
+	places[0] = (struct escrow_place){.number = 1, .version = 9, .index = 1, .keys = 1};
+	memcpy(places[0].version_key, o.keys.list[0].id, sizeof(places[0].version_key));
+	manifest.chunks = places;
+	manifest.chunk_count = 1;
+	manifest.sequence = 99;
+	assert_ok(x25519_public(BYTES_ARRAY(recovery_key), &manifest.recovery_key));
+	o.node = hacked;
+	manifest_append(&o, &manifest);
+	o.node = own;
+	json = look(&o, false, false);
+	check_number(json, "sequence", 2);
+	json_decref(json);
+	/* With the right key, an old number. */
+	manifest.sequence = 1;
+	manifest_append(&o, &manifest);
+	burn(&o);
+	json = look(&o, false, false); /* the newest that stands in the log comes from its end */
+	json_decref(json);
+	/* One that names another chunk than stands there. */
+	manifest.sequence = 100;
+	manifest_append(&o, &manifest);
+	json_decref(look(&o, true, false));
+	give_back(&o, 0, false);
+	json = recover(&o, false);
+	check_number(json, "sequence", 100);
+	check_number(json, "opened", 0);
+	check_number(json, "unreadable", 1);
+	check_number(json, "added", 0);
+	json_decref(json);
+	/* No key of this node's. */
+	request = request_of(&o, VAULT_RECOVER_LOOK);
+	request->escrow->signers[0] = *signer_public(hacked);
+	request->escrow->signer_count = 0;
+	assert_int_equal(ask_simple(o.f, request), ERR_NOTFOUND);
+	signer_free(hacked);
+	office_release(&o);
+}
+
+/* ---- before an erasure ---- */
+
+static void erase_ask(struct office *o, const uint8_t *kid, bool ready, size_t version_keys)
+{
+	struct vault_request *request = request_of(o, VAULT_ESCROW_ERASE);
+
+	buf_put(&request->refs, bytes_make(kid, SEAL_KID_SIZE));
+	ask(o->f, request);
+	assert_ok(request->result);
+	assert_int_equal(request->escrow->ready, ready);
+	assert_int_equal(request->refs.size, version_keys * ESCROW_ID_SIZE);
+	vault_request_free(request);
+}
+
+static enum err first_key(void *arg, const struct keyring_item *item, struct errctx *ctx)
+{
+	if (row_kind(item->value) == ROW_KEY)
+		memcpy(arg, item->kid, SEAL_KID_SIZE);
+	return OK;
+}
+
+static void leaves_the_escrow_before_it_is_erased(void **state)
+{
+	struct office o = office_make(state);
+	uint8_t kid[SEAL_KID_SIZE];
+	struct keyring *keyring;
+	struct errctx ctx;
+	json_t *status;
+
+	record(o.f, OPEN_1 AGREED_1);
+	vault_end(o.f);
+	assert_ok(keyring_open(o.f->keyring, &keyring, &ctx));
+	assert_ok(keyring_each(keyring, first_key, kid, &ctx));
+	keyring_close(keyring);
+	vault_begin(o.f, "HTI");
+	office_unlock(&o);
+	erase_ask(&o, kid, true, 0); /* there is no escrow */
+	vault_end(o.f);
+	vault_begin(o.f, "HTI");
+	office_unlock(&o);
+	setup(&o, recovery_key, false);
+	status = drive(&o);
+	acknowledge(&o, 0);
+	acknowledge(&o, 1);
+	o.held = log_size(&o);
+	erase_ask(&o, kid, false, 0);
+	json_decref(status);
+	status = drive(&o);
+	check_number(status, "chunks", 1);
+	check_number(status, "retired", 1);
+	json_decref(status);
+	assert_int_equal(o.keys.count, 2);
+	erase_ask(&o, kid, false, 0); /* nobody has acknowledged what took its place */
+	acknowledge(&o, 0);
+	erase_ask(&o, kid, false, 0);
+	acknowledge(&o, 1);
+	erase_ask(&o, kid, false, 0); /* nor is it held */
+	o.held = log_size(&o);
+	erase_ask(&o, kid, true, 1);
+	office_release(&o);
+}
+
+/* ---- for others ---- */
+
+static struct vault_request *take(struct office *o, size_t from, struct version_keys *keys)
+{
+	struct vault_request *done;
+	struct buf content;
+
+	buf_init(&content, LIMIT_MAIL_CONTENT);
+	assert_ok(mail_escrow_keys_write(&content, keys));
+	done = letter_from(o, from, MAIL_ESCROW_KEYS, buf_bytes(&content));
+	assert_ok(done->result);
+	buf_wipe(&content);
+	return done;
+}
+
+/* What the vault answers: so many held, so many refused. */
+static void check_told(struct office *o, struct vault_request *done, size_t held, size_t refused)
+{
+	struct mail_content content = {0};
+	struct mail_escrow_held told;
+	struct mail_item item;
+	struct arena arena;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	assert_non_null(done->letters);
+	mail_of(o, done->letters, &arena, &item);
+	assert_ok(mail_open(&item, NETWORK, BYTES_NONE, &arena, &content, NULL));
+	assert_int_equal(content.kind, MAIL_ESCROW_HELD);
+	assert_ok(mail_escrow_held_read(content.body, &arena, &told, NULL));
+	assert_int_equal(told.held.count, held);
+	assert_int_equal(told.refused.count, refused);
+	mail_escrow_held_release(&told);
+	mail_content_release(&content);
+	arena_release(&arena);
+	vault_request_free(done);
+}
+
+static void confirm(struct office *o, const char *node, const struct ed25519_public *key)
+{
+	static const uint8_t keyring_key[AEAD_KEY_SIZE] = {7};
+	struct trust_row row = {.key = *key, .officer = "one", .confirmed_at = 1};
+	struct keyring_item item;
+	struct keyring *keyring;
+	struct row_name name;
+	struct errctx ctx;
+	struct buf plain, value;
+
+	snprintf(row.node, sizeof(row.node), "%s", node);
+	buf_init(&plain, 4096);
+	buf_init(&value, 8192);
+	assert_ok(trust_row_write(&row, &plain));
+	trust_row_name(node, &name);
+	assert_ok(row_wrap(
+		BYTES_ARRAY(keyring_key), ROW_CONFIRMED, &name, buf_bytes(&plain), &value));
+	memcpy(item.kid, name.b, sizeof(item.kid));
+	item.value = buf_bytes(&value);
+	vault_end(o->f);
+	assert_ok(keyring_open(o->f->keyring, &keyring, &ctx));
+	assert_ok(keyring_update(keyring, &item, 1, &ctx));
+	keyring_close(keyring);
+	vault_begin(o->f, "HTI");
+	office_unlock(o);
+	buf_release(&plain);
+	buf_release(&value);
+}
+
+static void wish(struct office *o, size_t from, const struct version_keys *keys)
+{
+	struct mail_recovery_ask wish = {.prekey = {.number = 8}};
+	uint8_t seed[X25519_KEY_SIZE] = {0x77};
+	struct vault_request *done;
+	struct buf content;
+
+	assert_ok(x25519_public(BYTES_ARRAY(seed), &wish.prekey.key));
+	for (size_t i = 0; i < keys->count; i++)
+		assert_ok(version_ids_add(&wish.ids, keys->list[i].id));
+	buf_init(&content, LIMIT_MAIL_CONTENT);
+	assert_ok(mail_recovery_ask_write(&content, &wish));
+	done = letter_from(o, from, MAIL_RECOVERY_ASK, buf_bytes(&content));
+	assert_ok(done->result);
+	assert_int_equal(done->outcome, MAIL_PROCESSED);
+	vault_request_free(done);
+	mail_recovery_ask_release(&wish);
+	buf_release(&content);
+}
+
+/* How many version keys a step gives back to kenya; -1: no letter. */
+static long given(struct office *o)
+{
+	struct vault_request *done = ask(o->f, request_of(o, VAULT_ESCROW));
+	uint8_t seed[X25519_KEY_SIZE] = {0x77};
+	struct mail_recovery_answer answer;
+	struct mail_content content = {0};
+	struct mail_item item;
+	struct arena arena;
+	long count = -1;
+
+	assert_ok(done->result);
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	if (done->letters != NULL) {
+		mail_of(o, done->letters, &arena, &item);
+		assert_string_equal(item.recipient, "kenya");
+		assert_int_equal(item.prekey, 8);
+		assert_ok(mail_open(&item, NETWORK, BYTES_ARRAY(seed), &arena, &content, NULL));
+		assert_int_equal(content.kind, MAIL_RECOVERY_ANSWER);
+		assert_ok(mail_recovery_answer_read(content.body, &arena, &answer, NULL));
+		count = (long)answer.keys.count;
+		mail_recovery_answer_release(&answer);
+		mail_content_release(&content);
+	}
+	arena_release(&arena);
+	vault_request_free(done);
+	return count;
+}
+
+static void version_key_make(struct version_keys *keys, uint8_t value)
+{
+	struct version_key *key = &keys->list[keys->count++];
+	struct escrow_id id;
+
+	assert_ok(secret_init(&key->key, ESCROW_KEY_SIZE));
+	key->key.data[0] = value;
+	assert_ok(escrow_id_of(secret_bytes(&key->key), &id));
+	memcpy(key->id, id.b, sizeof(key->id));
+}
+
+static void keeps_for_others(void **state)
+{
+	struct office o = office_make(state);
+	struct version_keys keys, false_key;
+	struct ed25519_public other = {{0xee}};
+	struct vault_custodian kenya;
+
+	assert_ok(version_keys_init(&keys, 4));
+	assert_ok(version_keys_init(&false_key, 4));
+	version_key_make(&keys, 1);
+	version_key_make(&keys, 2);
+	check_told(&o, take(&o, 1, &keys), 2, 0);
+	check_told(&o, take(&o, 1, &keys), 2, 0); /* again is no fault */
+	check_told(&o, take(&o, 2, &keys), 0, 2); /* another's */
+	version_key_make(&false_key, 3);
+	false_key.list[0].id[0] ^= 1; /* an id that is not the key's */
+	check_told(&o, take(&o, 1, &false_key), 0, 1);
+	/* Nobody here has confirmed kenya's key: it waits. So it does with another key's. */
+	wish(&o, 1, &keys);
+	assert_int_equal(given(&o), -1);
+	confirm(&o, "kenya", &other);
+	assert_int_equal(given(&o), -1);
+	node_make(1, &kenya);
+	confirm(&o, "kenya", &kenya.key);
+	assert_int_equal(given(&o), 2);
+	assert_int_equal(given(&o), -1); /* once */
+	wish(&o, 1, &false_key);         /* what is not here */
+	assert_int_equal(given(&o), 0);
+	/* Another member asks for them in its own name. */
+	node_make(2, &kenya);
+	confirm(&o, "peru", &kenya.key);
+	wish(&o, 2, &keys);
+	struct vault_request *done = ask(o.f, request_of(&o, VAULT_ESCROW));
+
+	assert_non_null(done->letters);
+	vault_request_free(done);
+	version_keys_release(&keys);
+	version_keys_release(&false_key);
+	office_release(&o);
+}
+
+/* ---- sizes ---- */
+
+static void many_cases(struct office *o, unsigned first, unsigned count)
+{
+	struct buf lines;
+
+	buf_init(&lines, 1024 * 1024);
+	for (unsigned i = first; i < first + count; i++)
+		buf_printf(&lines,
+			"{\"type\":\"CASE_OPENED\",\"case_ref\":\"%032x\",\"case_code\":\"ZZ-M-%"
+			"u\","
+			"\"occurred_on\":\"2026-02-03\"}\n",
+			i + 1, i);
+	assert_ok(lines.err);
+	record(o->f, buf_cstr(&lines));
+	buf_release(&lines);
+}
+
+/* At most 100 bytes a key, also when some more are added. */
+static void bytes_a_key(void **state)
+{
+	struct office o = office_make(state);
+	json_t *status;
+	size_t keys;
+
+	chunk_bytes = manifest_bytes = 0;
+	many_cases(&o, 0, CASES_MANY);
+	setup(&o, recovery_key, false);
+	status = drive(&o);
+	keys = (size_t)json_integer_value(json_object_get(status, "keys"));
+	check_number(status, "pending", 0);
+	json_decref(status);
+	assert_true(keys >= CASES_MANY);
+	assert_true(chunk_bytes + manifest_bytes <= 100 * keys);
+	chunk_bytes = manifest_bytes = 0;
+	many_cases(&o, CASES_MANY, 100);
+	status = drive(&o);
+	keys = (size_t)json_integer_value(json_object_get(status, "keys")) - keys;
+	check_number(status, "pending", 0);
+	json_decref(status);
+	assert_true(chunk_bytes + manifest_bytes <= 300 * keys); /* the newest chunk, once more */
+	office_release(&o);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(becomes_safe),
+		TEST(acknowledgements_of_others),
+		TEST(a_lost_custodian),
+		TEST(a_failed_commit),
+		TEST(the_office_burns_down),
+		TEST(manifests_that_do_not_count),
+		TEST(leaves_the_escrow_before_it_is_erased),
+		TEST(keeps_for_others),
+		TEST(bytes_a_key),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
