@@ -118,6 +118,8 @@ static void custodians_choose(const struct runtime *rt, struct vault_escrow *io)
 		choose(io, member->name);
 }
 
+/* What any of this node's keys has signed counts: a machine that took another's place reads what
+ * the former one wrote. */
 static void signers_fill(const struct runtime *rt, struct vault_escrow *io)
 {
 	const struct member *self =
@@ -125,8 +127,12 @@ static void signers_fill(const struct runtime *rt, struct vault_escrow *io)
 
 	if (rt->keys != NULL)
 		io->signers[io->signer_count++] = *signer_public(rt->keys->node);
-	if (self != NULL)
-		io->signers[io->signer_count++] = self->node;
+	if (self == NULL)
+		return;
+	io->signers[io->signer_count++] = self->node;
+	for (const struct former *f = self->former;
+		f != NULL && io->signer_count < LIMIT_ESCROW_SIGNERS; f = f->former)
+		io->signers[io->signer_count++] = f->node;
 }
 
 struct vault_request *escrow_ask(struct runtime *rt, enum vault_type type, void *arg)
