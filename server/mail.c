@@ -327,7 +327,7 @@ static bool about_keys(const struct runtime *rt, const struct mail_item *item, s
 {
 	struct mail_content content = {0};
 	bool keys = mail_open(item, rt->genesis.network, BYTES_NONE, arena, &content, NULL) == OK &&
-		    content.kind != MAIL_ADDRESSES && mail_kind_open((enum mail_kind)content.kind);
+		    (content.kind == MAIL_ESCROW_HELD || content.kind == MAIL_RECOVERY_ASK);
 
 	mail_content_release(&content);
 	return keys;

@@ -385,7 +385,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 	struct runtime *rt = control_server_runtime(server);
 	struct control_request *request = done->arg;
 
-	if (done->type == VAULT_COMMITTED || done->type == VAULT_MAIL_OPEN)
+	if (done->type == VAULT_COMMITTED || done->type == VAULT_MAIL_OPEN ||
+		done->type == VAULT_CONFIRM)
 		escrow_wake(rt);
 	if (escrow_is(done->type))
 		escrow_done(rt, done);

@@ -814,8 +814,8 @@ static void finish(struct vault_request *request, enum err result)
 /* Does it look at all that is reserved, or take keys away? */
 static bool waits_for_all(enum vault_type type)
 {
-	return type == VAULT_RESEAL || type == VAULT_RECOVER || type == VAULT_ERASE_BEGIN || type == VAULT_ERASE_NEXT ||
-	       type == VAULT_ERASE_RESEAL || type == VAULT_ERASE_TAKE;
+	return type == VAULT_RESEAL || type == VAULT_RECOVER || type == VAULT_ERASE_BEGIN ||
+	       type == VAULT_ERASE_NEXT || type == VAULT_ERASE_RESEAL || type == VAULT_ERASE_TAKE;
 }
 
 /* Must it wait for the end of the batches on their way? */

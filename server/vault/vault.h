@@ -338,9 +338,9 @@ struct vault_request {
 	struct vault_prekeys *prekeys;     /* owned; of PREKEYS alone */
 	struct vault_erase *erase;         /* owned; of ERASE_x alone */
 	bool relock; /* out: the vault has locked itself, since the keyring cannot be used */
-	struct vault_grant *grant; /* owned; of GRANT* */
-	struct vault_escrow *escrow;       /* owned; of ESCROW*, RECOVER* */
-	struct vault_letter *letters;      /* out; owned by the request */
+	struct vault_grant *grant;    /* owned; of GRANT* */
+	struct vault_escrow *escrow;  /* owned; of ESCROW*, RECOVER* */
+	struct vault_letter *letters; /* out; owned by the request */
 	bool grants_due; /* out of every answer: a GRANT_REVIEW has something to look at */
 	/* Of MAIL_OPEN: of its sender, as the directory has it: SHA-256 of its node key. */
 	struct hash sender_key;

@@ -148,6 +148,80 @@ class Recover(unittest.TestCase):
         self.assertEqual([a["node"] for a in asks], ["cod"])
         self.assertEqual([k["node"] for k in self.status(custodian)["kept_for"]], ["cod"])
 
+    def custodians(self):
+        return [self.net.nodes[c["node"]] for c in self.status()["custodians"]]
+
+    def timeline(self, node, code):
+        """What a case says, without what this node knows of it."""
+        known = ("synced", "safe")
+        return [{k: v for k, v in event.items() if k not in known}
+                for event in node.json("case", "show", code)["events"]]
+
+    def test_drill(self):
+        """One custodian whose officer has confirmed this node's key suffices; after a reshare the former shares
+        are none."""
+        shares, _ = make_key(self.cod)
+        self.record(1, 3)
+        status = self.safe()
+        self.custodians()[1].confirm(self.cod)
+        drill = self.cod.json("recover", "--drill", *self.share_files(shares, 2, 3))
+        self.assertEqual((drill["read"], drill["known"]), (status["keys"], status["keys"]))
+        self.assertEqual((drill["unreadable"], drill["added"]), (0, 0))
+        self.assertEqual(drill["recovery"]["refused"], 0)
+        again, _ = make_key(self.cod, "reshare")
+        self.safe()
+        done = self.cod.sauti("recover", "--drill", *self.share_files(shares, 1, 2), check=False)
+        self.assertIn("they were made anew since", done.stderr)
+        mixed = [shares[0], again[1], again[2]]
+        done = self.cod.sauti("recover", "--drill", *self.share_files(mixed, 1, 2), check=False)
+        self.assertIn("of different sets", done.stderr)
+        drill = self.cod.json("recover", "--drill", *self.share_files(again, 1, 2))
+        self.assertGreaterEqual(drill["known"], status["keys"])
+
+    def test_the_office_burns_down(self):
+        """Its directory is gone; another machine takes its place, and reads every case again."""
+        shares, _ = make_key(self.cod)
+        self.record(1, 5)
+        self.safe()
+        self.net.settle()
+        codes = [f"ZZ-COD-2026-{n:04d}" for n in range(1, 6)]
+        before = {code: self.timeline(self.cod, code) for code in codes}
+        origin = self.cod.own()["origin"]
+        custodians = self.custodians()
+        self.safe()  # the ledger has a key for these views now
+        self.net.settle()
+        size = self.cod.logs()[origin]["size"]
+        for node in custodians:
+            node.confirm(self.cod)  # of the machine that burns: it is not the new one's
+        self.cod.kill()
+        shutil.rmtree(self.cod.dir)
+        self.cod = self.net.replace("cod", QUICK)
+        self.cod.start()
+        wait_for("the log to come back",
+                 lambda: self.cod.logs().get(origin, {"checkpoint_size": 0})["checkpoint_size"] >= size)
+        self.assertEqual(self.cod.json("case", "list"), [])
+        recovery = subprocess.Popen([self.net.bin / "sauti", "--dir", self.cod.dir, "recover", "--wait", "120",
+                                     *map(str, self.share_files(shares, 1, 3))], stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for node in custodians:
+            wait_for("the wish", lambda n=node: self.status(n)["asks"])
+        self.assertIsNone(recovery.poll())  # the former key's confirmation gives nothing
+        custodians[0].confirm(self.cod)
+        out, err = recovery.communicate(timeout=150)
+        self.assertEqual(recovery.returncode, 0, out + err)
+        self.assertIn("keys are new here", out)
+        self.assertEqual({code: self.timeline(self.cod, code) for code in codes}, before)
+        self.assertEqual(self.cod.json("status")["escrow"]["set_up"], True)
+        # It goes on: new cases, and all of it safe again, to the same shares.
+        self.record(20, 2)
+        status = self.safe()
+        self.assertEqual(status["pending"], 0)
+        self.cod.json("lock")
+        self.cod.unlock()
+        self.assertEqual({code: self.timeline(self.cod, code) for code in codes}, before)
+        drill = self.cod.json("recover", "--drill", *self.share_files(shares, 2, 3))
+        self.assertEqual(drill["read"], drill["known"])
+
     def test_what_shares_open(self):
         """A program of its own, written from docs/FORMAT, reads this office's cases with two shares and what one
         custodian keeps; with one share, or without what a custodian's passphrase opens, it reads nothing."""
