@@ -26,7 +26,6 @@ struct grants_work;
 struct erasing;
 struct locking;
 struct mail;
-struct escrow_erasing;
 struct runtime;
 
 /* Called once the append is durable or has failed. */
@@ -75,7 +74,6 @@ struct escrow_loop {
 	bool again;  /* meanwhile: once more after it */
 	uint64_t wrote_ms, ticket;
 	size_t coming; /* letters that the mail store has not answered */
-	struct escrow_erasing *erasing;
 	struct json_t *status; /* as the vault said it last; NULL */
 };
 

@@ -390,7 +390,9 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		escrow_wake(rt);
 	if (escrow_is(done->type))
 		escrow_done(rt, done);
-	if (done->type == VAULT_ESCROW_ERASE || (request == NULL && escrow_is(done->type))) {
+	if (done->type == VAULT_ERASE_NEXT && done->result == OK && done->erase->waits)
+		escrow_wake(rt);
+	if (request == NULL && escrow_is(done->type)) {
 		vault_request_free(done);
 		return;
 	}

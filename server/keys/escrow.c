@@ -6,16 +6,9 @@
 #include "base/text.h"
 #include "server/control/control.h"
 #include "server/internal.h"
+#include "server/keys/erasing.h"
 #include "server/log.h"
 #include "server/mail.h"
-
-struct escrow_erasing {
-	struct escrow_erasing *next;
-	struct buf kids;
-	escrow_erasable done;
-	void *arg;
-	bool asking;
-};
 
 /* ---- who there is ---- */
 
@@ -282,8 +275,6 @@ static void status_take(struct runtime *rt, const struct vault_request *done)
 	rt->escrow.status = status;
 }
 
-static void erasing_ask(struct runtime *rt);
-
 static void stepped(struct runtime *rt, struct vault_request *done)
 {
 	const struct vault_escrow *io = done->escrow;
@@ -293,7 +284,8 @@ static void stepped(struct runtime *rt, struct vault_request *done)
 	if (done->result == OK) {
 		status_take(rt, done);
 		escrow_send(rt, done);
-		erasing_ask(rt);
+		if (io->erasing)
+			erasing_wake(rt);
 	}
 	if (done->result != OK || rt->keys == NULL || io->what == VAULT_ESCROW_NOTHING) {
 		if (done->arg == NULL)
@@ -352,70 +344,7 @@ void escrow_wake(struct runtime *rt)
 	if (rt->escrow.asking)
 		rt->escrow.again = true;
 	else
-		plan(rt, rt->escrow.erasing != NULL ? ESCROW_DELAY_MS : delay);
-}
-
-/* ---- before keys are erased ---- */
-
-static void erasing_end(struct runtime *rt, struct escrow_erasing *erasing, enum err error,
-	struct bytes version_keys)
-{
-	struct escrow_erasing **at = &rt->escrow.erasing;
-
-	while (*at != erasing)
-		at = &(*at)->next;
-	*at = erasing->next;
-	erasing->done(erasing->arg, error, version_keys);
-	buf_release(&erasing->kids);
-	mem_free(erasing);
-}
-
-static void erasing_submit(struct runtime *rt, struct escrow_erasing *erasing)
-{
-	struct vault_request *ask = escrow_ask(rt, VAULT_ESCROW_ERASE, erasing);
-
-	if (ask == NULL)
-		runtime_out_of_memory();
-	buf_put(&ask->refs, buf_bytes(&erasing->kids));
-	erasing->asking = true;
-	vault_submit(rt->vault, ask);
-}
-
-static void erasing_ask(struct runtime *rt)
-{
-	for (struct escrow_erasing *e = rt->escrow.erasing; e != NULL; e = e->next)
-		if (!e->asking && rt->keys != NULL)
-			erasing_submit(rt, e);
-}
-
-static void erasing_done(struct runtime *rt, struct vault_request *done)
-{
-	struct escrow_erasing *erasing = done->arg;
-
-	erasing->asking = false;
-	if (done->result != OK)
-		erasing_end(rt, erasing, done->result, BYTES_NONE);
-	else if (done->escrow->ready)
-		erasing_end(rt, erasing, OK, buf_bytes(&done->refs));
-	else
-		escrow_wake(rt);
-}
-
-void escrow_before_erase(struct runtime *rt, struct bytes kids, escrow_erasable done, void *arg)
-{
-	struct escrow_erasing *erasing = mem_zalloc(sizeof(*erasing));
-
-	if (erasing == NULL)
-		runtime_out_of_memory();
-	buf_init(&erasing->kids, LIMIT_CASES * VAULT_REF_SIZE);
-	buf_put(&erasing->kids, kids);
-	if (erasing->kids.err != OK)
-		runtime_out_of_memory();
-	erasing->done = done;
-	erasing->arg = arg;
-	erasing->next = rt->escrow.erasing;
-	rt->escrow.erasing = erasing;
-	erasing_submit(rt, erasing);
+		plan(rt, delay);
 }
 
 /* ---- the vault's answers, and the end ---- */
@@ -423,7 +352,7 @@ void escrow_before_erase(struct runtime *rt, struct bytes kids, escrow_erasable 
 bool escrow_is(enum vault_type type)
 {
 	return type == VAULT_ESCROW || type == VAULT_ESCROW_WRITTEN || type == VAULT_ESCROW_SETUP ||
-	       type == VAULT_ESCROW_ERASE || type == VAULT_RECOVER_LOOK || type == VAULT_RECOVER;
+	       type == VAULT_RECOVER_LOOK || type == VAULT_RECOVER;
 }
 
 void escrow_done(struct runtime *rt, struct vault_request *done)
@@ -442,9 +371,6 @@ void escrow_done(struct runtime *rt, struct vault_request *done)
 		else
 			plan(rt, ESCROW_PAUSE_MS);
 		break;
-	case VAULT_ESCROW_ERASE:
-		erasing_done(rt, done);
-		break;
 	default:
 		if (done->result == OK)
 			escrow_send(rt, done);
@@ -459,9 +385,7 @@ void escrow_done(struct runtime *rt, struct vault_request *done)
 
 void escrow_drop(struct vault_request *done)
 {
-	/* escrow_end answers who waits. */
-	if (done->type != VAULT_ESCROW_ERASE)
-		mem_free(done->arg);
+	mem_free(done->arg);
 }
 
 void escrow_begin(struct runtime *rt)
@@ -475,18 +399,11 @@ void escrow_forget(struct runtime *rt)
 	uv_timer_stop(&rt->escrow.timer);
 	json_decref(rt->escrow.status);
 	rt->escrow.status = NULL;
-	for (struct escrow_erasing *next, *e = rt->escrow.erasing; e != NULL; e = next) {
-		next = e->next;
-		if (!e->asking) /* the vault answers the others */
-			erasing_end(rt, e, ERR_LOCKED, BYTES_NONE);
-	}
 }
 
 void escrow_end(struct runtime *rt)
 {
 	escrow_forget(rt);
-	while (rt->escrow.erasing != NULL)
-		erasing_end(rt, rt->escrow.erasing, ERR_CANCELED, BYTES_NONE);
 }
 
 json_t *escrow_json(const struct runtime *rt)

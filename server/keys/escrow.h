@@ -30,13 +30,6 @@ void escrow_drop(struct vault_request *done);
 /* Signs and sends what is in done->letters. */
 void escrow_send(struct runtime *rt, struct vault_request *done);
 
-/* Before keys are erased: done(OK) comes once all that the escrow still has of them is out of it,
- * and what took its place is acknowledged; with the ids (16 bytes each) of the version keys that
- * are to be erased with them, here and at the custodians. It may take as long as custodians are
- * silent. ERR_LOCKED: the node was locked meanwhile; ask again. */
-typedef void (*escrow_erasable)(void *arg, enum err error, struct bytes version_keys);
-void escrow_before_erase(struct runtime *rt, struct bytes kids, escrow_erasable done, void *arg);
-
 /* What status shows; null: nothing is known. */
 json_t *escrow_json(const struct runtime *rt);
 

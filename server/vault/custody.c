@@ -429,6 +429,40 @@ static enum err key_find(
 	return err;
 }
 
+enum err custody_owner(struct book *book, const uint8_t id[ESCROW_ID_SIZE],
+	char ret_owner[LIMIT_NODE_NAME + 1], struct hash *ret_signed_by)
+{
+	CLEANUP(arena_release) struct arena arena;
+	CLEANUP(buf_release) struct buf value;
+	Sauti__StoredCustodyRow *row;
+	struct row_name name;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	buf_init(&value, KEYRING_VALUE_MAX + ROW_PLAIN_MAX);
+	memcpy(name.b, id, sizeof(name.b));
+	TRY(keyring_get(book->opts.keyring, id, &value, NULL));
+	if (row_kind(buf_bytes(&value)) != ROW_CUSTODY)
+		return ERR_NOTFOUND;
+	TRY(row_open(book, &name, buf_bytes(&value), &arena, &row));
+	if (row->body_case != SAUTI__STORED_CUSTODY_ROW__BODY_KEY)
+		return ERR_NOTFOUND;
+	wipe(row->key->key.data, row->key->key.len);
+	if (row->key->signed_by.len != HASH_SIZE || strlen(row->key->owner) > LIMIT_NODE_NAME)
+		return ERR_CORRUPT;
+	strcpy(ret_owner, row->key->owner);
+	memcpy(ret_signed_by->b, row->key->signed_by.data, HASH_SIZE);
+	return OK;
+}
+
+void custody_forget(struct custody *custody, const char *owner)
+{
+	for (size_t i = 0; i < custody->owner_count; i++)
+		if (strcmp(custody->owners[i].node, owner) == 0 && custody->owners[i].keys > 0) {
+			custody->owners[i].keys--;
+			custody->keys--;
+		}
+}
+
 static enum err answer_fill(
 	struct book *book, const struct ask *ask, struct mail_recovery_answer *answer)
 {

@@ -11,6 +11,7 @@
 #include "certs/mail_erase.h"
 #include "server/vault/drafts.h"
 #include "server/vault/erase_parts.h"
+#include "server/vault/escrow.h"
 #include "server/vault/foreign.h"
 #include "server/vault/grants.h"
 
@@ -395,6 +396,8 @@ static enum err row_author(struct book *book, const uint8_t *kid, bool *ret_here
 	if (err == ERR_NOTFOUND)
 		return OK;
 	TRY(err);
+	if (row_kind(buf_bytes(&value)) == ROW_ESCROW || row_kind(buf_bytes(&value)) == ROW_CUSTODY)
+		return erase_version_key(book, kid, row_kind(buf_bytes(&value)), ret_here, ret);
 	if (row_kind(buf_bytes(&value)) != ROW_KEY)
 		return OK;
 	TRY(keyring_unwrap(secret_bytes(&book->keyring_key), &id, buf_bytes(&value), ret));
@@ -412,6 +415,8 @@ static enum err doom_keys(struct book *book, const struct erasure *erasure, stru
 
 		TRY(row_author(book, erasure->kids[i], &here, &entry, ctx));
 		own = here && strcmp(entry.author, author) == 0;
+		if (own && entry.key.size == 0) /* a version key */
+			escrow_vkey_forget(book, entry.author, erasure->kids[i]);
 		keyring_entry_release(&entry);
 		if (own)
 			TRY(erasures_doom(book, erasure->kids[i]));
@@ -618,6 +623,11 @@ static enum err keys_look(struct book *book, const struct mail_erase_order *orde
 			continue;
 		}
 		keys[i].author = strcmp(entry.author, sender) == 0 ? sender : other;
+		if (entry.key.size == 0) { /* a version key: it is of no case */
+			keys[i].given_known = erase_custody_by(book, &kid, &keys[i].given_by);
+			keyring_entry_release(&entry);
+			continue;
+		}
 		keys[i].given_known =
 			erase_given_by(book, &entry.case_ref, sender, &kid, &keys[i].given_by);
 		erasure->case_ref = entry.case_ref;
@@ -1042,6 +1052,9 @@ static enum err next_own(struct book *book, struct erasure *erasure, struct vaul
 			say(request, erasure, ERASE_TODO_RESEAL, "");
 			return OK;
 		}
+		TRY(erase_escrow(book, erasure, &more, request));
+		if (more)
+			return OK;
 		TRY(erase_run(book, erasure, request->now_s, &request->ctx));
 	}
 	if (!erasure->noted && erasure->scope != ERASE_CASE && erasure->scope != ERASE_KEYS) {

@@ -59,6 +59,17 @@ bool erase_given_by(const struct book *book, const struct case_ref *ref, const c
 /* Orders for grants that were taken back, and have none yet. */
 enum err erase_withdrawn(struct book *book, uint64_t now_s, struct errctx *ctx) MUST_USE;
 
+/* erase_escrow.c: what the escrow has of them. *ret_more: it still holds them, and nothing is
+ * destroyed yet. Then the version keys that they were under are among the erasure's keys, and the
+ * custodians among its holders. */
+enum err erase_escrow(struct book *book, struct erasure *erasure, bool *ret_more,
+	struct vault_request *request) MUST_USE;
+/* A row that holds a version key: whose it is, into an entry without a key. */
+enum err erase_version_key(struct book *book, const uint8_t *kid, enum row_kind kind,
+	bool *ret_here, struct keyring_entry *ret) MUST_USE;
+/* Which node key signed for a version key that is kept here. */
+bool erase_custody_by(struct book *book, const struct seal_kid *kid, struct hash *ret);
+
 /* erase_begin.c: what is to be erased, and who has it. */
 enum err erase_begin(struct book *book, struct vault_request *request) MUST_USE;
 enum err erase_hold(struct book *book, struct vault_request *request) MUST_USE;

@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "proto/stored.pb-c.h"
 
-enum { TAG_KEY = 'E', ROW_MAX = 4 * 1024, HEAD_ROWS = 1 };
+enum { TAG_KEY = 'E', ROW_MAX = 12 * 1024 };
 #define HEAD_NAME "escrow"
 
 enum err escrow_new(struct escrow **ret)
@@ -143,8 +143,11 @@ static void vkey_pack(const struct escrow_vkey *vkey, struct buf *out)
 		holder[i].node_key = codec_binary(hash_bytes(&vkey->holders[i].node_key));
 		holder[i].held_at = vkey->holders[i].held_at;
 		holder[i].refused = vkey->holders[i].refused;
+		holder[i].prekeys = (uint64_t *)vkey->holders[i].prekeys.number;
+		holder[i].n_prekeys = vkey->holders[i].prekeys.count;
 		holders[i] = &holder[i];
 	}
+	key.writing = vkey->writing;
 	key.key = codec_binary(secret_bytes(&vkey->key));
 	key.number = vkey->number;
 	key.version = vkey->version;
@@ -245,6 +248,8 @@ static enum err holders_load(struct escrow_vkey *vkey, const Sauti__StoredVersio
 		memcpy(holder->node_key.b, h->node_key.data, HASH_SIZE);
 		holder->held_at = h->held_at;
 		holder->refused = h->refused;
+		for (size_t k = 0; k < h->n_prekeys; k++)
+			TRY(erasure_prekeys_add(&holder->prekeys, h->prekeys[k]));
 		vkey->holder_count++;
 	}
 	return OK;
@@ -266,7 +271,7 @@ static enum err vkey_load(
 	strcpy(vkey->origin, from->origin);
 	vkey->index = from->index;
 	vkey->keys = from->keys;
-	vkey->retired = from->retired;
+	vkey->retired = from->retired || from->writing;
 	vkey->made_at = from->made_at;
 	vkey->settled = from->settled;
 	vkey->settled_manifest = from->settled_manifest;
@@ -454,16 +459,13 @@ void escrow_retire(struct book *book, uint32_t number)
 			key->escrow = 0;
 }
 
-void escrow_erased(struct book *book, const uint8_t (*names)[SEAL_KID_SIZE], size_t count)
+void escrow_vkey_forget(struct book *book, const char *author, const uint8_t id[ESCROW_ID_SIZE])
 {
-	struct escrow *escrow = book->escrow;
+	struct escrow_vkey *vkey = escrow_vkey_find(book->escrow, id);
 
-	escrow->plan_key_count = escrow->plan_count = 0; /* they may be among them */
-	for (size_t i = 0; i < count; i++) {
-		struct escrow_vkey *vkey = escrow_vkey_find(escrow, names[i]);
-
-		if (vkey == NULL)
-			continue;
+	if (strcmp(author, book->opts.node) != 0) {
+		custody_forget(book->escrow->custody, author);
+	} else if (vkey != NULL) {
 		vkey->gone = true;
 		secret_release(&vkey->key);
 	}

@@ -20,6 +20,7 @@
 #ifndef SERVER_VAULT_ESCROW_H
 #define SERVER_VAULT_ESCROW_H
 
+#include "cases/keys/erasure.h"
 #include "cases/keys/escrow.h"
 #include "cases/seal/row.h"
 #include "certs/mail_escrow.h"
@@ -34,6 +35,7 @@ struct escrow_holder {
 	struct hash node_key;      /* SHA-256 of the key it had when it was sent the version key */
 	uint64_t sent_at, held_at; /* held_at 0: it has not said so. sent_at: since the unlock */
 	bool refused;
+	struct erasure_prekeys prekeys; /* that it was sealed to */
 };
 
 struct escrow_vkey {
@@ -45,6 +47,8 @@ struct escrow_vkey {
 	uint64_t index;
 	uint32_t keys;
 	bool retired, gone; /* gone: its row was destroyed */
+	bool writing;       /* a chunk may stand in the log of which nobody knows: after a cut it is
+			       retired */
 	uint64_t made_at;
 	struct escrow_holder holders[LIMIT_ESCROW_CUSTODIANS];
 	size_t holder_count;
@@ -85,6 +89,8 @@ struct escrow {
 	char answered[LIMIT_ESCROW_CUSTODIANS][LIMIT_NODE_NAME + 1]; /* by whom */
 	size_t answered_count;
 	uint64_t refused; /* version keys that were not those of the manifest */
+	uint64_t held;    /* of the own log, when last looked at */
+	bool letting_go;  /* an erasure waits */
 	/* For others. */
 	struct custody *custody;
 };
@@ -99,8 +105,17 @@ enum err escrow_settle(struct book *book, struct errctx *ctx) MUST_USE;
 
 /* The requests VAULT_ESCROW*, VAULT_RECOVER*. */
 enum err escrow_answer(struct book *book, struct vault_request *request) MUST_USE;
-/* The rows of these names are destroyed: version keys among them are gone. */
-void escrow_erased(struct book *book, const uint8_t (*names)[SEAL_KID_SIZE], size_t count);
+/* Own keys are about to be erased: they go into no chunk any more, and those that they are in are
+ * made anew without them. *ret_ready: that is done, acknowledged by a quorum of custodians, and
+ * held. Until then it is to be asked again. */
+enum err escrow_let_go(struct book *book, const uint8_t (*kids)[SEAL_KID_SIZE], size_t count,
+	bool *ret_ready, struct errctx *ctx) MUST_USE;
+/* The version key of this name, which is its author's, is being destroyed. */
+void escrow_vkey_forget(struct book *book, const char *author, const uint8_t id[ESCROW_ID_SIZE]);
+/* Whose version key is it that is kept here under this name, and the hash of the node key that
+ * signed for it; ERR_NOTFOUND: none. */
+enum err custody_owner(struct book *book, const uint8_t id[ESCROW_ID_SIZE],
+	char ret_owner[LIMIT_NODE_NAME + 1], struct hash *ret_signed_by) MUST_USE;
 
 /* Is this key of the node's own safe, by request->held? */
 bool escrow_safe(const struct book *book, const struct vault_request *request,
@@ -149,6 +164,7 @@ enum err escrow_letter(struct vault_request *request, const struct book *book,
 
 enum err custody_new(struct custody **ret) MUST_USE;
 void custody_free(struct custody *custody);
+void custody_forget(struct custody *custody, const char *owner);
 enum err custody_load(
 	struct book *book, const struct keyring_item *item, struct errctx *ctx) MUST_USE;
 /* Letters to those whose wish may be granted now. */

@@ -48,8 +48,10 @@ static void holders_review(struct escrow_vkey *vkey, const struct vault_escrow *
 
 		if (node != NULL)
 			sha256(BYTES_ARRAY(node->key.b), &key);
-		if (node == NULL || !hash_equal(&key, &holder->node_key))
-			memset(holder, 0, sizeof(*holder));
+		if (node != NULL && hash_equal(&key, &holder->node_key))
+			continue;
+		holder->sent_at = holder->held_at = 0;
+		holder->refused = false;
 	}
 }
 
@@ -282,6 +284,7 @@ static enum err chunk_make(struct book *book, struct vault_request *request, lon
 	else
 		TRY(vkey_make(book, request->now_s, &planned->vkey));
 	planned->version = escrow->vkeys[planned->vkey].version + 1;
+	escrow->vkeys[planned->vkey].writing = true;
 	escrow_pack_clear(pack);
 	for (size_t i = first; i < escrow->plan_key_count; i++) {
 		const struct casebook_key *key = escrow->plan_keys[i];
@@ -449,6 +452,7 @@ static enum err chunks_written(struct book *book, struct vault_request *request)
 		const struct escrow_planned *planned = &escrow->plan[i];
 		struct escrow_vkey *vkey = &escrow->vkeys[planned->vkey];
 
+		vkey->writing = false;
 		vkey->version = planned->version;
 		vkey->index = request->index + i;
 		vkey->keys = (uint32_t)planned->count;
@@ -476,6 +480,15 @@ static enum err manifest_written(struct book *book, struct vault_request *reques
 	return escrow_rows_put(book, NULL, 0, true, &request->ctx);
 }
 
+/* Whether a chunk stands there nobody knows: its version key is not used again, and goes with the
+ * next erasure. */
+static enum err planned_retire(struct book *book, struct errctx *ctx)
+{
+	for (size_t i = 0; i < book->escrow->plan_count; i++)
+		escrow_retire(book, book->escrow->plan[i].vkey);
+	return planned_rows(book, ctx);
+}
+
 enum err escrow_written(struct book *book, struct vault_request *request)
 {
 	struct escrow *escrow = book->escrow;
@@ -489,6 +502,8 @@ enum err escrow_written(struct book *book, struct vault_request *request)
 		err = chunks_written(book, request);
 	else if (request->escrow->error == OK && busy == ESCROW_MANIFEST_GOES)
 		err = manifest_written(book, request);
+	if (busy == ESCROW_CHUNKS_GO && request->escrow->error != OK)
+		err = planned_retire(book, &request->ctx);
 	escrow->plan_count = escrow->plan_key_count = 0;
 	return err;
 }
@@ -539,8 +554,6 @@ static struct escrow_holder *holder_due(
 
 	if (vkey->retired || vkey->gone)
 		return NULL;
-	if (holder == NULL)
-		holder = escrow_holder_find(vkey, ""); /* of one that has gone */
 	if (holder == NULL && vkey->holder_count < LIMIT_ESCROW_CUSTODIANS)
 		holder = &vkey->holders[vkey->holder_count++];
 	if (holder == NULL || holder->held_at != 0 || holder->refused ||
@@ -567,6 +580,11 @@ static enum err letter_fill(struct book *book, const struct vault_custodian *to,
 		snprintf(holder->node, sizeof(holder->node), "%s", to->node);
 		sha256(BYTES_ARRAY(to->key.b), &holder->node_key);
 		holder->sent_at = now_s;
+		/* More than there is room for were sealed to in vain: the newest count. */
+		if (erasure_prekeys_add(&holder->prekeys, to->prekey.number) != OK) {
+			holder->prekeys.count = 0;
+			(void)!erasure_prekeys_add(&holder->prekeys, to->prekey.number);
+		}
 	}
 	return OK;
 }
@@ -638,59 +656,73 @@ static enum err settled_note(struct book *book, struct vault_request *request)
 	return err;
 }
 
-static enum err kids_map(const struct vault_request *request, struct plan_map *map)
+static enum err kids_map(const uint8_t (*kids)[SEAL_KID_SIZE], size_t count, struct plan_map *map)
 {
 	TRY(random_bytes(map->seed, sizeof(map->seed)));
-	for (size_t at = 0; at + SEAL_KID_SIZE <= request->refs.size; at += SEAL_KID_SIZE)
-		TRY(plan_map_put(
-			map, TAG_KID, bytes_make(request->refs.data + at, SEAL_KID_SIZE), 0));
+	for (size_t i = 0; i < count; i++)
+		TRY(plan_map_put(map, TAG_KID, bytes_make(kids[i], SEAL_KID_SIZE), 0));
 	return OK;
 }
 
-/* Keys that are about to be erased go into no chunk any more; those that they are in end. */
-static enum err kids_drop(struct book *book, struct vault_request *request)
+/* Which version keys they are under, by number. */
+static void kids_mark(struct book *book, const struct plan_map *map, bool *ends)
 {
-	struct plan_map map = {.slots = NULL};
-	struct escrow *escrow = book->escrow;
-	bool *ends = mem_zalloc(escrow->vkey_count + 1);
 	struct casebook_key *key = NULL;
 	size_t kase = 0;
-	enum err err = ends == NULL ? ERR_NOMEM : kids_map(request, &map);
 
-	while (err == OK && (key = escrow_next_key(book, &kase, key)) != NULL) {
-		if (!plan_map_find(&map, TAG_KID, BYTES_ARRAY(key->seal.kid.b), NULL))
+	while ((key = escrow_next_key(book, &kase, key)) != NULL) {
+		if (!plan_map_find(map, TAG_KID, BYTES_ARRAY(key->seal.kid.b), NULL))
 			continue;
 		if (key->escrow != 0 && key->escrow != ESCROW_NEVER)
 			ends[key->escrow - 1] = true;
 		key->escrow = ESCROW_NEVER;
 	}
+}
+
+static enum err kids_drop(
+	struct book *book, const uint8_t (*kids)[SEAL_KID_SIZE], size_t count, struct errctx *ctx)
+{
+	struct plan_map map = {.slots = NULL};
+	struct escrow *escrow = book->escrow;
+	bool *ends = mem_zalloc(escrow->vkey_count + 1);
+	enum err err = ends == NULL ? ERR_NOMEM : kids_map(kids, count, &map);
+
+	if (err == OK)
+		kids_mark(book, &map, ends);
 	for (uint32_t i = 0; err == OK && i < escrow->vkey_count; i++)
 		if (ends[i]) {
 			struct escrow_vkey *vkey = &escrow->vkeys[i];
 
 			escrow_retire(book, i);
-			err = escrow_rows_put(book, &vkey, 1, false, &request->ctx);
+			err = escrow_rows_put(book, &vkey, 1, false, ctx);
 		}
 	mem_free(ends);
 	mem_free(map.slots);
 	return err;
 }
 
-/* All that the erased keys were ever under: whatever was retired. */
-static void erase_ready(struct book *book, struct vault_request *request)
+/* All there is now is named by a manifest that is held, under version keys that are acknowledged.
+ */
+static bool settled(const struct book *book)
 {
-	struct escrow *escrow = book->escrow;
-	struct escrow_counts counts;
+	const struct escrow *escrow = book->escrow;
 
-	escrow_count(book, request, &counts);
-	request->escrow->ready =
-		!escrow->set ||
-		(counts.pending == 0 && escrow->busy == ESCROW_IDLE && counts.manifest_held &&
-			counts.acknowledged == counts.chunks);
-	buf_clear(&request->refs);
-	for (size_t i = 0; request->escrow->ready && i < escrow->vkey_count; i++)
-		if (escrow->vkeys[i].retired && !escrow->vkeys[i].gone)
-			buf_put(&request->refs, BYTES_ARRAY(escrow->vkeys[i].id.b));
+	for (size_t i = 0; i < escrow->vkey_count; i++)
+		if (named(book, &escrow->vkeys[i]) &&
+			!escrow_acknowledged(escrow, &escrow->vkeys[i]))
+			return false;
+	return escrow->busy == ESCROW_IDLE && !escrow->stale && pending_count(book) == 0 &&
+	       escrow->index < escrow->held;
+}
+
+enum err escrow_let_go(struct book *book, const uint8_t (*kids)[SEAL_KID_SIZE], size_t count,
+	bool *ret_ready, struct errctx *ctx)
+{
+	if (book->escrow->set)
+		TRY(kids_drop(book, kids, count, ctx));
+	*ret_ready = !book->escrow->set || settled(book);
+	book->escrow->letting_go = !*ret_ready;
+	return OK;
 }
 
 /* ---- what is shown ---- */
@@ -773,11 +805,12 @@ static enum err advance(struct book *book, struct vault_request *request)
 
 enum err escrow_plan_step(struct book *book, struct vault_request *request)
 {
-	if (request->type == VAULT_ESCROW_ERASE) {
-		TRY(kids_drop(book, request));
-		erase_ready(book, request);
-		return OK;
-	}
+	const char *own = book->logs[BOOK_OWN_LOG].origin.text;
+
+	for (size_t i = 0; i < request->held_count; i++)
+		if (strcmp(request->held[i].origin, own) == 0)
+			book->escrow->held = request->held[i].size;
+	request->escrow->erasing = book->escrow->letting_go;
 	TRY(advance(book, request));
 	TRY(custody_answer(book, request));
 	return status_put(book, request);

@@ -695,7 +695,6 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 	case VAULT_ESCROW:
 	case VAULT_ESCROW_WRITTEN:
 	case VAULT_ESCROW_SETUP:
-	case VAULT_ESCROW_ERASE:
 	case VAULT_RECOVER_LOOK:
 		return escrow_answer(book, request);
 	case VAULT_SHOW:
@@ -775,7 +774,6 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_ESCROW:
 	case VAULT_ESCROW_WRITTEN:
 	case VAULT_ESCROW_SETUP:
-	case VAULT_ESCROW_ERASE:
 	case VAULT_RECOVER_LOOK:
 	case VAULT_RECOVER:
 		break;

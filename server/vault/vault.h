@@ -134,7 +134,6 @@ enum vault_type {
 	VAULT_ESCROW,         /* -> escrow->what, chunks or manifest; docs: how things are */
 	VAULT_ESCROW_WRITTEN, /* error: how the append ended, index of the first entry */
 	VAULT_ESCROW_SETUP,   /* escrow->recovery_key, reshare */
-	VAULT_ESCROW_ERASE,   /* refs: kids -> escrow->ready, refs: version keys to be erased */
 	VAULT_RECOVER_LOOK,   /* escrow->signers, own_prekey, drill, ask -> letters; docs */
 	VAULT_RECOVER, /* passphrase: the recovery key; escrow->signers, drill -> docs, added */
 };
@@ -251,6 +250,7 @@ struct vault_erase {
 	bool confirmed;         /* an officer has compared its words; the vault looks itself, too */
 	uint32_t kind, verdict; /* enum order_verdict */
 	bool ran;               /* out of NEXT, TAKE: keys were destroyed */
+	bool waits;             /* out of NEXT: for the escrow */
 	/* NEXT, DID */
 	uint32_t todo;
 	uint8_t order_id[16];
@@ -285,7 +285,8 @@ struct vault_escrow {
 	struct escrow_chunk chunks[ESCROW_STEP_CHUNKS]; /* sealed: views into request->file */
 	size_t chunk_count;
 	struct escrow_manifest manifest; /* owned; names are views into the vault's options */
-	bool ready, pending;             /* pending: there is more to be done at once */
+	bool pending;                    /* there is more to be done at once */
+	bool erasing;                    /* an erasure waits for what is written */
 };
 /* A packed MailBody, to be signed and sent. */
 struct vault_letter {

@@ -229,19 +229,12 @@ class Recover(unittest.TestCase):
         self.record(1, 4)
         custodian = self.net.nodes[self.safe()["custodians"][0]["node"]]
         self.net.settle()
-        words = (BUILD.parent / "base" / "words-english.txt")
-        if not words.exists():
-            words = Path(__file__).resolve().parents[2] / "base" / "words-english.txt"
-        numbers = {word: n for n, word in enumerate(words.read_text(encoding="ascii").split())}
-        raw = [self.share_bytes(share, numbers) for share in shares]
-
-        def texts(shares, passphrases):
-            evidence = found.Evidence()
-            evidence.add_tree(custodian.dir)
-            closure = derive.Closure(evidence, passphrases, shares=shares).run()
-            return sum(b"calm filler" in plain for plain in closure.opened.values())
-
+        raw = self.share_bytes(shares)
         passphrase = [network.PASSPHRASE.encode()]
+
+        def texts(*what):
+            return self.texts([custodian], *what)
+
         self.assertEqual(texts(raw[:2], passphrase), 4)
         self.assertEqual(texts(raw[1:], passphrase), 4)
         self.assertEqual(texts(raw[:1], passphrase), 0)
@@ -249,13 +242,46 @@ class Recover(unittest.TestCase):
         made_up = (raw[0][0], 3, bytes(32))
         self.assertEqual(texts([raw[0], made_up], passphrase), 0)
 
-    def share_bytes(self, words, numbers):
-        """(set, number, share) of 32 words, which are 30 and two check words."""
-        bits = "".join(f"{numbers[word]:011b}" for word in words.split()[:30])
-        data = bytes(int(bits[at:at + 8], 2) for at in range(0, 41 * 8, 8))
-        check = hashlib.sha256(b"sauti/1 recovery share" + data[:37]).digest()[:4]
-        self.assertEqual(data[37:], check)
-        return data[1:5], data[0] - 16, data[5:37]
+    def test_an_erased_case(self):
+        """It goes out of the escrow first; then no two shares bring it back, with all that any node has."""
+        shares, _ = make_key(self.cod)
+        self.record(1, 3)
+        self.safe()
+        self.net.settle()
+        raw, passphrase = self.share_bytes(shares), [network.PASSPHRASE.encode()]
+        self.assertEqual(self.texts(self.custodians(), raw, passphrase), 3)
+        self.cod.json("case", "erase", "ZZ-COD-2026-0002", "--reason", "objection", "--yes")
+
+        def confirmed():
+            erasure = self.cod.json("case", "erase", "--status")
+            return len(erasure["holders"]) == 3 and all(h["receipt_at"] for h in erasure["holders"])
+        wait_for("custodians to confirm", confirmed)
+        self.assertEqual(self.cod.sauti("case", "show", "ZZ-COD-2026-0002", check=False).returncode, 1)
+        # Files that are deleted are gone within seconds: letters that were processed, and their copies.
+        wait_for("nothing of it to open", lambda: self.texts(self.net.nodes.values(), raw, passphrase) == 2)
+        self.assertEqual(self.texts(self.custodians(), raw, passphrase), 2)
+        self.safe()
+
+    def texts(self, nodes, shares, passphrases):
+        """How many of the texts that were recorded open with these, and what these nodes have."""
+        evidence = found.Evidence()
+        for node in nodes:
+            evidence.add_tree(node.dir)
+        closure = derive.Closure(evidence, passphrases, shares=shares).run()
+        return sum(b"calm filler" in plain for plain in closure.opened.values())
+
+    def share_bytes(self, shares):
+        """(set, number, share) of 32 words each, which are 30 and two check words."""
+        words = Path(__file__).resolve().parents[2] / "base" / "words-english.txt"
+        numbers = {word: n for n, word in enumerate(words.read_text(encoding="ascii").split())}
+        raw = []
+        for share in shares:
+            bits = "".join(f"{numbers[word]:011b}" for word in share.split()[:30])
+            data = bytes(int(bits[at:at + 8], 2) for at in range(0, 41 * 8, 8))
+            check = hashlib.sha256(b"sauti/1 recovery share" + data[:37]).digest()[:4]
+            self.assertEqual(data[37:], check)
+            raw.append((data[1:5], data[0] - 16, data[5:37]))
+        return raw
 
 
 if __name__ == "__main__":
