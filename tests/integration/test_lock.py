@@ -20,6 +20,7 @@ SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
 import cases  # noqa: E402
 import memory  # noqa: E402
+import recovery  # noqa: E402
 from network import PASSPHRASE, Failed, Network, wait_for  # noqa: E402
 
 BUILD = Path()
@@ -346,6 +347,17 @@ class Memory(Case):
             control.send(control.field(number, b""))
             control.read_all()
         return half, unread, control
+
+    def test_a_recovery_key_is_gone_at_once(self):
+        """Once it has opened the escrow, unlocked or not."""
+        self.record(opened(7, "WIPE"))
+        shares, _ = recovery.make_key(self.hq)
+        wait_for("the escrow", lambda: (lambda s: s["escrowed"] == s["keys"] > 0)(self.hq.json("recover", "status")))
+        key = recovery.private_half(shares[0], shares[2])
+        read = self.hq.json("recover", *recovery.share_files(self.root, shares, 1, 2))
+        self.assertEqual(read["read"], read["known"])
+        self.assertGreater(read["read"], 0)
+        wait_for("it to be wiped", lambda: not self.found(["hex:" + key.hex()]))
 
     def check_gone(self, lock):
         """Some is there before `lock`, nothing behind it."""

@@ -1,7 +1,5 @@
 #!/usr/bin/env python3
 """Escrow and recovery between real nodes. test_recover.py BUILD [unittest arguments]"""
-import hashlib
-import re
 import shutil
 import subprocess
 import sys
@@ -15,40 +13,15 @@ import derive  # noqa: E402
 import found  # noqa: E402
 import network  # noqa: E402
 from cases import lines, opened, said  # noqa: E402
+from recovery import make_key, share_bytes, share_files  # noqa: E402
 
 BUILD = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build-dev").resolve()
 QUICK = "\n[replication]\ndial_retry_min = 20ms\ndial_retry_max = 200ms\nhave_delay = 50ms\n"
-ROW = re.compile(r"^ +\d\. +([a-z]+) +([a-z]+) +([a-z]+) +([a-z]+) *$")
 
 
 def wait_for(what, condition):
     """As network.wait_for, for a machine that may be busy."""
     return network.wait_for(what, condition, 120)
-
-
-def make_key(node, verb="setup", *args):
-    """Types each share back as it is shown; the three texts."""
-    process = subprocess.Popen([node.network.bin / "sauti", "--dir", node.dir, "recover", verb,
-                                "--ask", *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
-    shares, rows, out = [], [], ""
-    for line in process.stdout:
-        out += line
-        found = ROW.match(line)
-        if found:
-            rows.append(" ".join(found.groups()))
-        if len(rows) == 8:
-            shares.append("\n".join(rows))
-            process.stdin.write(shares[-1] + "\n")
-            process.stdin.flush()
-            rows = []
-    process.stdin.close()
-    err = process.stderr.read()
-    process.stderr.close()
-    process.stdout.close()
-    if process.wait() != 0:
-        raise network.Failed(f"recover {verb}: {err}")
-    return shares, out
 
 
 class Recover(unittest.TestCase):
@@ -92,13 +65,7 @@ class Recover(unittest.TestCase):
         return wait_for("the escrow to be safe", whole)
 
     def share_files(self, shares, *which):
-        args = []
-        for n in which:
-            path = self.root / f"share-{n}"
-            path.touch(mode=0o600)
-            path.write_text(shares[n - 1] + "\n", encoding="ascii")
-            args += ["--share", path]
-        return args
+        return share_files(self.root, shares, *which)
 
     # Tests.
 
@@ -229,7 +196,7 @@ class Recover(unittest.TestCase):
         self.record(1, 4)
         custodian = self.net.nodes[self.safe()["custodians"][0]["node"]]
         self.net.settle()
-        raw = self.share_bytes(shares)
+        raw = [share_bytes(share) for share in shares]
         passphrase = [network.PASSPHRASE.encode()]
 
         def texts(*what):
@@ -248,7 +215,7 @@ class Recover(unittest.TestCase):
         self.record(1, 3)
         self.safe()
         self.net.settle()
-        raw, passphrase = self.share_bytes(shares), [network.PASSPHRASE.encode()]
+        raw, passphrase = [share_bytes(share) for share in shares], [network.PASSPHRASE.encode()]
         self.assertEqual(self.texts(self.custodians(), raw, passphrase), 3)
         self.cod.json("case", "erase", "ZZ-COD-2026-0002", "--reason", "objection", "--yes")
 
@@ -269,19 +236,6 @@ class Recover(unittest.TestCase):
             evidence.add_tree(node.dir)
         closure = derive.Closure(evidence, passphrases, shares=shares).run()
         return sum(b"calm filler" in plain for plain in closure.opened.values())
-
-    def share_bytes(self, shares):
-        """(set, number, share) of 32 words each, which are 30 and two check words."""
-        words = Path(__file__).resolve().parents[2] / "base" / "words-english.txt"
-        numbers = {word: n for n, word in enumerate(words.read_text(encoding="ascii").split())}
-        raw = []
-        for share in shares:
-            bits = "".join(f"{numbers[word]:011b}" for word in share.split()[:30])
-            data = bytes(int(bits[at:at + 8], 2) for at in range(0, 41 * 8, 8))
-            check = hashlib.sha256(b"sauti/1 recovery share" + data[:37]).digest()[:4]
-            self.assertEqual(data[37:], check)
-            raw.append((data[1:5], data[0] - 16, data[5:37]))
-        return raw
 
 
 if __name__ == "__main__":
