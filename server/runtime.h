@@ -73,7 +73,7 @@ struct escrow_loop {
 	bool asking; /* the vault, or an append is under way */
 	bool again;  /* meanwhile: once more after it */
 	uint64_t wrote_ms, ticket;
-	size_t coming; /* letters that the mail store has not answered */
+	size_t coming;         /* letters that the mail store has not answered */
 	struct json_t *status; /* as the vault said it last; NULL */
 };
 

@@ -573,6 +573,27 @@ def message_seeds():
     return out
 
 
+def escrow_seeds():
+    place = num(1, 1) + num(2, 3) + data(3, octets(0, 16)) + num(4, 12) + num(5, 850)
+    chunk = (num(1, 1) + num(2, 3) + data(3, octets(0, 16)) + data(4, octets(0, 32)) + data(5, octets(0, 12)) +
+             data(6, octets(0, 300)))
+    manifest = (data(1, "ovra.example") + data(2, "haiti") + num(3, 7) + data(4, octets(0, 32)) + num(5, 1700000000) +
+                data(6, "hq") + data(6, "kenya") + data(7, place) + data(7, num(1, 2) + place[2:]))
+    key = data(1, octets(0, 16)) + data(2, octets(0, 32))
+    keys = b"\x01\x01" + b"\x00\x05" + b"a/b/1" + b"\x00\x00\x00\x01" + octets(0, 48) + b"\x02" + octets(0, 4) + b"\x00"
+    return {
+        "chunk": b"\0" + record(11, chunk),
+        "manifest": b"\1" + record(12, manifest),
+        "keys": b"\2" + data(1, key) * 2,
+        "held": b"\3" + data(1, octets(0, 16)) + data(2, octets(1, 16)),
+        "ask": b"\4" + data(1, octets(0, 16)) + num(2, 4) + data(3, octets(0, 32)) + num(4, 1),
+        "answer": b"\5" + data(1, key) + data(2, octets(1, 16)),
+        "share-words": b"\6" + b"abandon ability able about " * 8,
+        "share-code": b"\6SAUTI1:" + b"11" * 41,
+        "layers": b"\7\1" + keys,
+    }
+
+
 def main():
     check = sys.argv[1:] == ["--check"]
     if sys.argv[1:] and not check:
@@ -580,7 +601,7 @@ def main():
     bad = []
     for folder, seeds in (("frame", frame_seeds()), ("message", message_seeds()),
                           ("evidence", evidence_seeds()), ("proof", proof_seeds()),
-                          ("mail", mail_seeds()), ("tlog_proof", tlog_proof_seeds())):
+                          ("mail", mail_seeds()), ("tlog_proof", tlog_proof_seeds()), ("escrow", escrow_seeds())):
         path = os.path.join(HERE, folder)
         os.makedirs(path, exist_ok=True)
         there = {name for name in os.listdir(path) if not name.startswith("found-")}
