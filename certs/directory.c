@@ -295,9 +295,15 @@ static void index_move(
 	}
 }
 
+struct key_change {
+	bool replaced;
+	uint32_t epoch;
+	uint64_t at;
+};
+
 /* The keys of `fresh`, from the record that is applied on. */
 static enum err member_change(struct directory *directory, struct member *member,
-	const struct member *fresh, bool replaced, uint32_t epoch)
+	const struct member *fresh, struct key_change change)
 {
 	struct member before = *member;
 	struct former *former;
@@ -307,8 +313,9 @@ static enum err member_change(struct directory *directory, struct member *member
 	former = former_of(directory, member);
 	if (former == NULL)
 		return ERR_NOMEM;
-	former->replaced = replaced;
-	former->epoch = epoch;
+	former->replaced = change.replaced;
+	former->epoch = change.epoch;
+	former->ended_at = change.at;
 	directory->formers[directory->former_count++] = former;
 	index_move(directory, member, fresh);
 	member->tls_spki = fresh->tls_spki;
@@ -552,7 +559,8 @@ static enum err fold_rotated(struct directory *directory, const struct record *r
 	TRY(rotation_place(directory, &rotation, member, ctx));
 	TRY(change_check(member, "NodeKeysRotated", rotation.epoch, ctx));
 	TRY(fold_unique(directory, &rotation.member, member, ctx));
-	return member_change(directory, member, &rotation.member, false, rotation.epoch);
+	return member_change(directory, member, &rotation.member,
+		(struct key_change){false, rotation.epoch, rotation.made_at});
 }
 
 static enum err replacement_fits(const struct directory *directory, const struct member *member,
@@ -583,7 +591,8 @@ static enum err fold_replaced(struct directory *directory, const struct record *
 	r.closing.epoch = r.epoch;
 	TRY(revocation_add(directory, &r.closing));
 
-	enum err err = member_change(directory, member, &r.member, true, r.epoch);
+	enum err err = member_change(directory, member, &r.member,
+		(struct key_change){true, r.epoch, r.closing.revoked_at});
 
 	if (err != OK)
 		revocation_free(directory->revocations[--directory->revocation_count]);

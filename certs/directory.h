@@ -58,9 +58,10 @@ struct former {
 	struct hash tls_spki;
 	struct ed25519_public node, mirror, witness;
 	struct x25519_public complaint;
-	bool replaced;  /* by headquarters' word, not by their own */
-	uint64_t index; /* the record that ended them */
-	uint32_t epoch; /* logs up to this counter are of these keys, or of older ones */
+	bool replaced;     /* by headquarters' word, not by their own */
+	uint64_t index;    /* the record that ended them */
+	uint64_t ended_at; /* .. seconds, UTC, as it says */
+	uint32_t epoch;    /* logs up to this counter are of these keys, or of older ones */
 	const struct former *former; /* those before; NULL: none */
 };
 

@@ -6,6 +6,7 @@
 #include <openssl/x509.h>
 
 #include "base/text.h"
+#include "certs/change.h"
 #include "certs/record.h"
 #include "certs/x509.h"
 #include "proto/codec.h"
@@ -425,4 +426,76 @@ enum err join_request_check(const Sauti__JoinRequest *request, const char *netwo
 	TRY(request_form(request, invite, now, ctx));
 	TRY(request_prove(request, network, invite, exporter, ctx));
 	return request_member(request, network, invite, ret, ctx);
+}
+
+/* ---- keys that rotate ---- */
+
+enum err join_rotation_write(const struct rotation *rotation, const char *network,
+	const struct boot_keys *boot, const struct signer *fresh, const struct signer *signer,
+	struct buf *out)
+{
+	CLEANUP(buf_release) struct buf spki, body;
+	Sauti__JoinRequest request = SAUTI__JOIN_REQUEST__INIT;
+	struct ed25519_signature signature;
+	struct hash hash;
+
+	buf_init(&spki, TLS_PUBLIC_MAX);
+	buf_init(&body, ADMITTED_MAX);
+	TRY(tls_key_spki(secret_bytes(&boot->tls_key), &spki, &hash));
+	TRY(rotation_body(&body, network, rotation, fresh));
+	TRY(node_sign(signer, PURPOSE_KEYS_ROTATED, buf_bytes(&body), &signature));
+	request.name = (char *)rotation->member.name;
+	request.tls_public = codec_binary(buf_bytes(&spki));
+	request.rotated_body = codec_binary(buf_bytes(&body));
+	request.rotated_signature = codec_binary(BYTES_ARRAY(signature.b));
+	codec_pack(out, &request);
+	return out->err;
+}
+
+/* By the key that is listed, or by the one before when the new ones are: its reply was lost. */
+static enum err rotation_signed(const Sauti__JoinRequest *request, const struct member *listed,
+	const struct member *fresh, struct errctx *ctx)
+{
+	const struct ed25519_public *key = &listed->node;
+	enum err err;
+
+	if (memcmp(&listed->node, &fresh->node, sizeof(listed->node)) == 0 &&
+		listed->former != NULL)
+		key = &listed->former->node;
+	err = node_check(key, PURPOSE_KEYS_ROTATED, codec_bytes(request->rotated_body),
+		codec_bytes(request->rotated_signature));
+	return err == ERR_UNTRUSTED
+		       ? err_set(ctx, ERR_DENIED, "NodeKeysRotated is not signed by its node key")
+		       : err;
+}
+
+enum err join_rotation_check(const Sauti__JoinRequest *request, const struct directory *directory,
+	struct member *ret, struct errctx *ctx)
+{
+	CLEANUP(arena_release) struct arena arena;
+	const struct member *listed;
+	struct rotation rotation;
+	struct hash spki;
+	enum err err;
+
+	if (request->rotated_body.len > ADMITTED_MAX || request->tls_public.len > TLS_PUBLIC_MAX)
+		return err_set(ctx, ERR_DENIED, "a field is too long");
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	err = rotation_read(codec_bytes(request->rotated_body), &arena,
+		directory_network(directory), &rotation, ctx);
+	if (err != OK)
+		return err == ERR_NOMEM ? err : ERR_DENIED;
+	listed = directory_find(directory, bytes_str(rotation.member.name));
+	if (listed == NULL || !listed->active || strcmp(request->name, listed->name) != 0)
+		return err_set(ctx, ERR_DENIED, "it is no active member");
+	if (listed->role == ROLE_HQ)
+		return err_set(ctx, ERR_DENIED, "headquarters does not rotate its keys so");
+	if (!p256_public_ok(codec_bytes(request->tls_public)))
+		return err_set(ctx, ERR_DENIED, "the TLS key is not of P-256");
+	sha256(codec_bytes(request->tls_public), &spki);
+	if (!hash_equal(&spki, &rotation.member.tls_spki))
+		return err_set(ctx, ERR_DENIED, "the TLS key is not the one in NodeKeysRotated");
+	TRY(rotation_signed(request, listed, &rotation.member, ctx));
+	*ret = rotation.member;
+	return OK;
 }

@@ -64,6 +64,19 @@ enum err join_request_write(const struct join_token *token, const struct boot_ke
 	const struct node_keys *keys, const uint8_t exporter[JOIN_EXPORTER_SIZE], uint64_t now,
 	struct buf *out) MUST_USE;
 
+/* A member whose keys rotate asks in the same way, without a token: its `node` key speaks for it.
+ * boot and keys are the new ones; signer the node key that the directory lists. Errors of
+ * rotation_body and node_sign. */
+struct rotation;
+enum err join_rotation_write(const struct rotation *rotation, const char *network,
+	const struct boot_keys *boot, const struct signer *fresh, const struct signer *signer,
+	struct buf *out) MUST_USE;
+/* Headquarters: form, the new key's proof, the TLS key, and the signature of the key that the
+ * directory lists; or, when it lists the new ones already, that they are just these. ERR_DENIED,
+ * reason in ctx; ERR_NOMEM. The directory has the last word: apply the record to it. */
+enum err join_rotation_check(const Sauti__JoinRequest *request, const struct directory *directory,
+	struct member *ret, struct errctx *ctx) MUST_USE;
+
 /* Headquarters: checks form, proof, expiry, self-signature, and that name, role, country and key
  * hash are those of the invite. ERR_DENIED (no more said to the stranger), reason in ctx for the
  * log; ERR_NOMEM, ERR_CRYPTO. Whether the invite was used is the caller's to know, and whether the

@@ -207,6 +207,8 @@ void node_keys_release(struct node_keys *keys)
 	secret_release(&keys->directory_seed);
 	secret_release(&keys->issuing_key);
 	secret_release(&keys->root_key);
+	secret_release(&keys->next_node_seed);
+	secret_release(&keys->next_boot);
 	secret_release(&keys->erasure.keyring_next);
 	for (size_t i = 0; i < keys->prekey_count; i++)
 		secret_release(&keys->prekeys[i].key);
@@ -348,6 +350,12 @@ static bool erasure_ok(const Sauti__KeystoreBody *body)
 	return true;
 }
 
+static bool rotation_ok(const Sauti__KeystoreBody *body)
+{
+	return (body->next_node_seed.len == 0) == (body->next_boot.len == 0) &&
+	       seed_ok(body->next_node_seed) && body->next_boot.len <= KEYSTORE_BOOT_MAX;
+}
+
 /* The rules of a body, the same for writing and for reading. */
 static bool body_ok(const Sauti__KeystoreBody *body)
 {
@@ -355,10 +363,11 @@ static bool body_ok(const Sauti__KeystoreBody *body)
 		       body->complaint_key.len + body->directory_seed.len + body->issuing_key.len +
 		       body->root_key.len + body->inbox_key.len;
 
-	return total > 0 && erasure_ok(body) && prekeys_ok(body) && accounts_fit(body) &&
-	       seed_ok(body->node_seed) && seed_ok(body->log_seed) && seed_ok(body->keyring_key) &&
-	       seed_ok(body->complaint_key) && seed_ok(body->directory_seed) &&
-	       seed_ok(body->inbox_key) && body->issuing_key.len <= KEYSTORE_DER_MAX &&
+	return total > 0 && rotation_ok(body) && erasure_ok(body) && prekeys_ok(body) &&
+	       accounts_fit(body) && seed_ok(body->node_seed) && seed_ok(body->log_seed) &&
+	       seed_ok(body->keyring_key) && seed_ok(body->complaint_key) &&
+	       seed_ok(body->directory_seed) && seed_ok(body->inbox_key) &&
+	       body->issuing_key.len <= KEYSTORE_DER_MAX &&
 	       body->root_key.len <= KEYSTORE_DER_MAX && strlen(body->log_origin) <= LIMIT_ORIGIN &&
 	       strlen(body->directory_origin) <= LIMIT_ORIGIN;
 }
@@ -426,6 +435,8 @@ static void body_view(const struct node_keys *keys, struct body_view *view)
 	body->directory_origin = (char *)keys->directory_origin;
 	body->issuing_key = codec_binary(secret_bytes(&keys->issuing_key));
 	body->root_key = codec_binary(secret_bytes(&keys->root_key));
+	body->next_node_seed = codec_binary(secret_bytes(&keys->next_node_seed));
+	body->next_boot = codec_binary(secret_bytes(&keys->next_boot));
 	body->keyring_next = codec_binary(secret_bytes(&keys->erasure.keyring_next));
 	body->erase_rows = codec_binary(
 		bytes_make(keys->erasure.rows, keys->erasure.count * KEYSTORE_ROW_SIZE));
@@ -484,6 +495,8 @@ static enum err body_read(struct bytes plain, struct node_keys *ret, struct errc
 		{&keys.directory_seed, body->directory_seed},
 		{&keys.issuing_key, body->issuing_key},
 		{&keys.root_key, body->root_key},
+		{&keys.next_node_seed, body->next_node_seed},
+		{&keys.next_boot, body->next_boot},
 		{&keys.erasure.keyring_next, body->keyring_next},
 	};
 	for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {

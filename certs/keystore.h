@@ -46,7 +46,8 @@ enum {
 	KEYSTORE_SLOTS_MAX = 16,
 	KEYSTORE_LABEL_MAX = 64, /* bytes of UTF-8, at least one */
 	KEYSTORE_SALT_SIZE = 16,
-	KEYSTORE_DER_MAX = 1024, /* a private key, PKCS#8 */
+	KEYSTORE_DER_MAX = 1024,  /* a private key, PKCS#8 */
+	KEYSTORE_BOOT_MAX = 2048, /* boot keys, as a file */
 };
 
 /* File keys/boot: a BootKeys message, plain. */
@@ -87,6 +88,8 @@ struct node_keys {
 	struct secret inbox_key;                   /* of received notices */
 	struct secret directory_seed, issuing_key; /* headquarters */
 	struct secret root_key;                    /* the root's own file */
+	struct secret next_node_seed, next_boot;   /* while they rotate: the new node key, and the
+						    * file of new boot keys */
 	char log_origin[LIMIT_ORIGIN + 1];
 	char directory_origin[LIMIT_ORIGIN + 1];
 	struct accounts accounts; /* of the node's file */

@@ -149,8 +149,19 @@ enum err mail_unpack(struct bytes packed, const char *network, struct arena *are
 		codec_bytes(mail->body), codec_bytes(mail->signature), network, arena, ret, ctx);
 }
 
-enum err mail_check(
-	const struct directory *directory, const struct mail_item *item, struct errctx *ctx)
+/* By a key that the sender has rotated away since; 0: at no time. */
+static bool signed_before(const struct member *sender, const struct mail_item *item, uint64_t now_s)
+{
+	for (const struct former *f = sender->former; f != NULL && !f->replaced; f = f->former)
+		if (item->made_at <= f->ended_at && now_s != 0 &&
+			now_s <= f->ended_at + MAIL_FORMER_S &&
+			node_verify(&f->node, PURPOSE_MAIL, item->body, item->signature))
+			return true;
+	return false;
+}
+
+enum err mail_check_at(const struct directory *directory, const struct mail_item *item,
+	uint64_t now_s, struct errctx *ctx)
 {
 	const struct member *sender = directory_find(directory, bytes_str(item->sender));
 	const struct member *recipient = directory_find(directory, bytes_str(item->recipient));
@@ -159,9 +170,16 @@ enum err mail_check(
 		return err_set(ctx, ERR_DENIED, "'%s' is not an active member", item->sender);
 	if (recipient == NULL || !recipient->active)
 		return err_set(ctx, ERR_DENIED, "'%s' is not an active member", item->recipient);
-	if (node_check(&sender->node, PURPOSE_MAIL, item->body, item->signature) == OK)
+	if (node_check(&sender->node, PURPOSE_MAIL, item->body, item->signature) == OK ||
+		signed_before(sender, item, now_s))
 		return OK;
 	return err_set(ctx, ERR_UNTRUSTED, "mail that '%s' did not sign", item->sender);
+}
+
+enum err mail_check(
+	const struct directory *directory, const struct mail_item *item, struct errctx *ctx)
+{
+	return mail_check_at(directory, item, 0, ctx);
 }
 
 /* Packs the content as it stands inside: a secret's copy is wiped by the caller. */
@@ -500,6 +518,16 @@ static bool current_read(const Sauti__MailEndBody *body, struct prekey *ret)
 	return true;
 }
 
+/* By a key that it has rotated away since. */
+static bool ended_before(
+	const struct member *recipient, struct bytes bytes, struct bytes signature, uint64_t at)
+{
+	for (const struct former *f = recipient->former; f != NULL && !f->replaced; f = f->former)
+		if (at <= f->ended_at && node_verify(&f->node, PURPOSE_MAIL_END, bytes, signature))
+			return true;
+	return false;
+}
+
 enum err mail_end_read(struct bytes bytes, struct bytes signature, const char *network,
 	const struct directory *directory, struct arena *arena, struct mail_end *ret,
 	struct errctx *ctx)
@@ -517,9 +545,13 @@ enum err mail_end_read(struct bytes bytes, struct bytes signature, const char *n
 	if (recipient == NULL)
 		return err_set(ctx, ERR_NOTFOUND, "the end of mail by '%s', who is no member",
 			body->recipient);
-	if (node_check(&recipient->node, PURPOSE_MAIL_END, bytes, signature) != OK)
-		return err_set(ctx, ERR_UNTRUSTED, "the end of mail that '%s' did not sign",
-			body->recipient);
+	if (node_check(&recipient->node, PURPOSE_MAIL_END, bytes, signature) != OK) {
+		if (!ended_before(recipient, bytes, signature, body->at))
+			return err_set(ctx, ERR_UNTRUSTED, "the end of mail that '%s' did not sign",
+				body->recipient);
+		/* What is sealed from now on is sealed to what the current key says. */
+		end.current = (struct prekey){.number = 0};
+	}
 	memcpy(end.item.b, body->item.data, HASH_SIZE);
 	memcpy(end.sender, body->sender, strlen(body->sender));
 	memcpy(end.recipient, body->recipient, strlen(body->recipient));

@@ -77,6 +77,11 @@ enum err mail_unpack(struct bytes packed, const char *network, struct arena *are
  * ERR_UNTRUSTED: not signed by that key; ERR_NOMEM. */
 enum err mail_check(const struct directory *directory, const struct mail_item *item,
 	struct errctx *ctx) MUST_USE;
+/* The same at a time, seconds UTC: what was made before its sender rotated its keys is on its way
+ * for MAIL_FORMER_S more. Not what a machine signed that was replaced. */
+enum { MAIL_FORMER_S = 30 * 24 * 3600 };
+enum err mail_check_at(const struct directory *directory, const struct mail_item *item,
+	uint64_t now_s, struct errctx *ctx) MUST_USE;
 
 struct mail_draft {
 	const char *network, *sender, *recipient;

@@ -1,5 +1,6 @@
 #include "cli/identity.h"
 
+#include "base/alloc.h"
 #include "certs/tls.h"
 
 enum { TRY_ROUNDS_MAX = 16, TRY_BYTES_MAX = 64 * 1024 };
@@ -234,4 +235,32 @@ enum err identity_make_directories(const struct node_paths *paths, struct errctx
 		TRY(files_mkdir(path, ctx));
 	}
 	return OK;
+}
+
+enum err identity_take_directory(
+	const struct identity_directory *sent, struct genesis *ret, struct errctx *ctx)
+{
+	struct genesis_parts parts = {
+		.network = sent->network,
+		.origin = sent->origin,
+		.key = sent->key,
+		.checkpoint = sent->checkpoint,
+		.count = sent->count,
+		.known_size = sent->known_size,
+		.known_root = sent->known_root,
+	};
+	struct bytes *views;
+	enum err err;
+
+	if (sent->count == 0)
+		return err_set(ctx, ERR_MALFORMED, "headquarters sent no directory");
+	views = mem_array(sent->count, sizeof(*views));
+	if (views == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < sent->count; i++)
+		views[i] = codec_bytes(sent->entries[i]);
+	parts.entries = views;
+	err = genesis_make(&parts, ret, ctx);
+	mem_free(views);
+	return err;
 }

@@ -8,6 +8,7 @@
 #include "certs/keystore.h"
 #include "node/config.h"
 #include "node/genesis.h"
+#include "proto/codec.h"
 
 /* DER views. */
 struct identity_certificates {
@@ -24,6 +25,19 @@ enum err identity_check(const struct boot_keys *boot, const struct genesis *gene
 enum err identity_check_member(const struct boot_keys *boot, const struct node_keys *keys,
 	const struct genesis *genesis, enum role role, const char *country,
 	struct errctx *ctx) MUST_USE;
+
+/* A directory as headquarters sent it, judged with what is known of it: errors of genesis_make. */
+struct identity_directory {
+	const char *network, *origin;
+	const struct ed25519_public *key;
+	ProtobufCBinaryData *entries;
+	size_t count;
+	struct bytes checkpoint;
+	uint64_t known_size;
+	struct hash known_root;
+};
+enum err identity_take_directory(
+	const struct identity_directory *sent, struct genesis *ret, struct errctx *ctx) MUST_USE;
 
 /* certs/node.pem and certs/root.pem */
 enum err identity_write_certificates(const struct node_paths *paths,

@@ -292,33 +292,22 @@ struct known {
 };
 
 /* Entries and checkpoint from headquarters, judged with what is known. */
-static enum err take_directory(const struct joining *joining, const ProtobufCBinaryData *entries,
+static enum err take_directory(const struct joining *joining, ProtobufCBinaryData *entries,
 	size_t count, struct bytes checkpoint, const struct known *known, struct genesis *ret,
 	struct errctx *ctx)
 {
-	struct genesis_parts parts = {
+	const struct identity_directory sent = {
 		.network = joining->token.network,
 		.origin = joining->token.directory_origin,
 		.key = &joining->token.directory_key,
-		.checkpoint = checkpoint,
+		.entries = entries,
 		.count = count,
+		.checkpoint = checkpoint,
 		.known_size = known->size,
 		.known_root = known->root,
 	};
-	struct bytes *views;
-	enum err err;
 
-	if (count == 0)
-		return err_set(ctx, ERR_MALFORMED, "headquarters sent no directory");
-	views = mem_array(count, sizeof(*views));
-	if (views == NULL)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < count; i++)
-		views[i] = codec_bytes(entries[i]);
-	parts.entries = views;
-	err = genesis_make(&parts, ret, ctx);
-	mem_free(views);
-	return err;
+	return identity_take_directory(&sent, ret, ctx);
 }
 
 static enum err receive_welcome(struct joining *joining, struct errctx *ctx)

@@ -8,6 +8,7 @@
 #include "cli/daemon.h"
 #include "cli/members.h"
 #include "cli/node_confirm.h"
+#include "cli/node_rotate.h"
 #include "cli/output.h"
 
 enum { ADDRESSES_MAX = 4, HOURS_MAX = 24 * 30 };
@@ -377,6 +378,13 @@ const struct cli_command node_commands[] = {
 		"another\n"
 		"key's: then somebody has put a key of their own in place of that node's.",
 		1, 1, node_confirm_options, node_confirm},
+	{"node", "rotate", "", "give this node new keys",
+		"On the node itself, while sautid does not run; headquarters must be reachable "
+		"and\n"
+		"unlocked. Signed by the node's present key, so that nobody else can do it. "
+		"Cases,\n"
+		"log and prekeys stay. An interrupted rotation is repeated with the same command.",
+		0, 0, node_rotate_options, node_rotate},
 	{"node", "revoke", "NAME", "cut a node off, for ever",
 		"At headquarters, unlocked. Its sessions end at every node as the record reaches "
 		"it;\n"

@@ -1,6 +1,8 @@
 /*
  *   READING --directory read--> WELCOMED --JoinRequest--> INVITE --found, good--> BURNING
- *     --durable--> ADMITTING --NodeAdmitted durable--> REPLYING --directory read--> gone
+ *     --durable--> ADMITTING --record durable--> REPLYING --directory read--> gone
+ *
+ * A member whose keys rotate goes from WELCOMED to ADMITTING.
  *
  * The work of a step is done by a libuv worker (the store) or the engine; a connection that goes
  * away in the middle lets the step end and then everything go.
@@ -285,13 +287,23 @@ static bool is_listed(const struct join *join)
 	const struct member *now =
 		directory_find(engine_directory(join->rt->engine), bytes_str(join->name));
 
-	if (now == NULL || join->invite->epoch == 0)
+	if (now == NULL || (join->invite != NULL && join->invite->epoch == 0))
 		return now != NULL; /* with other keys: make_certificate says so */
 	return memcmp(&now->node, &join->member.node, sizeof(now->node)) == 0;
 }
 
+static bool rotates(const struct join *join)
+{
+	return join->message->rotated_body.len > 0;
+}
+
 static enum err admit_entry(const struct join *join, struct buf *out)
 {
+	if (rotates(join))
+		return record_write_signed(out, SAUTI__RECORD_TYPE__RECORD_NODE_KEYS_ROTATED,
+			codec_bytes(join->message->rotated_body),
+			codec_bytes(join->message->rotated_signature));
+
 	struct bytes admitted = codec_bytes(join->message->admitted_body);
 	struct bytes signature = codec_bytes(join->message->admitted_signature);
 	const struct replacing replacing = {
@@ -423,6 +435,22 @@ static void invite_done(uv_work_t *work, int status)
 	start_work(join, burn_run, burn_done);
 }
 
+/* No invite: the member's node key speaks for it. */
+static void rotate(struct join *join)
+{
+	enum err err = OK;
+
+	if (join->rt->keys == NULL || join->rt->keys->directory == NULL)
+		err = err_set(&join->ctx, ERR_LOCKED, "headquarters is locked");
+	if (err == OK)
+		err = join_rotation_check(join->message, engine_directory(join->rt->engine),
+			&join->member, &join->ctx);
+	if (err != OK)
+		refuse(join, err);
+	else
+		admit(join);
+}
+
 void join_message(struct runtime *rt, struct conn *conn, struct bytes message)
 {
 	struct join *join = conn_data(conn);
@@ -447,6 +475,10 @@ void join_message(struct runtime *rt, struct conn *conn, struct bytes message)
 		return;
 	}
 	busy = join;
+	if (rotates(join)) {
+		rotate(join);
+		return;
+	}
 	join->state = INVITE;
 	start_work(join, invite_run, invite_done);
 }

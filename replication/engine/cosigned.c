@@ -222,26 +222,29 @@ static bool claim_read(
 }
 
 static bool claim_verifies(
-	const struct engine *engine, const struct elog *log, const struct claimed *claimed)
+	const struct elog *log, const struct claimed *claimed, const struct note_key *key)
 {
-	struct bytes network = bytes_str(engine->network);
-	const struct member *m = claimed->member;
 	struct checkpoint checkpoint = {
 		.origin = log->origin, .size = claimed->is.size, .root = claimed->is.root};
-	struct note_key key;
 	struct buf text;
 	bool good;
 
-	if ((claimed->witness
-			    ? witness_note_key(network, bytes_str(m->name), &m->witness, &key)
-			    : mirror_note_key(network, bytes_str(m->name), &m->mirror, &key)) != OK)
-		return false;
 	buf_init(&text, LIMIT_NOTE_SIZE);
 	checkpoint_format(&text, &checkpoint);
 	good = text.err == OK &&
-	       cosignature_verify(&claimed->parsed, buf_bytes(&text), &key, NULL) == OK;
+	       cosignature_verify(&claimed->parsed, buf_bytes(&text), key, NULL) == OK;
 	buf_release(&text);
 	return good;
+}
+
+/* The key that the directory lists for this cosigner; false: none. */
+static bool current_key(
+	const struct engine *engine, const struct member *m, bool witness, struct note_key *ret)
+{
+	struct bytes network = bytes_str(engine->network), name = bytes_str(m->name);
+
+	return (witness ? witness_note_key(network, name, &m->witness, ret)
+			: mirror_note_key(network, name, &m->mirror, ret)) == OK;
 }
 
 /* By more than a clock may be wrong. */
@@ -434,6 +437,7 @@ bool cosigned_heard(struct engine *engine, struct session *session, struct elog 
 	struct peer_log *pl = session_log(engine, session, log);
 	struct claimed claimed;
 	bool anybodys = claim_read(engine, item, &claimed);
+	struct note_key key;
 	struct cosigned *c;
 
 	if (own && (!anybodys || strcmp(claimed.cosigner, session->peer) != 0))
@@ -447,7 +451,14 @@ bool cosigned_heard(struct engine *engine, struct session *session, struct elog 
 			now_knows(pl, (size_t)(c - log->cosigned));
 		return true;
 	}
-	if (item->root.len != HASH_SIZE || !claim_verifies(engine, log, &claimed))
+	if (item->root.len != HASH_SIZE ||
+		!current_key(engine, claimed.member, claimed.witness, &key))
+		return false;
+	/* By a key that it had, or will have once more of the directory is here: nobody's fault,
+	 * and worth nothing now. */
+	if (claimed.parsed.id != key.id)
+		return true;
+	if (!claim_verifies(log, &claimed, &key))
 		return false;
 	switch (root_look(log, item->size, &claimed.is.root)) {
 	case ROOT_OURS:
@@ -486,17 +497,13 @@ static bool by_former(const struct engine *engine, const struct cosigned *c)
 	const char *slash = strchr(c->cosigner, '/');
 	struct bytes name = bytes_str(slash == NULL ? c->cosigner : slash + 1);
 	const struct member *m = directory_find(engine->directory, name);
-	struct bytes network = bytes_str(engine->network);
 	struct note_line line;
 	struct note_key key;
 
 	if (m == NULL || m->former == NULL ||
 		note_line_parse(buf_bytes(&c->line), &line, NULL) != OK)
 		return false;
-	if ((slash != NULL ? witness_note_key(network, name, &m->witness, &key)
-			   : mirror_note_key(network, name, &m->mirror, &key)) != OK)
-		return false;
-	return line.id != key.id;
+	return current_key(engine, m, slash != NULL, &key) && line.id != key.id;
 }
 
 /* A revoked mirror's cosignatures are good where they were recorded before that was known here; one
@@ -531,6 +538,9 @@ void cosigned_members_changed(struct engine *engine)
 {
 	for (size_t i = 0; i < engine->log_count; i++)
 		drop_void(engine, engine->logs[i]);
+	/* Its own by a key that it has no more: made again. */
+	for (size_t i = 0; engine->started && i < engine->log_count; i++)
+		cosigned_make(engine, engine->logs[i]);
 }
 
 /* ---- what is told ---- */

@@ -529,7 +529,7 @@ void custody_mail(struct engine *engine, struct session *session, const Sauti__M
 		duplicate(engine, session, entry);
 		return;
 	}
-	err = mail_check(engine->directory, &item, &ctx);
+	err = mail_check_at(engine->directory, &item, engine->wall_s, &ctx);
 	if (err == OK) {
 		mail_accept(engine, session, &item, 0);
 		return;

@@ -613,7 +613,7 @@ void mail_submit(struct engine *engine, const struct event *event)
 	enum err err = mail_unpack(event->entry, engine->network, &engine->arena, &item, NULL);
 
 	if (err == OK)
-		err = mail_check(engine->directory, &item, NULL);
+		err = mail_check_at(engine->directory, &item, engine->wall_s, NULL);
 	if (err == OK && !is_self(engine, item.sender))
 		err = ERR_INVALID;
 	if (err == OK && mail_find(engine, &item.item) != NULL)

@@ -255,6 +255,108 @@ class Replace(Case):
         self.assertIn("token was used by other keys", self.hq.log)
 
 
+class Rotate(Case):
+    """sauti node rotate"""
+
+    def rotate(self, node, check=True, directory=None):
+        """On the node, which does not run."""
+        was, node.dir = node.dir, directory or node.dir
+        try:
+            return node.sauti("node", "rotate", "--passphrase-file", self.network.passphrase,
+                              check=check)
+        finally:
+            node.dir = was
+
+    def test_new_keys(self):
+        """The log goes on, sessions and cosignatures are under the new keys, nothing is confirmed."""
+        hti = self.office("hti", "HTI")
+        caf = self.office("caf", "CAF", hti)
+        caf.confirm(hti)
+        self.record(hti, 3, 0)
+        self.network.settle()
+        words, before = hti.json("status")["words"], hti.own()
+        index = caf.json("node", "show", "hti")["keys_index"]
+        done = self.rotate(hti, check=False)
+        self.assertIn("stop sautid first", done.stderr)
+        hti.stop()
+        thief = self.root / "thief"
+        shutil.copytree(hti.dir, thief)
+        done = self.rotate(hti)
+        self.assertIn("'hti' has new keys: record ", done.stdout)
+        hti.start()
+        self.assertNotEqual(hti.json("status")["words"], words)
+        self.assertIn(hti.json("status")["words"], done.stdout)
+        self.assertEqual(hti.json("status")["alarms"], [])
+        self.assertEqual(hti.own()["origin"], before["origin"])
+        self.assertGreater(self.record(hti, 2, 10), before["size"])
+        wait_for("caf to know the new keys", lambda: caf.json("node", "show", "hti")["keys_index"] > index)
+        wait_for("a prekey under the new key", lambda: caf.json("node", "show", "hti")["prekey"])
+        shown = caf.json("node", "show", "hti")
+        self.assertEqual((shown["confirmed"]["key"], shown["confirmed"]["former_key"]), (False, True))
+        self.assertIsNone(shown["replaced"])
+        size = hti.own()["size"]
+        for node in (self.hq, caf):
+            self.holds(node, before["origin"], size)
+        self.assertEqual(len(hti.json("case", "list")), 5)
+        caf_log = caf.own()
+        wait_for("hti to cosign with its new key", lambda: any(
+            h["mirror"] == "hti" and h["size"] == caf_log["size"] for h in caf.own()["held_by"]))
+        caf.sauti("mail", "send", "--to", "hti", stdin="the new line works")
+        wait_for("mail", lambda: hti.json("mail", "list"))
+        self.assertTrue(all(r["ok"] for r in caf.json("log", "verify")))
+        # Whoever has the former keys: a guest, who learns of it.
+        hti.stop()
+        copy = Node(self.network, "hti", hti.port)
+        copy.dir = thief
+        self.extra.append(copy)
+        copy.start()
+        wait_for("the copy to know", lambda: copy.json("status")["alarms"])
+        self.assertIn("were changed in the directory with its own key", copy.json("status")["alarms"][0])
+        self.assertFalse(connected(self.hq, "hti"))
+        copy.kill()
+        hti.start()
+        wait_for("a session with the node itself", lambda: connected(self.hq, "hti"))
+
+    def test_interrupted(self):
+        """Refused, then its reply lost: the same command goes on with the same keys."""
+        hti = self.office("hti", "HTI")
+        self.network.settle()
+        hti.stop()
+        self.hq.json("lock")
+        done = self.rotate(hti, check=False)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertIn("locked", done.stderr)
+        self.hq.unlock()
+        other = self.root / "other"
+        shutil.copytree(hti.dir, other)
+        first = self.rotate(hti, directory=other)
+        again = self.rotate(hti)
+        self.assertEqual(first.stdout, again.stdout)
+        hti.start()
+        self.assertEqual(hti.json("status")["alarms"], [])
+        wait_for("a session with it", lambda: connected(self.hq, "hti"))
+        hti.stop()
+        self.assertNotEqual(self.rotate(hti).stdout, first.stdout)  # another one
+
+    def test_refusals(self):
+        """Headquarters, a revoked node, a replaced one."""
+        self.hq.stop()
+        done = self.rotate(self.hq, check=False)
+        self.assertIn("headquarters does not rotate", done.stderr)
+        self.hq.start()
+        hti = self.office("hti", "HTI")
+        self.network.settle()
+        hti.stop()
+        self.hq.json("node", "revoke", "hti", "--reason", "x", "--yes")
+        done = self.rotate(hti, check=False)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertIn("no active member", self.hq.log)
+        self.network.replace("hti", FAST)
+        done = self.rotate(hti, check=False)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertIn("not signed by its node key", self.hq.log)
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "certs/change.h"
+#include "certs/mail.h"
 #include "certs_test.h"
 #include "tests/unit/base/failing_alloc.h"
 
@@ -631,6 +632,83 @@ static void no_changed_bit_counts(void **state)
 	}
 }
 
+/* Mail that was on its way when its sender rotated its keys; not what a replaced machine signed. */
+static void mail_by_a_former_key(void **state)
+{
+	struct mail_draft draft = {.network = NETWORK,
+		.sender = "haiti",
+		.recipient = "kenya",
+		.made_at = 1700000100,
+		.kind = MAIL_ADDRESSES};
+	const uint64_t ended_at = 1700000100, last = ended_at + MAIL_FORMER_S;
+	struct directory *directory = founded();
+	struct mail_item item, late;
+	struct buf packed, packed_late;
+	struct arena arena;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	buf_init(&packed, LIMIT_MAIL_ITEM);
+	buf_init(&packed_late, LIMIT_MAIL_ITEM);
+	assert_int_equal(mail_write(&packed, &draft, haiti.node), OK);
+	draft.made_at++;
+	assert_int_equal(mail_write(&packed_late, &draft, haiti.node), OK);
+	assert_int_equal(mail_unpack(buf_bytes(&packed), NETWORK, &arena, &item, NULL), OK);
+	assert_int_equal(mail_unpack(buf_bytes(&packed_late), NETWORK, &arena, &late, NULL), OK);
+	assert_int_equal(mail_check(directory, &item, NULL), OK);
+	rotate(directory, &second, &haiti, 5, 1, NULL); /* at 1700000100 */
+	assert_int_equal(mail_check(directory, &item, NULL), ERR_UNTRUSTED);
+	assert_int_equal(mail_check_at(directory, &item, last, NULL), OK);
+	assert_int_equal(mail_check_at(directory, &item, last + 1, NULL), ERR_UNTRUSTED);
+	assert_int_equal(mail_check_at(directory, &late, last, NULL), ERR_UNTRUSTED);
+	replace(directory, &(struct replacing){.fresh = &third, .epoch = 5, .logs = 1}, NULL);
+	assert_int_equal(mail_check_at(directory, &item, last, NULL), ERR_UNTRUSTED);
+	buf_release(&packed);
+	buf_release(&packed_late);
+	arena_release(&arena);
+	directory_free(directory);
+}
+
+/* An end of mail by a key that was rotated away is one; a prekey in it is nobody's. */
+static void ends_by_a_former_key(void **state)
+{
+	struct mail_end end = {.sender = "kenya",
+				.recipient = "haiti",
+				.outcome = MAIL_UNOPENABLE,
+				.at = 1700000100,
+				.current = {.number = 9, .key = {{9}}, .made_at = 5}},
+			read;
+	struct directory *directory = founded();
+	Sauti__MailEnd *message;
+	struct buf packed;
+	struct arena arena;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	for (int late = 0; late < 2; late++) {
+		end.at = 1700000100 + (uint64_t)late;
+		buf_init(&packed, LIMIT_MAIL_ITEM);
+		assert_int_equal(mail_end_write(&packed, NETWORK, &end, haiti.node), OK);
+		assert_int_equal(CODEC_UNPACK(mail_end, buf_bytes(&packed), &scan_limits_default,
+					 &arena, &message, NULL),
+			OK);
+		if (late == 0) {
+			assert_int_equal(mail_end_read(codec_bytes(message->body),
+						 codec_bytes(message->signature), NETWORK,
+						 directory, &arena, &read, NULL),
+				OK);
+			assert_int_equal(read.current.number, 9);
+			rotate(directory, &second, &haiti, 5, 1, NULL);
+		}
+		assert_int_equal(
+			mail_end_read(codec_bytes(message->body), codec_bytes(message->signature),
+				NETWORK, directory, &arena, &read, NULL),
+			late ? ERR_UNTRUSTED : OK);
+		assert_int_equal(read.current.number, 0);
+		buf_release(&packed);
+	}
+	arena_release(&arena);
+	directory_free(directory);
+}
+
 static void at_and_past_the_cap(void **state)
 {
 	struct directory *directory = founded();
@@ -710,6 +788,8 @@ int main(void)
 		cmocka_unit_test(a_replacement_brings_new_keys),
 		cmocka_unit_test(replacements_that_are_refused),
 		cmocka_unit_test(no_changed_bit_counts),
+		cmocka_unit_test(mail_by_a_former_key),
+		cmocka_unit_test(ends_by_a_former_key),
 		cmocka_unit_test(at_and_past_the_cap),
 		cmocka_unit_test(out_of_memory),
 	};
