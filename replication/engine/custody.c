@@ -534,7 +534,9 @@ void custody_mail(struct engine *engine, struct session *session, const Sauti__M
 		mail_accept(engine, session, &item, 0);
 		return;
 	}
-	effect_notice(engine, err == ERR_DENIED ? NOTICE_INFO : NOTICE_WARNING,
+	/* A signature that does not verify may be by a key that we do not know yet, or no more. */
+	effect_notice(engine,
+		err == ERR_DENIED || err == ERR_UNTRUSTED ? NOTICE_INFO : NOTICE_WARNING,
 		"mail from '%s' refused: %.150s", session->peer, err_message(&ctx, err));
 	send_hop(engine, session, &item.item, SAUTI__MAIL_ACK__BODY_REFUSED,
 		err == ERR_DENIED ? REFUSED_MEMBER : REFUSED_UNREADABLE);
@@ -607,8 +609,11 @@ static void hear_end(struct engine *engine, struct session *session, const Sauti
 		engine->network, engine->directory, &engine->arena, &end, &ctx);
 
 	if (err != OK) {
-		/* Whom our directory does not list (yet), the peer's may. */
-		effect_notice(engine, err == ERR_NOTFOUND ? NOTICE_DEBUG : NOTICE_WARNING,
+		/* Whom our directory does not list (yet), or with which key, the peer's may. */
+		effect_notice(engine,
+			err == ERR_NOTFOUND    ? NOTICE_DEBUG
+			: err == ERR_UNTRUSTED ? NOTICE_INFO
+					       : NOTICE_WARNING,
 			"'%s' says what is not so: %.150s", session->peer, err_message(&ctx, err));
 		return;
 	}

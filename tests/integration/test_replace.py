@@ -12,6 +12,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+from cases import agreed, opened, said  # noqa: E402
+from cases import lines as case_lines  # noqa: E402
 from network import Network, Node, wait_for  # noqa: E402
 
 BUILD = Path()
@@ -355,6 +357,78 @@ class Rotate(Case):
         done = self.rotate(hti, check=False)
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertIn("not signed by its node key", self.hq.log)
+
+
+class HackedHeadquarters(Case):
+    """Whoever holds headquarters can list any key under any name. No key of a case goes to one that
+    no officer of the office has confirmed."""
+
+    def setUp(self):
+        super().setUp()
+        self.hti = self.office("hti", "HTI")
+        self.caf = self.office("caf", "CAF")
+        self.ref = f"{1:032x}"
+        self.record_events(opened(1, "ZZ-ONE"), agreed(1, self.ref), said(1, self.ref, "marisolwenda"))
+        self.hti.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=case_lines(
+            {"type": "CONSENT_RECORDED", "purpose": "REFERRAL", "recipients": ["caf", "hospital"],
+             "groups": ["contact", "services"], "given_by": "VICTIM", "form": "WRITTEN",
+             "valid_until": "2099-12-31"}))
+
+    def record_events(self, *events):
+        self.hti.sauti("case", "import", "-", stdin=case_lines(*events))
+
+    def share(self, to, group):
+        self.hti.sauti("--json", "case", "share", "ZZ-ONE", "--to", to, "--purpose", "referral",
+                       "--groups", group, "--history", check=False)
+
+    def states(self, node):
+        """Of what was given to it."""
+        return {s["state"] for s in self.hti.json("case", "shares", "ZZ-ONE")
+                if s["direction"] == "given" and s["recipient"] == node}
+
+    def gets_nothing(self, node):
+        """Once it holds all that hti wrote, and headquarters has no mail for it: no case, no key."""
+        own = self.hti.own()
+        self.holds(node, own["origin"], own["size"])
+        wait_for("a prekey of it to be known", lambda: self.hti.json("node", "show", node.name)["prekey"])
+        node.json("lock")
+        node.unlock()
+        self.assertEqual(node.json("case", "list"), [])
+        self.assertEqual([m for m in node.json("mail", "list") if m["kind"] == "grant"], [])
+        self.assertFalse(self.states(node.name) & {"sent", "taken"})
+
+    def test_an_invented_hospital(self):
+        """It is a member, its name stands in a consent; nobody has heard its words."""
+        hospital = self.office("hospital", "HTI")
+        self.share("hospital", "contact")
+        self.gets_nothing(hospital)
+        self.hti.confirm(hospital)
+        self.share("hospital", "contact")
+        wait_for("what was consented to", lambda: hospital.json("case", "list"))
+
+    def test_a_key_in_place_of_anothers(self):
+        """caf was given keys; then headquarters puts a machine of its own in its place."""
+        self.hti.confirm(self.caf)
+        self.share("caf", "contact")
+        wait_for("caf to have the case", lambda: self.caf.json("case", "list"))
+        wait_for("hti to know", lambda: self.states("caf") == {"taken"})
+        self.extra.append(self.caf)
+        evil = self.network.replace("caf", FAST, "moved")
+        evil.start()
+        wait_for("hti to hear of it", lambda: self.hti.json("node", "show", "caf")["replaced"])
+        self.record_events(said(2, self.ref, "quillfeather"))
+        before = len([s for s in self.hti.json("case", "shares", "ZZ-ONE") if s["state"] == "taken"])
+        self.share("caf", "services")
+        own = self.hti.own()
+        self.holds(evil, own["origin"], own["size"])
+        evil.json("lock")
+        evil.unlock()
+        self.assertEqual(evil.json("case", "list"), [])
+        self.assertEqual(len([s for s in self.hti.json("case", "shares", "ZZ-ONE")
+                              if s["state"] == "taken"]), before)
+        # The true caf sees it, and says so where everybody hears it.
+        wait_for("caf to raise the alarm", lambda: any(
+            "another machine in the place" in a for a in self.caf.json("status")["alarms"]))
 
 
 if __name__ == "__main__":

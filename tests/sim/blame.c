@@ -47,7 +47,7 @@ static void warning(struct world *world, const struct node *node, const char *te
 {
 	static const char *const nobodys_fault[] = {"no Hello", "silent for",
 		"not an active member", "does not take mail", "does not list it as active",
-		"cannot store entries"};
+		"lists it with other keys", "cannot store entries"};
 	const struct node *peer = accused(world, text, "session with '");
 
 	const struct node *mirror = accused(world, text, "cosigned by '");

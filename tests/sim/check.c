@@ -279,6 +279,17 @@ void check_effect(struct world *world, struct node *node, const struct effect *e
 	}
 }
 
+static bool cosigned_by(
+	const struct keys *keys, bool witness, const struct note_line *line, struct bytes text)
+{
+	struct bytes network = bytes_str("sim.example"), name = bytes_str(keys->member.name);
+	struct note_key key;
+
+	return (witness ? witness_note_key(network, name, &keys->member.witness, &key)
+			: mirror_note_key(network, name, &keys->member.mirror, &key)) == OK &&
+	       cosignature_verify(line, text, &key, NULL) == OK;
+}
+
 /* A stored cosignature is the mirror's, and over a root of the author's. Verified only where
  * somebody could have changed it on the way: honest nodes have no way to. */
 static void cosigned_well(
@@ -290,7 +301,6 @@ static void cosigned_well(
 	struct node *mirror = check_node_named(world, write->cosigner + (witness ? 8 : 0));
 	struct checkpoint checkpoint = {.origin = write->origin, .size = write->cosigned_size};
 	struct note_line line;
-	struct note_key key;
 	struct buf text;
 	bool good = mirror != NULL && stored.size > HASH_SIZE && checkpoint.size <= truth->size;
 
@@ -301,14 +311,11 @@ static void cosigned_well(
 	if (good && (world->hostile != NULL || world->counts.corrupted > 0)) {
 		buf_init(&text, LIMIT_NOTE_SIZE);
 		checkpoint_format(&text, &checkpoint);
-		good = (witness ? witness_note_key(bytes_str("sim.example"),
-					  bytes_str(mirror->name), &mirror->keys.member.witness,
-					  &key)
-				: mirror_note_key(bytes_str("sim.example"), bytes_str(mirror->name),
-					  &mirror->keys.member.mirror, &key)) == OK &&
-		       note_line_parse(bytes_make(stored.data + HASH_SIZE, stored.size - HASH_SIZE),
+		good = note_line_parse(bytes_make(stored.data + HASH_SIZE, stored.size - HASH_SIZE),
 			       &line, NULL) == OK &&
-		       cosignature_verify(&line, buf_bytes(&text), &key, NULL) == OK;
+		       (cosigned_by(&mirror->keys, witness, &line, buf_bytes(&text)) ||
+			       (mirror->changed && cosigned_by(&mirror->former, witness, &line,
+							   buf_bytes(&text))));
 		buf_release(&text);
 	}
 	if (!good)

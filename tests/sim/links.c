@@ -1,4 +1,5 @@
 #include "tests/sim/links.h"
+#include "tests/sim/change.h"
 
 #include <assert.h>
 
@@ -311,14 +312,6 @@ void links_dial(struct world *world, struct node *node, const struct effect *eff
 	backs_off(world, node, item->peer);
 }
 
-static bool lists(const struct node *node, const struct node *other)
-{
-	const struct member *m =
-		directory_find(engine_directory(node->engine), bytes_str(other->name));
-
-	return m != NULL && m->active;
-}
-
 static struct link *link_make(struct world *world, struct node *node, struct node *peer)
 {
 	struct link *link = mem_zalloc(sizeof(*link));
@@ -353,7 +346,7 @@ void links_dialled(struct world *world, struct node *node, struct node *peer)
 	struct link *link;
 
 	if (peer == NULL || peer->engine == NULL || world->cut[node->number][peer->number] ||
-		!lists(peer, node) || !lists(node, peer) ||
+		!change_lists(peer, node) || !change_lists(node, peer) ||
 		world_chance(world, world->faults ? 50 : 0)) {
 		node_step(world, node,
 			&(struct event){.type = EVENT_DIAL_FAILED,

@@ -254,6 +254,7 @@ void node_boot(struct world *world, struct node *node)
 		.node = node->name,
 		.directory = world->directory,
 		.directory_key = *signer_public(world->directory_key),
+		.mirror = node->keys.member.mirror,
 		.timing = engine_timing_default,
 		.link = &link,
 		.seed = world_random(world, UINT64_MAX),

@@ -82,7 +82,21 @@ static void clocks(struct world *world, struct shape *shape)
 	shape->clocks = true;
 }
 
-enum { OF_THE_SEED = 1001 }; /* each eighth is so, and draws nothing for it */
+/* Guests are not simulated: whoever changes its keys must reach headquarters, which knows. */
+static void rotated(struct world *world, struct shape *shape)
+{
+	shape->rotates = true;
+	shape->nodes = shape->nodes > 8 ? 8 : shape->nodes; /* a mesh of forty is another matter */
+	shape->topology = world_random(world, 2) == 0 ? TOPOLOGY_STAR : TOPOLOGY_MESH;
+	shape->late = shape->hostile = shape->twin = shape->restores = false;
+	shape->forks = shape->mute = shape->clocks = shape->dark = false;
+	shape->work_ms = 150 * SECOND;
+}
+
+enum {
+	OF_THE_SEED = 1001, /* each eighth is so, and draws nothing for it */
+	WHEN_ASKED = 1002, /* by its name alone; nothing is drawn either, so that no seed changes */
+};
 
 static const struct scenario {
 	const char *name;
@@ -99,6 +113,7 @@ static const struct scenario {
 	{"dark", 20, dark},
 	{"big", 10, big},
 	{"rates", OF_THE_SEED, rates},
+	{"rotated", WHEN_ASKED, rotated},
 };
 enum { SCENARIOS = sizeof(scenarios) / sizeof(*scenarios) };
 
@@ -164,8 +179,9 @@ void shape_choose(struct world *world, enum mode mode, const char *name)
 	plain(world, shape);
 	shape->mode = world_chance(world, 200) ? MODE_SAFETY : MODE_LIVENESS;
 	for (size_t i = 0; i < SCENARIOS; i++)
-		chosen[i] = scenarios[i].per_mille == OF_THE_SEED
-				    ? world->seed % 8 == 0
+		chosen[i] = scenarios[i].per_mille == OF_THE_SEED ? world->seed % 8 == 0
+			    : scenarios[i].per_mille == WHEN_ASKED
+				    ? false
 				    : world_chance(world, scenarios[i].per_mille);
 	for (size_t i = 0; i < SCENARIOS; i++)
 		if (chosen[i])
@@ -211,7 +227,7 @@ void shape_tell(const struct world *world)
 	const struct shape *s = &world->shape;
 
 	world_say(world,
-		"%zu nodes in %s, %llu bytes a ms, %llu to %llu ms%s%s%s%s%s%s%s%s%s%s%s%s%s%s",
+		"%zu nodes in %s, %llu bytes a ms, %llu to %llu ms%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s",
 		s->nodes, topologies[s->topology], (unsigned long long)s->bytes_per_ms,
 		(unsigned long long)s->latency_min_ms,
 		(unsigned long long)(s->latency_min_ms + s->latency_more_ms),
@@ -222,5 +238,6 @@ void shape_tell(const struct world *world)
 		s->clocks ? "; clocks jump" : "", s->restores ? "; old disks are put back" : "",
 		s->twin ? "; a twin" : "", s->dark ? "; sixty dark days" : "",
 		s->hostile ? "; one node lies" : "", s->forks ? ", about its own log too" : "",
-		s->mute ? ", and falls silent" : "", s->late ? "; one joins late" : "");
+		s->mute ? ", and falls silent" : "", s->late ? "; one joins late" : "",
+		s->rotates ? "; one changes its keys" : "");
 }

@@ -51,6 +51,7 @@ struct shape {
 	bool hostile;     /* one node is hacked (hostile.c) */
 	bool forks;       /* .. and signs second checkpoints of its own log */
 	bool mute;        /* .. and in the end delivers nothing of others, for ever */
+	bool rotates;     /* one node's keys change (change.h) */
 	bool idle;        /* what is said when there is nothing to say is counted */
 };
 

@@ -1,4 +1,5 @@
 #include "tests/sim/world.h"
+#include "tests/sim/change.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -99,7 +100,7 @@ static bool handle_world(struct world *world, const struct item *item)
 		faults_darkness(world);
 		return true;
 	case ITEM_RESTART:
-		if (node->engine != NULL || node->gone)
+		if (node->engine != NULL || node->gone || node->stopped)
 			return true;
 		world_say(world, "%s starts again", node->name);
 		node_boot(world, node);
@@ -109,6 +110,9 @@ static bool handle_world(struct world *world, const struct item *item)
 			workload_admit(world, node);
 		else if (node->engine == NULL)
 			queue_plan(world, 1000, ITEM_ADMIT, node);
+		return true;
+	case ITEM_CHANGE:
+		change_next(world, node);
 		return true;
 	default:
 		return false;
@@ -215,6 +219,7 @@ static void begin(struct world *world, const struct world_opts *opts)
 	for (size_t i = 0; i < shape->nodes; i++)
 		begin_node(world, &world->nodes[i]);
 	faults_begin(world);
+	change_begin(world);
 	post_begin_letters(world);
 	queue_plan(world, LOOK_MS, ITEM_LOOK, NULL);
 }
@@ -320,6 +325,7 @@ static void node_release(struct node *node)
 	signer_free(node->keys.log);
 	signer_free(node->keys.mirror);
 	signer_free(node->keys.witness);
+	change_release(node);
 }
 
 void world_release(struct world *world)

@@ -12,6 +12,7 @@
  *   disk.c       a store that loses what was not synced
  *   links.c      connections: delay, rate, cuts
  *   workload.c   what people do meanwhile
+ *   change.c     keys that change
  *   faults.c     what breaks, and when
  *   hostile.h    a hacked node: what its engine says is changed on its way out, and more is said
  *   post.h       mail: stores, letters, checkers
@@ -67,6 +68,9 @@ struct node {
 	uint64_t life;    /* counts restarts: events of an earlier life are void */
 	uint64_t tick_at; /* the tick that is planned; UINT64_MAX: none */
 	bool admitted;
+	struct keys next, former; /* change.h: that it will have, that it had */
+	bool changed, stopped;
+	uint64_t asked_ms;
 	uint64_t appends;               /* asked for so far */
 	uint64_t ticks, ticks_since_ms; /* since then */
 	/* Of those that it dials: when it last did, and how often in a row without a connection. */

@@ -285,6 +285,7 @@ static void another_witness_key_is_nobodys_fault(void **state)
 	struct session_id anna = rig_session(rig, ANNA), c = rig_session(rig, CLEO);
 	struct signer *witness = rig->actor[CLEO].witness;
 	struct chain cleo;
+	struct buf line;
 
 	rig_chain(rig, CLEO, &cleo, 4);
 	rig_fetch_all(rig, c, &cleo, 4);
@@ -293,6 +294,12 @@ static void another_witness_key_is_nobodys_fault(void **state)
 	rig->actor[CLEO].witness = witness;
 	assert_false(rig_closed(rig, anna));
 	assert_int_equal(kept(rig, &cleo, CLEO, true).size, 0);
+	/* By the listed key, over something else: whoever says it is at fault. */
+	rig_cosignature_at(rig, CLEO, true, wall(rig), &cleo, 3, &line);
+	hear_line(rig, anna, &cleo, 0, 4, buf_bytes(&line));
+	assert_true(rig_closed(rig, anna));
+	assert_int_equal(kept(rig, &cleo, CLEO, true).size, 0);
+	buf_release(&line);
 	chain_release(&cleo);
 }
 
