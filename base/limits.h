@@ -20,8 +20,11 @@
 #define LIMIT_TLOG_EXTRA (LIMIT_ENTRY_SIZE + 64) /* an entry, and what opens it */
 #define LIMIT_TLOG_PROOF                                                                           \
 	(LIMIT_NOTE_SIZE + (LIMIT_TLOG_EXTRA + 2) / 3 * 4 + (LIMIT_PROOF_HASHES + 2) * 64)
-#define LIMIT_POLICY_SIZE  (256 * 1024)
-#define LIMIT_POLICY_ITEMS 512 /* logs, as many witnesses, as many groups */
+#define LIMIT_DISCLOSURE      (64 * 1024 * 1024) /* of a ledger, in one file */
+#define LIMIT_DISCLOSURE_KEYS 200000
+#define LIMIT_DISCLOSURE_LOGS 64
+#define LIMIT_POLICY_SIZE     (256 * 1024)
+#define LIMIT_POLICY_ITEMS    512 /* logs, as many witnesses, as many groups */
 
 /* Names. */
 #define LIMIT_NETWORK_NAME 64

@@ -209,5 +209,14 @@ const struct cli_command audit_commands[] = {
 		"but those of the log and of who cosigns. Exit code 4 when it does not prove "
 		"anything.",
 		1, 1, proof_options, run_proof},
+	{"audit", "grants", "DIR", "an office's grants, by its log and what it has disclosed",
+		"DIR is what 'sauti log export' wrote, with the office's logs and the "
+		"directory.\n"
+		"Every entry is hashed again; the ledger is whole, or the first number that is "
+		"missing\n"
+		"is told; each grant cites a consent that stood before it and covered it. No node "
+		"is\n"
+		"needed. Exit code 4 when something is wrong.",
+		1, 1, audit_grants_options, audit_grants_run},
 	{0},
 };

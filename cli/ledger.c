@@ -1,4 +1,4 @@
-/* sauti ledger list */
+/* sauti ledger list | disclose */
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -6,6 +6,7 @@
 #include "cases/event/event.h"
 #include "cli/args.h"
 #include "cli/daemon.h"
+#include "cli/export.h"
 #include "cli/output.h"
 
 static enum err take_since(
@@ -103,6 +104,43 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 	return OK;
 }
 
+static enum err run_disclose(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
+{
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	Sauti__LedgerDiscloseRequest disclose = SAUTI__LEDGER_DISCLOSE_REQUEST__INIT;
+	CLEANUP(daemon_json_release) json_t *head = NULL;
+	const char *out = args_option(args, "out"), *to = args_option(args, "to");
+	const char *purpose = args_option(args, "purpose");
+	struct output_buffer hash, ledger;
+
+	if (out == NULL || out[0] == '\0' || to == NULL || to[0] == '\0' || purpose == NULL ||
+		purpose[0] == '\0')
+		return cli_usage(cli, ctx, "--out, --to and --purpose are needed");
+	disclose.to = (char *)to;
+	disclose.purpose = (char *)purpose;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LEDGER_DISCLOSE;
+	request.ledger_disclose = &disclose;
+	TRY(export_fetch(cli, &request, out, &head, ctx));
+	if (cli->json) {
+		output_json(head);
+		return OK;
+	}
+	printf("disclosed: %llu entries, the consents of %llu cases among them\nsha256  %s\nledger "
+	       " %s at %llu\n",
+		(unsigned long long)output_number(head, "entries"),
+		(unsigned long long)output_number(head, "cases"),
+		output_member(head, "file_hash", &hash), output_member(head, "ledger", &ledger),
+		(unsigned long long)output_number(head, "ledger_index"));
+	return OK;
+}
+
+static const struct cli_option disclose_options[] = {
+	{"out", "FILE", "the file, which is not there yet", false},
+	{"to", "WHOM", "who is to check it; stands in the ledger", false},
+	{"purpose", "TEXT", "what for; stands in the ledger, so name nobody", false},
+	{0},
+};
+
 static const struct cli_option list_options[] = {
 	{"views", NULL, "also who looked at which case", false},
 	{"since", "DATE", "from that day on (UTC): YYYY-MM-DD", false},
@@ -115,5 +153,12 @@ const struct cli_command ledger_commands[] = {
 		"the\n"
 		"node's log, at the place that --json shows.",
 		0, 0, list_options, run_list},
+	{"ledger", "disclose", "", "the ledger and the consents it cites, for whoever checks them",
+		"Opens the ledger, but not who looked at what, and of each case that a grant on a "
+		"consent\n"
+		"is about the data group of consents: no name, no event. What comes later stays "
+		"closed.\n"
+		"'sauti audit grants' checks the file against an export of this node's log.",
+		0, 0, disclose_options, run_disclose},
 	{0},
 };

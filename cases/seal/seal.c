@@ -149,17 +149,34 @@ static bool is_padded_size(size_t size)
 
 /* --- key schedule --- */
 
-enum err seal_locator(
-	const struct seal_key *key, const struct seal_position *at, struct seal_locator *ret)
+static enum err make_locator(
+	struct bytes locator_key, const struct seal_position *at, struct seal_locator *ret)
 {
 	uint8_t index[8];
 	struct bytes parts[] = {hash_bytes(&at->origin), BYTES_ARRAY(index)};
 	struct hash mac;
 
 	put_u64be(index, at->index);
-	TRY(hmac_sha256(key_part(key, LOCATOR_KEY_AT), parts, 2, &mac));
+	TRY(hmac_sha256(locator_key, parts, 2, &mac));
 	memcpy(ret->b, mac.b, sizeof ret->b);
 	return OK;
+}
+
+enum err seal_locator(
+	const struct seal_key *key, const struct seal_position *at, struct seal_locator *ret)
+{
+	return make_locator(key_part(key, LOCATOR_KEY_AT), at, ret);
+}
+
+void seal_locator_key(const struct seal_key *key, struct seal_locator_key *ret)
+{
+	memcpy(ret->b, key_part(key, LOCATOR_KEY_AT).data, sizeof ret->b);
+}
+
+enum err seal_locator_by(const struct seal_locator_key *key, const struct seal_position *at,
+	struct seal_locator *ret)
+{
+	return make_locator(BYTES_ARRAY(key->b), at, ret);
 }
 
 static enum err make_salt(const struct seal_key *key, const struct seal_position *at,

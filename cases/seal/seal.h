@@ -69,6 +69,15 @@ struct seal_position {
 enum err seal_locator(const struct seal_key *key, const struct seal_position *at,
 	struct seal_locator *ret) MUST_USE;
 
+/* What the locators under K are made with: whoever has it finds the entries under K in a log, and
+ * which number each has, and opens none of them. It leads to no other key. */
+struct seal_locator_key {
+	uint8_t b[32];
+};
+void seal_locator_key(const struct seal_key *key, struct seal_locator_key *ret);
+enum err seal_locator_by(const struct seal_locator_key *key, const struct seal_position *at,
+	struct seal_locator *ret) MUST_USE;
+
 /* Contexts and scratch memory (some 200 KiB, and what zstd takes), for one thread at a time. The
  * scratch memory is wiped after each use; zstd's own windows are only written over by the next. */
 struct sealer;

@@ -449,6 +449,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		done_case_hold(request, done);
 	} else if (done->type == VAULT_CASE_EXPORT) {
 		done_case_export(request, done);
+	} else if (done->type == VAULT_DISCLOSE) {
+		done_ledger_disclose(request, done);
 	} else if (done->type == VAULT_REVEAL) {
 		done_case_prove(request, done);
 	} else if (done->type == VAULT_LEDGER_LIST) {

@@ -45,6 +45,11 @@ void done_case_export(struct control_request *request, struct vault_request *don
 void begin_case_prove(struct control_request *request, const Sauti__CaseProveRequest *message);
 void done_case_prove(struct control_request *request, struct vault_request *done);
 
+/* disclose.c */
+void begin_ledger_disclose(
+	struct control_request *request, const Sauti__LedgerDiscloseRequest *message);
+void done_ledger_disclose(struct control_request *request, struct vault_request *done);
+
 /* queries.c */
 void begin_case_find(struct control_request *request, const Sauti__CaseFindRequest *message);
 void begin_case_today(struct control_request *request, const Sauti__CaseTodayRequest *message);

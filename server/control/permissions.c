@@ -44,6 +44,7 @@ static const struct permission table[] = {
 	{BODY(ERASE_SHOW), CASES, NULL},
 	{BODY(CASE_HOLD), CASES, NULL},
 	{BODY(LEDGER_LIST), LEDGER, NULL}, /* views are the supervisor's alone */
+	{BODY(LEDGER_DISCLOSE), ACCOUNT_SUPERVISOR, NULL},
 	{BODY(DRAFT_PUT), CASES, NULL},
 	{BODY(DRAFT_LIST), CASES, NULL},
 	{BODY(DRAFT_SHOW), CASES, NULL},

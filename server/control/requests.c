@@ -393,6 +393,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_PROVE:
 		begin_case_prove(request, message->case_prove);
 		break;
+	case SAUTI__CONTROL_REQUEST__BODY_LEDGER_DISCLOSE:
+		begin_ledger_disclose(request, message->ledger_disclose);
+		break;
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_POLICY:
 		begin_log_policy(request, message->log_policy);
 		break;

@@ -11,7 +11,8 @@
  *   batch.c   checked parts -> new keys, reserved numbers, sealed entries; and their end
  *   show.c    opened events -> documents
  *   export.c  cases as a file
- *   reveal.c  one part opened for somebody who has no key
+ *   reveal.c  one part opened for somebody who has no key (reveal.h)
+ *   disclose.c  the ledger, and the consents it cites, for whoever is to check them
  *   ledger.c  the node's own ledger: its events, the views that wait, reading it
  *   queries.c states -> documents: lists, what wants doing, what a form needs
  *   epoch.c   a new log in place of one that is never signed again

@@ -5,18 +5,19 @@
  *
  * Own entries alone: what another node wrote is that node's to show.
  */
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/event/event_json.h"
 #include "cases/keys/grant.h"
-#include "cases/keys/revealed.h"
 #include "cases/seal/opened.h"
 #include "replication/log/tree.h"
-#include "server/vault/internal.h"
+#include "server/vault/reveal.h"
 
 #define TO_VICTIM "victim"
+enum { ROW_VALUE_MAX = 1024 };
 
 _Static_assert(sizeof(((struct vault_request *)0)->to) == REVEALED_TO_MAX + 1, "whom it is for");
 
@@ -122,57 +123,99 @@ static enum err check_consent(
 
 /* --- remembering --- */
 
-static enum err remember(
-	struct book *book, struct vault_request *request, const struct revealed *revealed)
+static enum err count_row(void *arg, const struct keyring_item *item, struct errctx *ctx)
 {
-	struct buf plain, value;
-	struct row_name name;
-	struct keyring_item item;
+	uint64_t *count = arg;
+
+	(void)ctx;
+	*count += row_kind(item->value) == ROW_REVEALED;
+	return OK;
+}
+
+/* A row that is written anew was counted again: at the cap they are counted in earnest. */
+static enum err check_room(struct book *book, size_t more, struct errctx *ctx)
+{
+	uint64_t count = 0;
+
+	if (book->revealed_rows + more <= LIMIT_REVEALED)
+		return OK;
+	TRY(keyring_each(book->opts.keyring, count_row, &count, ctx));
+	book->revealed_rows = count;
+	if (count + more > LIMIT_REVEALED)
+		return err_set(ctx, ERR_LIMIT, "%d entries were opened for others already",
+			LIMIT_REVEALED);
+	return OK;
+}
+
+static enum err wrap_rows(struct book *book, const struct revealed *revealed, size_t count,
+	struct buf *values, struct keyring_item *items)
+{
+	CLEANUP(buf_release) struct buf plain;
+
+	buf_init(&plain, ROW_PLAIN_MAX);
+	for (size_t i = 0; i < count; i++) {
+		size_t at = values->size;
+		struct row_name name;
+
+		buf_clear(&plain);
+		revealed_write(&revealed[i], &plain);
+		TRY(plain.err);
+		revealed_row_name(&revealed[i].id, &name);
+		memcpy(items[i].kid, name.b, sizeof(items[i].kid));
+		TRY(row_wrap(secret_bytes(&book->keyring_key), ROW_REVEALED, &name,
+			buf_bytes(&plain), values));
+		items[i].value = bytes_make(values->data + at, values->size - at);
+	}
+	return OK;
+}
+
+enum err reveal_remember(struct book *book, struct vault_request *request,
+	const struct revealed *revealed, size_t count)
+{
+	struct keyring_item items[REVEAL_ROWS];
+	struct buf values;
 	enum err err;
 
-	if (book->revealed_rows >= LIMIT_REVEALED)
-		return err_set(&request->ctx, ERR_LIMIT,
-			"%d entries were opened for others already", LIMIT_REVEALED);
-	buf_init(&plain, ROW_PLAIN_MAX);
-	buf_init(&value, KEYRING_VALUE_MAX);
-	revealed_write(revealed, &plain);
-	revealed_row_name(&revealed->id, &name);
-	err = plain.err;
-	if (err == OK)
-		err = row_wrap(secret_bytes(&book->keyring_key), ROW_REVEALED, &name,
-			buf_bytes(&plain), &value);
+	assert(count <= REVEAL_ROWS);
+	TRY(check_room(book, count, &request->ctx));
+	buf_init(&values, REVEAL_ROWS * ROW_VALUE_MAX);
+	err = buf_reserve(&values, count * ROW_VALUE_MAX) == NULL /* views stay valid */
+		      ? values.err
+		      : wrap_rows(book, revealed, count, &values, items);
 	if (err == OK) {
-		memcpy(item.kid, name.b, sizeof(item.kid));
-		item.value = buf_bytes(&value);
-		err = keyring_update(book->opts.keyring, &item, 1, &request->ctx);
+		err = keyring_update(book->opts.keyring, items, count, &request->ctx);
 		request->trouble = keyring_trouble(book->opts.keyring);
 	}
-	book->revealed_rows += err == OK;
-	buf_release(&plain);
-	buf_release(&value);
+	if (err == OK)
+		book->revealed_rows += count;
+	buf_release(&values);
 	return err;
 }
 
-static enum err open_entry(struct book *book, const struct place *place,
-	struct vault_request *request, struct opened *opened)
+enum err reveal_entry(struct book *book, const struct casebook_key *key,
+	const struct casebook_entry *entry, struct revealed *ret, struct seal_reveal *ret_p,
+	struct errctx *ctx)
 {
-	struct revealed revealed = {
-		.kid = place->key->seal.kid,
-		.case_ref = place->key->owner->ref,
-		.event_id = *casebook_entry_event(book->cases, place->entry),
-		.group = place->key->group,
-		.index = request->index,
-		.at_s = request->now_s,
-	};
+	struct casebook_at at = {entry->i, casebook_entry_index(entry), entry->log};
+	struct bytes bytes;
 
-	TRY(seal_reveal(&place->key->seal, opened->entry, &opened->p));
-	opened->has_p = true;
-	revealed_id(&opened->p, &revealed.id);
-	tree_leaf(opened->entry, &revealed.leaf);
-	memcpy(revealed.origin, request->log_origin, sizeof(revealed.origin) - 1);
-	memcpy(revealed.to, request->to, sizeof(revealed.to));
-	request->revealed = revealed.id;
-	return remember(book, request, &revealed);
+	/* It is what the casebook says it is, or it is not shown. */
+	TRY(book_read(book, key, &at, ctx));
+	book_part_wipe(book);
+	bytes = buf_bytes(&book->entry);
+	*ret = (struct revealed){
+		.kid = key->seal.kid,
+		.case_ref = key->owner->ref,
+		.event_id = *casebook_entry_event(book->cases, entry),
+		.group = key->group,
+		.index = at.index,
+	};
+	snprintf(ret->origin, sizeof(ret->origin), "%.*s", LIMIT_ORIGIN,
+		book_log_at(book, entry->log)->origin.text);
+	tree_leaf(bytes, &ret->leaf);
+	TRY(seal_reveal(&key->seal, bytes, ret_p));
+	revealed_id(ret_p, &ret->id);
+	return OK;
 }
 
 /* --- answering --- */
@@ -180,16 +223,18 @@ static enum err open_entry(struct book *book, const struct place *place,
 static enum err write_file(
 	struct book *book, const struct place *place, struct vault_request *request)
 {
-	struct casebook_at at = {
-		place->entry->i, casebook_entry_index(place->entry), place->entry->log};
-	struct opened opened = {.has_p = false};
+	struct opened opened = {.has_p = request->open};
+	struct revealed revealed;
 	enum err err;
 
-	/* It is what the casebook says it is, or it is not proven. */
-	TRY(book_read(book, place->key, &at, &request->ctx));
-	book_part_wipe(book);
+	err = reveal_entry(book, place->key, place->entry, &revealed, &opened.p, &request->ctx);
+	if (err == OK && request->open) {
+		revealed.at_s = request->now_s;
+		memcpy(revealed.to, request->to, sizeof(revealed.to));
+		request->revealed = revealed.id;
+		err = reveal_remember(book, request, &revealed, 1);
+	}
 	opened.entry = buf_bytes(&book->entry);
-	err = request->open ? open_entry(book, place, request, &opened) : OK;
 	buf_init(&request->file, LIMIT_TLOG_EXTRA);
 	if (err == OK && buf_reserve(&request->file, LIMIT_TLOG_EXTRA) != NULL)
 		opened_write(&request->file, &opened);

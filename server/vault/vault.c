@@ -37,6 +37,7 @@
 #include "server/vault/foreign.h"
 #include "server/vault/grants.h"
 #include "server/vault/internal.h"
+#include "server/vault/reveal.h"
 
 struct list {
 	struct vault_request *first, **last;
@@ -647,6 +648,8 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		return export_cases(vault->book, request);
 	case VAULT_REVEAL:
 		return reveal_part(vault->book, request);
+	case VAULT_DISCLOSE:
+		return disclose_ledger(vault->book, request);
 	case VAULT_RESEAL:
 		return reseal(vault, request);
 	case VAULT_GRANT:
@@ -740,6 +743,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_LEDGER_LIST:
 	case VAULT_CASE_EXPORT:
 	case VAULT_REVEAL:
+	case VAULT_DISCLOSE:
 	case VAULT_LIST:
 	case VAULT_FIND:
 	case VAULT_TODAY:
@@ -813,7 +817,8 @@ static void finish(struct vault_request *request, enum err result)
 static bool waits_for_all(enum vault_type type)
 {
 	return type == VAULT_RESEAL || type == VAULT_RECOVER || type == VAULT_ERASE_BEGIN ||
-	       type == VAULT_ERASE_NEXT || type == VAULT_ERASE_RESEAL || type == VAULT_ERASE_TAKE;
+	       type == VAULT_ERASE_NEXT || type == VAULT_ERASE_RESEAL || type == VAULT_ERASE_TAKE ||
+	       type == VAULT_DISCLOSE;
 }
 
 /* Must it wait for the end of the batches on their way? */

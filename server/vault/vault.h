@@ -96,6 +96,9 @@ enum vault_type {
 	VAULT_REVEAL,      /* name, event_id, group, open, to -> file: the entry, opened or not
 			    * (cases/seal/opened.h); group, log_origin, index, refs: of it; revealed:
 			    * P's id */
+	VAULT_DISCLOSE,    /* to -> file: the ledger and the consents it cites, opened
+			    * (cases/keys/disclosure.h); file_hash; cases, events: of how many cases
+			    * the consents are, how many entries are opened */
 	VAULT_LIST,        /* held -> docs; cases, events */
 	VAULT_FIND,        /* find, held -> docs; cases, events */
 	VAULT_TODAY,       /* today, held -> docs; cases */

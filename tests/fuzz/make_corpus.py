@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of corpus/frame, message, evidence, proof, mail and tlog_proof: valid and hostile wire bytes, each named by
+"""Writes the seeds of corpus/frame, message, evidence, proof, mail, tlog_proof and disclosure: valid and hostile wire bytes, each named by
 what it is. Run it after a change of the .proto files; files called found-* (what fuzzing found)
 are left alone. The bytes are made by hand, signatures included, so that the seeds do not come from
 the code that reads them.
@@ -453,6 +453,37 @@ def tlog_proof_seeds():
     }
 
 
+def disclosure_seeds():
+    def lv16(text):
+        return struct.pack(">H", len(text)) + text.encode()
+
+    def key(group, *counts):
+        return bytes([group]) + octets(0, 16) + octets(1, 32) + b"".join(
+            struct.pack(">I", n) + octets(2, 32) * n for n in counts)
+
+    def head(*origins):
+        return (b"SAUTIOPN" + struct.pack(">I", 1) + lv16("ovra.example") + lv16("haiti") +
+                struct.pack(">QH", 5, len(origins)) +
+                b"".join(lv16(o) + struct.pack(">Q", 9) for o in origins))
+
+    other = ORIGIN.replace("/1-", "/2-")
+    one = struct.pack(">I", 1)
+    good = head(ORIGIN) + struct.pack(">I", 2) + key(11, 2) + key(1, 3)
+    return {
+        "good": good,
+        "no-key": head(ORIGIN) + struct.pack(">I", 0),
+        "no-log": head() + one + key(11),
+        "two-logs": head(ORIGIN, other) + one + key(11, 1, 2),
+        "log-twice": head(ORIGIN, ORIGIN) + one + key(11, 1, 2),
+        "other-group": head(ORIGIN) + one + key(4, 1),
+        "other-version": good.replace(b"OPN\0\0\0\1", b"OPN\0\0\0\2"),
+        "cut": good[:-1],
+        "more": good + b"\0",
+        "count-too-large": head(ORIGIN) + one + key(11, 0)[:-4] + b"\xff\xff\xff\xff",
+        "keys-too-many": head(ORIGIN) + struct.pack(">I", 200000) + key(11, 0),
+    }
+
+
 def frame_seeds():
     seeds = {
         "hello": frame(hello()),
@@ -601,7 +632,8 @@ def main():
     bad = []
     for folder, seeds in (("frame", frame_seeds()), ("message", message_seeds()),
                           ("evidence", evidence_seeds()), ("proof", proof_seeds()),
-                          ("mail", mail_seeds()), ("tlog_proof", tlog_proof_seeds()), ("escrow", escrow_seeds())):
+                          ("mail", mail_seeds()), ("tlog_proof", tlog_proof_seeds()), ("escrow", escrow_seeds()),
+                          ("disclosure", disclosure_seeds())):
         path = os.path.join(HERE, folder)
         os.makedirs(path, exist_ok=True)
         there = {name for name in os.listdir(path) if not name.startswith("found-")}

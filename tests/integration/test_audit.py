@@ -272,6 +272,142 @@ class Proofs(Case):
         self.assertEqual(os.listdir(self.out), [])
 
 
+class Ledgers(Case):
+    """A ledger disclosed, and judged where there is no node."""
+
+    def disclose(self, name="opened", check=True):
+        return self.node.sauti("--json", "ledger", "disclose", "--to", "auditor", "--purpose", "lorem",
+                               "--out", self.out / name, check=check)
+
+    def export(self):
+        """At headquarters, which holds the office's log as the office itself does."""
+        self.network.settle()
+        self.hq.sauti("log", "export", self.root / "export")
+        return self.root / "export"
+
+    def grants(self, opened="opened", export=None, policy=None):
+        return subprocess.run(
+            [BUILD / "sauti", "--dir", self.root / "nowhere", "--json", "audit", "grants",
+             export or self.root / "export", "--opened", self.out / opened, "--policy",
+             policy or self.policy()], capture_output=True, text=True, check=False)
+
+    def changed(self, change):
+        """The disclosure, changed; its parts by name."""
+        data = (self.out / "opened").read_bytes()
+        at = 12
+        for _ in range(2):  # network, node
+            at += 2 + int.from_bytes(data[at:at + 2], "big")
+        at += 8
+        logs = int.from_bytes(data[at:at + 2], "big")
+        at += 2
+        for _ in range(logs):
+            at += 2 + int.from_bytes(data[at:at + 2], "big") + 8
+        head, keys = data[:at], []
+        for _ in range(int.from_bytes(data[at:at + 4], "big")):
+            start = at + 4 if not keys else end
+            end = start + 49
+            counts = []
+            for _ in range(logs):
+                count = int.from_bytes(data[end:end + 4], "big")
+                counts.append([data[end + 4 + 32 * i:end + 36 + 32 * i] for i in range(count)])
+                end += 4 + 32 * count
+            keys.append([data[start:start + 49], counts])
+        keys = change(keys)
+        (self.out / "wrong").write_bytes(head + len(keys).to_bytes(4, "big") + b"".join(
+            key + b"".join(len(ps).to_bytes(4, "big") + b"".join(ps) for ps in counts)
+            for key, counts in keys))
+        return self.grants("wrong")
+
+    def test_whole_or_found_out(self):
+        """What is left out, changed or of another is found; what comes later is told of."""
+        self.show("C-1", "consent", to="auditor")
+        self.network.settle()
+        made = json.loads(self.disclose().stdout)
+        self.assertEqual((self.out / "opened").stat().st_mode & 0o777, 0o600)
+        self.assertEqual(made["entries"], 1)
+        event = self.exports()[-1]
+        self.assertEqual((event["format"], event["recipient"], event["file_hash"]),
+                         ("DISCLOSURE", "auditor",
+                          hashlib.sha256((self.out / "opened").read_bytes()).hexdigest()))
+        self.export()
+        done = self.grants()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual((report["good"], report["bad"], report["directory"]), (0, 0, True))
+        self.assertEqual([(log["opened"], log["newer"]) for log in report["logs"]], [(1, 1)])
+        self.assertIn("test.example/mirror/hq",
+                      [by["name"] for by in report["logs"][0]["cosigned_by"]])
+
+        def drop_last(keys):
+            keys[0][1][0].pop()
+            return keys
+
+        def flip(keys):
+            keys[0][1][0][0] = bytes([keys[0][1][0][0][0] ^ 1]) + keys[0][1][0][0][1:]
+            return keys
+
+        def one_more(keys):
+            keys[0][1][0].append(bytes(32))
+            return keys
+
+        def other_locators(keys):
+            keys[0][0] = keys[0][0][:-1] + bytes([keys[0][0][-1] ^ 1])
+            return keys
+
+        def other_case(keys):
+            keys[0][0] = keys[0][0][:1] + bytes(16) + keys[0][0][17:]
+            return keys
+
+        for change, words in ((lambda keys: [], "no key of a ledger"), (drop_last, "left out"),
+                              (flip, "not opened"), (one_more, "not in the log"),
+                              (other_locators, "not in the log"), (other_case, "not opened")):
+            done = self.changed(change)
+            self.assertEqual((done.returncode, done.stdout), (4, ""), words)
+            self.assertIn(words, done.stderr)
+        self.assertEqual(self.changed(lambda keys: keys).returncode, 0)
+        data = (self.out / "opened").read_bytes()
+        (self.out / "wrong").write_bytes(data[:-1])
+        self.assertEqual(self.grants("wrong").returncode, 4)
+
+    def test_export_changed(self):
+        """An export that is not what was signed, or of before, is no source."""
+        self.show("C-1", "consent", to="auditor")
+        self.network.settle()
+        self.disclose()
+        export = self.export()
+        entries = next(export.glob("test.example/caf/*/tile/entries/000.p/*"))
+        right = entries.read_bytes()
+        chance = random.Random(11)
+        for _ in range(12):
+            at = chance.randrange(len(right))
+            entries.write_bytes(right[:at] + bytes([right[at] ^ 4]) + right[at + 1:])
+            self.assertEqual(self.grants().returncode, 4, at)
+        entries.unlink()
+        self.assertEqual(self.grants().returncode, 4)
+        entries.write_bytes(right)
+        self.assertEqual(self.grants().returncode, 0)
+        policy = self.root / "other"
+        policy.write_text(self.hq.sauti("log", "policy").stdout.replace("quorum mirrors", "quorum none\n# "))
+        self.assertEqual(self.grants(policy=policy).returncode, 0)
+        policy.write_text("".join(l + "\n" for l in policy.read_text().splitlines()
+                                  if not l.startswith("log test.example/caf/")))
+        self.assertEqual(self.grants(policy=policy).returncode, 4)
+        self.show("C-1", "more", to="auditor")
+        self.disclose("later")
+        done = self.grants("later")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("older than the disclosure", done.stderr)
+
+    def test_refused(self):
+        """For supervisors, when there is something, and with a reason."""
+        for args in (("--out", self.out / "x"), ("--to", "a", "--purpose", "b")):
+            self.assertEqual(self.node.sauti("ledger", "disclose", *args, check=False).returncode, 2)
+        done = self.disclose("x", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nothing stands in the ledger", done.stderr)
+        self.assertEqual(os.listdir(self.out), [])
+
+
 class Disk(Case):
     """A disk that takes nothing for a while."""
 
