@@ -151,12 +151,13 @@
 #define LIMIT_LEDGER_EVENTS 1000000
 #define LIMIT_LEDGER_VIEWS                                                                         \
 	900000 /* from here on no more views: the rest is for exports, grants.. */
-#define LIMIT_LEDGER_LIST   100000 /* events in one answer */
-#define LIMIT_VIEWS_PENDING 1024   /* views of cases that wait to be written */
-#define LIMIT_VIEWS_DAY     65536  /* pairs of officer and case whose view today is remembered */
-#define LIMIT_PURPOSE       200    /* bytes of what a view or an export was for */
-#define LIMIT_EXPORT_BYTES  (64 * 1024 * 1024) /* of cases, in one file */
-#define LIMIT_EXPORT_CASES  4096               /* named for one */
+#define LIMIT_LEDGER_FOREIGN 100000 /* events of another node's ledger, at an auditor */
+#define LIMIT_LEDGER_LIST    100000 /* events in one answer */
+#define LIMIT_VIEWS_PENDING  1024   /* views of cases that wait to be written */
+#define LIMIT_VIEWS_DAY      65536  /* pairs of officer and case whose view today is remembered */
+#define LIMIT_PURPOSE        200    /* bytes of what a view or an export was for */
+#define LIMIT_EXPORT_BYTES   (64 * 1024 * 1024) /* of cases, in one file */
+#define LIMIT_EXPORT_CASES   4096               /* named for one */
 
 /* Complaints about staff. */
 #define LIMIT_COMPLAINTS_SENDER  1000 /* taken from one node; more wait with their sender */

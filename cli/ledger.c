@@ -89,6 +89,9 @@ static enum err run_list(struct cli *cli, const struct cli_args *args, struct er
 
 	TRY(take_since(cli, args, &list.since, ctx));
 	list.views = args_flag(args, "views");
+	list.node = (char *)(args_option(args, "node") == NULL ? "" : args_option(args, "node"));
+	if (list.views && list.node[0] != '\0')
+		return cli_usage(cli, ctx, "--views are the node's own: no other has them");
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LEDGER_LIST;
 	request.ledger_list = &list;
 	TRY(daemon_list(cli, &request, &events, ctx));
@@ -143,6 +146,7 @@ static const struct cli_option disclose_options[] = {
 
 static const struct cli_option list_options[] = {
 	{"views", NULL, "also who looked at which case", false},
+	{"node", "NAME", "another node's ledger, at a node of an auditor that has its key", false},
 	{"since", "DATE", "from that day on (UTC): YYYY-MM-DD", false},
 	{0},
 };

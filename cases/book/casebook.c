@@ -182,6 +182,12 @@ static uint32_t event_limit(enum group group)
 				      : LIMIT_CASE_EVENTS;
 }
 
+/* Of another node's; what an auditor was given of its ledger is larger than a case. */
+static uint32_t foreign_limit(enum group group)
+{
+	return group == GROUP_AUDIT ? LIMIT_LEDGER_FOREIGN : LIMIT_CASE_FOREIGN;
+}
+
 /* The chunk comes last: once there, it is used at once, so that none is lost to a failure. */
 static enum err event_new(struct casebook *book, const struct part_info *part,
 	const struct casebook_key *key, uint32_t *ret_number)
@@ -190,7 +196,7 @@ static enum err event_new(struct casebook *book, const struct part_info *part,
 	struct stored_event *event;
 	uint32_t number;
 
-	if (key->foreign ? kase->foreign_all >= LIMIT_CASE_FOREIGN
+	if (key->foreign ? kase->foreign_all >= foreign_limit(key->group)
 			 : kase->event_all >= event_limit(part->group))
 		return ERR_LIMIT;
 	TRY(events_reserve_table(book));

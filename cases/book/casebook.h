@@ -135,7 +135,8 @@ const struct event_id *casebook_entry_event(
 /* Notes a durable entry. Twice the same (log, i) under one key: OK, noted once, the first wins.
  * ERR_INVALID when the part is of another case or group than the key, or it is this node's and its
  * event is known in another case; ERR_LIMIT, for the events of all other nodes in a case past
- * LIMIT_CASE_FOREIGN; ERR_NOMEM; ERR_BUSY while anything is reserved under this key. */
+ * LIMIT_CASE_FOREIGN (of a ledger LIMIT_LEDGER_FOREIGN); ERR_NOMEM; ERR_BUSY while anything is
+ * reserved under this key. */
 enum err casebook_note(struct casebook *book, struct casebook_key *key,
 	const struct casebook_at *at, const struct part_info *part) MUST_USE;
 

@@ -72,7 +72,7 @@ static void recipient_fill(
 	for (const struct former *f = member->former;
 		f != NULL && !f->replaced && to->former_count < VAULT_FORMER_MAX; f = f->former)
 		sha256(BYTES_ARRAY(f->node.b), &to->former[to->former_count++]);
-	to->auditor = member->role == ROLE_AUDITOR;
+	to->auditor = member->active && member->role == ROLE_AUDITOR;
 	to->ready =
 		grants_held_back(rt, member->name)[0] == '\0' && !is_full(rt->grants, member->name);
 	if (prekey != NULL)

@@ -64,7 +64,7 @@ enum err change_begin_grant(
 
 static enum err write_rows(struct change *c, struct buf *wrapped)
 {
-	struct keyring_item items[GROUP_CASE_LAST + 2 * CHANGE_GRANTS_MAX];
+	struct keyring_item items[GROUP_LAST + 2 * CHANGE_GRANTS_MAX];
 	size_t count = c->roll.count;
 
 	TRY(roll_wrap(c->book, &c->roll, wrapped, items));
@@ -229,6 +229,8 @@ bool grant_holds(const struct book *book, const struct case_state *state, const 
 
 	if (given->until[0] != '\0' && strcmp(today, given->until) > 0)
 		return false;
+	if (given->basis == GRANT_LEDGER)
+		return to->auditor;
 	if (given->basis == GRANT_REPLY)
 		return reply_holds(book, given, today);
 	if (given->basis != GRANT_CONSENT)

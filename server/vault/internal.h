@@ -332,6 +332,8 @@ void ledger_free(struct ledger *ledger); /* wipes; NULL is fine */
 void ledger_find(struct book *book);
 /* An entry of the own log was opened into book->part. */
 void ledger_noted(struct book *book, const struct part_info *info);
+/* The case that it is; NULL: nothing stands in it yet. */
+struct casebook_case *ledger_case(const struct book *book);
 /* No event of a case may name it. */
 bool ledger_is(const struct book *book, const struct case_ref *ref);
 /* Has it a key of the group audit? */

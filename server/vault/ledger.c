@@ -20,7 +20,7 @@
 #include "cases/event/event_json.h"
 #include "cases/event/json_memory.h"
 #include "cases/schema/schema.h"
-#include "server/vault/internal.h"
+#include "server/vault/foreign.h"
 
 #define OFFICE_NONE "ZZZ" /* a node without a country: a code that ISO 3166 leaves to its users */
 enum { TAG_VIEW = 'V', DAY_S = 24 * 60 * 60, VIEWS_BATCH = 256 };
@@ -132,11 +132,14 @@ void ledger_find(struct book *book)
 	}
 }
 
+struct casebook_case *ledger_case(const struct book *book)
+{
+	return book->ledger->drawn ? casebook_find_ref(book->cases, &book->ledger->ref) : NULL;
+}
+
 bool ledger_has_audit(const struct book *book)
 {
-	const struct ledger *ledger = book->ledger;
-	const struct casebook_case *kase =
-		ledger->drawn ? casebook_find_ref(book->cases, &ledger->ref) : NULL;
+	const struct casebook_case *kase = ledger_case(book);
 
 	return kase != NULL &&
 	       casebook_find_key(kase, GROUP_AUDIT, bytes_str(book->opts.node)) != NULL;
@@ -534,6 +537,7 @@ struct listed {
 struct listing {
 	struct listed *list;
 	size_t count, capacity;
+	size_t keys; /* that were looked at */
 };
 
 static int listed_compare(const void *a, const void *b)
@@ -577,23 +581,56 @@ static enum err list_key(const struct book *book, const struct vault_request *re
 	return OK;
 }
 
-/* Sorted by time; of an event that stands in several epochs once. */
-static enum err list_collect(
-	const struct book *book, const struct vault_request *request, struct listing *l)
+/* The node's own ledger, or that of the node the request names. */
+static bool is_asked_for(const struct book *book, const struct vault_request *request,
+	const struct casebook_key *key)
 {
+	const char *author = request->name[0] == '\0' ? book->opts.node : request->name;
+
+	return strcmp(key->author, author) == 0 &&
+	       (key->group == GROUP_AUDIT ||
+		       (key->group == GROUP_VIEWS && request->with_views && !key->foreign));
+}
+
+static enum err list_case(struct book *book, struct vault_request *request,
+	const struct casebook_case *kase, struct listing *l)
+{
+	const struct casebook_key *foreign = NULL;
+	struct foreign_faults faults;
+
+	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
+		if (!is_asked_for(book, request, key))
+			continue;
+		l->keys++;
+		TRY(list_key(book, request, key, l));
+		if (key->foreign)
+			foreign = key;
+	}
+	if (foreign != NULL) {
+		foreign_faults(book, kase, &faults);
+		request->unread += faults.refused + faults.missing;
+	}
+	return OK;
+}
+
+/* Sorted by time; of an event of this node's that stands in several epochs once. What another says
+ * is shown as often as it says it: nothing hides behind an id that was used before. */
+static enum err list_collect(struct book *book, struct vault_request *request, struct listing *l)
+{
+	bool own = request->name[0] == '\0';
 	size_t kept = 0;
 
-	for (size_t i = 0; i < casebook_case_count(book->cases); i++) {
-		const struct casebook_key *key = casebook_case_at(book->cases, i)->keys;
-
-		while ((key = next_key(book, key)) != NULL) {
-			if (key->group == GROUP_AUDIT || request->with_views)
-				TRY(list_key(book, request, key, l));
-			key = key->next;
-		}
-	}
+	for (size_t i = 0; i < casebook_case_count(book->cases); i++)
+		TRY(list_case(book, request, casebook_case_at(book->cases, i), l));
+	if (!own && l->keys == 0)
+		return err_set(&request->ctx, ERR_NOTFOUND,
+			"no key of the ledger of '%s' is here: a node gives it to the auditors "
+			"whose keys its officers have confirmed",
+			request->name);
 	if (l->count > 0)
 		qsort(l->list, l->count, sizeof(*l->list), listed_compare);
+	if (!own)
+		return OK;
 	for (size_t i = 0; i < l->count; i++)
 		if (i == 0 || listed_compare(&l->list[i], &l->list[i - 1]) != 0)
 			l->list[kept++] = l->list[i];
@@ -637,8 +674,8 @@ static enum err list_event(
 	if (codes)
 		put_code(book, &event, &book->json);
 	event_release(&event);
-	buf_printf(&book->json, ",\"log\":\"%s\",\"index\":%llu}", book->logs[at.log].origin.text,
-		(unsigned long long)at.index);
+	buf_printf(&book->json, ",\"log\":\"%s\",\"index\":%llu}",
+		book_log_at(book, at.log)->origin.text, (unsigned long long)at.index);
 	return OK;
 }
 
@@ -648,6 +685,8 @@ enum err ledger_list(struct book *book, struct vault_request *request)
 	struct listing l = {0};
 	uint64_t unread = 0;
 	enum err err = list_collect(book, request, &l);
+
+	unread = request->unread;
 
 	if (err == OK && l.count > LIMIT_LEDGER_LIST)
 		err = err_set(&request->ctx, ERR_LIMIT,
@@ -660,7 +699,7 @@ enum err ledger_list(struct book *book, struct vault_request *request)
 		else if (book_unreadable(err) && ++unread > 0)
 			err = OK;
 	}
-	request->events = l.count - unread;
+	request->events = l.count - (unread - request->unread);
 	request->unread = unread;
 	mem_free(l.list);
 	if (err == OK)

@@ -85,7 +85,7 @@ static group_set groups_to_roll(const struct review *r)
 	const struct change *c = &r->change;
 	group_set groups = 0;
 
-	for (unsigned g = 1; g <= GROUP_CASE_LAST; g++) {
+	for (unsigned g = 1; g <= GROUP_LAST; g++) {
 		const struct casebook_key *newest =
 			casebook_find_key(r->kase, (enum group)g, bytes_str(c->book->opts.node));
 
@@ -364,11 +364,56 @@ static enum err step(struct book *book, struct vault_request *request, struct ca
 	return err;
 }
 
+static bool lacks_ledger(
+	const struct book *book, const struct casebook_case *kase, const struct vault_recipient *to)
+{
+	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
+		const struct given *given = NULL;
+		bool has = key->foreign || key->group != GROUP_AUDIT;
+
+		while (!has && (given = grants_given_of(book, &kase->ref, given)) != NULL)
+			has = given_live(given) && strcmp(given->recipient, to->node) == 0 &&
+			      given_has(given, &key->seal.kid);
+		if (!has)
+			return true;
+	}
+	return false;
+}
+
+static bool has_ledger(
+	const struct book *book, const struct casebook_case *kase, const struct vault_recipient *to)
+{
+	const struct given *given = NULL;
+
+	while ((given = grants_given_of(book, &kase->ref, given)) != NULL)
+		if (given_live(given) && strcmp(given->recipient, to->node) == 0)
+			return true;
+	return false;
+}
+
+/* An auditor lacks a key of the ledger, or somebody who is none has one: nothing else tells that
+ * a member has become an auditor, or is revoked. */
+static void touch_ledger(struct book *book, const struct vault_request *request)
+{
+	struct casebook_case *kase = ledger_case(book);
+
+	for (size_t i = 0; kase != NULL && i < request->grant->recipient_count; i++) {
+		const struct vault_recipient *to = &request->grant->recipients[i];
+
+		if (to->auditor ? to->ready && lacks_ledger(book, kase, to)
+				: has_ledger(book, kase, to)) {
+			grants_touch(book, kase);
+			return;
+		}
+	}
+}
+
 enum err grants_review(struct book *book, struct vault_request *request, struct plan *ret)
 {
 	struct casebook_case *kase;
 
 	*ret = (struct plan){0};
+	touch_ledger(book, request);
 	while ((kase = grants_next_touched(book)) != NULL) {
 		TRY(book_go_on(book));
 		TRY(step(book, request, kase, ret));

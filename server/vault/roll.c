@@ -34,7 +34,7 @@ enum err roll_make(struct book *book, const struct casebook_case *kase, group_se
 	ret->count = 0;
 	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next)
 		keys++;
-	for (unsigned g = 1; g <= GROUP_CASE_LAST && err == OK; g++) {
+	for (unsigned g = 1; g <= GROUP_LAST && err == OK; g++) {
 		if ((groups & GROUP_BIT(g)) == 0)
 			continue;
 		if (keys++ >= CASEBOOK_KEYS_MAX)

@@ -10,7 +10,7 @@
 #include "server/vault/internal.h"
 
 struct roll {
-	struct keyring_entry entries[GROUP_CASE_LAST];
+	struct keyring_entry entries[GROUP_LAST];
 	size_t count;
 };
 /* Draws a key for each of these groups; changes nothing. ERR_LIMIT: the case has as many keys as it

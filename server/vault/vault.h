@@ -89,8 +89,8 @@ enum vault_type {
 	VAULT_LEDGER,     /* lines: events of the ledger, without what the node fills in; officer ->
 			   * entries, added; as SEAL */
 	VAULT_VIEWS,      /* -> entries (NULL: no view waits), added; as SEAL */
-	VAULT_LEDGER_LIST, /* since_s, with_views -> docs: one per event, as event_write, with
-			    * "log" and "index"; events; unread */
+	VAULT_LEDGER_LIST, /* since_s, with_views, name: "" or another node's -> docs: one per
+			    * event, as event_write, with "log" and "index"; events; unread */
 	VAULT_CASE_EXPORT, /* lines: names of cases (none: all), format -> file, file_hash, refs,
 			    * groups, cases, events, unread */
 	VAULT_REVEAL,      /* name, event_id, group, open, to -> file: the entry, opened or not
@@ -210,7 +210,7 @@ struct vault_recipient {
 	struct hash former[VAULT_FORMER_MAX];
 	size_t former_count;
 	struct prekey prekey; /* the newest under that key; number 0: none is known */
-	bool auditor;         /* by its role */
+	bool auditor;         /* by its role, and not revoked */
 	bool ready;           /* keys may leave for it now */
 };
 struct vault_grant {

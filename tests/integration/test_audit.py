@@ -408,6 +408,149 @@ class Ledgers(Case):
         self.assertEqual(os.listdir(self.out), [])
 
 
+class Grants(Ledgers):
+    """Keys given on consents, between real offices, and what an auditor makes of them."""
+
+    def setUp(self):
+        super().setUp()
+        try:
+            self.other = self.network.join("mli", "MLI")
+            self.other.start()
+            self.network.settle()
+        except BaseException:
+            self.tearDown()
+            raise
+
+    def consent_to(self, groups, recipients=("mli",)):
+        self.node.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=json.dumps(
+            {"type": "CONSENT_RECORDED", "purpose": "REFERRAL", "recipients": list(recipients),
+             "groups": groups, "given_by": "VICTIM", "form": "WRITTEN",
+             "valid_until": "2099-12-31"}) + "\n")
+
+    def shares(self):
+        return [s for s in self.node.json("case", "shares", "ZZ-ONE") if s["direction"] == "given"]
+
+    def judged(self, *states):
+        """What the auditor says of each grant, in order."""
+        wait_for("the grants to be where they should be", lambda: all(
+            s["state"] in (states or ("taken", "revoked")) for s in self.shares()), 90)
+        self.network.settle()
+        (self.out / "opened").unlink(missing_ok=True)
+        self.disclose()
+        self.export()
+        done = self.grants()
+        self.assertIn(done.returncode, (0, 4), done.stderr)
+        report = json.loads(done.stdout)
+        return [(g["basis"], g["verdict"], g["recipient"]) for g in report["grants"]
+                if g["basis"] != "LEDGER"]
+
+    test_export_changed = test_refused = test_whole_or_found_out = None
+
+    def test_good(self):
+        """A grant on a consent, its renewals and its end are good; the consents are opened, and no more."""
+        self.consent_to(["contact"])
+        self.node.sauti("case", "share", "ZZ-ONE", "--to", "mli", "--purpose", "referral",
+                        "--groups", "contact")
+        self.assertEqual(self.judged(), [("CONSENT", "good", "mli")])
+        opened = (self.out / "opened").read_bytes()
+        self.assertNotIn(NOTE.encode(), opened)
+        self.consent_to(["contact", "services"], ["MLI"])  # by its country
+        self.node.sauti("case", "share", "ZZ-ONE", "--to", "mli", "--purpose", "referral",
+                        "--groups", "services", "--history")
+        self.assertEqual({j[1] for j in self.judged()}, {"good"})
+        consents = [e["consent_id"] for e in self.node.json("case", "show", "ZZ-ONE")["events"]
+                    if e["type"] == "CONSENT_RECORDED" and e["purpose"] == "REFERRAL"]
+        self.assertEqual(len(consents), 2)
+        for consent in consents:
+            self.node.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=json.dumps(
+                {"type": "CONSENT_WITHDRAWN", "consent_id": consent}) + "\n")
+        wait_for("the grants to be taken back", lambda: all(
+            s["state"] == "revoked" for s in self.shares()), 90)
+        judged = self.judged()
+        self.assertGreaterEqual(len(judged), 2)
+        self.assertEqual({j[1] for j in judged}, {"good"})
+        report = json.loads(self.grants().stdout)
+        self.assertEqual(report["logs"][0]["newer"], 1)  # the disclosure itself
+
+    def test_omitted(self):
+        """A grant, or the withdrawal of a consent, that is left out of the disclosure is missed."""
+        self.consent_to(["contact"])
+        self.node.sauti("case", "share", "ZZ-ONE", "--to", "mli", "--purpose", "referral",
+                        "--groups", "contact")
+        self.node.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=json.dumps(
+            {"type": "CONSENT_WITHDRAWN", "consent_id": "C-2"}) + "\n")
+        self.judged()
+
+        def drop(group):
+            def change(keys):
+                for key in keys:
+                    if key[0][0] == group and key[1][0]:
+                        key[1][0].pop()
+                        return keys
+                raise AssertionError("no such key")
+            return change
+
+        for group, words in ((11, "of the ledger"), (1, "the consents of a case")):
+            done = self.changed(drop(group))
+            self.assertEqual((done.returncode, done.stdout), (4, ""))
+            self.assertIn(words, done.stderr)
+            self.assertIn("left out", done.stderr)
+        done = self.changed(lambda keys: [k for k in keys if k[0][0] == 11])  # no consent at all
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("no entry of the consent it cites was opened", done.stderr)
+
+
+class Auditors(Ledgers):
+    """The ledger's key, at nodes whose role is auditor."""
+
+    test_export_changed = test_refused = test_whole_or_found_out = None
+
+    def listed(self, node, *args):
+        done = node.sauti("--json", "ledger", "list", "--node", "caf", *args, check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def kinds(self, node):
+        return [e["type"] for e in self.listed(node) or []]
+
+    def test_auditor(self):
+        """An auditor reads the ledger as it grows, without views, until it is revoked; nobody else."""
+        self.show("C-1", "before", to="auditor")
+        watch = self.network.join("watch", "CHE", role="auditor")
+        watch.start()
+        wait_for("the ledger at the auditor",
+                 lambda: self.kinds(watch) == ["EXPORT_MADE", "ACCESS_GRANTED"], 120)
+        granted = self.listed(watch)[-1]
+        self.assertEqual((granted["basis"], granted["recipient"], granted["groups"]),
+                         ("LEDGER", "watch", ["audit"]))
+        self.assertTrue(granted["log"].startswith("test.example/caf/"))
+        self.node.sauti("case", "show", "ZZ-ONE")
+        self.show("C-1", "after", to="auditor")
+        wait_for("what came after", lambda: len(self.kinds(watch)) == 3, 60)
+        wait_for("the view", lambda: self.node.json("status")["views"]["waiting"] == 0)
+        self.network.settle()
+        self.assertEqual(self.kinds(watch), ["EXPORT_MADE", "ACCESS_GRANTED", "EXPORT_MADE"])
+        self.assertEqual(watch.json("case", "list"), [])
+        self.assertEqual(self.listed(self.hq), None)  # headquarters is no auditor
+        for args, status in ((("--node", "caf", "--views"), 2), (("--node", "hq"), 1),
+                             (("--node", "-"), 1)):
+            done = watch.sauti("ledger", "list", *args, check=False)
+            self.assertEqual(done.returncode, status, (args, done.stderr))
+        watch.stop()
+        watch.start()
+        self.assertEqual(len(self.kinds(watch)), 3)
+
+        self.hq.sauti("node", "revoke", "watch", "--reason", "lorem", "--yes")
+        wait_for("the grant to be taken back", lambda: [
+            e["type"] for e in self.node.json("ledger", "list")][-1] == "ACCESS_REVOKED", 120)
+        # From then on the ledger is sealed with a key that the auditor does not have.
+        self.show("C-1", "later", to="auditor")
+        self.disclose()
+        keys = []
+        self.changed(lambda found: keys.extend(found) or found)
+        self.assertEqual([k[0][0] for k in keys if k[0][0] == 11], [11, 11])
+        self.assertEqual(sorted(len(k[1][0]) for k in keys if k[0][0] == 11)[0], 2)  # that it was taken back, and what came later
+
+
 class Disk(Case):
     """A disk that takes nothing for a while."""
 
