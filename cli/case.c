@@ -3,6 +3,7 @@
 #include "cli/case_types.h"
 #include "cli/complain.h"
 #include "cli/export.h"
+#include "cli/packet.h"
 #include "cli/share.h"
 #include "cli/sheet.h"
 
@@ -210,6 +211,7 @@ const struct cli_command case_commands[] = {
 		1, 1, hold_options, case_hold_run},
 	EXPORT_COMMAND,
 	PROVE_COMMAND,
+	PACKET_COMMANDS,
 	SHEET_COMMAND,
 	COMPLAIN_COMMAND,
 	SHARE_COMMANDS,

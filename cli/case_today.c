@@ -20,6 +20,7 @@ static const struct {
 	{"unanswered_referrals", "Referrals without an answer"},
 	{"expiring_consents", "Consents that end soon"},
 	{"open_complaints", "Open complaints"},
+	{"packets_to_recall", "Packets to recall"},
 	{"unsynced", "Not held by the quorum yet"},
 };
 
@@ -55,6 +56,9 @@ static void reason_text(const json_t *item, const char *on, char *ret, size_t si
 			since, words);
 	else if (strcmp(section, "open_complaints") == 0)
 		snprintf(ret, size, "%s complaint%s", why, strcmp(why, "1") == 0 ? "" : "s");
+	else if (strcmp(section, "packets_to_recall") == 0)
+		snprintf(ret, size, "%s packet%s, consent taken back on %s, %s", why,
+			strcmp(why, "1") == 0 ? "" : "s", since, words);
 	else if (strcmp(section, "unsynced") == 0)
 		snprintf(ret, size, "%s event%s", why, strcmp(why, "1") == 0 ? "" : "s");
 	else

@@ -80,6 +80,8 @@ struct case_summary {
 	size_t open_concerns, imminent_concerns;
 	size_t live_consents;
 	size_t open_complaints, open_transfers, conflicts, irregular;
+	size_t packets_to_recall;   /* the consent they rest on was taken back since */
+	char packets_recall_on[11]; /* .. the first of them on that day */
 };
 /* today: YYYY-MM-DD. */
 void case_state_summary(
@@ -105,6 +107,7 @@ struct consent_view {
 };
 bool case_state_consent(
 	const struct case_state *state, size_t n, const char *today, struct consent_view *ret);
+/* Of a packet: id is "", what the recipient, due the day it was recalled on. */
 struct item_view {               /* referral, claim, concern, allegation, complaint, transfer */
 	const char *id, *status; /* status: the code it stands at */
 	const char *what;        /* service, kind or "" */
@@ -120,6 +123,7 @@ enum item_kind {
 	ITEM_COMPLAINT,
 	ITEM_TRANSFER,
 	ITEM_PERSON,
+	ITEM_PACKET, /* that this office gave out; without an id: by its event */
 };
 bool case_state_item(
 	const struct case_state *state, enum item_kind kind, size_t n, struct item_view *ret);

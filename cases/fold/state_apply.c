@@ -454,6 +454,22 @@ static void on_hold(struct case_state *state, const struct event *event)
 	state->hold_until = value_day(event, "until");
 }
 
+/* What another node gave out is for that node to recall. */
+static void on_packet(struct case_state *state, const struct event *event)
+{
+	struct state_item *item;
+
+	if (strchr(event->recorded_by, '@') != NULL)
+		return;
+	item = state_add_item(state);
+	item->kind = ITEM_PACKET;
+	item->event = (uint16_t)(state->event_count - 1);
+	item->what = intern_text(state, event, "recipient");
+	item->extra = intern_text(state, event, "consent_ref");
+	item->on = day_of_event(event);
+	item->due = value_day(event, "recalled_on");
+}
+
 /* --- which type has which effect, and what memory that takes --- */
 
 enum { ADDS_ITEM = 1, ADDS_CONSENT = 2, ADDS_OFFICER = 4, MOVES = 8, MOVES_TWICE = 16 };
@@ -502,6 +518,7 @@ static const struct effect {
 	[EVENT_CASE_REOPENED] = {on_reopened, 0, {NULL}, true},
 	[EVENT_LEGAL_HOLD] = {on_hold, 0, {NULL}, true},
 	[EVENT_GUARDIAN_CHANGED] = {on_guardian, ADDS_ITEM, {"replaces"}, false},
+	[EVENT_EXTERNAL_PACKET] = {on_packet, ADDS_ITEM, {"recipient", "consent_ref"}, false},
 };
 
 bool state_may_be_replaced(uint32_t type)

@@ -85,6 +85,7 @@ enum machine_kind state_item_machine(enum item_kind kind)
 		[ITEM_COMPLAINT] = MACHINE_COMPLAINT,
 		[ITEM_TRANSFER] = MACHINE_TRANSFER,
 		[ITEM_PERSON] = MACHINE_NONE,
+		[ITEM_PACKET] = MACHINE_NONE,
 	};
 
 	return machines[kind];
@@ -94,6 +95,8 @@ bool state_item_open(const struct state_item *item)
 {
 	if (item->kind == ITEM_PERSON)
 		return item->status == 0;
+	if (item->kind == ITEM_PACKET)
+		return item->due == 0;
 	return !machine_ended(state_item_machine(item->kind), item->status);
 }
 
@@ -155,6 +158,34 @@ bool state_consent_live(
 
 	return state_consent_span(state, consent, &first, &last) && day_first(day) <= last &&
 	       day_last(day) >= first;
+}
+
+fold_day state_consent_taken_back(
+	const struct case_state *state, const struct state_consent *consent)
+{
+	fold_day days[] = {consent->withdrawn_on, state_consent_accused(state, consent),
+		state_consent_review(state, consent)};
+	fold_day first = 0;
+
+	for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {
+		fold_day day = day_first(days[i]);
+
+		if (day != 0 && (first == 0 || day < first))
+			first = day;
+	}
+	return first;
+}
+
+fold_day state_packet_recall(const struct case_state *state, const struct state_item *item)
+{
+	const struct state_consent *consent = NULL;
+	struct event_id id;
+
+	if (item->kind != ITEM_PACKET || item->due != 0)
+		return 0;
+	if (event_id_parse(state_text(state, item->extra), &id) == OK)
+		consent = state_consent_of(state, state_event_find(state, &id));
+	return consent == NULL ? 0 : state_consent_taken_back(state, consent);
 }
 
 const struct state_consent *state_consent_for(
@@ -294,8 +325,25 @@ static void summarise_items(
 		break;
 	case ITEM_ALLEGATION:
 	case ITEM_PERSON:
+	case ITEM_PACKET:
 		break;
 	}
+}
+
+static void summarise_packets(
+	const struct case_state *state, fold_day today, struct case_summary *ret)
+{
+	fold_day since = 0;
+
+	for (uint16_t i = 0; i < state->item_count; i++) {
+		fold_day day = state_packet_recall(state, &state->items[i]);
+
+		if (day == 0 || day > today)
+			continue;
+		ret->packets_to_recall++;
+		earliest(day, &since);
+	}
+	day_text(since, ret->packets_recall_on);
 }
 
 static void summarise_officers(
@@ -336,6 +384,7 @@ void case_state_summary(const struct case_state *state, const char *today, struc
 	day_text(closed ? 0 : state->next_review_on, ret->next_review_on);
 	summarise_officers(state, day, ret);
 	summarise_consents(state, day, ret);
+	summarise_packets(state, day, ret);
 	for (uint16_t i = 0; i < state->item_count; i++) {
 		const struct state_item *item = &state->items[i];
 
@@ -440,7 +489,7 @@ bool case_state_item(
 			continue;
 		*ret = (struct item_view){
 			.id = text_of(state, item->id),
-			.status = kind == ITEM_PERSON
+			.status = state_item_machine(kind) == MACHINE_NONE
 					  ? ""
 					  : machine_name(state_item_machine(kind), item->status),
 			.what = text_of(state, item->what),
@@ -450,7 +499,7 @@ bool case_state_item(
 				    bytes_equal_str(state_text(state, item->extra), "IMMINENT"),
 		};
 		day_text(item->on, ret->on);
-		day_text(kind == ITEM_REFERRAL ? item->due : 0, ret->due);
+		day_text(kind == ITEM_ALLEGATION ? 0 : item->due, ret->due);
 		return true;
 	}
 	return false;

@@ -29,10 +29,12 @@ struct state_consent {
 
 struct state_item {
 	fold_day on;    /* of its last move */
-	fold_day due;   /* of a referral: the reply; of an allegation: recorded as of that day */
+	fold_day due;   /* of a referral: the reply; of an allegation: recorded as of that day;
+			 * of a packet: recalled on */
 	uint16_t event; /* that began it; STATE_NO_EVENT: not seen */
 	text_id id, what;
-	text_id extra;   /* allegation: JSON list of subjects; concern: level; complaint: subject */
+	text_id extra;   /* allegation: JSON list of subjects; concern: level; complaint: subject;
+			  * packet: the consent's event */
 	uint8_t kind;    /* enum item_kind */
 	uint8_t status;  /* of its machine; of an allegation: the stage of the investigation; of a
 			  * person: enum person_status */
@@ -149,6 +151,12 @@ bool state_consent_span(const struct case_state *state, const struct state_conse
 /* Does it hold on a day; on one of the days a less precise one may mean? */
 bool state_consent_live(
 	const struct case_state *state, const struct state_consent *consent, fold_day day);
+/* The day on which it was taken back, by a withdrawal or because its guardian may not consent; 0.
+ * That it has ended by itself takes nothing back. */
+fold_day state_consent_taken_back(
+	const struct case_state *state, const struct state_consent *consent);
+/* Of a packet: since when it is to be recalled; 0: it is not, or was. */
+fold_day state_packet_recall(const struct case_state *state, const struct state_item *item);
 /* A live one for the purpose on that day; NULL. */
 const struct state_consent *state_consent_for(
 	const struct case_state *state, const char *purpose, fold_day day);

@@ -39,6 +39,8 @@ void grant_covered(
 		return;
 	ret->consent = state_text(state, consent->id);
 	ret->event = state->events[consent->event].id;
+	ret->services = state_text(state, consent->services);
+	ret->purpose = state_text(state, consent->purpose);
 	if (ret->groups == 0)
 		ret->groups = consent_groups(consent);
 	if (state_consent_span(state, consent, &first, &last))

@@ -46,6 +46,8 @@ struct grant_cover {
 	struct bytes consent;  /* "C-2"; points into the state */
 	struct event_id event; /* of its CONSENT_RECORDED */
 	group_set groups;      /* asked for, or else all that it covers */
+	struct bytes services; /* JSON list it is limited to; empty: all. Points into the state */
+	struct bytes purpose;  /* .. likewise */
 	char until[11];        /* its last day; "" when it was never in force */
 };
 

@@ -1,6 +1,8 @@
 /* Whether a consent covers a need, and what it lacks. */
 #include "cases/rules/covers.h"
 
+#include <limits.h>
+
 /* Why it is not live on that day; the reason that came first. */
 static struct consent_verdict judge_time(
 	const struct case_state *state, const struct state_consent *consent, fold_day day)
@@ -12,6 +14,9 @@ static struct consent_verdict judge_time(
 		return (struct consent_verdict){.lack = CONSENT_COVERS};
 	if (accused != 0 && day_first(accused) <= day_first(consent->valid_from))
 		return (struct consent_verdict){CONSENT_LACKS_INNOCENCE, .day = accused};
+	if (consent->withdrawn_on != 0 &&
+		day_first(consent->withdrawn_on) <= day_first(consent->valid_from))
+		return (struct consent_verdict){CONSENT_LACKS_WILL, .day = consent->withdrawn_on};
 	if (!state_consent_span(state, consent, &first, &last))
 		return (struct consent_verdict){.lack = CONSENT_LACKS_FORCE};
 	if (day < first)
@@ -108,23 +113,33 @@ const struct state_consent *consent_last_that_covers(
 	return found;
 }
 
+/* One that speaks of the recipient is closer than any that does not, whatever else it lacks. */
+static unsigned closeness(const struct case_state *state, const struct state_consent *consent,
+	const struct consent_need *need, enum consent_lack lack)
+{
+	if (lack == CONSENT_COVERS)
+		return UINT_MAX;
+	return (unsigned)lack +
+	       (judge_recipient(state, consent, need) == CONSENT_LACKS_RECIPIENT ? 0 : 100);
+}
+
 const struct state_consent *consent_closest(const struct case_state *state,
 	const struct consent_need *need, fold_day day, struct consent_verdict *ret)
 {
 	const struct state_consent *found = NULL;
+	unsigned best = 0;
 
 	*ret = (struct consent_verdict){.lack = CONSENT_LACKS_ALL};
 	for (uint16_t i = state->consent_count; i > 0; i--) {
 		const struct state_consent *consent = &state->consents[i - 1];
 		struct consent_verdict verdict = consent_judge(state, consent, need, day);
+		unsigned close = closeness(state, consent, need, verdict.lack);
 
-		if (verdict.lack == CONSENT_LACKS_PURPOSE ||
-			(verdict.lack != CONSENT_COVERS && verdict.lack <= ret->lack))
+		if (verdict.lack == CONSENT_LACKS_PURPOSE || close <= best)
 			continue;
 		found = consent;
 		*ret = verdict;
-		if (verdict.lack == CONSENT_COVERS)
-			break;
+		best = close;
 	}
 	return found;
 }

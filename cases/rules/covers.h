@@ -57,8 +57,9 @@ bool consent_covers(const struct case_state *state, const struct state_consent *
 /* Of those that cover it the one that ends last; NULL. */
 const struct state_consent *consent_last_that_covers(
 	const struct case_state *state, const struct consent_need *need, fold_day day);
-/* Of those to its purpose one that covers it, or else the one that lacks the latest thing, of
- * equals the newest, and what that is; NULL and CONSENT_LACKS_ALL when there is none. */
+/* Of those to its purpose one that covers it, or else, those that speak of the recipient before all
+ * others, the one that lacks the latest thing, of equals the newest, and what that is; NULL and
+ * CONSENT_LACKS_ALL when there is none. */
 const struct state_consent *consent_closest(const struct case_state *state,
 	const struct consent_need *need, fold_day day, struct consent_verdict *ret);
 /* As the end of a sentence about it: "ended on 2024-05-01". who: as in the need. */

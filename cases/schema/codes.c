@@ -243,7 +243,8 @@ CODES(erasure_stages, "erasure_stages", "How far an erasure is", {"ORDERED", "or
 	{"OBEYED", "obeyed"}, {"COMPLETE", "complete"})
 CODES(export_formats, "export_formats", "Formats of an export", {"JSONL", "JSON lines"},
 	{"CSV", "table"}, {"HANDOVER", "hand-over sheet"}, {"SHEET", "the victim's sheet"},
-	{"PROOF", "proof of one entry"}, {"DISCLOSURE", "the ledger, to be checked"})
+	{"PROOF", "proof of one entry"}, {"DISCLOSURE", "the ledger, to be checked"},
+	{"PACKET", "packet for an organisation"})
 CODES(guardian_reasons, "guardian_reasons", "Why a guardian changes",
 	{"CONFLICT_OF_INTEREST", "conflict of interest"}, {"DEATH", "death"},
 	{"REMOVED", "removed"}, {"REQUEST", "at request"})

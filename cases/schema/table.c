@@ -367,6 +367,7 @@ static const struct schema_field export_made[] = {
 	FIELD("recipient", NAME, "For whom?"),
 	FIELD("revealed", REFS,
 		"Which entries were opened (the first half of SHA-256 of their P)?"),
+	FIELD("consent_ref", EVENT, "On which consent?"),
 };
 static const struct schema_field keys_erased[] = {
 	FIELD("order_id", REF, "Which order?", NEED),

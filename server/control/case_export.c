@@ -66,6 +66,12 @@ void begin_case_export(struct control_request *request, const Sauti__CaseExportR
 		control_fail(request, ERR_INVALID, 0, wrong);
 		return;
 	}
+	if (!control_export_begin(request)) {
+		control_fail(request, ERR_BUSY, 0,
+			"as many exports as may be at a time are under way: try again when one has "
+			"ended");
+		return;
+	}
 	ask = may_record(request) ? vault_ask(request, VAULT_CASE_EXPORT) : NULL;
 	if (ask == NULL)
 		return;

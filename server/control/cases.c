@@ -367,6 +367,7 @@ static struct vault_doc *done_case(struct control_request *request, struct vault
 	return done->docs->next;
 }
 
+/* Takes it. */
 static void done_docs(struct control_request *request, struct vault_request *done)
 {
 	struct vault_doc *doc = done->docs;
@@ -375,9 +376,7 @@ static void done_docs(struct control_request *request, struct vault_request *don
 		doc = done_case(request, done);
 	if (done->type == VAULT_LIST)
 		control_runtime(request)->complaints_awaited = done->awaited;
-	for (; doc != NULL; doc = doc->next)
-		control_item(request, buf_bytes(&doc->json));
-	control_end(request, BYTES_NONE);
+	answer_docs(request, done, doc);
 }
 
 void control_vault_done(struct control_server *server, struct vault_request *done)
@@ -392,6 +391,10 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		escrow_done(rt, done);
 	if (done->type == VAULT_ERASE_NEXT && done->result == OK && done->erase->waits)
 		escrow_wake(rt);
+	if (done->answered != NULL) {
+		done->answered(rt, done);
+		return;
+	}
 	if (request == NULL && escrow_is(done->type)) {
 		vault_request_free(done);
 		return;
@@ -453,6 +456,9 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		done_ledger_disclose(request, done);
 	} else if (done->type == VAULT_REVEAL) {
 		done_case_prove(request, done);
+	} else if (done->type == VAULT_PACKET) {
+		done_case_packet(request, done); /* takes it */
+		return;
 	} else if (done->type == VAULT_LEDGER_LIST) {
 		done_ledger_list(request, done); /* takes it */
 		return;
@@ -461,6 +467,7 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		answer_json(request, json_pack("{s:b}", "locked", 1), true);
 	} else {
 		done_docs(request, done);
+		return;
 	}
 	vault_request_free(done);
 }
@@ -468,6 +475,10 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 void control_vault_drop(struct vault_request *done)
 {
 	/* Its client is gone with the server. */
+	if (done->answered != NULL) {
+		done->answered(NULL, done);
+		return;
+	}
 	if (done->type == VAULT_LEDGER)
 		ledger_vault_drop(done);
 	else if (grants_vault_type(done->type))

@@ -34,7 +34,7 @@ struct control_request {
 	struct client *client; /* NULL: gone */
 	void (*sent)(void *arg, bool gone);
 	void *sent_arg;
-	bool use;
+	bool use, export;
 	struct officer_session officer;
 	bool has_officer, has_token;
 	uint8_t token[SESSION_TOKEN_SIZE]; /* of the session that began */
@@ -186,6 +186,15 @@ uint64_t control_trial(struct control_request *request)
 	return request->client->number;
 }
 
+bool control_export_begin(struct control_request *request)
+{
+	if (request->rt->exports >= LIMIT_EXPORTS)
+		return false;
+	request->rt->exports++;
+	request->export = true;
+	return true;
+}
+
 void control_item(struct control_request *request, struct bytes json)
 {
 	Sauti__ControlResponse response = SAUTI__CONTROL_RESPONSE__INIT;
@@ -222,6 +231,8 @@ static void finish(struct control_request *request, Sauti__ControlResponse *resp
 
 	if (request->use)
 		locking_use_end(request->rt);
+	if (request->export)
+		request->rt->exports--;
 	if (request->has_token)
 		response->token = codec_binary(BYTES_ARRAY(request->token));
 	if (client != NULL) {

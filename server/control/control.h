@@ -28,6 +28,9 @@ const struct officer_session *control_officer(const struct control_request *requ
 /* A number of the client's connection. When it ends, so do the trials of that number in the vault.
  */
 uint64_t control_trial(struct control_request *request);
+/* The request holds plaintext as a file until its last response, as at most LIMIT_EXPORTS do at a
+ * time; false: so many do already. */
+bool control_export_begin(struct control_request *request);
 /* One response more; json may be NULL. The last one frees the request. */
 void control_item(struct control_request *request, struct bytes json);
 /* The next bytes of a file: at most LIMIT_CONTROL_RESPONSE - 1024. */

@@ -12,6 +12,9 @@
 
 /* Takes the reference. A document that cannot be made is an error, never half a document. */
 void answer_json(struct control_request *request, json_t *json, bool last);
+/* The documents from `first` on, then the end; takes `done`, whose they are. */
+void answer_docs(
+	struct control_request *request, struct vault_request *done, const struct vault_doc *first);
 json_t *json_text_or_null(const char *text);
 json_t *json_hash(const struct hash *hash); /* base64 */
 
@@ -44,6 +47,11 @@ void done_case_export(struct control_request *request, struct vault_request *don
 /* prove.c */
 void begin_case_prove(struct control_request *request, const Sauti__CaseProveRequest *message);
 void done_case_prove(struct control_request *request, struct vault_request *done);
+/* packet.c; done takes the answer. groups_read: names of groups of a case; ERR_INVALID. */
+void begin_case_packet(struct control_request *request, const Sauti__CasePacketRequest *message);
+void done_case_packet(struct control_request *request, struct vault_request *done);
+enum err groups_read(char *const *names, size_t count, uint16_t *ret) MUST_USE;
+json_t *groups_list_json(uint16_t groups);
 
 /* disclose.c */
 void begin_ledger_disclose(

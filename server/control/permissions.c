@@ -43,6 +43,7 @@ static const struct permission table[] = {
 	{BODY(CASE_ERASE), ACCOUNT_SUPERVISOR, NULL}, /* there is no way back */
 	{BODY(ERASE_SHOW), CASES, NULL},
 	{BODY(CASE_HOLD), CASES, NULL},
+	{BODY(CASE_PACKET), CASES, NULL},
 	{BODY(LEDGER_LIST), LEDGER, NULL}, /* views are the supervisor's alone */
 	{BODY(LEDGER_DISCLOSE), ACCOUNT_SUPERVISOR, NULL},
 	{BODY(DRAFT_PUT), CASES, NULL},

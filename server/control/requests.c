@@ -399,6 +399,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_POLICY:
 		begin_log_policy(request, message->log_policy);
 		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_PACKET:
+		begin_case_packet(request, message->case_packet);
+		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_FIND:
 		begin_case_find(request, message->case_find);
 		break;

@@ -13,6 +13,7 @@
  *   export.c  cases as a file
  *   reveal.c  one part opened for somebody who has no key (reveal.h)
  *   disclose.c  the ledger, and the consents it cites, for whoever is to check them
+ *   packet.c  what an organisation without a node gets of a case
  *   ledger.c  the node's own ledger: its events, the views that wait, reading it
  *   queries.c states -> documents: lists, what wants doing, what a form needs
  *   epoch.c   a new log in place of one that is never signed again
@@ -363,6 +364,8 @@ enum err ledger_list(struct book *book, struct vault_request *request) MUST_USE;
 
 /* Moves what was written into book->json to a document of its own size behind *last. */
 enum err show_doc(struct book *book, struct vault_doc ***last) MUST_USE;
+/* A packet of one case (packet.c). */
+enum err packet_make(struct book *book, struct vault_request *request) MUST_USE;
 /* Opens all parts of the case into the timeline and finishes it; counts entries that cannot be
  * read. */
 enum err show_read(struct book *book, const struct casebook_case *kase, struct timeline *timeline,

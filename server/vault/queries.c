@@ -299,11 +299,13 @@ enum section {
 	UNANSWERED_REFERRALS,
 	EXPIRING_CONSENTS,
 	OPEN_COMPLAINTS,
+	PACKETS_TO_RECALL,
 	UNSYNCED,
 	SECTIONS,
 };
 static const char *const section_names[SECTIONS] = {"imminent_concerns", "overdue_contacts",
-	"unanswered_referrals", "expiring_consents", "open_complaints", "unsynced"};
+	"unanswered_referrals", "expiring_consents", "open_complaints", "packets_to_recall",
+	"unsynced"};
 
 /* The more days, the more urgent; of consents, the fewer. */
 struct todo {
@@ -463,11 +465,17 @@ static enum err todo_consents(struct query *q, struct todos *todos, const struct
 static enum err todo_rest(struct query *q, struct todos *todos, const struct seen *seen)
 {
 	struct todo complaint = {.section = OPEN_COMPLAINTS}, unsynced = {.section = UNSYNCED};
+	struct todo packets = {.section = PACKETS_TO_RECALL};
 
 	if (seen->summary.open_complaints > 0) {
 		set_why(&complaint, seen->summary.open_complaints, NULL);
 		set_day(&complaint, seen->summary.opened_on);
 		TRY(todo_add(q, todos, seen, &complaint));
+	}
+	if (seen->summary.packets_to_recall > 0) {
+		set_why(&packets, seen->summary.packets_to_recall, NULL);
+		set_day(&packets, seen->summary.packets_recall_on);
+		TRY(todo_add(q, todos, seen, &packets));
 	}
 	if (seen->unsynced == 0)
 		return OK;

@@ -149,6 +149,11 @@ void vault_request_free(struct vault_request *request)
 	mem_free(request->grant);
 	mem_free(request->erase);
 	escrow_request_release(request);
+	if (request->packet != NULL) {
+		buf_wipe(&request->packet->line);
+		wipe(request->packet, sizeof(*request->packet));
+	}
+	mem_free(request->packet);
 	docs_free(request);
 	wipe(request, sizeof(*request));
 	mem_free(request);
@@ -650,6 +655,8 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		return reveal_part(vault->book, request);
 	case VAULT_DISCLOSE:
 		return disclose_ledger(vault->book, request);
+	case VAULT_PACKET:
+		return packet_make(vault->book, request);
 	case VAULT_RESEAL:
 		return reseal(vault, request);
 	case VAULT_GRANT:
@@ -744,6 +751,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_CASE_EXPORT:
 	case VAULT_REVEAL:
 	case VAULT_DISCLOSE:
+	case VAULT_PACKET:
 	case VAULT_LIST:
 	case VAULT_FIND:
 	case VAULT_TODAY:

@@ -96,6 +96,8 @@ enum vault_type {
 	VAULT_REVEAL,      /* name, event_id, group, open, to -> file: the entry, opened or not
 			    * (cases/seal/opened.h); group, log_origin, index, refs: of it; revealed:
 			    * P's id */
+	VAULT_PACKET,  /* name, packet -> file, file_hash, refs, groups, events; packet's line and
+			* consent: to be recorded before a byte of the file leaves */
 	VAULT_DISCLOSE,    /* to -> file: the ledger and the consents it cites, opened
 			    * (cases/keys/disclosure.h); file_hash; cases, events: of how many cases
 			    * the consents are, how many entries are opened */
@@ -296,6 +298,16 @@ struct vault_letter {
 	struct vault_letter *next;
 	struct buf body;
 };
+/* What leaves for somebody without a node. On consent, or because the law demands it. */
+struct vault_packet {
+	char recipient[129], purpose[49]; /* purpose: a code; "": any */
+	char format[16];                  /* a code of the list packet_formats */
+	char legal_basis[129];            /* "": on consent */
+	uint16_t groups; /* a group_set; 0: what the consent covers, without names */
+	/* out */
+	struct buf line;                     /* EXTERNAL_PACKET; on a legal basis none */
+	char id[37], consent[37], until[11]; /* its reference; the consent's event; its last day */
+};
 
 struct vault_doc {
 	struct buf json;
@@ -305,6 +317,9 @@ struct vault_doc {
 struct vault_request {
 	enum vault_type type;
 	void *arg; /* the asker's */
+	/* Who on the loop gets the answer, and takes it: `loop` is the runtime, NULL at the end,
+	 * when nobody is left to be told. NULL: a client's, control's or the mail's. */
+	void (*answered)(void *loop, struct vault_request *done);
 	/* in */
 	struct secret passphrase; /* released by the vault when used */
 	struct buf lines;         /* JSON lines; wiped by the vault */
@@ -340,6 +355,7 @@ struct vault_request {
 	uint64_t unheld_since_s;           /* since when the quorum lacks entries; 0: not known */
 	struct vault_complaint *complaint; /* owned; of COMPLAIN alone */
 	struct vault_prekeys *prekeys;     /* owned; of PREKEYS alone */
+	struct vault_packet *packet;       /* owned; of PACKET alone */
 	struct vault_erase *erase;         /* owned; of ERASE_x alone */
 	bool relock; /* out: the vault has locked itself, since the keyring cannot be used */
 	struct vault_grant *grant;    /* owned; of GRANT* */

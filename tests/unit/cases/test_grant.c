@@ -157,6 +157,17 @@ static void test_when(void **arg)
 	lacks(&what, CONSENT_LACKS_WILL, "C-1 was withdrawn");
 }
 
+/* On the day it was given: that it was withdrawn is told, and not that it never was. */
+static void test_withdrawn_at_once(void **arg)
+{
+	struct grant_ask what = ask("rdc", "COD", GROUP_BIT(GROUP_CONTACT));
+
+	consent(1, "C-1", "REFERRAL", SCOPE);
+	assert_ok(line_apply(state, 2, "2024-02-01", "CONSENT_WITHDRAWN",
+		"'consent_id':'C-1','effective_at':'2024-02-01'"));
+	lacks(&what, CONSENT_LACKS_WILL, "consent C-1 was withdrawn on 2024-02-01");
+}
+
 static void test_ended(void **arg)
 {
 	struct grant_ask what = ask("rdc", "COD", GROUP_BIT(GROUP_CONTACT));
@@ -283,6 +294,7 @@ int main(void)
 		CASE(what),
 		CASE(no_groups),
 		CASE(when),
+		CASE(withdrawn_at_once),
 		CASE(ended),
 		CASE(closest),
 		CASE(statistics),
