@@ -44,6 +44,8 @@ enum mail_kind {
 	MAIL_ERASE_HOLD = 8,
 	MAIL_ESCROW_KEYS = 9, /* mail_escrow.h */
 	MAIL_ESCROW_HELD = 10,
+	MAIL_APPROVAL_ASKED = 11, /* mail_approval.h */
+	MAIL_APPROVAL = 12,
 	MAIL_RECOVERY_ASK = 14,
 	MAIL_RECOVERY_ANSWER = 15,
 }; /* numbers are final */

@@ -1,5 +1,6 @@
 /* sauti case: the commands, one file each beside this one. */
 #include "cli/case.h"
+#include "cli/approvals.h"
 #include "cli/case_types.h"
 #include "cli/complain.h"
 #include "cli/export.h"
@@ -212,6 +213,7 @@ const struct cli_command case_commands[] = {
 	EXPORT_COMMAND,
 	PROVE_COMMAND,
 	PACKET_COMMANDS,
+	OPENING_COMMANDS,
 	SHEET_COMMAND,
 	COMPLAIN_COMMAND,
 	SHARE_COMMANDS,

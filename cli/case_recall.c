@@ -181,6 +181,8 @@ static enum err note_recalled(const struct recalling *r, struct errctx *ctx)
 			"recalled_on", "new_value", r->view.today, "reason", "VICTIM_REQUEST");
 		if (event == NULL)
 			return ERR_NOMEM;
+		if (r->view.office[0] != '\0')
+			json_object_set_new(event, "office", json_string(r->view.office));
 		TRY(case_event_append(r->cli, event, &counts, ctx));
 	}
 	return OK;

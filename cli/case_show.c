@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/secret.h"
 #include "cases/event/json_memory.h"
+#include "cli/approvals.h"
 #include "cli/case_types.h"
 #include "cli/case_view.h"
 #include "cli/daemon.h"
@@ -450,6 +451,7 @@ enum err case_show_run(struct cli *cli, const struct cli_args *args, struct errc
 		return OK;
 	}
 	print_now(&view, &term);
+	approvals_print_case(view.doc);
 	events = json_object_get(view.doc, "events");
 	count = json_array_size(events);
 	for (size_t i = 0; i < count; i++)

@@ -20,6 +20,7 @@ static const struct {
 	{"unanswered_referrals", "Referrals without an answer"},
 	{"expiring_consents", "Consents that end soon"},
 	{"open_complaints", "Open complaints"},
+	{"openings", "Opened without consent"},
 	{"packets_to_recall", "Packets to recall"},
 	{"unsynced", "Not held by the quorum yet"},
 };

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "server/control/control.h"
 #include "server/internal.h"
+#include "server/keys/approvals.h"
 #include "server/keys/erasing.h"
 #include "server/keys/escrow.h"
 #include "server/keys/grants.h"
@@ -169,6 +170,7 @@ static void on_tidy(uv_timer_t *timer)
 	enum err err;
 
 	store_tidy(rt->store);
+	approvals_kick(rt);
 	/* Freed pieces among others go back to the system only when it is asked for. */
 	if (net_tidy(rt->net) >= TRIM_SIZE)
 		malloc_trim(0);
@@ -258,6 +260,7 @@ static void on_vault(uv_async_t *async)
 		vault_overtake(rt->vault, request);
 		ledger_views_told(rt, request);
 		grants_told(rt, request);
+		approvals_told(rt, request);
 		control_vault_done(rt->control, request);
 		if (relock)
 			runtime_lock(rt, LOCK_KEYRING, NULL);

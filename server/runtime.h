@@ -131,9 +131,13 @@ struct runtime {
 	uint64_t damaged_left; /* .. and are not back yet */
 	uint64_t complaints_awaited; /* keys are here, entries are not, when last looked at */
 	uint64_t complaints_refused; /* since the start */
-	unsigned exports;            /* plaintext in files, under way: LIMIT_EXPORTS */
-	uint64_t unread;             /* entries of own logs that no key opened at the last unlock */
-	struct condition condition;  /* of the store's disk, as it was last told */
+	struct {
+		struct vault_approval_counts counts; /* as the vault told last */
+		bool ticking;
+	} approvals;
+	unsigned exports;           /* plaintext in files, under way: LIMIT_EXPORTS */
+	uint64_t unread;            /* entries of own logs that no key opened at the last unlock */
+	struct condition condition; /* of the store's disk, as it was last told */
 	struct log_gate refused_gate, join_gate; /* strangers */
 	struct log_gate notice_gate, alarm_gate; /* what members do */
 	struct buf proxy_credentials; /* USER:PASSWORD for the node's own proxy; empty: none */

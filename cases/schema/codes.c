@@ -245,6 +245,11 @@ CODES(export_formats, "export_formats", "Formats of an export", {"JSONL", "JSON 
 	{"CSV", "table"}, {"HANDOVER", "hand-over sheet"}, {"SHEET", "the victim's sheet"},
 	{"PROOF", "proof of one entry"}, {"DISCLOSURE", "the ledger, to be checked"},
 	{"PACKET", "packet for an organisation"})
+CODES(opening_decisions, "opening_decisions", "What becomes of what was opened without consent",
+	{"OPENED", "opened"}, {"APPROVED", "approved by a second officer"},
+	{"REFUSED", "refused by a second officer"},
+	{"WITHDRAWN", "withdrawn: nobody approved in time"},
+	{"NOT_COUNTED", "a decision that does not count"}, {"TOLD", "the victim was told"})
 CODES(guardian_reasons, "guardian_reasons", "Why a guardian changes",
 	{"CONFLICT_OF_INTEREST", "conflict of interest"}, {"DEATH", "death"},
 	{"REMOVED", "removed"}, {"REQUEST", "at request"})

@@ -29,7 +29,7 @@
 	LIST(correction_reasons) LIST(erasure_scopes) LIST(erasure_askers) \
 	LIST(erasure_bases) LIST(erasure_decisions) LIST(erasure_stages) LIST(export_formats) \
 	LIST(guardian_reasons) LIST(packet_formats) LIST(grant_bases) \
-	LIST(revocation_reasons)
+	LIST(revocation_reasons) LIST(opening_decisions)
 /* clang-format on */
 
 #define LIST(symbol) extern const struct code_list list_##symbol;

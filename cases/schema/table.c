@@ -384,6 +384,10 @@ static const struct schema_field break_glass[] = {
 	FIELD("purpose", TEXT, "Why?", NEED),
 	FIELD("approvers", OFFICERS, "Who approved it?"),
 	FIELD("victim_told_on", DATE, "When was the victim told?"),
+	FIELD("to", NAME, "For whom was it opened?"),
+	FIELD("legal_basis", NAME, "On which legal basis?"),
+	FIELD("opening", REF, "Which opening is it about?"),
+	FIELD("decision", CODE, "What became of it?", LIST(opening_decisions)),
 };
 static const struct schema_field incident_of_breach[] = {
 	FIELD("what", TEXT, "What happened?", NEED),

@@ -57,6 +57,15 @@ json_t *groups_list_json(uint16_t groups);
 void begin_ledger_disclose(
 	struct control_request *request, const Sauti__LedgerDiscloseRequest *message);
 void done_ledger_disclose(struct control_request *request, struct vault_request *done);
+/* approvals.c */
+void begin_case_break_glass(
+	struct control_request *request, const Sauti__CaseBreakGlassRequest *message);
+void begin_case_report(struct control_request *request, const Sauti__CaseReportRequest *message);
+void begin_approval_list(struct control_request *request);
+void begin_approval_decide(
+	struct control_request *request, const Sauti__ApprovalDecideRequest *message);
+void begin_approval_told(
+	struct control_request *request, const Sauti__ApprovalToldRequest *message);
 
 /* queries.c */
 void begin_case_find(struct control_request *request, const Sauti__CaseFindRequest *message);

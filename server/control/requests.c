@@ -6,6 +6,7 @@
 #include "server/control/internal.h"
 #include "server/internal.h"
 #include "server/keys/escrow.h"
+#include "server/keys/approvals.h"
 #include "server/ledger.h"
 #include "server/locking.h"
 
@@ -255,7 +256,7 @@ static void begin_status(struct control_request *request)
 	const struct directory *directory = engine_directory(rt->engine);
 	const struct member *self = directory_find(directory, bytes_str(rt->node));
 	json_t *alarms = json_array(), *json;
-	char revoked[2 * LIMIT_REASON];
+	char revoked[2 * LIMIT_REASON], opened[256];
 	size_t members = 0;
 
 	if (rt->guard_state.why[0] != '\0')
@@ -281,6 +282,9 @@ static void begin_status(struct control_request *request)
 				"%llu sealed items were refused: keys that their sender may not "
 				"give. The program's log says whose they were",
 				(unsigned long long)rt->complaints_refused));
+	approvals_alarm(rt, opened, sizeof(opened));
+	if (opened[0] != '\0')
+		json_array_append_new(alarms, json_string(opened));
 	members_alarm(rt, revoked, sizeof(revoked));
 	if (rt->alarm[0] != '\0' && !alarm_told(rt, revoked[0] != '\0'))
 		json_array_append_new(alarms, json_string(rt->alarm));
@@ -302,6 +306,7 @@ static void begin_status(struct control_request *request)
 	json_object_set_new(json, "prekey", prekeys_status_json(rt));
 	json_object_set_new(json, "words", own_words_json(rt));
 	json_object_set_new(json, "escrow", escrow_json(rt));
+	json_object_set_new(json, "approvals", approvals_status_json(rt));
 	if (control_officer(request) != NULL)
 		json_object_set_new(json, "officers", officers_json(request));
 	answer_json(request, json, true);
@@ -401,6 +406,21 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_PACKET:
 		begin_case_packet(request, message->case_packet);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_BREAK_GLASS:
+		begin_case_break_glass(request, message->case_break_glass);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_REPORT:
+		begin_case_report(request, message->case_report);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_APPROVAL_LIST:
+		begin_approval_list(request);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_APPROVAL_DECIDE:
+		begin_approval_decide(request, message->approval_decide);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_APPROVAL_TOLD:
+		begin_approval_told(request, message->approval_told);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_FIND:
 		begin_case_find(request, message->case_find);

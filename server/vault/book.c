@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "cases/seal/away.h"
 #include "cases/seal/row.h"
+#include "server/vault/approvals.h"
 #include "server/vault/complaint.h"
 #include "server/vault/confirm.h"
 #include "server/vault/erase.h"
@@ -87,6 +88,8 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 	switch (row_kind(item->value)) {
 	case ROW_AWAY:
 		return complaint_load_away(book, item, ctx);
+	case ROW_APPROVAL:
+		return approvals_load(book, item, ctx);
 	case ROW_REVEALED:
 		book->revealed_rows++;
 		return OK;
@@ -475,6 +478,7 @@ static enum err book_fill(struct book *book, struct errctx *ctx)
 	TRY(foreign_new(&book->foreign));
 	TRY(grants_new(&book->grants));
 	TRY(escrow_new(&book->escrow));
+	TRY(approvals_new(&book->approvals));
 	TRY(ledger_new(book->opts.now_s, &book->ledger));
 	TRY(erasures_new(&book->erasures));
 	TRY(sealer_new(&book->sealer));
@@ -514,6 +518,7 @@ void book_close(struct book *book)
 	grants_free(book->grants);
 	trust_release(&book->trust);
 	escrow_free(book->escrow);
+	approvals_free(book->approvals);
 	mem_free(book->away);
 	casebook_free(book->cases);
 	ledger_free(book->ledger);

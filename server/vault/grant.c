@@ -9,6 +9,7 @@
 #include "certs/mail_grant.h"
 #include "replication/log/tree.h"
 #include "server/vault/erase.h"
+#include "server/vault/approvals.h"
 #include "server/vault/grant_parts.h"
 
 enum { LINES_MAX = 256 * 1024 };
@@ -160,7 +161,7 @@ static void put_optional(const struct given *given, json_t *json)
 
 enum err change_say_granted(struct change *c, const struct given *given)
 {
-	char id[EVENT_ID_TEXT + 1], ref[2 * CASE_REF_SIZE + 1];
+	char id[EVENT_ID_TEXT + 1], ref[2 * CASE_REF_SIZE + 1], opening[APPROVAL_ID_TEXT + 1];
 	struct hash commitment;
 	json_t *json;
 
@@ -174,6 +175,9 @@ enum err change_say_granted(struct change *c, const struct given *given)
 		"nonce", hex_json(BYTES_ARRAY(given->nonce)), "key_ids", kids_json(given));
 	if (json != NULL)
 		put_optional(given, json);
+	if (json != NULL && given->basis == GRANT_BREAK_GLASS &&
+		approvals_opening(c->book, given, opening))
+		json_object_set_new(json, "mandate_ref", json_string(opening));
 	return say(c, json);
 }
 
@@ -217,7 +221,7 @@ static bool reply_holds(const struct book *book, const struct given *given, cons
 }
 
 bool grant_holds(const struct book *book, const struct case_state *state, const struct given *given,
-	const struct vault_recipient *to, const char *today)
+	const struct vault_recipient *to, const char *today, uint64_t now_s)
 {
 	struct grant_cover cover;
 	struct grant_ask ask = {
@@ -233,6 +237,8 @@ bool grant_holds(const struct book *book, const struct case_state *state, const 
 		return to->auditor;
 	if (given->basis == GRANT_REPLY)
 		return reply_holds(book, given, today);
+	if (given->basis == GRANT_BREAK_GLASS)
+		return approvals_hold(book, &given->case_ref, to->node, given->groups, now_s);
 	if (given->basis != GRANT_CONSENT)
 		return true; /* whoever gave it sees to its end */
 	if (state == NULL)
@@ -402,17 +408,23 @@ static enum err make_given(struct making *m)
 	return change_say_granted(c, given);
 }
 
-/* Without asking a consent: which groups, until when, and why stand in the ledger with it. */
+/* Without asking a consent: an opening that stands in the ledger (approvals.h). */
 static enum err judge_emergency(struct making *m)
 {
-	const struct vault_grant *grant = m->change.request->grant;
-	struct errctx *ctx = &m->change.request->ctx;
+	struct vault_request *request = m->change.request;
+	const struct vault_grant *grant = request->grant;
+	group_set groups = grant->groups & GROUP_SET_CASE;
 
 	if (grant->basis != GRANT_BREAK_GLASS)
-		return err_set(ctx, ERR_INVALID, "a grant on no basis that an officer can give it");
-	if (grant->until[0] == '\0' || (grant->groups & GROUP_SET_CASE) == 0)
-		return err_set(ctx, ERR_INVALID, "data groups and a last day must be said");
-	m->cover.groups = grant->groups & GROUP_SET_CASE;
+		return err_set(&request->ctx, ERR_INVALID,
+			"a grant on no basis that an officer can give it");
+	if (grant->until[0] == '\0' || groups == 0)
+		return err_set(
+			&request->ctx, ERR_INVALID, "data groups and a last day must be said");
+	if (!approvals_hold(m->change.book, &m->kase->ref, m->to->node, groups, request->now_s))
+		return err_set(
+			&request->ctx, ERR_CONSENT, "nothing of this was opened for that node");
+	m->cover.groups = groups;
 	return OK;
 }
 
@@ -613,7 +625,7 @@ static bool may_leave(struct book *book, const struct given *given,
 	request_today(request, today);
 	if (kase->event_count > 0 && states_get(book, kase, &state, &ctx) != OK)
 		return false;
-	if (grant_holds(book, state, given, to, today))
+	if (grant_holds(book, state, given, to, today, request->now_s))
 		return true;
 	grants_touch(book, kase);
 	return false;

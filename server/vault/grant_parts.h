@@ -38,7 +38,7 @@ const struct vault_recipient *grant_recipient_find(
 /* May what was given be given on, to whom the table says the recipient is? state may be NULL: of a
  * case of which nothing is recorded here. */
 bool grant_holds(const struct book *book, const struct case_state *state, const struct given *given,
-	const struct vault_recipient *to, const char *today);
+	const struct vault_recipient *to, const char *today, uint64_t now_s);
 /* Where the consent stands, into the grant. */
 enum err grant_cite(struct book *book, const struct casebook_case *kase,
 	const struct event_id *consent, struct given *given, struct errctx *ctx) MUST_USE;

@@ -13,6 +13,7 @@
  *   export.c  cases as a file
  *   reveal.c  one part opened for somebody who has no key (reveal.h)
  *   disclose.c  the ledger, and the consents it cites, for whoever is to check them
+ *   approvals.c  what was opened without consent, and who agreed to it
  *   packet.c  what an organisation without a node gets of a case
  *   ledger.c  the node's own ledger: its events, the views that wait, reading it
  *   queries.c states -> documents: lists, what wants doing, what a form needs
@@ -83,6 +84,7 @@ struct book_opts {
 struct foreign;
 struct escrow;
 struct grants;
+struct approvals;
 
 struct book {
 	struct book_opts opts;
@@ -95,6 +97,7 @@ struct book {
 	uint16_t log_count;
 	struct seal_locator *away; /* complaint.c: of entries that no key here opens */
 	size_t away_count;
+	struct approvals *approvals; /* approvals.h */
 	struct foreign *foreign;   /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
 	struct escrow *escrow;     /* escrow.h */
 	uint64_t unread;           /* unread.c */

@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "proto/stored.pb-c.h"
+#include "server/vault/approvals.h"
 #include "server/vault/complaint.h"
 #include "server/vault/escrow.h"
 #include "server/vault/grants.h"
@@ -118,6 +119,10 @@ static enum err open_content(const struct mailbox *box, struct book *book,
 	default:
 		break;
 	}
+	if (content->kind == MAIL_APPROVAL_ASKED && item->class == MAIL_ORDINARY)
+		return approval_asked_take(book, item, content->body, request);
+	if (content->kind == MAIL_APPROVAL && item->class == MAIL_ORDINARY)
+		return approval_take(book, item, content->body, request);
 	/* A notice is ordinary: as an erasure it would get past the inbox's room. */
 	if (content->kind != MAIL_NOTICE || item->class != MAIL_ORDINARY ||
 		content->body.size > LIMIT_MAIL_TEXT) {

@@ -92,6 +92,8 @@ static enum err write_line(const struct casebook_case *kase, const char *today,
 		"event_id", packet->id, "case_ref", ref, "occurred_on", today, "recipient",
 		packet->recipient, "groups", groups_json(packet->groups), "fields", fields,
 		"format", packet->format, "consent_ref", packet->consent);
+	if (json != NULL && packet->office[0] != '\0')
+		json_object_set_new(json, "office", json_string(packet->office));
 	text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
 	json_decref(json);
 	if (text == NULL)
@@ -100,6 +102,16 @@ static enum err write_line(const struct casebook_case *kase, const char *today,
 	buf_put_str(&packet->line, text);
 	json_text_free(text);
 	return packet->line.err;
+}
+
+/* A node without a country does not know which office's it is. */
+static void find_office(const struct book *book, const struct timeline *timeline, char ret[4])
+{
+	size_t count = timeline_count(timeline);
+
+	for (size_t i = 0; book->opts.country[0] == '\0' && i < count; i++)
+		if (timeline_author(timeline, i)[0] == '\0')
+			memcpy(ret, timeline_event(timeline, i)->office, 4);
 }
 
 static enum err write_page(struct book *book, const struct casebook_case *kase,
@@ -111,6 +123,7 @@ static enum err write_page(struct book *book, const struct casebook_case *kase,
 	TRY(timeline_new(&timeline));
 	err = show_read(book, kase, timeline, &request->unread, &request->ctx);
 	if (err == OK) {
+		find_office(book, timeline, request->packet->office);
 		buf_init(&request->file, PACKET_MAX);
 		err = packet_write(page, timeline, &request->file, ret);
 	}

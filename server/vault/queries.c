@@ -11,6 +11,7 @@
 #include "cases/event/event_json.h"
 #include "cases/fold/value.h"
 #include "cases/schema/schema.h"
+#include "server/vault/approvals.h"
 #include "server/vault/grants.h"
 
 enum { SOON_DAYS = 30, UNANSWERED_DAYS = 14 };
@@ -299,13 +300,14 @@ enum section {
 	UNANSWERED_REFERRALS,
 	EXPIRING_CONSENTS,
 	OPEN_COMPLAINTS,
+	OPENINGS,
 	PACKETS_TO_RECALL,
 	UNSYNCED,
 	SECTIONS,
 };
 static const char *const section_names[SECTIONS] = {"imminent_concerns", "overdue_contacts",
-	"unanswered_referrals", "expiring_consents", "open_complaints", "packets_to_recall",
-	"unsynced"};
+	"unanswered_referrals", "expiring_consents", "open_complaints", "openings",
+	"packets_to_recall", "unsynced"};
 
 /* The more days, the more urgent; of consents, the fewer. */
 struct todo {
@@ -465,12 +467,22 @@ static enum err todo_consents(struct query *q, struct todos *todos, const struct
 static enum err todo_rest(struct query *q, struct todos *todos, const struct seen *seen)
 {
 	struct todo complaint = {.section = OPEN_COMPLAINTS}, unsynced = {.section = UNSYNCED};
-	struct todo packets = {.section = PACKETS_TO_RECALL};
+	struct todo packets = {.section = PACKETS_TO_RECALL}, openings = {.section = OPENINGS};
+	size_t waiting, withdrawn;
 
 	if (seen->summary.open_complaints > 0) {
 		set_why(&complaint, seen->summary.open_complaints, NULL);
 		set_day(&complaint, seen->summary.opened_on);
 		TRY(todo_add(q, todos, seen, &complaint));
+	}
+	approvals_of_case(q->book, &seen->kase->ref, &waiting, &withdrawn);
+	if (waiting > 0) {
+		snprintf(openings.why, sizeof(openings.why), "%zu to approve", waiting);
+		TRY(todo_add(q, todos, seen, &openings));
+	}
+	if (withdrawn > 0) {
+		snprintf(openings.why, sizeof(openings.why), "%zu withdrawn", withdrawn);
+		TRY(todo_add(q, todos, seen, &openings));
 	}
 	if (seen->summary.packets_to_recall > 0) {
 		set_why(&packets, seen->summary.packets_to_recall, NULL);

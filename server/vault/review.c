@@ -108,7 +108,7 @@ static enum err end_grants(struct review *r)
 		bool ended = given->until[0] != '\0' && strcmp(c->today, given->until) > 0;
 
 		if (to != NULL && given_live(given) &&
-			!grant_holds(c->book, r->state, given, to, c->today))
+			!grant_holds(c->book, r->state, given, to, c->today, c->request->now_s))
 			TRY(revoke(r, given, ended ? GIVEN_ENDED : GIVEN_WITHDRAWN));
 	}
 	return roll_make(c->book, r->kase, groups_to_roll(r), &c->roll, &c->request->ctx);

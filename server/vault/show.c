@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/fold/timeline.h"
+#include "server/vault/approvals.h"
 #include "server/vault/erase.h"
 #include "server/vault/escrow.h"
 #include "server/vault/foreign.h"
@@ -223,7 +224,9 @@ static enum err write_case(struct book *book, const struct casebook_case *kase,
 	put_sharers(book, kase, &book->json);
 	buf_put_str(&book->json, ",\"summary\":{");
 	docs_put_summary(&book->json, summary);
-	buf_put_str(&book->json, "}}");
+	buf_put_str(&book->json, "},\"openings\":");
+	approvals_put_case(book, &kase->ref, request->now_s, &book->json);
+	buf_put_u8(&book->json, '}');
 	TRY(show_doc(book, &last));
 	for (size_t i = 0; i < count; i++) {
 		TRY(book_go_on(book));

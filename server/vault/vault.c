@@ -28,6 +28,7 @@
 
 #include "base/alloc.h"
 #include "node/files.h"
+#include "server/vault/approvals.h"
 #include "server/vault/complaint.h"
 #include "server/vault/confirm.h"
 #include "server/vault/destroy.h"
@@ -154,6 +155,9 @@ void vault_request_free(struct vault_request *request)
 		wipe(request->packet, sizeof(*request->packet));
 	}
 	mem_free(request->packet);
+	if (request->approval != NULL)
+		wipe(request->approval, sizeof(*request->approval));
+	mem_free(request->approval);
 	docs_free(request);
 	wipe(request, sizeof(*request));
 	mem_free(request);
@@ -657,6 +661,8 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		return disclose_ledger(vault->book, request);
 	case VAULT_PACKET:
 		return packet_make(vault->book, request);
+	case VAULT_APPROVAL:
+		return approvals_answer(vault->book, request);
 	case VAULT_RESEAL:
 		return reseal(vault, request);
 	case VAULT_GRANT:
@@ -752,6 +758,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_REVEAL:
 	case VAULT_DISCLOSE:
 	case VAULT_PACKET:
+	case VAULT_APPROVAL:
 	case VAULT_LIST:
 	case VAULT_FIND:
 	case VAULT_TODAY:
@@ -807,6 +814,9 @@ static void count_views(const struct vault *vault, struct vault_request *request
 	request->views_lost = vault->views_lost + lost;
 	request->views_told = true;
 	request->grants_due = vault->book != NULL && grants_due(vault->book);
+	if (vault->book != NULL)
+		request->approvals = approvals_count(vault->book);
+	request->approvals_told = vault->book != NULL;
 }
 
 static void finish(struct vault_request *request, enum err result)

@@ -43,6 +43,7 @@
 #define SERVER_VAULT_VAULT_H
 
 #include "base/secret.h"
+#include "cases/keys/approval.h"
 #include "cases/keys/trust.h"
 #include "certs/keystore.h"
 #include "certs/mail.h"
@@ -98,6 +99,7 @@ enum vault_type {
 			    * P's id */
 	VAULT_PACKET,  /* name, packet -> file, file_hash, refs, groups, events; packet's line and
 			* consent: to be recorded before a byte of the file leaves */
+	VAULT_APPROVAL, /* approval -> approval; what `op` says */
 	VAULT_DISCLOSE,    /* to -> file: the ledger and the consents it cites, opened
 			    * (cases/keys/disclosure.h); file_hash; cases, events: of how many cases
 			    * the consents are, how many entries are opened */
@@ -305,8 +307,35 @@ struct vault_packet {
 	char legal_basis[129];            /* "": on consent */
 	uint16_t groups; /* a group_set; 0: what the consent covers, without names */
 	/* out */
-	struct buf line;                     /* EXTERNAL_PACKET; on a legal basis none */
+	char office[4];  /* where the node has no country: that of the case's last event; "" */
+	struct buf line; /* EXTERNAL_PACKET; on a legal basis none */
 	char id[37], consent[37], until[11]; /* its reference; the consent's event; its last day */
+};
+
+/* What was opened without consent (vault/approvals.h). */
+enum vault_approval_op {
+	APPROVAL_OP_NEW,    /* name: of the case, one: kind, to, groups, reason.. -> one; mail: what
+			     * others are asked. Nothing is kept yet */
+	APPROVAL_OP_PUT,    /* one: it stands in the ledger, and is kept from now on */
+	APPROVAL_OP_JUDGE,  /* prefix, officer, approve -> one, verdict. Nothing changes */
+	APPROVAL_OP_DECIDE, /* the same; it stands in the ledger, and counts. Of another node's:
+			     * mail, the answer */
+	APPROVAL_OP_TICK,   /* -> one, found: a row that the ledger lacks something of */
+	APPROVAL_OP_SAID,   /* one: the ledger has its state */
+	APPROVAL_OP_VICTIM, /* prefix, one: victim_told_on -> one */
+	APPROVAL_OP_LIST,   /* -> docs */
+};
+struct vault_approval {
+	enum vault_approval_op op;
+	struct approval one;
+	char prefix[APPROVAL_ID_TEXT + 1]; /* the beginning of an id, in hex: 4 digits or more */
+	bool approve, found;
+	enum approval_verdict verdict;
+};
+struct vault_approval_counts {
+	uint32_t waiting, approved, refused, withdrawn; /* this node's */
+	uint32_t asked;                                 /* others', that wait for an officer here */
+	uint32_t due;                                   /* the ledger lacks something of them */
 };
 
 struct vault_doc {
@@ -352,6 +381,10 @@ struct vault_request {
 	char today[11];          /* of TODAY; "": that of now_s */
 	struct vault_held *held; /* owned; what is not in it nobody holds */
 	size_t held_count;
+	struct vault_approval *approval; /* owned; of APPROVAL alone */
+	/* Out of every answer of an unlocked node. */
+	struct vault_approval_counts approvals;
+	bool approvals_told;
 	uint64_t unheld_since_s;           /* since when the quorum lacks entries; 0: not known */
 	struct vault_complaint *complaint; /* owned; of COMPLAIN alone */
 	struct vault_prekeys *prekeys;     /* owned; of PREKEYS alone */

@@ -18,6 +18,7 @@
 
 #include "base/hpke.h"
 #include "base/text.h"
+#include "certs/mail_approval.h"
 #include "certs/mail_grant.h"
 #include "proto/mail.pb-c.h"
 
@@ -133,6 +134,27 @@ static void grant(struct bytes in, struct arena *arena)
 	assert(err == OK && again.key_count == read.key_count);
 	mail_grant_release(&read);
 	mail_grant_release(&again);
+	buf_wipe(&packed);
+}
+
+/* A question for a second officer, and the answer. */
+static void approval(struct bytes in, struct arena *arena)
+{
+	struct mail_approval_asked asked, again;
+	struct mail_approval answer;
+	struct buf packed;
+	enum err err;
+
+	if (mail_approval_read(in, arena, &answer, NULL) == OK)
+		assert(answer.officer[0] != '\0' && strchr(answer.officer, '@') == NULL);
+	if (mail_approval_asked_read(in, arena, &asked, NULL) != OK)
+		return;
+	assert(asked.reason[0] != '\0' && strlen(asked.reason) <= LIMIT_PURPOSE);
+	buf_init(&packed, LIMIT_MAIL_CONTENT);
+	err = mail_approval_asked_write(&packed, &asked);
+	assert(err == OK);
+	err = mail_approval_asked_read(buf_bytes(&packed), arena, &again, NULL);
+	assert(err == OK && strcmp(again.officer, asked.officer) == 0);
 	buf_wipe(&packed);
 }
 
@@ -296,7 +318,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const readers[])(struct bytes in, struct arena * arena) = {packed_item,
 		signed_body, sealed_plain, padded_content, packed_end, signed_end, addresses,
-		prekey_entry, complaint, sealed_complaint, grant};
+		prekey_entry, complaint, sealed_complaint, grant, approval};
 	struct arena arena;
 
 	start();

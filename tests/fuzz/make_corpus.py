@@ -330,9 +330,14 @@ def mail_end(recipient="hq", sender="haiti", size=32, outcome=0):
             + num(5, outcome) + num(6, 1700000100))
 
 
+def asked(officer, reason="lorem"):
+    return (data(1, octets(1, 16)) + num(2, 1) + data(3, "rdc") + data(4, reason) + data(6, officer)
+            + num(7, 64) + num(8, 1767225600))
+
+
 def mail_seeds():
     (packed, body, plain, content, end, end_body, addresses, prekey, complaint,
-     sealed_complaint, grant) = (bytes([i]) for i in range(11))
+     sealed_complaint, grant, approval) = (bytes([i]) for i in range(12))
     haiti, hq = b"\2" + bytes(31), b"\1" + bytes(31)
     notice = num(1, 1) + data(2, "come on Thursday")
     opened = data(9, num(1, 2) + data(2, data(1, "192.0.2.1:7483")))
@@ -361,6 +366,11 @@ def mail_seeds():
         "grant-no-key": grant + given(),
         "grant-many-keys": grant + given(*(granted(i) for i in range(257))),
         "grant-short-key": grant + given(granted(1))[:-1],
+        "approval-asked": approval + asked("ada"),
+        "approval-asked-by-another": approval + asked("ada@hq"),
+        "approval-asked-no-reason": approval + asked("ada", ""),
+        "approval": approval + data(1, octets(1, 16)) + data(2, octets(2, 32)) + num(3, 1) + data(4, "bo") + num(5, 7),
+        "approval-short-hash": approval + data(1, octets(1, 16)) + data(2, octets(2, 31)) + data(4, "bo"),
         "complaint-one-key": complaint + keys,
         "complaint-two-keys": complaint + keys + data(3, secret),
         "complaint-three-keys": complaint + keys + data(3, secret) * 2,

@@ -332,6 +332,17 @@ class Memory(Case):
         shown = hq.json("case", "show", self.CODE)["events"]
         hq.sauti("case", "prove", self.CODE, "--event", next(e["event_id"] for e in shown if "note" in e),
                  "--group", "note", "--open", "--to", "victim", "--purpose", self.PURPOSE, "--out", self.root / "proof")
+        self.record(json.dumps({"type": "CONSENT_RECORDED", "case_ref": ref, "purpose": "REFERRAL", "office": "HTI",
+                                "given_by": "VICTIM", "form": "WRITTEN", "valid_until": "2099-01-01",
+                                "recipients": ["ZZ-Org"], "groups": ["identity"]}))
+        hq.sauti("case", "packet", self.CODE, "--to", "ZZ-Org", "--groups", "identity", "--format", "paper",
+                 "--out", self.root / "packet")
+        self.assertIn(self.NAME, (self.root / "packet").read_text())
+        hq.sauti("case", "report", self.CODE, "--authority", "ZZ-Authority", "--legal-basis", "ZZ identity law",
+                 "--groups", "identity", "--reason", self.PURPOSE, "--out", self.root / "report")
+        opening = hq.json("approvals", "list")[0]["opening"]
+        hq.sauti("approvals", "approve", opening, check=False)  # one's own
+        hq.sauti("approvals", "told", opening)
         hq.sauti("ledger", "list", "--views")
         hq.sauti("officer", "add", "amina", "--roles", "operator", "--new-passphrase-file", "-",
                  stdin=self.OTHER + "\n")
