@@ -55,24 +55,51 @@ static void print_erasure(const json_t *erasure)
 	printf(")\n  ordered %s, destroyed here %s\n", output_time(erasure, "ordered_at", &b[4]),
 		output_time(erasure, "destroyed_at", &b[5]));
 	json_array_foreach((json_t *)holders, i, holder) print_holder(holder);
+	if (output_number(erasure, "revealed") > 0)
+		printf("  %llu entries of it were opened for somebody: ask for these files back "
+		       "('sauti ledger list' says whom)\n",
+			(unsigned long long)output_number(erasure, "revealed"));
 }
 
-static enum err report(struct cli *cli, const Sauti__ControlRequest *request, struct errctx *ctx)
+static enum err report_all(
+	struct cli *cli, const Sauti__ControlRequest *request, struct errctx *ctx)
 {
 	CLEANUP(daemon_json_release) json_t *list = NULL;
 	const json_t *erasure;
 	size_t i;
 
 	TRY(daemon_list(cli, request, &list, ctx));
+	if (cli->json) {
+		output_json(list);
+		return OK;
+	}
+	json_array_foreach(list, i, erasure) print_erasure(erasure);
+	if (json_array_size(list) == 0)
+		cli_note(cli, "nothing of that is erased");
+	return OK;
+}
+
+/* The one that was asked for: the newest that is of no version key. */
+static enum err report(struct cli *cli, const Sauti__ControlRequest *request, struct errctx *ctx)
+{
+	CLEANUP(daemon_json_release) json_t *list = NULL;
+	const json_t *erasure, *found = NULL;
+	struct output_buffer b;
+	size_t i;
+
+	TRY(daemon_list(cli, request, &list, ctx));
 	json_array_foreach(list, i, erasure)
 	{
-		if (cli->json)
-			output_json(erasure);
-		else
-			print_erasure(erasure);
+		if (output_member(erasure, "from", &b)[0] == '\0' &&
+			strstr(output_member(erasure, "scope", &b), "keys") == NULL)
+			found = erasure;
 	}
-	if (json_array_size(list) == 0 && !cli->json)
-		cli_note(cli, "nothing of that is erased");
+	if (found == NULL)
+		return err_set(ctx, ERR_CORRUPT, "the daemon does not say what it has erased");
+	if (cli->json)
+		output_json(found);
+	else
+		print_erasure(found);
 	return OK;
 }
 
@@ -85,7 +112,7 @@ static enum err status(struct cli *cli, const struct cli_args *args, struct errc
 		show.case_ = (char *)args_at(args, 0);
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_ERASE_SHOW;
 	request.erase_show = &show;
-	return report(cli, &request, ctx);
+	return report_all(cli, &request, ctx);
 }
 
 /* ---- erasing ---- */

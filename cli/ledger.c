@@ -48,6 +48,12 @@ static const char *what(json_t *event, struct buf *out)
 			(unsigned long long)output_number(event, "case_count"),
 			output_member(event, "format", &b));
 	put_list(out, json_object_get(event, "groups"));
+	if (json_object_get(event, "stage") != NULL) { /* of KEYS_ERASED */
+		buf_printf(out, "%s, %zu keys", output_member(event, "stage", &b),
+			json_array_size(json_object_get(event, "key_ids")));
+		if (json_object_get(event, "by") != NULL)
+			buf_printf(out, ", ordered by %s", output_member(event, "by", &b));
+	}
 	if (json_object_get(event, "file_hash") != NULL)
 		buf_printf(out, "; sha256 %s", output_member(event, "file_hash", &b));
 	return buf_cstr(out);

@@ -29,8 +29,8 @@ static enum err kids_gather(const struct book *book, const struct casebook_case 
 		return err_set(ctx, ERR_NOTFOUND,
 			"no key of this node opens that: there is nothing "
 			"to erase");
-	TRY(erasure_init(ret, count, 0, LIMIT_ERASE_HOLDERS));
-	ret->holder_count = 0;
+	TRY(erasure_init(ret, count, LIMIT_ERASE_REVEALED, LIMIT_ERASE_HOLDERS));
+	ret->holder_count = ret->revealed_count = 0;
 	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next)
 		if (goes(book, key, groups))
 			memcpy(ret->kids[at++], key->seal.kid.b, SEAL_KID_SIZE);
@@ -135,6 +135,7 @@ static enum err erasure_make(struct book *book, struct vault_request *request,
 		TRY(event_id_parse(bytes_str(ask->event), &ret->event));
 	if (under_way(book, &kase->ref, ret))
 		return err_set(&request->ctx, ERR_EXISTS, "that is being erased already");
+	TRY(erase_revealed(book, ret, &request->ctx));
 	return erase_holders(book, ret);
 }
 
@@ -232,7 +233,7 @@ static json_t *erasure_json(const struct erasure *erasure)
 	for (unsigned g = 1; erasure->scope == ERASE_GROUPS && g <= GROUP_CASE_LAST; g++)
 		if ((erasure->groups & GROUP_BIT(g)) != 0)
 			json_array_append_new(groups, json_string(group_name((enum group)g)));
-	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:s,s:s,s:o,s:o,s:o,s:i,s:o}", "order_id", id,
+	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:s,s:s,s:o,s:o,s:o,s:i,s:i,s:o}", "order_id", id,
 		"case_ref", ref, "code", erasure->code, "scope", erasure_scope_name(erasure->scope),
 		"groups", groups, "from", erasure->sender, "state",
 		own                          ? erasure_state_name(erasure)
@@ -241,7 +242,7 @@ static json_t *erasure_json(const struct erasure *erasure)
 		"ordered_at", day_or_null(erasure->ordered_at), "destroyed_at",
 		day_or_null(erasure->destroyed_at), "complete_at",
 		day_or_null(own ? erasure->confirmed_at : 0), "keys", (int)erasure->kid_count,
-		"holders", holders);
+		"revealed", (int)erasure->revealed_count, "holders", holders);
 }
 
 static bool is_named(const struct erasure *erasure, const char *name)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "cases/keys/revealed.h"
 #include "server/vault/erase_parts.h"
 #include "server/vault/grants.h"
 
@@ -49,6 +50,48 @@ enum err erase_holders(const struct book *book, struct erasure *erasure)
 	while ((given = grants_given_of(book, &erasure->case_ref, given)) != NULL)
 		if (given_left(given) && gave_any(given, erasure))
 			TRY(holder_add(erasure, given));
+	return OK;
+}
+
+/* ---- what was shown to somebody ---- */
+
+struct revealing {
+	struct book *book;
+	struct erasure *erasure;
+};
+
+static enum err look_revealed(void *arg, const struct keyring_item *item, struct errctx *ctx)
+{
+	CLEANUP(buf_release) struct buf plain;
+	const struct revealing *r = arg;
+	struct erasure *erasure = r->erasure;
+	struct revealed revealed;
+	struct row_name name;
+
+	buf_init(&plain, ROW_PLAIN_MAX + AEAD_TAG_SIZE);
+	if (row_kind(item->value) != ROW_REVEALED ||
+		erasure->revealed_count == LIMIT_ERASE_REVEALED)
+		return OK;
+	memcpy(name.b, item->kid, sizeof(name.b));
+	TRY(row_unwrap(
+		secret_bytes(&r->book->keyring_key), ROW_REVEALED, &name, item->value, &plain));
+	TRY(revealed_read(buf_bytes(&plain), &revealed));
+	if (erasure_has(erasure, revealed.kid.b))
+		erasure->revealed[erasure->revealed_count++] = revealed.id;
+	return OK;
+}
+
+static int hash_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, HASH_SIZE);
+}
+
+enum err erase_revealed(struct book *book, struct erasure *erasure, struct errctx *ctx)
+{
+	struct revealing r = {book, erasure};
+
+	TRY(keyring_each(book->opts.keyring, look_revealed, &r, ctx));
+	qsort(erasure->revealed, erasure->revealed_count, sizeof(*erasure->revealed), hash_compare);
 	return OK;
 }
 

@@ -53,6 +53,8 @@ enum err erase_survivors(struct book *book, const struct erasure *erasure, bool 
 
 /* erase_holders.c: to whom its keys were given, into erasure->holders, which have room. */
 enum err erase_holders(const struct book *book, struct erasure *erasure) MUST_USE;
+/* Values that opened entries of it for somebody, into erasure->revealed, which has room. */
+enum err erase_revealed(struct book *book, struct erasure *erasure, struct errctx *ctx) MUST_USE;
 /* Which node key gave a key of the case that is here; false: nobody knows. */
 bool erase_given_by(const struct book *book, const struct case_ref *ref, const char *sender,
 	const struct seal_kid *kid, struct hash *ret);
