@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "cases/keys/given.h"
 #include "cases/keys/order.h"
 #include "cases/seal/keyring.h"
 #include "certs/mail_erase.h"
@@ -606,6 +607,177 @@ static void receipts_of_nobody(void **state)
 	nothing_left(f);
 }
 
+/* ---- a holder answers ---- */
+
+static const struct hash holder_key = {{0x33}};
+
+/* As if the key of ZZ-ONE had been granted to jordan, sealed to its prekey 4. */
+static void given_put(struct fixture *f, const struct seal_kid *kid)
+{
+	uint8_t under[AEAD_KEY_SIZE];
+	struct given given;
+	struct keyring_item item;
+	struct keyring *keyring;
+	struct row_name name;
+	struct buf plain, value;
+
+	assert_ok(given_init(&given, 1));
+	given.keys[0] = (struct given_key){*kid, GROUP_CORE, 0};
+	given.id.b[0] = 9;
+	assert_ok(hex_decode(bytes_str(REF_1), given.case_ref.b, CASE_REF_SIZE));
+	strcpy(given.recipient, "jordan");
+	strcpy(given.purpose, "REFERRAL");
+	given.node_key = holder_key;
+	given.basis = GRANT_MANDATE;
+	given.groups = GROUP_BIT(GROUP_CORE);
+	given.state = GIVEN_TAKEN;
+	given.prekeys[0] = 4;
+	given.prekey_count = 1;
+	buf_init(&plain, ROW_PLAIN_MAX);
+	buf_init(&value, KEYRING_VALUE_MAX);
+	keyring_key(f, under);
+	given_row_name(&given.id, &name);
+	assert_ok(given_pack(&given, &plain));
+	assert_ok(row_wrap(BYTES_ARRAY(under), ROW_GIVEN, &name, buf_bytes(&plain), &value));
+	memcpy(item.kid, name.b, sizeof(name.b));
+	item.value = buf_bytes(&value);
+	assert_ok(keyring_open(f->keyring, &keyring, NULL));
+	assert_ok(keyring_put(keyring, &item, 1, NULL));
+	keyring_close(keyring);
+	given_release(&given);
+	buf_release(&plain);
+	buf_release(&value);
+}
+
+/* The kid of the one key that a fresh case has. */
+static enum err first_kid(void *arg, const struct keyring_item *item, struct errctx *ctx)
+{
+	struct keyring_entry entry = {0};
+	struct seal_kid *ret = arg, kid;
+	uint8_t under[AEAD_KEY_SIZE] = {7}; /* as keystore_write has it */
+
+	if (row_kind(item->value) != ROW_KEY)
+		return OK;
+	memcpy(kid.b, item->kid, sizeof(kid.b));
+	assert_ok(keyring_unwrap(BYTES_ARRAY(under), &kid, item->value, &entry));
+	if (entry.group == GROUP_CORE)
+		*ret = kid;
+	keyring_entry_release(&entry);
+	return OK;
+}
+
+static struct vault_request *answer_from(const char *node, const struct hash *key)
+{
+	struct vault_request *request = erase_new(VAULT_ERASE_TAKE, "");
+
+	snprintf(request->erase->sender, sizeof(request->erase->sender), "%s", node);
+	request->erase->sender_key = *key;
+	request->erase->kind = MAIL_ERASE_RECEIPT;
+	return request;
+}
+
+/* gone, left: prekeys; 0: none. */
+static void receipt_is(struct fixture *f, const struct mail_erase_order *order, const char *node,
+	const struct hash *key, uint64_t gone, uint64_t left, uint32_t verdict)
+{
+	struct vault_request *request = answer_from(node, key);
+	struct mail_erase_receipt receipt = {.destroyed = order->kids};
+
+	memcpy(receipt.order_id, order->order_id, sizeof(receipt.order_id));
+	receipt.prekeys_gone.number[0] = gone;
+	receipt.prekeys_gone.count = gone != 0;
+	receipt.prekeys_left.number[0] = left;
+	receipt.prekeys_left.count = left != 0;
+	assert_ok(mail_erase_receipt_write(&request->mail, &receipt));
+	order_is(f, request, verdict);
+}
+
+static void hold_is(
+	struct fixture *f, const struct mail_erase_order *order, const char *node, uint32_t verdict)
+{
+	struct vault_request *request = answer_from(node, &holder_key);
+	struct mail_erase_hold hold = {.at = 1};
+
+	memcpy(hold.order_id, order->order_id, sizeof(hold.order_id));
+	strcpy(hold.authority, "Tribunal");
+	strcpy(hold.officers[0], "a");
+	strcpy(hold.officers[1], "b");
+	strcpy(hold.until, "2027-01-01");
+	assert_ok(mail_erase_hold_write(&request->mail, &hold));
+	request->erase->kind = MAIL_ERASE_HOLD;
+	order_is(f, request, verdict);
+}
+
+static void state_is(struct fixture *f, const char *state)
+{
+	json_t *json = status_of(f, REF_1);
+
+	check_text(json_array_get(json, 0), "state", state);
+	json_decref(json);
+}
+
+static void a_holder_answers(void **state)
+{
+	struct fixture *f = *state;
+	struct mail_erase_order order, other;
+	struct seal_kid kid = {{0}};
+	struct vault_request *next;
+	struct keyring *keyring;
+	struct arena arena;
+
+	unlock(f);
+	record(f, OPEN_1);
+	vault_end(f);
+	assert_ok(keyring_open(f->keyring, &keyring, NULL));
+	assert_ok(keyring_each(keyring, first_kid, &kid, NULL));
+	keyring_close(keyring);
+	given_put(f, &kid);
+	vault_begin(f, "HTI");
+	unlock(f);
+	assert_ok(ask_simple(f, begin_case("ZZ-ONE")));
+	next = next_is(f, ERASE_TODO_ORDERED);
+	into_ledger(f, next);
+	did(f, next);
+	next = next_is(f, ERASE_TODO_ORDER);
+	assert_string_equal(next->erase->to, "jordan");
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	assert_ok(mail_erase_order_read(buf_bytes(&next->mail), &arena, &order, NULL));
+	arena_release(&arena);
+	assert_int_equal(order.kids.count, 1);
+	assert_memory_equal(order.kids.kid[0], kid.b, SEAL_KID_SIZE);
+	assert_int_equal(order.prekeys.count, 1);
+	assert_int_equal(order.prekeys.number[0], 4);
+	did(f, next);
+	nothing_left(f); /* asked today */
+	state_is(f, "destroyed here");
+	/* Whose word does not count, and what nobody asked. */
+	receipt_is(f, &order, "kenya", &holder_key, 4, 0, ORDER_NOT_ASKED);
+	receipt_is(f, &order, "jordan", &other_key, 4, 0, ORDER_NOT_ASKED);
+	receipt_is(f, &order, "jordan", &holder_key, 5, 0, ORDER_TOO_MUCH);
+	other = order;
+	other.order_id[0] ^= 1;
+	receipt_is(f, &other, "jordan", &holder_key, 4, 0, ORDER_UNKNOWN);
+	other = order;
+	other.kids.kid[0][0] ^= 1;
+	receipt_is(f, &other, "jordan", &holder_key, 4, 0, ORDER_TOO_MUCH);
+	hold_is(f, &order, "kenya", ORDER_NOT_ASKED);
+	state_is(f, "destroyed here");
+	hold_is(f, &order, "jordan", ORDER_GOOD);
+	/* Destroyed, its prekey later; an old receipt that comes once more changes nothing. */
+	receipt_is(f, &order, "jordan", &holder_key, 0, 4, ORDER_GOOD);
+	state_is(f, "confirmed");
+	receipt_is(f, &order, "jordan", &holder_key, 4, 0, ORDER_GOOD);
+	receipt_is(f, &order, "jordan", &holder_key, 0, 4, ORDER_GOOD);
+	hold_is(f, &order, "jordan", ORDER_GOOD); /* too late */
+	lock(f);
+	unlock(f);
+	state_is(f, "complete");
+	next = next_is(f, ERASE_TODO_COMPLETE);
+	into_ledger(f, next);
+	did(f, next);
+	nothing_left(f);
+}
+
 /* ---- keys from before it ---- */
 
 static void copy(const char *from, const char *to)
@@ -673,6 +845,7 @@ int main(void)
 		TEST(another_node_key),
 		TEST(an_order_before_its_grant),
 		TEST(receipts_of_nobody),
+		TEST(a_holder_answers),
 		TEST(old_keys_come_back),
 	};
 
