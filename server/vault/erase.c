@@ -1174,6 +1174,8 @@ enum err erase_order_keys(
 
 	if (find(book->erasures, "", &wish->id) != NULL)
 		return OK;
+	if (book->erasures->count == LIMIT_ERASURES) /* before it is written */
+		return err_set(ctx, ERR_FULL, "%d erasures are remembered already", LIMIT_ERASURES);
 	TRY(erasure_init(&erasure, wish->kid_count, 0, 1));
 	erasure.id = wish->id;
 	erasure.case_ref = wish->case_ref;

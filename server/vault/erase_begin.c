@@ -149,6 +149,9 @@ enum err erase_begin(struct book *book, struct vault_request *request)
 
 	TRY(case_named(book, request, &kase, &state));
 	TRY(may_erase(request, state));
+	if (book->erasures->count == LIMIT_ERASURES)
+		return err_set(&request->ctx, ERR_FULL, "%d erasures are remembered already",
+			LIMIT_ERASURES);
 	TRY(groups_of(book, kase, request->erase, &groups, &request->ctx));
 	err = erasure_make(book, request, kase, groups, &erasure);
 	if (err == OK)

@@ -778,6 +778,118 @@ static void a_holder_answers(void **state)
 	nothing_left(f);
 }
 
+/* ---- caps ---- */
+
+enum { ROW_VALUE = 256 };
+
+/* So many rows of a kind, in one transaction: what a node may remember. */
+static void rows_put(struct fixture *f, enum row_kind kind, const char *sender, size_t count)
+{
+	struct keyring_item *items = calloc(count, sizeof(*items));
+	struct keyring *keyring;
+	struct buf values, plain;
+	uint8_t under[AEAD_KEY_SIZE];
+
+	assert_non_null(items);
+	keyring_key(f, under);
+	buf_init(&values, count * ROW_VALUE);
+	buf_init(&plain, ROW_VALUE);
+	assert_non_null(buf_reserve(&values, count * ROW_VALUE)); /* views stay valid */
+	for (size_t i = 0; i < count; i++) {
+		struct hold hold = {.until = "2027-01-01", .officers = {"a", "b"}};
+		struct erasure erasure;
+		struct row_name name;
+		size_t start = values.size;
+
+		buf_clear(&plain);
+		assert_ok(erasure_init(&erasure, 1, 0, 0));
+		put_u32be(erasure.id.b, (uint32_t)i);
+		snprintf(erasure.sender, sizeof(erasure.sender), "%s", sender);
+		erasure.destroyed_at = erasure.confirmed_at = erasure.told_at = 1;
+		erasure.ledger = true;
+		put_u32be(hold.case_ref.b, (uint32_t)i);
+		if (kind == ROW_HOLD) {
+			assert_ok(hold_pack(&hold, &plain));
+			hold_row_name(&hold.case_ref, &name);
+		} else {
+			assert_ok(erasure_pack(&erasure, &plain));
+			erasure_row_name(erasure.sender, &erasure.id, &name);
+		}
+		assert_ok(row_wrap(BYTES_ARRAY(under), kind, &name, buf_bytes(&plain), &values));
+		memcpy(items[i].kid, name.b, sizeof(name.b));
+		items[i].value = bytes_make(values.data + start, values.size - start);
+		erasure_release(&erasure);
+	}
+	assert_ok(keyring_open(f->keyring, &keyring, NULL));
+	assert_ok(keyring_put(keyring, items, count, NULL));
+	keyring_close(keyring);
+	buf_release(&values);
+	buf_release(&plain);
+	free(items);
+}
+
+static enum err order_of(struct fixture *f, uint8_t id)
+{
+	struct seal_kid kid = {{id}};
+
+	return ask_simple(f, order_from("jordan", &given_by, &kid, 1, id));
+}
+
+/* Whoever floods fills what one office has, and nobody else's. */
+static void orders_of_one_node(void **state)
+{
+	struct fixture *f = *state;
+	struct seal_kid kid = {{0x77}};
+
+	rows_put(f, ROW_ERASURE, "jordan", LIMIT_ERASURES_SENDER - 1);
+	unlock(f);
+	assert_ok(order_of(f, 0xf1));
+	assert_int_equal(order_of(f, 0xf2), ERR_FULL);
+	assert_ok(ask_simple(f, order_from("chad", &given_by, &kid, 1, 0xf3)));
+}
+
+static void all_that_is_remembered(void **state)
+{
+	struct fixture *f = *state;
+
+	rows_put(f, ROW_ERASURE, "", LIMIT_ERASURES - 1);
+	unlock(f);
+	record(f, OPEN_1 OPEN_2);
+	assert_ok(ask_simple(f, begin_case("ZZ-ONE")));
+	assert_int_equal(ask_simple(f, begin_case("ZZ-TWO")), ERR_FULL);
+	lock(f);
+	unlock(f); /* nothing of it was written */
+}
+
+static enum err hold_case(struct fixture *f, const char *name)
+{
+	struct vault_request *request = erase_new(VAULT_ERASE_HOLD, name);
+
+	strcpy(request->erase->authority, "Tribunal");
+	strcpy(request->erase->second, "another");
+	strcpy(request->erase->until, "2027-01-01");
+	return ask_simple(f, request);
+}
+
+static void cases_that_are_held(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+
+	rows_put(f, ROW_HOLD, "", LIMIT_HOLDS - 1);
+	unlock(f);
+	record(f, OPEN_1 OPEN_2);
+	assert_ok(hold_case(f, "ZZ-ONE"));
+	assert_ok(hold_case(f, "ZZ-ONE")); /* in its place */
+	assert_int_equal(hold_case(f, "ZZ-TWO"), ERR_LIMIT);
+	/* Two officers. */
+	request = erase_new(VAULT_ERASE_HOLD, "ZZ-ONE");
+	strcpy(request->erase->authority, "Tribunal");
+	strcpy(request->erase->second, "officer one");
+	strcpy(request->erase->until, "2027-01-01");
+	assert_int_equal(ask_simple(f, request), ERR_INVALID);
+}
+
 /* ---- keys from before it ---- */
 
 static void copy(const char *from, const char *to)
@@ -846,6 +958,9 @@ int main(void)
 		TEST(an_order_before_its_grant),
 		TEST(receipts_of_nobody),
 		TEST(a_holder_answers),
+		TEST(orders_of_one_node),
+		TEST(all_that_is_remembered),
+		TEST(cases_that_are_held),
 		TEST(old_keys_come_back),
 	};
 
