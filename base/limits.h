@@ -87,6 +87,7 @@
 #define LIMIT_MAIL_TRIES         3                   /* that one is sealed again */
 #define LIMIT_MAIL_ADDRESSES     8                   /* of one node */
 #define LIMIT_PREKEYS            64                  /* private halves that a node keeps */
+#define LIMIT_SILENCE_RELEASES   64                  /* nodes, while headquarters is silent */
 #define LIMIT_PREKEYS_GONE       64                  /* .. and destroyed ones it remembers */
 
 /* Messages. */

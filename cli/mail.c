@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "certs/record.h"
 #include "cli/daemon.h"
+#include "cli/mail_release.h"
 #include "cli/output.h"
 #include "proto/codec.h"
 
@@ -244,6 +245,14 @@ const struct cli_command mail_commands[] = {
 	{"mail", "show", "ID", "one item, and the text of a received notice", NULL, 1, 1, NULL,
 		run_show},
 	{"mail", "delete", "ID", "a received notice, for good", NULL, 1, 1, NULL, run_delete},
+	{"mail", "release", "NODE", "let keys leave for a node although headquarters is silent",
+		"When nothing that headquarters signed is younger than 30 days, mail that brings "
+		"keys\n"
+		"waits: a revocation may be missing. Compare the node's words on the telephone; a\n"
+		"second officer agrees with their passphrase. It holds for a day, until the node "
+		"is\n"
+		"locked, and stands in the ledger.",
+		1, 1, mail_release_options, mail_release_run},
 	{"mail", "refused", "", "mail that this node did not take, and why",
 		"form: not what its kind must be. sender: no active member. keys: not its "
 		"sender's\n"

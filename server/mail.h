@@ -149,7 +149,7 @@ const struct known_prekey *prekeys_of(const struct runtime *rt, const char *node
 /* What a node said of its newest in a signed end. */
 void prekeys_told(struct runtime *rt, const char *node, const struct prekey *prekey);
 /* The node's time: its clock, or what others have signed if that is later. */
-uint64_t prekeys_now(struct runtime *rt);
+uint64_t prekeys_now(const struct runtime *rt);
 void prekeys_peer_holds(struct runtime *rt); /* .. more of the own log */
 bool prekeys_held(const struct runtime *rt); /* the own newest, by a mirror that counts */
 /* Unlocked: what would be done now; full: a new one waits for room. */

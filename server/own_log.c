@@ -9,6 +9,7 @@
 #include "server/internal.h"
 #include "server/keys/erasing.h"
 #include "server/keys/escrow.h"
+#include "server/keys/silence.h"
 #include "server/log.h"
 #include "server/mail.h"
 
@@ -246,6 +247,7 @@ void runtime_locked(struct runtime *rt)
 	sessions_end_all(rt->officers);
 	if (rt->keys == NULL)
 		return;
+	silence_locked(rt);
 	runtime_step(rt, &(struct event){.type = EVENT_LOCKED});
 	vault_keys_free(rt->keys);
 	rt->keys = NULL;

@@ -376,7 +376,7 @@ static void signed_look(struct mail *mail, const struct engine *engine, uint64_t
 	mail->signed_ms = now_ms;
 }
 
-uint64_t prekeys_now(struct runtime *rt)
+uint64_t prekeys_now(const struct runtime *rt)
 {
 	uint64_t now_ms = uv_now(&rt->loop), wall_s = runtime_wall_s(), signed_s;
 	struct mail *mail = rt->mail;

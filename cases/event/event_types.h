@@ -66,7 +66,8 @@
 	X(LEGAL_HOLD, 47, CORE, FIXED)                                                             \
 	X(GUARDIAN_CHANGED, 48, CONSENT, FIXED)                                                    \
 	X(EXTERNAL_PACKET, 49, CORE, FIXED)                                                        \
-	X(KEYS_ERASED, 50, AUDIT, LEDGER)
+	X(KEYS_ERASED, 50, AUDIT, LEDGER)                                                          \
+	X(MAIL_RELEASED, 51, AUDIT, LEDGER)
 
 enum event_type_number {
 #define X(symbol, number, group, rule) EVENT_##symbol = number,
@@ -74,7 +75,7 @@ enum event_type_number {
 #undef X
 };
 
-enum { EVENT_TYPE_LAST = EVENT_KEYS_ERASED };
+enum { EVENT_TYPE_LAST = EVENT_MAIL_RELEASED };
 
 enum event_rule {
 	EVENT_RULE_FIXED,      /* the main group is the table's */

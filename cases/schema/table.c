@@ -377,6 +377,12 @@ static const struct schema_field keys_erased[] = {
 	FIELD("key_ids", REFS, "Which keys?"),
 	FIELD("nodes_confirmed", NAMES, "Which nodes confirmed it?"),
 };
+static const struct schema_field mail_released[] = {
+	FIELD("who", OFFICER, "Who compared the words?", NEED),
+	FIELD("recipient", NAME, "To whom may keys leave?", NEED),
+	FIELD("node_key", HASH, "SHA-256 of the node key whose words they were?", NEED),
+	FIELD("second_approver", OFFICER, "Who agreed?", NEED),
+};
 static const struct schema_field break_glass[] = {
 	FIELD("who", OFFICER, "Who opened it?", NEED),
 	FIELD("case", REF, "Which case?", NEED),
@@ -495,7 +501,9 @@ static const struct schema_field external_packet[] = {
 	TYPE(EXTERNAL_PACKET, external_packet, "packet", "Packet for an organisation",             \
 		"For a recipient without a node. Needs a live consent that names it.")             \
 	TYPE(KEYS_ERASED, keys_erased, "keys-erased", "Keys erased",                               \
-		"An order to destroy keys: that it was given, obeyed, or is complete.")
+		"An order to destroy keys: that it was given, obeyed, or is complete.")            \
+	TYPE(MAIL_RELEASED, mail_released, "mail-released", "Keys may leave",                      \
+		"Headquarters is silent; for a day, on two officers' word.")
 
 static const struct schema_type table[] = {
 #define TYPE(symbol, array, alias_, title_, help_)                                                 \

@@ -417,6 +417,22 @@ uint64_t engine_signed_time(const struct engine *engine)
 	return best[1].time_s != 0 ? best[1].time_s : best[0].time_s;
 }
 
+uint64_t engine_signed_by(const struct engine *engine, const char *node)
+{
+	uint64_t newest = 0;
+
+	for (size_t i = 0; i < engine->log_count; i++)
+		for (size_t k = 0; k < engine->logs[i]->cosigned_count; k++) {
+			const struct cosigned *c = &engine->logs[i]->cosigned[k];
+			const char *slash = strchr(c->cosigner, '/');
+
+			if (c->time_s > newest &&
+				strcmp(slash == NULL ? c->cosigner : slash + 1, node) == 0)
+				newest = c->time_s;
+		}
+	return newest;
+}
+
 void engine_quorum_at(const struct engine *engine, size_t position, struct engine_quorum *ret)
 {
 	cosigned_quorum(engine, engine->logs[position], ret);

@@ -290,6 +290,8 @@ bool engine_peer_holds(
 /* The newest time that two other active members' mirrors or witnesses have signed, or that the only
  * one that signed any has: no single one of many moves it. 0: nobody has. */
 uint64_t engine_signed_time(const struct engine *engine);
+/* The newest that this member's mirror or witness has signed. */
+uint64_t engine_signed_by(const struct engine *engine, const char *node);
 
 /* How far a log is held by the quorum of the policy: by so many distinct mirrors that count, over
  * checkpoints of the one history that is held here. */

@@ -425,7 +425,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		fail_seal(request, done);
 	} else if (done->result != OK) {
 		if (done->result == ERR_DENIED &&
-			(done->type == VAULT_UNLOCK || done->type == VAULT_OFFICER_PASSPHRASE))
+			(done->type == VAULT_UNLOCK || done->type == VAULT_OFFICER_PASSPHRASE ||
+				done->type == VAULT_OFFICER_VOUCH))
 			officer_refused(control_runtime(request), done);
 		control_fail(
 			request, done->result, done->line, err_message(&done->ctx, done->result));
@@ -440,6 +441,8 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 	} else if (done->type == VAULT_OFFICER_ADD || done->type == VAULT_OFFICER_DISABLE ||
 		   done->type == VAULT_OFFICER_PASSPHRASE) {
 		done_officer(request, done);
+	} else if (done->type == VAULT_OFFICER_VOUCH) {
+		done_mail_release(request, done);
 	} else if (done->type == VAULT_MAIL_MAKE) {
 		done_mail_send(request, done);
 	} else if (done->type == VAULT_CONFIRM) {

@@ -141,6 +141,8 @@ void begin_mail_send(struct control_request *request, const Sauti__MailSendReque
 void begin_mail_list(struct control_request *request);
 void begin_mail_show(struct control_request *request, const char *id);
 void begin_mail_delete(struct control_request *request, const char *id);
+void begin_mail_release(struct control_request *request, Sauti__MailReleaseRequest *message);
+void done_mail_release(struct control_request *request, struct vault_request *done);
 void done_mail_send(struct control_request *request, struct vault_request *done);
 void done_mail_show(struct control_request *request, struct vault_request *done);
 json_t *mail_status_json(const struct runtime *rt);

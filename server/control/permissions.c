@@ -81,6 +81,7 @@ static const struct permission table[] = {
 	{BODY(RECOVER), ACCOUNT_SUPERVISOR, NULL},
 	/* Notices between operators. */
 	{BODY(MAIL_SEND), NODE, NULL},
+	{BODY(MAIL_RELEASE), CASES, NULL}, /* of keys of cases */
 	{BODY(MAIL_LIST), NONE, NULL},
 	{BODY(MAIL_SHOW), NODE, NULL},
 	{BODY(MAIL_DELETE), NODE, NULL},

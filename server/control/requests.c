@@ -7,6 +7,7 @@
 #include "server/internal.h"
 #include "server/keys/escrow.h"
 #include "server/keys/approvals.h"
+#include "server/keys/silence.h"
 #include "server/ledger.h"
 #include "server/locking.h"
 
@@ -307,6 +308,7 @@ static void begin_status(struct control_request *request)
 	json_object_set_new(json, "words", own_words_json(rt));
 	json_object_set_new(json, "escrow", escrow_json(rt));
 	json_object_set_new(json, "approvals", approvals_status_json(rt));
+	json_object_set_new(json, "headquarters", silence_json(rt));
 	if (control_officer(request) != NULL)
 		json_object_set_new(json, "officers", officers_json(request));
 	answer_json(request, json, true);
@@ -448,6 +450,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_LIST:
 		begin_node_list(request, message->node_list);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_MAIL_RELEASE:
+		begin_mail_release(request, message->mail_release);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_PREKEYS:
 		begin_node_prekeys(request);

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "server/internal.h"
 #include "server/keys/erasing.h"
+#include "server/keys/silence.h"
 #include "server/log.h"
 #include "server/mail.h"
 
@@ -50,7 +51,7 @@ const char *grants_held_back(const struct runtime *rt, const char *node)
 		return "its key is not confirmed here: 'sauti node confirm'";
 	if (prekeys_of(rt, node) == NULL)
 		return "it has published no key for mail yet, or its log has not come here";
-	return "";
+	return silence_holds(rt, node);
 }
 
 static bool is_full(const struct grants_work *work, const char *node)

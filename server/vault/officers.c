@@ -192,6 +192,23 @@ static enum err replace(struct officers *officers, struct bytes file, struct vau
 	return OK;
 }
 
+/* Somebody agrees with what another officer does. Only who may see cases has a say. */
+static enum err vouch(struct officers *officers, struct bytes file, struct vault_request *request)
+{
+	CLEANUP(node_keys_release) struct node_keys keys = {0};
+	CLEANUP(secret_release) struct secret master = {0};
+	const struct account *account;
+
+	TRY(open_slot(officers, request, file, &keys, &master));
+	account = accounts_find(&keys.accounts, request->officer);
+	request->roles = account == NULL ? 0 : account->roles;
+	if ((request->roles & (ACCOUNT_OFFICER | ACCOUNT_SUPERVISOR)) == 0)
+		return err_set(&request->ctx, ERR_DENIED,
+			"'%s' is neither officer nor supervisor: another has to agree",
+			request->officer);
+	return OK;
+}
+
 static enum err change(struct officers *officers, struct bytes file, struct node_keys *keys,
 	struct vault_request *request)
 {
@@ -214,6 +231,8 @@ enum err officers_answer(struct officers *officers, struct vault_request *reques
 	TRY(read_file(officers->opts, &file, &request->ctx));
 	if (request->type == VAULT_OFFICER_NAMES)
 		return wrap(officers->opts, names(buf_bytes(&file), request), &request->ctx);
+	if (request->type == VAULT_OFFICER_VOUCH)
+		return vouch(officers, buf_bytes(&file), request);
 	TRY(wrap(officers->opts,
 		keystore_open_master(buf_bytes(&file), &officers->master, &keys, &request->ctx),
 		&request->ctx));

@@ -747,6 +747,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_OFFICER_ADD:
 	case VAULT_OFFICER_DISABLE:
 	case VAULT_OFFICER_PASSPHRASE:
+	case VAULT_OFFICER_VOUCH:
 		return officers_answer(&vault->officers, request);
 	case VAULT_SEAL:
 	case VAULT_RESEAL:

@@ -127,6 +127,7 @@ enum vault_type {
 	VAULT_OFFICER_ADD,        /* name, new_roles, new_passphrase; roles: of who asks */
 	VAULT_OFFICER_DISABLE,    /* name; roles: of who asks */
 	VAULT_OFFICER_PASSPHRASE, /* officer, passphrase, new_passphrase */
+	VAULT_OFFICER_VOUCH, /* officer, passphrase: of a second one, who may see cases -> roles */
 	/* grants.h: keys for other nodes. `grant` and what is said there. */
 	VAULT_GRANT,      /* name, grant, lines: more events of the ledger, which stand before it ->
 			     entries, grant; as SEAL */
@@ -356,9 +357,9 @@ struct vault_request {
 	uint64_t trial, client; /* of a dry run that goes on; trial 0: it stands alone */
 	struct secret new_passphrase;
 	uint32_t new_roles;
-	uint64_t boot_ms; /* of UNLOCK and OFFICER_PASSPHRASE: the clock of officers/lockout.h */
-	bool renew;       /* UNLOCK: the own log is never signed again */
-	uint64_t turn;    /* .. of the guard's state, when it was asked for */
+	uint64_t boot_ms;       /* of what tries a passphrase: the clock of officers/lockout.h */
+	bool renew;             /* UNLOCK: the own log is never signed again */
+	uint64_t turn;          /* .. of the guard's state, when it was asked for */
 	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
 	uint64_t node_s;        /* of UNLOCK: the node's time, for prekeys; 0: now_s */
 	/* Who asks; of UNLOCK: whose slot, "" the only one, and out whose it was, with the roles.

@@ -347,6 +347,8 @@ class Memory(Case):
         hq.sauti("officer", "add", "amina", "--roles", "operator", "--new-passphrase-file", "-",
                  stdin=self.OTHER + "\n")
         hq.sauti("mail", "send", "--to", "hq", stdin=self.NOTICE + "\n", check=False)
+        hq.sauti("mail", "release", "office", "--second", "amina", "--words", "--passphrase-file",
+                 self.root / "other", stdin="a b c\n", check=False)
         half, unread = Control(hq), Control(hq)
         half.socket.sendall(struct.pack(">I", 5000) + half.field(4, half.field(1, notes[0].encode())))
         for _ in range(40):  # answers that nobody takes

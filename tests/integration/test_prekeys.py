@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Prekeys come and go: a month, an erasure, an office that was away, clocks that are wrong.
 test_prekeys.py BUILD [unittest arguments]"""
+import base64
+import hashlib
 import re
 import shutil
 import subprocess
@@ -9,9 +11,11 @@ import tempfile
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
+SOURCE = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(SOURCE / "tests" / "lib"))
 import memory  # noqa: E402
 import network  # noqa: E402
+from cases import agreed, event, lines, opened  # noqa: E402
 
 BUILD = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build-dev").resolve()
 QUICK = "\n[replication]\ndial_retry_min = 20ms\ndial_retry_max = 200ms\n"
@@ -68,6 +72,11 @@ class Prekeys(unittest.TestCase):
         """What is due is done at the unlock."""
         node.sauti("lock")
         node.unlock()
+
+    def relock_as(self, node):
+        """.. where several officers may unlock."""
+        node.sauti("lock")
+        node.sauti("unlock", "--officer", node.name, "--passphrase-file", self.net.passphrase)
 
     def prekey(self, node):
         return node.json("status")["prekey"]
@@ -247,6 +256,69 @@ class Prekeys(unittest.TestCase):
         for copy in copies:
             wait_for("the copy to be gone", lambda c=copy: not self.on_disk(self.chad, c))
         wait_for("no copy to be kept", lambda: not self.copies(self.chad))
+
+    # Headquarters is silent.
+
+    def words(self, name):
+        """The words of a node's key, by our own hand."""
+        key = base64.b64decode(self.hq.json("node", "show", name)["node_key"])
+        head = b"sauti/1 fingerprint"
+        for text in (self.net.name.encode(), name.encode()):
+            head += len(text).to_bytes(2, "big") + text
+        bits = int.from_bytes(hashlib.sha256(head + key).digest()[:11], "big")
+        words = (SOURCE / "base" / "words-english.txt").read_text(encoding="ascii").split()
+        return " ".join(words[bits >> 11 * i & 2047] for i in reversed(range(8)))
+
+    def release(self, words, second, passphrase, check=True):
+        return self.haiti.sauti("--json", "mail", "release", "chad", "--words", "--second", second,
+                                "--passphrase-file", passphrase, stdin=words + "\n", check=check)
+
+    def share(self, check=True):
+        return self.haiti.sauti("case", "share", "ZZ-ONE", "--to", "chad", "--purpose", "referral",
+                                check=check)
+
+    def test_headquarters_is_silent(self):
+        """Keys wait for two officers once nothing that headquarters signed is younger than 30 days."""
+        phrase = self.root / "second"
+        phrase.touch(mode=0o600)
+        phrase.write_text("another passphrase\n", encoding="ascii")
+        for name, role in (("ruth", "officer"), ("otto", "operator")):
+            self.haiti.sauti("officer", "add", name, "--roles", role, "--new-passphrase-file", phrase)
+        words, others = self.words("chad"), self.words("haiti")
+        ref = f"{1:032x}"
+        self.haiti.sauti("case", "import", "-", stdin=lines(opened(1, "ZZ-ONE"), agreed(1, ref), event(
+            3, "CONSENT_RECORDED", ref, purpose="REFERRAL", recipients=["chad"], groups=["contact"],
+            given_by="VICTIM", form="WRITTEN", valid_until="2099-12-31")))
+        self.assertFalse(self.haiti.json("status")["headquarters"]["silent"])
+        self.assertIn("not silent", self.release(words, "ruth", phrase, check=False).stderr)
+        self.hq.stop()
+        self.clock(self.haiti, MONTH_S + 2 * DAY_S)
+        self.relock_as(self.haiti)
+        me = self.haiti.json("whoami")["officer"]
+        self.assertTrue(self.haiti.json("status")["headquarters"]["silent"])
+        for args, code, what in (((words, "ruth", self.net.passphrase), 5, "passphrase"),
+                                 ((words, "otto", phrase), 5, "neither officer nor supervisor"),
+                                 ((words, me, self.net.passphrase), 1, "another officer"),
+                                 ((others, "ruth", phrase), 1, "words"),
+                                 (("a b c", "ruth", phrase), 1, "word")):
+            done = self.release(*args, check=False)
+            self.assertIn(what, done.stderr)
+            self.assertNotEqual(done.returncode, 0, code)
+        self.assertIn("headquarters has signed nothing", self.share(check=False).stderr)
+        self.release(words, "ruth", phrase)
+        self.share()
+        status = self.haiti.json("status")["headquarters"]
+        self.assertEqual((status["silent"], status["released"]), (True, ["chad"]))
+        noted = [e for e in self.haiti.json("ledger", "list") if e["type"] == "MAIL_RELEASED"][0]
+        self.assertEqual((noted["who"], noted["recipient"], noted["second_approver"]),
+                         (me, "chad", "ruth"))
+        # A lock ends it; so does a word from headquarters.
+        self.relock_as(self.haiti)
+        self.assertEqual(self.haiti.json("status")["headquarters"]["released"], [])
+        self.clock(self.hq, MONTH_S + 2 * DAY_S)
+        self.hq.start()
+        wait_for("headquarters to be heard",
+                 lambda: not self.haiti.json("status")["headquarters"]["silent"])
 
     def test_keystore_put_back(self):
         """An old copy of the keystore: its numbers are taken already, so it goes on behind them."""

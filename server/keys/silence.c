@@ -1,0 +1,101 @@
+#include "server/keys/silence.h"
+
+#include <stdio.h>
+
+#include "server/mail.h"
+
+static const struct member *member_of(const struct runtime *rt, const char *node)
+{
+	return directory_find(engine_directory(rt->engine), bytes_str(node));
+}
+
+/* Records and cosignatures of headquarters. */
+uint64_t silence_since(const struct runtime *rt)
+{
+	const struct directory *directory = engine_directory(rt->engine);
+	const struct member *member;
+	uint64_t newest = 0;
+
+	for (size_t i = 0; (member = directory_at(directory, i)) != NULL; i++) {
+		uint64_t its =
+			member->role == ROLE_HQ ? engine_signed_by(rt->engine, member->name) : 0;
+
+		if (member->made_at > its)
+			its = member->made_at;
+		if (its > newest)
+			newest = its;
+	}
+	return newest;
+}
+
+bool silence_is(const struct runtime *rt)
+{
+	const struct member *self = member_of(rt, rt->node);
+	uint64_t since = silence_since(rt), wall_s = runtime_wall_s(), now = prekeys_now(rt);
+
+	if (self != NULL && self->role == ROLE_HQ)
+		return false;
+	return (now > since && now - since > SILENCE_S) || since > wall_s + PREKEY_DAY_S;
+}
+
+static bool is_released(const struct runtime *rt, const char *node)
+{
+	const struct member *member = member_of(rt, node);
+	uint64_t now_ms = uv_now(&rt->loop);
+	struct hash signer;
+
+	if (member == NULL)
+		return false;
+	sha256(BYTES_ARRAY(member->node.b), &signer);
+	for (size_t i = 0; i < rt->silence.count; i++) {
+		const struct silence_released *released = &rt->silence.list[i];
+
+		if (strcmp(released->node, node) == 0 && hash_equal(&released->signer, &signer) &&
+			now_ms < released->until_ms)
+			return true;
+	}
+	return false;
+}
+
+const char *silence_holds(const struct runtime *rt, const char *node)
+{
+	if (!silence_is(rt) || is_released(rt, node))
+		return "";
+	return "headquarters has signed nothing that is younger than 30 days here, or this node's "
+	       "clock is behind it: a revocation may be missing. See 'sauti mail release'";
+}
+
+enum err silence_release(struct runtime *rt, const char *node, const struct hash *signer)
+{
+	uint64_t now_ms = uv_now(&rt->loop);
+	size_t count = 0;
+
+	for (size_t i = 0; i < rt->silence.count; i++)
+		if (now_ms < rt->silence.list[i].until_ms &&
+			strcmp(rt->silence.list[i].node, node) != 0)
+			rt->silence.list[count++] = rt->silence.list[i];
+	rt->silence.count = count;
+	if (count == LIMIT_SILENCE_RELEASES)
+		return ERR_LIMIT;
+	rt->silence.list[count] = (struct silence_released){
+		.signer = *signer, .until_ms = now_ms + UINT64_C(1000) * SILENCE_RELEASE_S};
+	snprintf(rt->silence.list[count].node, sizeof(rt->silence.list[count].node), "%s", node);
+	rt->silence.count++;
+	return OK;
+}
+
+void silence_locked(struct runtime *rt)
+{
+	rt->silence.count = 0;
+}
+
+json_t *silence_json(const struct runtime *rt)
+{
+	json_t *released = json_array();
+
+	for (size_t i = 0; i < rt->silence.count; i++)
+		if (is_released(rt, rt->silence.list[i].node))
+			json_array_append_new(released, json_string(rt->silence.list[i].node));
+	return json_pack("{s:b,s:I,s:o}", "silent", silence_is(rt), "since",
+		(json_int_t)silence_since(rt), "released", released);
+}
