@@ -10,3 +10,8 @@ bool inbox_takes(const struct inbox_row *rows, size_t count, size_t coming, cons
 		of_sender += strcmp(rows[i].sender, sender) == 0;
 	return count + coming < LIMIT_MAIL_INBOX && of_sender < LIMIT_MAIL_INBOX_SENDER;
 }
+
+bool outbox_takes(size_t count, bool again)
+{
+	return count < LIMIT_MAIL_COPIES + (again ? 1 : 0);
+}

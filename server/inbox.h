@@ -22,4 +22,8 @@ struct inbox_row {
  * opened: they may be anybody's, and count as its own. */
 bool inbox_takes(const struct inbox_row *rows, size_t count, size_t coming, const char *sender);
 
+/* Is a copy kept of one more notice that is sent? One that is sealed again takes the place of the
+ * one before a little later. */
+bool outbox_takes(size_t count, bool again);
+
 #endif

@@ -20,14 +20,14 @@ static struct outbox_row *find(const struct mail *mail, const struct hash *item)
 }
 
 /* False: there is no room, or it is none. */
-static bool add(struct mail *mail, const struct hash *item, struct bytes packed, size_t room)
+static bool add(struct mail *mail, const struct hash *item, struct bytes packed, bool again)
 {
 	CLEANUP(arena_release) struct arena arena;
 	struct outbox_row *row;
 	Sauti__MailCopy *copy;
 
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	if (mail->outbox_count >= room ||
+	if (!outbox_takes(mail->outbox_count, again) ||
 		CODEC_UNPACK(mail_copy, packed, &scan_limits_default, &arena, &copy, NULL) != OK ||
 		!node_name_valid(bytes_str(copy->recipient)) || copy->prekey.len != X25519_KEY_SIZE)
 		return false;
@@ -46,7 +46,7 @@ enum err outbox_load(struct runtime *rt, struct bytes name, struct bytes value)
 	struct hash item;
 
 	if (hex_decode(name, item.b, HASH_SIZE) == OK)
-		(void)add(rt->mail, &item, value, LIMIT_MAIL_COPIES);
+		(void)add(rt->mail, &item, value, true);
 	return OK;
 }
 
@@ -60,11 +60,11 @@ static const char *note_name(const struct hash *item, struct note_name *room)
 	return room->text;
 }
 
-static void keep(struct runtime *rt, const struct hash *item, struct bytes copy, size_t room)
+static void keep(struct runtime *rt, const struct hash *item, struct bytes copy, bool again)
 {
 	struct note_name name;
 
-	if (!add(rt->mail, item, copy, room))
+	if (!add(rt->mail, item, copy, again))
 		return;
 	rt->mail->outbox[rt->mail->outbox_count - 1].busy = true;
 	mail_note_put(rt, MAIL_NOTE_COPY, note_name(item, &name), copy);
@@ -72,7 +72,7 @@ static void keep(struct runtime *rt, const struct hash *item, struct bytes copy,
 
 void outbox_keep(struct runtime *rt, const struct hash *item, struct bytes copy)
 {
-	keep(rt, item, copy, LIMIT_MAIL_COPIES);
+	keep(rt, item, copy, false);
 }
 
 static void forget(struct runtime *rt, struct outbox_row *row)
@@ -187,7 +187,7 @@ void outbox_sealed(struct runtime *rt, struct vault_request *done)
 	if (again == NULL)
 		runtime_out_of_memory();
 	*again = (struct again){rt, done->before, done->item};
-	keep(rt, &done->item, buf_bytes(&done->copy), LIMIT_MAIL_COPIES + 1); /* in its place */
+	keep(rt, &done->item, buf_bytes(&done->copy), true);
 	log_line(LOG_INFO, "a notice for '%s' could not be opened there: it is sealed again",
 		done->name);
 	mail_send(rt, buf_bytes(&packed), on_submitted, again);

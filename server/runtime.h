@@ -13,6 +13,7 @@
 #include "node/config.h"
 #include "node/genesis.h"
 #include "replication/engine/engine.h"
+#include "server/keys/released.h"
 #include "server/log.h"
 #include "server/net/net.h"
 #include "server/officers/sessions.h"
@@ -77,16 +78,6 @@ struct escrow_loop {
 	struct json_t *status; /* as the vault said it last; NULL */
 };
 
-/* Nodes to which keys may leave while headquarters is silent (server/keys/silence.h). */
-struct silence {
-	struct silence_released {
-		char node[LIMIT_NODE_NAME + 1];
-		struct hash signer; /* SHA-256 of the node key that was compared */
-		uint64_t until_ms;  /* of the loop's clock */
-	} list[LIMIT_SILENCE_RELEASES];
-	size_t count;
-};
-
 /* May this node's own log be written? */
 bool guard_state_writable(const struct guard_state *state);
 /* What the operator is to do, in plain words; "" for nothing. */
@@ -107,7 +98,7 @@ struct runtime {
 	struct guard_state guard_state;
 	struct ledger_views views;
 	struct escrow_loop escrow;
-	struct silence silence;
+	struct released released; /* server/keys/silence.h */
 	struct writer *writer;
 	struct engine *engine;
 	struct vault *vault;

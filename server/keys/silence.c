@@ -1,7 +1,5 @@
 #include "server/keys/silence.h"
 
-#include <stdio.h>
-
 #include "server/mail.h"
 
 static const struct member *member_of(const struct runtime *rt, const char *node)
@@ -41,20 +39,12 @@ bool silence_is(const struct runtime *rt)
 static bool is_released(const struct runtime *rt, const char *node)
 {
 	const struct member *member = member_of(rt, node);
-	uint64_t now_ms = uv_now(&rt->loop);
 	struct hash signer;
 
 	if (member == NULL)
 		return false;
 	sha256(BYTES_ARRAY(member->node.b), &signer);
-	for (size_t i = 0; i < rt->silence.count; i++) {
-		const struct silence_released *released = &rt->silence.list[i];
-
-		if (strcmp(released->node, node) == 0 && hash_equal(&released->signer, &signer) &&
-			now_ms < released->until_ms)
-			return true;
-	}
-	return false;
+	return released_has(&rt->released, node, &signer, uv_now(&rt->loop));
 }
 
 const char *silence_holds(const struct runtime *rt, const char *node)
@@ -68,34 +58,23 @@ const char *silence_holds(const struct runtime *rt, const char *node)
 enum err silence_release(struct runtime *rt, const char *node, const struct hash *signer)
 {
 	uint64_t now_ms = uv_now(&rt->loop);
-	size_t count = 0;
 
-	for (size_t i = 0; i < rt->silence.count; i++)
-		if (now_ms < rt->silence.list[i].until_ms &&
-			strcmp(rt->silence.list[i].node, node) != 0)
-			rt->silence.list[count++] = rt->silence.list[i];
-	rt->silence.count = count;
-	if (count == LIMIT_SILENCE_RELEASES)
-		return ERR_LIMIT;
-	rt->silence.list[count] = (struct silence_released){
-		.signer = *signer, .until_ms = now_ms + UINT64_C(1000) * SILENCE_RELEASE_S};
-	snprintf(rt->silence.list[count].node, sizeof(rt->silence.list[count].node), "%s", node);
-	rt->silence.count++;
-	return OK;
+	return released_add(
+		&rt->released, node, signer, now_ms, now_ms + UINT64_C(1000) * SILENCE_RELEASE_S);
 }
 
 void silence_locked(struct runtime *rt)
 {
-	rt->silence.count = 0;
+	rt->released.count = 0;
 }
 
 json_t *silence_json(const struct runtime *rt)
 {
 	json_t *released = json_array();
 
-	for (size_t i = 0; i < rt->silence.count; i++)
-		if (is_released(rt, rt->silence.list[i].node))
-			json_array_append_new(released, json_string(rt->silence.list[i].node));
+	for (size_t i = 0; i < rt->released.count; i++)
+		if (is_released(rt, rt->released.list[i].node))
+			json_array_append_new(released, json_string(rt->released.list[i].node));
 	return json_pack("{s:b,s:I,s:o}", "silent", silence_is(rt), "since",
 		(json_int_t)silence_since(rt), "released", released);
 }

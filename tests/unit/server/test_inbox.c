@@ -41,10 +41,19 @@ static void nor_is_there_more_in_all(void **state)
 	assert_false(inbox_takes(rows, LIMIT_MAIL_INBOX - 1, 1, "chad"));
 }
 
+static void copies_of_what_is_sent(void **state)
+{
+	assert_true(outbox_takes(LIMIT_MAIL_COPIES - 1, false));
+	assert_false(outbox_takes(LIMIT_MAIL_COPIES, false));
+	assert_true(outbox_takes(LIMIT_MAIL_COPIES, true));
+	assert_false(outbox_takes(LIMIT_MAIL_COPIES + 1, true));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sender_has_its_share),
+		cmocka_unit_test(copies_of_what_is_sent),
 		cmocka_unit_test(nor_is_there_more_in_all),
 	};
 
