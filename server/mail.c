@@ -415,6 +415,8 @@ static void move_ended(struct runtime *rt, const struct hash *item, bool moved)
 		}
 	rt->mail->moving = false;
 	mail_wake(rt); /* the next */
+	if (mail_inbox_moved(rt))
+		erasing_wake(rt);
 }
 
 static void move_next(struct runtime *rt)

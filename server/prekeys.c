@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "proto/stored.pb-c.h"
 #include "server/internal.h"
+#include "server/keys/erasing.h"
 #include "server/keys/grants.h"
 #include "server/log.h"
 #include "server/mail.h"
@@ -522,6 +523,7 @@ static void settle(struct runtime *rt)
 static void gone(struct runtime *rt, const struct prekey_state *state)
 {
 	log_line(LOG_INFO, "prekey %llu is destroyed", (unsigned long long)state->number);
+	erasing_wake(rt); /* receipts may say so now */
 }
 
 static void tell_gone(

@@ -118,7 +118,8 @@ void erasing_wake(struct runtime *rt)
 {
 	struct erasing *e = rt->erasing;
 
-	if (e == NULL || rt->stopping || rt->keys == NULL)
+	/* Received notices that are still under the keyring key would go with it. */
+	if (e == NULL || rt->stopping || rt->keys == NULL || !mail_inbox_moved(rt))
 		return;
 	e->again = true;
 	if (e->busy)
@@ -436,7 +437,7 @@ void erasing_take(
 		directory_find(engine_directory(rt->engine), bytes_str(item->sender));
 	struct vault_request *ask;
 
-	if (rt->keys == NULL || sender == NULL) {
+	if (rt->keys == NULL || sender == NULL || !mail_inbox_moved(rt)) {
 		mail_put_off(rt, &item->item, ERR_LOCKED);
 		return;
 	}
