@@ -346,6 +346,25 @@ static void print_keys(const json_t *status)
 			why_text(last));
 }
 
+/* Nothing of headquarters is younger than 30 days: mail with keys waits. */
+static void print_headquarters(const json_t *headquarters)
+{
+	const json_t *released = json_object_get(headquarters, "released"), *name;
+	struct output_buffer since;
+	size_t i;
+
+	if (!output_true(headquarters, "silent"))
+		return;
+	printf("%-12ssilent since %s: keys of cases wait ('sauti mail release')\n", "hq",
+		output_time(headquarters, "since", &since));
+	json_array_foreach(released, i, name)
+	{
+		printf("%-12skeys may leave for ", "");
+		output_text(stdout, json_is_string(name) ? json_string_value(name) : "?", false);
+		putchar('\n');
+	}
+}
+
 static void print_lines(const char *label, const json_t *lines)
 {
 	json_t *line;
@@ -396,6 +415,7 @@ static enum err print_status(const json_t *status)
 		(unsigned long long)output_number(status, "directory_size"));
 	print_store(json_object_get(status, "store"));
 	print_prekey(json_object_get(status, "prekey"));
+	print_headquarters(json_object_get(status, "headquarters"));
 	print_mail(json_object_get(status, "mail"));
 	print_escrow(status);
 	print_officers(json_object_get(status, "officers"));

@@ -257,6 +257,29 @@ class Prekeys(unittest.TestCase):
             wait_for("the copy to be gone", lambda c=copy: not self.on_disk(self.chad, c))
         wait_for("no copy to be kept", lambda: not self.copies(self.chad))
 
+    def test_another_machine(self):
+        """The machine of an office burns and is replaced. Its prekeys are those of a key that is not the
+        office's any more: nobody uses them, whatever their numbers; what was sealed to one is sealed
+        again to the new machine's."""
+        self.clock(self.haiti, MONTH_S + DAY_S)
+        self.relock(self.haiti)
+        self.held(self.haiti, 2)
+        self.known(self.chad, "haiti", 2)
+        self.haiti.kill()
+        late = self.send(self.chad, "haiti")
+        wait_for("custody", lambda: self.hq.json("status")["mail"]["carried"] == 1)
+        new = self.net.replace("haiti", QUICK, "burnt")
+        new.start()
+        self.known(self.chad, "haiti", 1)
+        self.known(self.hq, "haiti", 1)
+        received = wait_for("the notice", lambda: self.inbox(new))
+        self.assertEqual(new.json("mail", "show", received[0]["id"])["text"], TEXT)
+        self.assertEqual(self.listed(self.chad, late)["state"], "not opened")
+        self.restart(self.chad)
+        self.known(self.chad, "haiti", 1)
+        self.send(self.chad, "haiti")
+        self.received(new, 2)
+
     # Headquarters is silent.
 
     def words(self, name):
@@ -312,6 +335,9 @@ class Prekeys(unittest.TestCase):
         noted = [e for e in self.haiti.json("ledger", "list") if e["type"] == "MAIL_RELEASED"][0]
         self.assertEqual((noted["who"], noted["recipient"], noted["second_approver"]),
                          (me, "chad", "ruth"))
+        shown = self.haiti.sauti("status").stdout
+        self.assertIn("silent since", shown)
+        self.assertIn("keys may leave for chad", shown)
         # A lock ends it; so does a word from headquarters.
         self.relock_as(self.haiti)
         self.assertEqual(self.haiti.json("status")["headquarters"]["released"], [])
