@@ -161,13 +161,13 @@
 #define LIMIT_PURPOSE        200    /* bytes of what a view or an export was for */
 #define LIMIT_EXPORT_BYTES   (64 * 1024 * 1024) /* of cases, in one file */
 #define LIMIT_EXPORT_CASES   4096               /* named for one */
-#define LIMIT_LEDGER_LIST   100000 /* events in one answer */
-#define LIMIT_VIEWS_PENDING 1024   /* views of cases that wait to be written */
-#define LIMIT_VIEWS_DAY     65536  /* pairs of officer and case whose view today is remembered */
-#define LIMIT_PURPOSE       200    /* bytes of what a view or an export was for */
-#define LIMIT_EXPORT_BYTES  (64 * 1024 * 1024) /* of cases, in one file */
-#define LIMIT_EXPORT_CASES  4096               /* named for one */
-#define LIMIT_EXPORTS       2                  /* under way at a time */
+#define LIMIT_LEDGER_LIST    100000             /* events in one answer */
+#define LIMIT_VIEWS_PENDING  1024               /* views of cases that wait to be written */
+#define LIMIT_VIEWS_DAY      65536 /* pairs of officer and case whose view today is remembered */
+#define LIMIT_PURPOSE        200   /* bytes of what a view or an export was for */
+#define LIMIT_EXPORT_BYTES   (64 * 1024 * 1024) /* of cases, in one file */
+#define LIMIT_EXPORT_CASES   4096               /* named for one */
+#define LIMIT_EXPORTS        2                  /* under way at a time */
 
 /* Complaints about staff. */
 #define LIMIT_COMPLAINTS_SENDER  1000 /* taken from one node; more wait with their sender */

@@ -112,8 +112,7 @@ static enum err part_fits(const struct checking *c, const struct disclosure_key 
 
 /* Does P open it, and is it of the key's case and group? Of two entries with one locator the first
  * that does counts. */
-static enum err open_entry(
-	struct checking *c, struct wanted *w, uint64_t index, struct bytes entry)
+static enum err open_entry(struct checking *c, struct wanted *w, uint64_t index, struct bytes entry)
 {
 	const struct disclosure_key *key = &c->disclosure->keys[w->key];
 	struct audit_place at = {c->epoch, index};
@@ -319,8 +318,8 @@ static void on_finding(void *arg, const struct audit_finding *f)
 	c->good += f->verdict == AUDIT_GOOD;
 	c->open += f->verdict == AUDIT_OPEN;
 	if (f->verdict == AUDIT_BAD && c->bad++ == 0)
-		err_set(&c->first, ERR_PROOF, "grant %s of case %s to '%s', entry %llu: %s", id, ref,
-			f->recipient, (unsigned long long)f->at.index, f->why);
+		err_set(&c->first, ERR_PROOF, "grant %s of case %s to '%s', entry %llu: %s", id,
+			ref, f->recipient, (unsigned long long)f->at.index, f->why);
 	json_array_append_new(c->findings,
 		json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s}", "grant", id, "verdict",
 			verdict_name(f->verdict), "case", ref, "recipient", f->recipient, "basis",
@@ -336,9 +335,8 @@ static json_t *log_json(const struct checking *c, size_t i)
 	json_t *by = json_array();
 
 	for (size_t n = 0; n < v->count; n++)
-		json_array_append_new(by,
-			json_pack("{s:s,s:I}", "name", v->cosigners[n].name, "time",
-				(json_int_t)v->cosigners[n].time_s));
+		json_array_append_new(by, json_pack("{s:s,s:I}", "name", v->cosigners[n].name,
+						  "time", (json_int_t)v->cosigners[n].time_s));
 	return json_pack("{s:s,s:I,s:I,s:I,s:I,s:o}", "log", c->disclosure->logs[i].origin, "size",
 		(json_int_t)v->checkpoint.size, "disclosed_size",
 		(json_int_t)c->disclosure->logs[i].size, "opened", (json_int_t)c->logs[i].opened,
@@ -430,7 +428,8 @@ static enum err checking_init(struct checking *c, struct errctx *ctx)
 	buf_init(&c->part, LIMIT_PART_SIZE);
 	c->findings = json_array();
 	c->logs = mem_zalloc((c->disclosure->log_count + 1) * sizeof(*c->logs));
-	if (c->findings == NULL || c->logs == NULL || buf_reserve(&c->part, LIMIT_PART_SIZE) == NULL)
+	if (c->findings == NULL || c->logs == NULL ||
+		buf_reserve(&c->part, LIMIT_PART_SIZE) == NULL)
 		return ERR_NOMEM;
 	TRY(audit_new(&c->audit));
 	return sealer_new(&c->sealer);
@@ -482,7 +481,8 @@ enum err audit_grants_run(struct cli *cli, const struct cli_args *args, struct e
 	enum err err;
 
 	if (path == NULL)
-		return cli_usage(cli, ctx, "--opened is needed: what 'sauti ledger disclose' wrote");
+		return cli_usage(
+			cli, ctx, "--opened is needed: what 'sauti ledger disclose' wrote");
 	TRY(audit_policy(cli, args, &policy, ctx));
 	c.policy = policy;
 	buf_init(&file, LIMIT_DISCLOSURE + 1);

@@ -37,9 +37,10 @@ static enum err read_bundle(const struct source_read *read, const struct tlog_fi
 		TRY(path_of(read, name, path, ctx));
 		err = files_read(path, BUNDLE_MAX, out, ctx);
 	}
-	return err == ERR_NOTFOUND || err == ERR_LIMIT ? err_set(ctx, ERR_PROOF,
-			       "'%s' is not there, or too large: the export is not whole", path)
-						       : err;
+	return err == ERR_NOTFOUND || err == ERR_LIMIT
+		       ? err_set(ctx, ERR_PROOF,
+				 "'%s' is not there, or too large: the export is not whole", path)
+		       : err;
 }
 
 static enum err take_entries(const struct source_read *read, const struct tlog_file *file,

@@ -19,7 +19,8 @@ struct source_read {
 	void *arg;
 };
 /* ERR_NOTFOUND: no such log is there; ERR_UNTRUSTED: the checkpoint is not signed as it should be;
- * ERR_PROOF: files are missing or changed, with the path; ERR_NOMEM, errors of files and of each. */
+ * ERR_PROOF: files are missing or changed, with the path; ERR_NOMEM, errors of files and of each.
+ */
 enum err source_read(const struct source_read *read, struct tlog_verdict *ret_verdict,
 	struct errctx *ctx) MUST_USE;
 

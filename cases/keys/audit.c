@@ -167,8 +167,8 @@ static void drop_repeats(struct list *list)
 	for (size_t i = 0; i < list->count; i++) {
 		struct part *part = &list->parts[i];
 
-		if (kept > 0 && memcmp(list->parts[kept - 1].info.event_id.b,
-					part->info.event_id.b, EVENT_ID_SIZE) == 0)
+		if (kept > 0 && memcmp(list->parts[kept - 1].info.event_id.b, part->info.event_id.b,
+					EVENT_ID_SIZE) == 0)
 			part_free(part);
 		else
 			list->parts[kept++] = *part;
@@ -221,7 +221,8 @@ static enum err find_withdrawals(struct audit *audit)
 		const struct part *grant;
 		struct event_id id;
 
-		if (event->type != EVENT_ACCESS_REVOKED || !value_is(event, "reason", "WITHDRAWN") ||
+		if (event->type != EVENT_ACCESS_REVOKED ||
+			!value_is(event, "reason", "WITHDRAWN") ||
 			event_id_parse(value_text(event, "grant"), &id) != OK)
 			continue;
 		grant = find_event(list, &id);
@@ -300,8 +301,7 @@ static bool hash_field(const struct event *event, const char *name, struct hash 
 
 static const char *basis_of(const struct event *event)
 {
-	static const char *const names[] = {
-		"CONSENT", "MANDATE", "BREAK_GLASS", "REPLY", "LEDGER"};
+	static const char *const names[] = {"CONSENT", "MANDATE", "BREAK_GLASS", "REPLY", "LEDGER"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (value_is(event, "basis", names[i]))
@@ -334,8 +334,7 @@ static void read_grant(struct grant *g)
 
 	g->finding->basis = basis_of(g->event);
 	g->groups = read_groups(g);
-	g->has_consent =
-		event_id_parse(value_text(g->event, "consent_ref"), &g->consent) == OK;
+	g->has_consent = event_id_parse(value_text(g->event, "consent_ref"), &g->consent) == OK;
 	g->has_leaf = hash_field(g->event, "consent_leaf", &g->consent_leaf);
 	if (case_ref_parse(value_text(g->event, "case"), &g->case_ref) != OK)
 		say(g, AUDIT_BAD, "it names no case");
@@ -383,7 +382,8 @@ static void check_commitment(struct grant *g)
 		say(g, AUDIT_BAD, "it has no commitment, or not what that is made of");
 	else if (grant_commitment(&in, &made) != OK || !hash_equal(&made, &told))
 		say(g, AUDIT_BAD,
-			"its commitment is not that of this recipient, this consent and these keys");
+			"its commitment is not that of this recipient, this consent and these "
+			"keys");
 }
 
 /* --- the consent --- */
@@ -544,7 +544,8 @@ static enum err check_consent(struct grant *g)
 	check_covered(g, state);
 	case_state_free(state);
 	if (!bad(g) && withdrawn_before(g))
-		say(g, AUDIT_BAD, "an earlier grant was taken back since this consent was withdrawn");
+		say(g, AUDIT_BAD,
+			"an earlier grant was taken back since this consent was withdrawn");
 	return OK;
 }
 
@@ -606,7 +607,8 @@ static void check_emergency(struct grant *g)
 	else if (!good && g->audit->newest_s <= g->event->recorded_at + APPROVAL_S)
 		say(g, AUDIT_OPEN, "nobody has approved it yet");
 	else if (!good)
-		say(g, AUDIT_BAD, "nobody else approved it within 72 hours, and it was not taken back");
+		say(g, AUDIT_BAD,
+			"nobody else approved it within 72 hours, and it was not taken back");
 }
 
 static void check_ledger(struct grant *g)

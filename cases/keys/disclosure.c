@@ -75,7 +75,8 @@ static enum err read_logs(struct cursor *cursor, struct disclosure *d, struct er
 		log.size = cursor_u64be(cursor);
 		if (cursor->err != OK || log.size == 0 || log.size > LIMIT_LOG_SIZE ||
 			log_is_there(d, log.origin))
-			return err_set(ctx, ERR_MALFORMED, "log %zu is not whole", d->log_count + 1);
+			return err_set(
+				ctx, ERR_MALFORMED, "log %zu is not whole", d->log_count + 1);
 		d->logs[d->log_count++] = log;
 	}
 	return OK;
@@ -121,9 +122,8 @@ static enum err read_keys(struct cursor *cursor, struct disclosure *d, struct er
 		struct disclosure_key *key = &d->keys[d->key_count];
 		enum err err;
 
-		key->reveals = d->log_count == 0
-				       ? NULL
-				       : mem_zalloc(d->log_count * sizeof(*key->reveals));
+		key->reveals =
+			d->log_count == 0 ? NULL : mem_zalloc(d->log_count * sizeof(*key->reveals));
 		if (d->log_count > 0 && key->reveals == NULL)
 			return ERR_NOMEM;
 		err = read_key(cursor, d->log_count, key);

@@ -43,8 +43,7 @@ void disclosure_free(struct disclosure *disclosure); /* wipes; NULL is fine */
 
 /* *ret views data. ERR_MALFORMED (also: a log twice, a group that is neither the ledger's nor that
  * of consents), ERR_VERSION, ERR_LIMIT, ERR_NOMEM. */
-enum err disclosure_parse(
-	struct bytes data, struct disclosure **ret, struct errctx *ctx) MUST_USE;
+enum err disclosure_parse(struct bytes data, struct disclosure **ret, struct errctx *ctx) MUST_USE;
 size_t disclosure_reveals(const struct disclosure_key *key, size_t log); /* how many P */
 void disclosure_reveal(
 	const struct disclosure_key *key, size_t log, size_t i, struct seal_reveal *ret);

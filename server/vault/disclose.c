@@ -56,8 +56,7 @@ static enum err find_logs(struct disclosing *d)
 
 static bool is_own(const struct disclosing *d, const struct casebook_key *key, enum group group)
 {
-	return !key->foreign && key->group == group &&
-	       strcmp(key->author, d->book->opts.node) == 0;
+	return !key->foreign && key->group == group && strcmp(key->author, d->book->opts.node) == 0;
 }
 
 /* The case of a grant on a consent. */

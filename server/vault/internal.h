@@ -98,13 +98,13 @@ struct book {
 	struct seal_locator *away; /* complaint.c: of entries that no key here opens */
 	size_t away_count;
 	struct approvals *approvals; /* approvals.h */
-	struct foreign *foreign;   /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
-	struct escrow *escrow;     /* escrow.h */
-	uint64_t unread;           /* unread.c */
-	uint64_t revealed_rows;    /* reveal.c; one that was written anew is counted again */
-	struct erasures *erasures; /* erase.h */
-	bool broken;               /* the keyring cannot be used until the next unlock */
-	struct grants *grants;     /* grants.c */
+	struct foreign *foreign;     /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
+	struct escrow *escrow;       /* escrow.h */
+	uint64_t unread;             /* unread.c */
+	uint64_t revealed_rows;      /* reveal.c; one that was written anew is counted again */
+	struct erasures *erasures;   /* erase.h */
+	bool broken;                 /* the keyring cannot be used until the next unlock */
+	struct grants *grants;       /* grants.c */
 	/* By the casebook's number of the case; NULL: to be folded when it is asked for. */
 	struct case_state **states;
 	size_t state_capacity;

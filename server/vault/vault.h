@@ -97,17 +97,17 @@ enum vault_type {
 	VAULT_REVEAL,      /* name, event_id, group, open, to -> file: the entry, opened or not
 			    * (cases/seal/opened.h); group, log_origin, index, refs: of it; revealed:
 			    * P's id */
-	VAULT_PACKET,  /* name, packet -> file, file_hash, refs, groups, events; packet's line and
-			* consent: to be recorded before a byte of the file leaves */
+	VAULT_PACKET,   /* name, packet -> file, file_hash, refs, groups, events; packet's line and
+			 * consent: to be recorded before a byte of the file leaves */
 	VAULT_APPROVAL, /* approval -> approval; what `op` says */
-	VAULT_DISCLOSE,    /* to -> file: the ledger and the consents it cites, opened
-			    * (cases/keys/disclosure.h); file_hash; cases, events: of how many cases
-			    * the consents are, how many entries are opened */
-	VAULT_LIST,        /* held -> docs; cases, events */
-	VAULT_FIND,        /* find, held -> docs; cases, events */
-	VAULT_TODAY,       /* today, held -> docs; cases */
-	VAULT_FORM,        /* name -> docs */
-	VAULT_CONFIRM,     /* name, node_key, officer: its words were compared; kept */
+	VAULT_DISCLOSE, /* to -> file: the ledger and the consents it cites, opened
+			 * (cases/keys/disclosure.h); file_hash; cases, events: of how many cases
+			 * the consents are, how many entries are opened */
+	VAULT_LIST,     /* held -> docs; cases, events */
+	VAULT_FIND,     /* find, held -> docs; cases, events */
+	VAULT_TODAY,    /* today, held -> docs; cases */
+	VAULT_FORM,     /* name -> docs */
+	VAULT_CONFIRM,  /* name, node_key, officer: its words were compared; kept */
 	/* erase.h; erase says which */
 	VAULT_ERASE_BEGIN, /* name, erase -> erase->order_id; docs */
 	VAULT_ERASE_TAKE,  /* mail: what an order, receipt or hold has in it; erase -> verdict */

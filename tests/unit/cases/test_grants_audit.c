@@ -16,7 +16,7 @@
 #define OTHER "ffeeddccbbaa99887766554433221100"
 
 enum { DAY0 = 19755 }; /* 2024-02-02 */
-#define HOURS(n) ((n) * UINT64_C(3600))
+#define HOURS(n) ((n)*UINT64_C(3600))
 #define DAYS(n)  (HOURS(24) * (n))
 
 struct told {
@@ -150,8 +150,8 @@ static void grant(const struct grant_said *g)
 {
 	struct grant_key keys[2] = {{{{1}}, 0}, {{{2}}, 0}};
 	struct hash nonce = leaf_of(99), leaf = leaf_of(g->leaf), commitment;
-	struct grant_commitment in = {nonce.b, bytes_str(g->recipient),
-		g->leaf == 0 ? NULL : &leaf, keys, 2};
+	struct grant_commitment in = {
+		nonce.b, bytes_str(g->recipient), g->leaf == 0 ? NULL : &leaf, keys, 2};
 	char fields[2000], id[EVENT_ID_TEXT + 1];
 
 	assert_ok(grant_commitment(&in, &commitment));
@@ -179,8 +179,8 @@ static void grant(const struct grant_said *g)
 
 static bool member(void *arg, const char *node, struct audit_member *ret)
 {
-	*ret = (struct audit_member){strcmp(node, "benin") == 0 ? "BEN" : "MLI",
-		strcmp(node, "watch") == 0};
+	*ret = (struct audit_member){
+		strcmp(node, "benin") == 0 ? "BEN" : "MLI", strcmp(node, "watch") == 0};
 	return strcmp(node, "nobody") != 0;
 }
 
@@ -394,8 +394,7 @@ static void a_log_that_is_missing(void **state)
 	judged(AUDIT_OPEN, "sealed again");
 }
 
-#define GLASS                                                                                      \
-	"'who':'ZZ-hti-1','case':'" REF "','groups':['services'],'purpose':'lorem'"
+#define GLASS "'who':'ZZ-hti-1','case':'" REF "','groups':['services'],'purpose':'lorem'"
 
 static struct grant_said emergency(void)
 {
