@@ -40,6 +40,8 @@ static void recipient_put(struct vault_grant *grant, const char *node, uint64_t 
 	to->ready = true;
 }
 
+static bool chad_audits;
+
 static struct vault_request *grant_request(enum vault_type type, uint64_t prekey)
 {
 	struct vault_request *request = request_new(type);
@@ -50,6 +52,7 @@ static struct vault_request *grant_request(enum vault_type type, uint64_t prekey
 	assert_non_null(request->grant->recipients);
 	recipient_put(request->grant, "hq", prekey);
 	recipient_put(request->grant, "chad", prekey);
+	request->grant->recipients[1].auditor = chad_audits;
 	return request;
 }
 
@@ -646,10 +649,9 @@ static void test_auditors(void **state)
 	struct left left;
 
 	prepare(f);
+	chad_audits = true;
 	for (unsigned begun = 0; begun < 2; begun++) {
-		request = grant_request(VAULT_GRANT_REVIEW, 3);
-		request->grant->recipients[1].auditor = true;
-		ask(f, request);
+		request = ask(f, grant_request(VAULT_GRANT_REVIEW, 3));
 		assert_ok(request->result);
 		if (!begun) {
 			assert_null(request->entries);
@@ -670,6 +672,7 @@ static void test_auditors(void **state)
 		mail_grant_release(&left.grant);
 	}
 	assert_string_equal(left.to, "chad");
+	chad_audits = false;
 }
 
 static void test_refused_there(void **state)
