@@ -417,6 +417,8 @@ class Grants(Ledgers):
             self.other = self.network.join("mli", "MLI")
             self.other.start()
             self.network.settle()
+            self.node.confirm(self.other)
+            wait_for("a prekey of mli", lambda: self.node.json("node", "show", "mli")["prekey"], 60)
         except BaseException:
             self.tearDown()
             raise
@@ -517,6 +519,8 @@ class Auditors(Ledgers):
         self.show("C-1", "before", to="auditor")
         watch = self.network.join("watch", "CHE", role="auditor")
         watch.start()
+        wait_for("the auditor to be known", lambda: self.node.sauti("node", "show", "watch", check=False).returncode == 0)
+        self.node.confirm(watch)
         wait_for("the ledger at the auditor",
                  lambda: self.kinds(watch) == ["EXPORT_MADE", "ACCESS_GRANTED"], 120)
         granted = self.listed(watch)[-1]

@@ -308,6 +308,7 @@ class Prekeys(unittest.TestCase):
         for name, role in (("ruth", "officer"), ("otto", "operator")):
             self.haiti.sauti("officer", "add", name, "--roles", role, "--new-passphrase-file", phrase)
         words, others = self.words("chad"), self.words("haiti")
+        self.haiti.confirm(self.chad)
         ref = f"{1:032x}"
         self.haiti.sauti("case", "import", "-", stdin=lines(opened(1, "ZZ-ONE"), agreed(1, ref), event(
             3, "CONSENT_RECORDED", ref, purpose="REFERRAL", recipients=["chad"], groups=["contact"],

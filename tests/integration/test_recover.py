@@ -220,7 +220,7 @@ class Recover(unittest.TestCase):
         self.cod.json("case", "erase", "ZZ-COD-2026-0002", "--reason", "objection", "--yes")
 
         def confirmed():
-            erasure = self.cod.json("case", "erase", "--status")
+            erasure = self.cod.json("case", "erase", "--status")[-1]
             return len(erasure["holders"]) == 3 and all(h["receipt_at"] for h in erasure["holders"])
         wait_for("custodians to confirm", confirmed)
         self.assertEqual(self.cod.sauti("case", "show", "ZZ-COD-2026-0002", check=False).returncode, 1)

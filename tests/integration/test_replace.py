@@ -384,7 +384,7 @@ class HackedHeadquarters(Case):
     def states(self, node):
         """Of what was given to it."""
         return {s["state"] for s in self.hti.json("case", "shares", "ZZ-ONE")
-                if s["direction"] == "given" and s["recipient"] == node}
+                if s["direction"] == "given" and s["node"] == node}
 
     def gets_nothing(self, node):
         """Once it holds all that hti wrote, and headquarters has no mail for it: no case, no key."""
@@ -409,6 +409,7 @@ class HackedHeadquarters(Case):
     def test_a_key_in_place_of_anothers(self):
         """caf was given keys; then headquarters puts a machine of its own in its place."""
         self.hti.confirm(self.caf)
+        wait_for("a prekey of caf to be known", lambda: self.hti.json("node", "show", "caf")["prekey"])
         self.share("caf", "contact")
         wait_for("caf to have the case", lambda: self.caf.json("case", "list"))
         wait_for("hti to know", lambda: self.states("caf") == {"taken"})

@@ -251,7 +251,7 @@ class Share(unittest.TestCase):
         wait_for("the receipt", lambda: self.shares()[0]["order"] in ("destroying", "destroyed"))
         self.assertEqual(self.seen(self.hti), set())
         self.assertIn("deleted there", self.cod.sauti("case", "shares", "ZZ-ONE").stdout)
-        self.assertIn(f"consent {given} was never in force",
+        self.assertIn(f"consent {given} was withdrawn on",
                       self.share("--groups", "contact", check=False).stderr)
         # On another consent it is given again, from now on.
         self.share("--groups", "contact", purpose="transfer")
