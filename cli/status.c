@@ -418,6 +418,12 @@ static enum err print_status(const json_t *status)
 	print_headquarters(json_object_get(status, "headquarters"));
 	print_mail(json_object_get(status, "mail"));
 	print_escrow(status);
+	if (output_number(status, "grants_waiting") > 0)
+		printf("%-12s%llu %s: 'sauti case shares CASE' says whose; is the other node's key "
+		       "confirmed?\n",
+			"grants", (unsigned long long)output_number(status, "grants_waiting"),
+			output_number(status, "grants_waiting") == 1 ? "grant waits"
+								     : "grants wait");
 	print_officers(json_object_get(status, "officers"));
 	print_line("version", status, "version");
 	print_line("format", status, "format");

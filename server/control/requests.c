@@ -7,6 +7,7 @@
 #include "server/internal.h"
 #include "server/keys/approvals.h"
 #include "server/keys/escrow.h"
+#include "server/keys/grants.h"
 #include "server/keys/silence.h"
 #include "server/ledger.h"
 #include "server/locking.h"
@@ -309,6 +310,8 @@ static void begin_status(struct control_request *request)
 	json_object_set_new(json, "escrow", escrow_json(rt));
 	json_object_set_new(json, "approvals", approvals_status_json(rt));
 	json_object_set_new(json, "headquarters", silence_json(rt));
+	json_object_set_new(
+		json, "grants_waiting", json_integer((json_int_t)grants_waiting(rt)));
 	if (control_officer(request) != NULL)
 		json_object_set_new(json, "officers", officers_json(request));
 	answer_json(request, json, true);

@@ -34,6 +34,7 @@ struct grants_work {
 	char full[FULL_MAX][LIMIT_NODE_NAME + 1];
 	size_t full_count;
 	uint64_t looked_ms;    /* for ends */
+	uint64_t waiting;      /* grants that could not leave, when last looked at */
 	struct buf taken_back; /* items of mail, likewise */
 	struct buf awaited;    /* items of mail whose ends are waited for, one after the other */
 	struct grants_waiter *waiters;
@@ -370,6 +371,7 @@ static void done_release(struct grants_work *work, struct vault_request *done)
 	if (err == OK && done->mail.size == 0) {
 		buf_release(&work->awaited);
 		work->awaited = done->refs;
+		work->waiting = done->known;
 		buf_init(&done->refs, 0);
 		work->running = false;
 		go_on(work);
@@ -493,6 +495,11 @@ void grants_settled(struct runtime *rt, void (*done)(void *arg), void *arg)
 	work->asked = true;
 	work->failed = false;
 	uv_async_send(&work->async);
+}
+
+uint64_t grants_waiting(const struct runtime *rt)
+{
+	return rt->grants == NULL || rt->keys == NULL ? 0 : rt->grants->waiting;
 }
 
 bool grants_vault_type(enum vault_type type)

@@ -31,6 +31,8 @@ void grants_chores(struct runtime *rt);
 void grants_tidy(struct runtime *rt); /* every minute */
 /* Any answer of the vault's. */
 void grants_told(struct runtime *rt, const struct vault_request *done);
+/* Grants that cannot leave now: of an unlocked node. */
+uint64_t grants_waiting(const struct runtime *rt);
 /* Calls back once there is nothing to do, or nothing can be done now. */
 void grants_settled(struct runtime *rt, void (*done)(void *arg), void *arg);
 

@@ -644,9 +644,12 @@ static enum err awaited(const struct book *book, struct vault_request *request)
 	size_t at = 0;
 
 	buf_init(&request->refs, LIMIT_GRANTS * HASH_SIZE);
-	while ((given = grants_given(book, &at)) != NULL)
+	request->known = 0;
+	while ((given = grants_given(book, &at)) != NULL) {
 		if (given->state == GIVEN_SENT)
 			buf_put(&request->refs, hash_bytes(&given->item));
+		request->known += given->state == GIVEN_MADE && given_live(given);
+	}
 	return request->refs.err;
 }
 

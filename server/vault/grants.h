@@ -82,7 +82,8 @@ enum err grants_review(struct book *book, struct vault_request *request, struct 
 /* Ends the grant request->grant->id: as above; no parts: it has ended already. ERR_NOTFOUND. */
 enum err grant_stop(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
 /* The next that can leave: request->mail is a packed MailBody, request->grant->id and to are whose.
- * Without mail: none can. request->refs then has the items of mail whose ends are waited for. */
+ * Without mail: none can. request->refs then has the items of mail whose ends are waited for,
+ * request->known how many grants wait. */
 enum err grant_release(struct book *book, struct vault_request *request) MUST_USE;
 /* request->grant->id went out as item; or did not come to be, since the ledger was not written. */
 enum err grant_sent(struct book *book, struct vault_request *request) MUST_USE;

@@ -102,6 +102,8 @@ class Share(unittest.TestCase):
                  if hq.json("case", "list") else False)
         self.record(hq, said(7, REF, "zenobia", office="HTI"))
         self.assertEqual([(s["node"], s["state"]) for s in self.shares(hq)], [("cod", "waiting")])
+        wait_for("status to say so", lambda: hq.json("status")["grants_waiting"] == 1)
+        self.assertIn("1 grant waits", hq.sauti("status").stdout)
         hq.confirm(self.cod)
         wait_for("the reply", lambda: "zenobia" in self.views(self.cod))
 
@@ -216,6 +218,25 @@ class Share(unittest.TestCase):
         self.assertIn("was not given", done.stderr)
         basis = [e["basis"] for e in self.ledger(self.hti, "ACCESS_GRANTED")]
         self.assertEqual(set(basis), {"REPLY"})
+
+    def test_transfer(self):
+        """Offered by one office, accepted by the other, which then leads."""
+        self.consent(["core", "contact"], purpose="TRANSFER", recipients=["HTI"])
+        self.share("--history", purpose="transfer")
+        self.cod.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=lines(
+            {"type": "TRANSFER_OFFERED", "to_office": "HTI", "reason": "VICTIM_MOVED"}))
+        self.taken()
+        done = self.hti.sauti("case", "answer", "ZZ-ONE", "--accept", check=False)
+        self.assertIn("no referral of this case waits", done.stderr)
+        wait_for("the offer", lambda: any(
+            e["type"] == "TRANSFER_OFFERED" for e in self.show(self.hti)["events"]))
+        self.hti.sauti("case", "answer", "ZZ-ONE", "--accept", "--transfer")
+        wait_for("the answer", lambda: any(
+            e["type"] == "TRANSFER_ANSWERED" and e["answer"] == "ACCEPTED"
+            for e in self.show(self.cod)["events"]))
+        self.assertEqual(self.show(self.cod)["summary"]["lead"], "HTI")
+        self.hti.sauti("case", "assign", "ZZ-ONE", "hti")
+        self.assertEqual(self.show(self.hti)["summary"]["lead"], "hti")
 
     def test_withdrawn_without_a_link(self):
         """What was sealed and has not left does not leave."""
