@@ -22,6 +22,8 @@ static struct consent_need need_of(const struct grant_ask *ask)
 			name(ask->to.organisation)},
 		.groups = ask->groups,
 		.services = name(ask->services),
+		.counts = ask->counts,
+		.arg = ask->arg,
 	};
 }
 

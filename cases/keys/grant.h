@@ -34,6 +34,9 @@ struct grant_ask {
 	group_set groups;     /* 0: what the consent covers, see grant_cover.groups */
 	const char *services; /* JSON, a list of codes or one; NULL or "": not by service */
 	const char *day;      /* YYYY-MM-DD */
+	/* As in consent_need (cases/rules/covers.h). */
+	bool (*counts)(const void *arg, const struct event_id *event);
+	const void *arg;
 };
 
 struct grant_cover {

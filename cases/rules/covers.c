@@ -81,6 +81,8 @@ struct consent_verdict consent_judge(const struct case_state *state,
 	if ((need->purpose != NULL && !bytes_equal_str(purpose, need->purpose)) ||
 		(need->reads && bytes_equal_str(purpose, "STATISTICS")))
 		return (struct consent_verdict){.lack = CONSENT_LACKS_PURPOSE};
+	if (need->counts != NULL && !need->counts(need->arg, &state->events[consent->event].id))
+		return (struct consent_verdict){.lack = CONSENT_LACKS_OFFICE};
 	verdict = judge_time(state, consent, day);
 	if (verdict.lack == CONSENT_COVERS)
 		verdict.lack = judge_recipient(state, consent, need);
@@ -181,6 +183,9 @@ void consent_say(const struct case_state *state, const struct state_consent *con
 	case CONSENT_LACKS_PURPOSE:
 		buf_printf(ret, "is a consent to %.*s",
 			BYTES_FMT(state_text(state, consent->purpose)));
+		break;
+	case CONSENT_LACKS_OFFICE:
+		buf_put_str(ret, "was recorded by an office that was given the case");
 		break;
 	case CONSENT_LACKS_FORCE:
 		buf_put_str(ret, "was never in force");

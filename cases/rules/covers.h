@@ -25,12 +25,17 @@ struct consent_need {
 	struct bytes own;      /* the office that records: needs not be named; empty: none */
 	group_set groups;      /* beyond those the office has; 0: none */
 	struct bytes services; /* JSON, a list of texts or one; empty: none */
+	/* Does the office that recorded it take consents for this case? Whoever was given a case
+	 * writes in it, too, and must not consent in the victim's place. NULL: all do. */
+	bool (*counts)(const void *arg, const struct event_id *event);
+	const void *arg;
 };
 
 enum consent_lack {
 	CONSENT_COVERS,
 	CONSENT_LACKS_ALL,       /* there is none to that purpose */
 	CONSENT_LACKS_PURPOSE,   /* is one to something else */
+	CONSENT_LACKS_OFFICE,    /* was recorded by an office that does not take it */
 	CONSENT_LACKS_FORCE,     /* was never in force */
 	CONSENT_LACKS_BEGINNING, /* day: its first */
 	CONSENT_LACKS_GUARDIAN,  /* day: replaced for a conflict of interest */

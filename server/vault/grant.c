@@ -220,15 +220,45 @@ static bool reply_holds(const struct book *book, const struct given *given, cons
 	return (given->groups & ~groups) == 0;
 }
 
+static bool gave_it(const struct book *book, const struct casebook_key *key)
+{
+	const struct received *received = NULL;
+
+	while ((received = grants_received_of(book, &key->owner->ref, received)) != NULL)
+		if (received->basis != GRANT_REPLY && strcmp(received->sender, key->author) == 0)
+			return true;
+	return false;
+}
+
+bool grant_counts(const void *arg, const struct event_id *event)
+{
+	const struct grant_office *office = arg;
+	const struct casebook_case *kase = office->kase;
+
+	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
+		if (key->group != GROUP_CONSENT ||
+			(key->foreign && (!kase->opened_foreign || !gave_it(office->book, key))))
+			continue;
+		for (uint32_t i = 0; i < key->entry_count; i++)
+			if (memcmp(casebook_entry_event(office->book->cases, &key->entries[i])->b,
+				    event->b, EVENT_ID_SIZE) == 0)
+				return true;
+	}
+	return false;
+}
+
 bool grant_holds(const struct book *book, const struct case_state *state, const struct given *given,
 	const struct vault_recipient *to, const char *today, uint64_t now_s)
 {
+	struct grant_office office = {book, casebook_find_ref(book->cases, &given->case_ref)};
 	struct grant_cover cover;
 	struct grant_ask ask = {
 		.purpose = given->purpose,
 		.to = {to->node, to->country, NULL},
 		.groups = given->groups,
 		.day = today,
+		.counts = grant_counts,
+		.arg = &office,
 	};
 
 	if (given->until[0] != '\0' && strcmp(today, given->until) > 0)
@@ -241,7 +271,7 @@ bool grant_holds(const struct book *book, const struct case_state *state, const 
 		return approvals_hold(book, &given->case_ref, to->node, given->groups, now_s);
 	if (given->basis != GRANT_CONSENT)
 		return true; /* whoever gave it sees to its end */
-	if (state == NULL)
+	if (state == NULL || office.kase == NULL)
 		return false;
 	grant_covered(state, &ask, &cover);
 	return cover.covered;
@@ -432,8 +462,14 @@ static enum err judge(struct making *m)
 {
 	struct vault_request *request = m->change.request;
 	struct vault_grant *grant = request->grant;
+	struct grant_office office = {m->change.book, m->kase};
 	struct grant_ask ask = {
-		.purpose = grant->purpose, .groups = grant->groups, .day = m->change.today};
+		.purpose = grant->purpose,
+		.groups = grant->groups,
+		.day = m->change.today,
+		.counts = grant_counts,
+		.arg = &office,
+	};
 
 	m->to = grant_recipient_find(request, grant->to);
 	if (m->to == NULL)

@@ -66,6 +66,14 @@ group_set grants_held(const struct book *book, const struct received *received);
 /* Groups of the case that this node may record in on the strength of what it was given. */
 group_set grants_granted(const struct book *book, const struct case_ref *ref, const char *today);
 
+/* Whose consents count in a case, for grant_ask.counts: this node's, and in another's case those of
+ * who gave it; not of whoever was given this node's case and writes in it. */
+struct grant_office {
+	const struct book *book;
+	const struct casebook_case *kase;
+};
+bool grant_counts(const void *office, const struct event_id *event);
+
 /* The case has changed: consents, keys, grants. The next review looks at it. */
 void grants_touch(struct book *book, const struct casebook_case *kase);
 void grants_touch_all(struct book *book);

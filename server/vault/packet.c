@@ -10,7 +10,7 @@
 #include "cases/event/json_memory.h"
 #include "cases/keys/grant.h"
 #include "cases/packet/packet.h"
-#include "server/vault/internal.h"
+#include "server/vault/grants.h"
 
 /* How events write the name: a consent lists it so. */
 static enum err name_as_written(const char *name, struct buf *ret)
@@ -45,15 +45,18 @@ static enum err settle_groups(
 					     "groups: consented to is nothing that a packet holds");
 }
 
-static enum err check_consent(const struct vault_request *request, const struct case_state *state,
-	const char *today, struct grant_cover *ret, struct errctx *ctx)
+static enum err check_consent(const struct grant_office *office, struct vault_request *request,
+	const struct case_state *state, const char *today, struct grant_cover *ret)
 {
 	const struct vault_packet *packet = request->packet;
 	struct grant_ask ask = {
 		.purpose = packet->purpose[0] == '\0' ? NULL : packet->purpose,
 		.groups = packet->groups,
 		.day = today,
+		.counts = grant_counts,
+		.arg = office,
 	};
+	struct errctx *ctx = &request->ctx;
 	struct buf name;
 	enum err err;
 
@@ -188,7 +191,8 @@ enum err packet_make(struct book *book, struct vault_request *request)
 	request_today(request, today);
 	TRY(case_named(book, request, &kase, &state));
 	if (request->packet->legal_basis[0] == '\0')
-		TRY(check_consent(request, state, today, &cover, &request->ctx));
+		TRY(check_consent(
+			&(struct grant_office){book, kase}, request, state, today, &cover));
 	TRY(settle_groups(request->packet, &cover, &request->ctx));
 	return make(book, kase, &cover, today, request);
 }

@@ -14,6 +14,7 @@
 #include "cases/keys/grant.h"
 #include "cases/seal/opened.h"
 #include "replication/log/tree.h"
+#include "server/vault/grants.h"
 #include "server/vault/reveal.h"
 
 #define TO_VICTIM "victim"
@@ -94,10 +95,12 @@ static enum err find_place(struct book *book, struct vault_request *request,
 
 /* What the victim agreed to have shown to that recipient; the victim's own entries to the victim.
  * A consent names nobody, and is what others are to check. */
-static enum err check_consent(
-	const struct case_state *state, const struct place *place, struct vault_request *request)
+static enum err check_consent(const struct book *book, const struct case_state *state,
+	const struct place *place, struct vault_request *request)
 {
-	struct grant_ask ask = {.groups = GROUP_BIT(place->key->group)};
+	struct grant_office office = {book, place->key->owner};
+	struct grant_ask ask = {
+		.groups = GROUP_BIT(place->key->group), .counts = grant_counts, .arg = &office};
 	struct grant_cover cover;
 	struct buf name;
 	char today[11];
@@ -252,7 +255,7 @@ enum err reveal_part(struct book *book, struct vault_request *request)
 	TRY(case_named(book, request, &kase, &state));
 	TRY(find_place(book, request, kase, &place));
 	if (request->open)
-		TRY(check_consent(state, &place, request));
+		TRY(check_consent(book, state, &place, request));
 	request->index = casebook_entry_index(place.entry);
 	snprintf(request->log_origin, sizeof(request->log_origin), "%s",
 		book_log_at(book, place.entry->log)->origin.text);

@@ -201,12 +201,15 @@ static enum err renew_like(struct review *r, const struct given *given,
 	const struct vault_recipient *to, struct given *ret)
 {
 	struct change *c = &r->change;
+	struct grant_office office = {c->book, r->kase};
 	struct grant_cover cover;
 	struct grant_ask ask = {
 		.purpose = given->purpose,
 		.to = {to->node, to->country, NULL},
 		.groups = given->groups,
 		.day = c->today,
+		.counts = grant_counts,
+		.arg = &office,
 	};
 
 	*ret = *given;

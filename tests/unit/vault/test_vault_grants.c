@@ -876,8 +876,8 @@ static size_t cases(struct fixture *f)
 	return count;
 }
 
-/* A CONTACT at number i under their key, as an entry of their log. */
-static struct buf entry_of(const struct sender *s, unsigned i, unsigned event_number)
+/* An event at number i under their key, as an entry of their log. */
+static struct buf sealed(const struct sender *s, uint64_t i, const char *line)
 {
 	struct seal_options options = {(const uint8_t[SEAL_RANDOM_SIZE]){1}, SEAL_PLAIN};
 	struct seal_position position = {.index = i};
@@ -886,13 +886,7 @@ static struct buf entry_of(const struct sender *s, unsigned i, unsigned event_nu
 	struct seal_key key;
 	struct event event;
 	struct buf entry;
-	char line[600];
 
-	snprintf(line, sizeof(line),
-		"{\"type\":\"CONTACT\",\"event_id\":\"" EVENT_ID "%u\",\"case_ref\":\"" THEIR_REF
-		"\",\"occurred_on\":\"2026-02-03\",\"recorded_at\":\"2026-02-03T00:00:00Z\","
-		"\"recorded_by\":\"o\",\"office\":\"TCD\"," CALL "}",
-		event_number);
 	assert_ok(event_parse(bytes_str(line), &event, NULL));
 	assert_ok(event_split(&event, NULL, &parts, NULL));
 	event_release(&event);
@@ -906,6 +900,18 @@ static struct buf entry_of(const struct sender *s, unsigned i, unsigned event_nu
 	seal_key_release(&key);
 	event_parts_release(&parts);
 	return entry;
+}
+
+static struct buf entry_of(const struct sender *s, unsigned i, unsigned event_number)
+{
+	char line[600];
+
+	snprintf(line, sizeof(line),
+		"{\"type\":\"CONTACT\",\"event_id\":\"" EVENT_ID "%u\",\"case_ref\":\"" THEIR_REF
+		"\",\"occurred_on\":\"2026-02-03\",\"recorded_at\":\"2026-02-03T00:00:00Z\","
+		"\"recorded_by\":\"o\",\"office\":\"TCD\"," CALL "}",
+		event_number);
+	return sealed(s, i, line);
 }
 
 static void put_entry(struct fixture *f, struct sender *s, struct buf *entry)
@@ -1066,6 +1072,48 @@ static void test_reply_is_taken(void **state)
 	assert_int_equal(send(f, &s), REFUSED_NOT);
 	assert_int_equal(send(f, &s), REFUSED_NOT);
 	assert_int_equal(cases(f), 1);
+	sender_release(&s);
+}
+
+/* Whoever was given the case does not consent in the victim's place: neither to more, nor past the
+ * withdrawal. */
+static void test_forged_consent(void **state)
+{
+	static const char consent[] =
+		"{\"type\":\"CONSENT_RECORDED\",\"event_id\":\"" EVENT_ID
+		"9\",\"case_ref\":\"" REF_1
+		"\",\"occurred_on\":\"2026-02-05\",\"recorded_at\":\"2026-02-05T00:00:00Z\","
+		"\"recorded_by\":\"o\",\"office\":\"TCD\",\"consent_id\":\"C-7\","
+		"\"purpose\":\"REFERRAL\",\"recipients\":[\"chad\"],\"groups\":[\"contact\","
+		"\"health\"],\"given_by\":\"VICTIM\",\"form\":\"WRITTEN\","
+		"\"valid_from\":\"2026-02-05\",\"valid_until\":\"2030-01-01\"}";
+	struct fixture *f = *state;
+	struct sender s;
+	struct buf entry;
+	json_t *all;
+
+	unlock(f);
+	record(f, OPEN_1 AGREED_1 TO_HQ);
+	give(f, "chad", false);
+	lock(f);
+	sender_init(f, &s);
+	memcpy(s.grant.case_ref, "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\x01",
+		16);
+	s.grant.basis = GRANT_REPLY;
+	s.grant.keys[0].group = GROUP_CONSENT;
+	assert_int_equal(send(f, &s), REFUSED_NOT);
+	entry = sealed(&s, 0, consent);
+	put_entry(f, &s, &entry);
+	all = answer_json(show(f, "ZZ-ONE"));
+	assert_int_equal(json_array_size(all), 5); /* it is seen */
+	json_decref(all);
+	refuses(f, &(struct wish){"chad", "REFERRAL", NULL, GROUP_BIT(GROUP_HEALTH), false},
+		ERR_CONSENT, "health");
+	record(f, WITHDRAWN);
+	assert_true(review(f, false) > 0);
+	check_state(f, 0, "revoked");
+	refuses(f, &(struct wish){"chad", "REFERRAL", NULL, CONTACT, false}, ERR_CONSENT,
+		"was withdrawn");
 	sender_release(&s);
 }
 
@@ -1294,6 +1342,7 @@ int main(void)
 		TEST(test_last_day_passed),
 		TEST(test_not_to_be_taken),
 		TEST(test_reply_is_taken),
+		TEST(test_forged_consent),
 		TEST(test_changed_grants),
 		TEST(test_many_keys),
 		TEST(test_keys_of_one),
