@@ -310,8 +310,7 @@ static void begin_status(struct control_request *request)
 	json_object_set_new(json, "escrow", escrow_json(rt));
 	json_object_set_new(json, "approvals", approvals_status_json(rt));
 	json_object_set_new(json, "headquarters", silence_json(rt));
-	json_object_set_new(
-		json, "grants_waiting", json_integer((json_int_t)grants_waiting(rt)));
+	json_object_set_new(json, "grants_waiting", json_integer((json_int_t)grants_waiting(rt)));
 	if (control_officer(request) != NULL)
 		json_object_set_new(json, "officers", officers_json(request));
 	answer_json(request, json, true);

@@ -37,6 +37,14 @@ COMMANDS = [
     ["bundle", "export"], ["bundle", "import"], ["bundle", "inspect"],
     ["node", "revoke"], ["node", "dispute"], ["node", "policy"], ["log", "evidence"],
     ["mail", "send"], ["mail", "list"], ["mail", "show"], ["mail", "delete"],
+    ["recover", "setup"], ["recover", "reshare"], ["recover", "status"], ["recover"],
+    ["node", "confirm"], ["node", "rotate"], ["node", "prekeys"], ["case", "erase"],
+    ["case", "hold"], ["case", "prove"], ["case", "packet"], ["case", "recall"],
+    ["case", "report"], ["case", "share"], ["case", "shares"], ["case", "withdraw"],
+    ["case", "answer"], ["log", "policy"], ["mail", "release"], ["mail", "refused"],
+    ["ledger", "disclose"], ["audit", "proof"], ["audit", "grants"], ["packet", "open"],
+    ["packet", "fields"], ["approvals", "list"], ["approvals", "approve"],
+    ["approvals", "refuse"], ["approvals", "told"],
 ]
 
 
