@@ -110,7 +110,8 @@ static const char *kind_name(uint32_t kind)
 {
 	static const char *const names[] = {"unknown", "notice", "addresses", "complaint", "grant",
 		"grant answer", "erasure order", "erasure receipt", "erasure hold", "escrow keys",
-		"escrow held", "approval asked", "approval"};
+		"escrow held", "approval asked", "approval", "unknown", "recovery asked",
+		"recovery answer"};
 
 	return names[kind < sizeof(names) / sizeof(names[0]) ? kind : 0];
 }

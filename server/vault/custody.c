@@ -341,14 +341,16 @@ enum err custody_take(struct book *book, const struct mail_item *item, struct by
 	request->outcome = MAIL_PROCESSED;
 	if (err == ERR_NOMEM)
 		return err;
-	if (err != OK || !request->sender_active || item->class != MAIL_ORDINARY) {
-		request->outcome = MAIL_UNKNOWN_KIND;
-		return OK;
-	}
+	if (err != OK || !request->sender_active || item->class != MAIL_ORDINARY)
+		return escrow_refuse(request, MAIL_ESCROW_KEYS, err);
 	for (size_t i = 0; i < keys.count; i++) {
 		enum taken taken;
 
 		TRY(key_take(book, request, &keys.list[i], &taken));
+		if (taken == REFUSED) { /* the answer says which; and that it was tried is kept */
+			request->refusal = REFUSED_KEYS;
+			request->mail_kind = MAIL_ESCROW_KEYS;
+		}
 		TRY(version_ids_add(
 			taken == REFUSED ? &held.refused : &held.held, keys.list[i].id));
 	}
@@ -367,10 +369,8 @@ enum err custody_asked(struct book *book, const struct mail_item *item, struct b
 	request->outcome = MAIL_PROCESSED;
 	if (err == ERR_NOMEM)
 		return err;
-	if (err != OK || !request->sender_active || item->class != MAIL_ORDINARY) {
-		request->outcome = MAIL_UNKNOWN_KIND;
-		return OK;
-	}
+	if (err != OK || !request->sender_active || item->class != MAIL_ORDINARY)
+		return escrow_refuse(request, MAIL_RECOVERY_ASK, err);
 	ask = ask_get(book->escrow->custody, item->sender);
 	if (ask == NULL)
 		return ERR_FULL;

@@ -525,6 +525,15 @@ void escrow_count(
 
 /* ---- letters that came ---- */
 
+enum err escrow_refuse(struct vault_request *request, enum mail_kind kind, enum err why)
+{
+	request->outcome = MAIL_REFUSED;
+	request->refusal = why == OK ? REFUSED_SENDER : REFUSED_FORM;
+	request->mail_kind = kind;
+	request->ctx = (struct errctx){""};
+	return OK;
+}
+
 /* Who acknowledges what it was never sent gains nothing. */
 static bool holder_note(struct escrow *escrow, const struct vault_request *request,
 	const uint8_t id[ESCROW_ID_SIZE], bool refused, struct escrow_vkey **ret)
@@ -558,10 +567,8 @@ enum err escrow_held(struct book *book, const struct mail_item *item, struct byt
 	request->outcome = MAIL_PROCESSED;
 	if (err == ERR_NOMEM)
 		return err;
-	if (err != OK || !request->sender_active) {
-		request->outcome = MAIL_UNKNOWN_KIND;
-		return OK;
-	}
+	if (err != OK || !request->sender_active)
+		return escrow_refuse(request, MAIL_ESCROW_HELD, err);
 	changed = mem_array(held.held.count + held.refused.count + 1, sizeof(struct escrow_vkey *));
 	if (changed == NULL)
 		return ERR_NOMEM;

@@ -26,6 +26,7 @@
 #include "certs/mail_escrow.h"
 #include "certs/recovery.h"
 #include "server/vault/internal.h"
+#include "server/vault/refusal.h"
 
 /* casebook_key.escrow of a key that is about to be erased. */
 #define ESCROW_NEVER UINT32_MAX
@@ -132,6 +133,9 @@ enum err custody_asked(struct book *book, const struct mail_item *item, struct b
 	struct arena *arena, struct vault_request *request) MUST_USE;
 
 /* ---- between these files ---- */
+
+/* Not taken, recorded; why: of reading it, OK: its sender may not send it. */
+enum err escrow_refuse(struct vault_request *request, enum mail_kind kind, enum err why) MUST_USE;
 
 struct escrow_vkey *escrow_vkey_find(struct escrow *escrow, const uint8_t id[ESCROW_ID_SIZE]);
 /* Room for one more; it is the caller's to fill. */

@@ -222,17 +222,19 @@ enum err recover_answered(struct book *book, const struct mail_item *item, struc
 	request->outcome = MAIL_PROCESSED;
 	if (err == ERR_NOMEM)
 		return err;
-	if (err != OK) {
-		request->outcome = MAIL_UNKNOWN_KIND;
-		return OK;
-	}
+	if (err != OK || !request->sender_active)
+		return escrow_refuse(request, MAIL_RECOVERY_ANSWER, err);
 	for (size_t i = 0; i < answer.keys.count; i++) {
 		struct version_key *key = &answer.keys.list[i];
 		struct escrow_id id;
 
 		TRY(escrow_id_of(secret_bytes(&key->key), &id));
-		if (!is_wanted(escrow, key->id) || memcmp(id.b, key->id, sizeof(id.b)) != 0) {
+		if (!is_wanted(escrow, key->id))
+			continue; /* late, or not asked for */
+		if (memcmp(id.b, key->id, sizeof(id.b)) != 0) {
 			escrow->refused++; /* not the one of the manifest */
+			request->refusal = REFUSED_KEYS;
+			request->mail_kind = MAIL_RECOVERY_ANSWER;
 			continue;
 		}
 		if (answer_find(escrow, key->id) == NULL)

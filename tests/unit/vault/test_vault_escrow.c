@@ -14,6 +14,7 @@
 #include "certs/mail_erase.h"
 #include "certs/mail_escrow.h"
 #include "server/store/keyring.h"
+#include "server/vault/refusal.h"
 
 enum { NODES = 3, KEYS_MANY = 4000 };
 static const char *const names[NODES] = {"hq", "kenya", "peru"};
@@ -527,6 +528,7 @@ static void give_back(struct office *o, size_t from, bool wrong)
 		answer.keys.list[0].key.data[3] ^= 1;
 	done = letter_from(o, from, MAIL_RECOVERY_ANSWER, buf_bytes(&content));
 	assert_ok(done->result);
+	assert_int_equal(done->refusal, wrong ? REFUSED_KEYS : REFUSED_NOT);
 	vault_request_free(done);
 	buf_wipe(&content);
 }
@@ -821,6 +823,7 @@ static void check_told(struct office *o, struct vault_request *done, size_t held
 
 	arena_init(&arena, LIMIT_ARENA_SIZE);
 	assert_non_null(done->letters);
+	assert_int_equal(done->refusal, refused > 0 ? REFUSED_KEYS : REFUSED_NOT);
 	mail_of(o, done->letters, &arena, &item);
 	assert_ok(mail_open(&item, NETWORK, BYTES_NONE, &arena, &content, NULL));
 	assert_int_equal(content.kind, MAIL_ESCROW_HELD);
@@ -920,6 +923,27 @@ static void version_key_make(struct version_keys *keys, uint8_t value)
 	key->key.data[0] = value;
 	assert_ok(escrow_id_of(secret_bytes(&key->key), &id));
 	memcpy(key->id, id.b, sizeof(key->id));
+}
+
+/* What is malformed, or of a node that has been revoked, is refused and recorded. */
+static void letters_of_nobody(void **state)
+{
+	static const enum mail_kind kinds[] = {
+		MAIL_ESCROW_KEYS, MAIL_ESCROW_HELD, MAIL_RECOVERY_ASK, MAIL_RECOVERY_ANSWER};
+	static const uint8_t junk[] = {0x0a, 0x03, 1, 2, 3};
+	struct office o = office_make(state);
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		struct vault_request *done = letter_from(&o, 1, kinds[i], BYTES_ARRAY(junk));
+
+		assert_ok(done->result);
+		assert_int_equal(done->outcome, MAIL_REFUSED);
+		assert_int_equal(done->refusal, REFUSED_FORM);
+		assert_int_equal(done->mail_kind, kinds[i]);
+		assert_null(done->letters);
+		vault_request_free(done);
+	}
+	office_release(&o);
 }
 
 static void keeps_for_others(void **state)
@@ -1116,6 +1140,7 @@ int main(void)
 		TEST(manifests_that_do_not_count),
 		TEST(an_erased_case_leaves_the_escrow),
 		TEST(destroys_what_it_keeps),
+		TEST(letters_of_nobody),
 		TEST(keeps_for_others),
 		TEST(many_keys),
 	};
