@@ -467,7 +467,7 @@ static enum err answer_fill(
 	struct book *book, const struct ask *ask, struct mail_recovery_answer *answer)
 {
 	answer->drill = ask->drill;
-	TRY(version_keys_init(&answer->keys, ask->ids.count));
+	TRY(version_keys_init(&answer->keys, LIMIT_ESCROW_MAIL_KEYS));
 	for (size_t i = 0; i < ask->ids.count; i++) {
 		struct version_key *key = &answer->keys.list[answer->keys.count];
 		enum err err = key_find(book, ask->node, ask->ids.list[i], &key->key);
@@ -483,6 +483,56 @@ static enum err answer_fill(
 	return OK;
 }
 
+struct others {
+	struct book *book;
+	const struct ask *ask;
+	struct mail_recovery_answer *answer;
+};
+
+static bool asked_for(const struct ask *ask, const uint8_t id[ESCROW_ID_SIZE])
+{
+	for (size_t i = 0; i < ask->ids.count; i++)
+		if (memcmp(ask->ids.list[i], id, ESCROW_ID_SIZE) == 0)
+			return true;
+	return false;
+}
+
+static enum err other_add(void *arg, const struct keyring_item *item, struct errctx *ctx)
+{
+	CLEANUP(arena_release) struct arena arena;
+	struct others *o = arg;
+	struct version_keys *keys = &o->answer->keys;
+	Sauti__StoredCustodyRow *row;
+	struct row_name name;
+	enum err err = OK;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	if (row_kind(item->value) != ROW_CUSTODY || keys->count == LIMIT_ESCROW_MAIL_KEYS ||
+		asked_for(o->ask, item->kid))
+		return OK;
+	memcpy(name.b, item->kid, sizeof(name.b));
+	TRY(row_open(o->book, &name, item->value, &arena, &row));
+	if (row->body_case != SAUTI__STORED_CUSTODY_ROW__BODY_KEY)
+		return OK;
+	if (strcmp(row->key->owner, o->ask->node) == 0) {
+		memcpy(keys->list[keys->count].id, item->kid, ESCROW_ID_SIZE);
+		err = secret_copy(&keys->list[keys->count].key, codec_bytes(row->key->key));
+		keys->count += err == OK;
+	}
+	wipe(row->key->key.data, row->key->key.len);
+	return err;
+}
+
+/* All else that is kept for it, as far as there is room: a machine that took another's place has to
+ * know what there is, so that it can have it destroyed one day. */
+static enum err others_fill(
+	struct book *book, const struct ask *ask, struct mail_recovery_answer *answer)
+{
+	struct others others = {book, ask, answer};
+
+	return keyring_each(book->opts.keyring, other_add, &others, NULL);
+}
+
 static enum err answer_one(struct book *book, struct vault_request *request, const struct ask *ask,
 	const struct vault_custodian *node)
 {
@@ -496,6 +546,8 @@ static enum err answer_one(struct book *book, struct vault_request *request, con
 	(void)buf_reserve(&content, LIMIT_MAIL_CONTENT);
 	to.prekey = ask->prekey; /* signed with the wish */
 	err = answer_fill(book, ask, &answer);
+	if (err == OK && !ask->drill)
+		err = others_fill(book, ask, &answer);
 	if (err == OK)
 		err = mail_recovery_answer_write(&content, &answer);
 	if (err == OK)

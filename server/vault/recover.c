@@ -229,15 +229,17 @@ enum err recover_answered(struct book *book, const struct mail_item *item, struc
 		struct escrow_id id;
 
 		TRY(escrow_id_of(secret_bytes(&key->key), &id));
-		if (!is_wanted(escrow, key->id))
-			continue; /* late, or not asked for */
 		if (memcmp(id.b, key->id, sizeof(id.b)) != 0) {
 			escrow->refused++; /* not the one of the manifest */
 			request->refusal = REFUSED_KEYS;
 			request->mail_kind = MAIL_RECOVERY_ANSWER;
 			continue;
 		}
-		if (answer_find(escrow, key->id) == NULL)
+		/* Older ones, of which nobody here knows any more, are kept to be erased one day.
+		 */
+		if (answer_find(escrow, key->id) == NULL &&
+			escrow->answer_count < 2 * LIMIT_ESCROW_CHUNKS &&
+			(is_wanted(escrow, key->id) || escrow_vkey_find(escrow, key->id) == NULL))
 			TRY(answer_add(escrow, key));
 	}
 	answered_note(escrow, item->sender);
@@ -512,25 +514,57 @@ static enum err fits(const struct found *found, struct bytes private_key, struct
 		have, need);
 }
 
+/* Whoever was a custodian may hold it, and the letter that brought it was sealed to a prekey of
+ * then: one of the last. */
+static enum err holders_fill(
+	const struct vault_escrow *io, const struct found *found, struct escrow_vkey *vkey)
+{
+	for (size_t i = 0; i < found->manifest.custodian_count; i++) {
+		struct escrow_holder *holder = &vkey->holders[vkey->holder_count];
+
+		for (size_t k = 0; k < io->node_count; k++) {
+			const struct vault_custodian *node = &io->nodes[k];
+			uint64_t last = node->prekey.number, first = last > 16 ? last - 15 : 1;
+
+			if (strcmp(node->node, found->manifest.custodians[i]) != 0)
+				continue;
+			snprintf(holder->node, sizeof(holder->node), "%s", node->node);
+			sha256(BYTES_ARRAY(node->key.b), &holder->node_key);
+			for (uint64_t n = first; n <= last; n++)
+				TRY(erasure_prekeys_add(&holder->prekeys, n));
+			vkey->holder_count++;
+		}
+	}
+	return OK;
+}
+
+static uint32_t number_of(const struct found *found, const uint8_t *id)
+{
+	for (size_t i = 0; i < found->manifest.chunk_count; i++)
+		if (memcmp(found->manifest.chunks[i].version_key, id, ESCROW_ID_SIZE) == 0)
+			return found->manifest.chunks[i].number;
+	return 0; /* of a manifest of before */
+}
+
 /* Version keys that came back: an erasure must be able to name them, wherever they still are. */
-static enum err keep_answers(
-	struct book *book, const struct found *found, uint64_t now_s, struct errctx *ctx)
+static enum err keep_answers(struct book *book, const struct vault_escrow *io,
+	const struct found *found, uint64_t now_s, struct errctx *ctx)
 {
 	struct escrow *escrow = book->escrow;
 
-	for (size_t i = 0; i < found->manifest.chunk_count; i++) {
-		const struct escrow_place *place = &found->manifest.chunks[i];
-		const struct secret *answer = answer_find(escrow, place->version_key);
+	for (size_t i = 0; i < escrow->answer_count; i++) {
+		const struct version_key *answer = &escrow->answers[i];
 		struct escrow_vkey *vkey;
 
-		if (answer == NULL || escrow_vkey_find(escrow, place->version_key) != NULL)
+		if (escrow_vkey_find(escrow, answer->id) != NULL)
 			continue;
 		TRY(escrow_vkey_add(escrow, &vkey));
-		memcpy(vkey->id.b, place->version_key, ESCROW_ID_SIZE);
-		vkey->number = place->number;
+		memcpy(vkey->id.b, answer->id, ESCROW_ID_SIZE);
+		vkey->number = number_of(found, answer->id);
 		vkey->made_at = now_s;
 		vkey->retired = true;
-		TRY(secret_copy(&vkey->key, secret_bytes(answer)));
+		TRY(secret_copy(&vkey->key, secret_bytes(&answer->key)));
+		TRY(holders_fill(io, found, vkey));
 		TRY(escrow_rows_put(book, &vkey, 1, false, ctx));
 	}
 	return OK;
@@ -589,7 +623,7 @@ enum err recover_run(struct book *book, struct vault_request *request)
 	if (err == OK)
 		err = open_all(o, io, &found, private_key);
 	if (err == OK && !o->drill)
-		err = keep_answers(book, &found, request->now_s, &request->ctx);
+		err = keep_answers(book, io, &found, request->now_s, &request->ctx);
 	if (err == OK && !o->drill)
 		err = go_on(book, &found, &request->ctx);
 	if (err == OK)
