@@ -269,8 +269,7 @@ static enum err put_tombstone(
 	memcpy(tombstone.kid.b, kid, SEAL_KID_SIZE);
 	TRY(tombstone_pack(&tombstone, &plain));
 	tombstone_row_name(author, &tombstone.kid, &name);
-	if (bsearch(&name, book->erasures->tombs, book->erasures->tomb_count, sizeof(name),
-		    row_compare) != NULL)
+	if (erasures_gone(book, author, &tombstone.kid))
 		return OK;
 	return writing_put(book, w, ROW_TOMBSTONE, &name, buf_bytes(&plain));
 }
