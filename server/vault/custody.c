@@ -15,7 +15,7 @@
 #include "proto/stored.pb-c.h"
 #include "server/vault/escrow.h"
 
-enum { PLAIN_MAX = 12 * 1024, ASK_IDS_ROW = LIMIT_ESCROW_MAIL_KEYS };
+enum { PLAIN_MAX = 12 * 1024, KEY_ROW_MAX = 512, ASK_IDS_ROW = LIMIT_ESCROW_MAIL_KEYS };
 
 struct owner {
 	char node[LIMIT_NODE_NAME + 1];
@@ -102,8 +102,51 @@ static enum err row_remove(struct book *book, const struct row_name *name, struc
 	return keyring_update(book->opts.keyring, &item, 1, ctx);
 }
 
-static enum err key_put(struct book *book, const struct vault_request *request,
-	const struct version_key *key, struct errctx *ctx)
+/* Rows that are written in one transaction. */
+struct keeping {
+	struct keyring_item *items;
+	size_t *ends;
+	size_t count;
+	struct buf wrapped;
+};
+
+static enum err keeping_init(struct keeping *k, size_t max)
+{
+	k->items = mem_array(max + 1, sizeof(*k->items));
+	k->ends = mem_array(max + 1, sizeof(*k->ends));
+	k->count = 0;
+	buf_init(&k->wrapped, (max + 1) * KEY_ROW_MAX);
+	return k->items == NULL || k->ends == NULL ? ERR_NOMEM : OK;
+}
+
+static void keeping_release(struct keeping *k)
+{
+	mem_free(k->items);
+	mem_free(k->ends);
+	buf_release(&k->wrapped);
+}
+
+static enum err keeping_end(struct book *book, struct keeping *k, struct errctx *ctx)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < k->count; i++) {
+		k->items[i].value = bytes_make(k->wrapped.data + at, k->ends[i] - at);
+		at = k->ends[i];
+	}
+	return k->count == 0 ? OK : keyring_update(book->opts.keyring, k->items, k->count, ctx);
+}
+
+static bool keeping_has(const struct keeping *k, const uint8_t id[ESCROW_ID_SIZE])
+{
+	for (size_t i = 0; i < k->count; i++)
+		if (memcmp(k->items[i].kid, id, ESCROW_ID_SIZE) == 0)
+			return true;
+	return false;
+}
+
+static enum err key_put(const struct book *book, const struct vault_request *request,
+	const struct version_key *key, struct keeping *k)
 {
 	Sauti__StoredCustody stored = SAUTI__STORED_CUSTODY__INIT;
 	Sauti__StoredCustodyRow row = SAUTI__STORED_CUSTODY_ROW__INIT;
@@ -120,12 +163,17 @@ static enum err key_put(struct book *book, const struct vault_request *request,
 	stored.signed_by = codec_binary(hash_bytes(&signer));
 	row.body_case = SAUTI__STORED_CUSTODY_ROW__BODY_KEY;
 	row.key = &stored;
-	buf_init(&plain, 1024);
-	(void)buf_reserve(&plain, 1024);
+	buf_init(&plain, KEY_ROW_MAX);
+	(void)buf_reserve(&plain, KEY_ROW_MAX);
 	codec_pack(&plain, &row);
-	err = plain.err == OK ? wrap_put(book, &name, buf_bytes(&plain), ctx) : plain.err;
+	err = plain.err == OK ? row_wrap(secret_bytes(&book->keyring_key), ROW_CUSTODY, &name,
+					buf_bytes(&plain), &k->wrapped)
+			      : plain.err;
 	buf_wipe(&plain);
-	return err;
+	TRY(err);
+	memcpy(k->items[k->count].kid, name.b, sizeof(name.b));
+	k->ends[k->count++] = k->wrapped.size;
+	return OK;
 }
 
 static enum err ask_put(struct book *book, const struct ask *ask, struct errctx *ctx)
@@ -294,7 +342,7 @@ static enum err key_buried(struct book *book, const struct vault_request *reques
 }
 
 static enum err key_take(struct book *book, struct vault_request *request,
-	const struct version_key *key, enum taken *ret)
+	const struct version_key *key, struct keeping *k, enum taken *ret)
 {
 	struct custody *custody = book->escrow->custody;
 	struct owner *owner = owner_get(custody, request->sender.node);
@@ -304,6 +352,10 @@ static enum err key_take(struct book *book, struct vault_request *request,
 	TRY(escrow_id_of(secret_bytes(&key->key), &id));
 	if (memcmp(id.b, key->id, sizeof(id.b)) != 0)
 		return OK;
+	if (keeping_has(k, key->id)) {
+		*ret = KNOWN;
+		return OK;
+	}
 	TRY(key_known(book, request, key, ret));
 	if (*ret == TAKEN)
 		TRY(key_buried(book, request, key, ret));
@@ -313,7 +365,7 @@ static enum err key_take(struct book *book, struct vault_request *request,
 		*ret = REFUSED;
 		return OK;
 	}
-	TRY(key_put(book, request, key, &request->ctx));
+	TRY(key_put(book, request, key, k));
 	owner->keys++;
 	custody->keys++;
 	return OK;
@@ -331,11 +383,32 @@ static enum err tell_held(
 		request, book, &request->sender, MAIL_ESCROW_HELD, buf_bytes(&content));
 }
 
+/* What becomes of it stands in `held`; and that a refused one was tried is kept. */
+static enum err key_judge(struct book *book, struct vault_request *request,
+	const struct version_key *key, struct keeping *k, struct mail_escrow_held *held)
+{
+	enum taken taken;
+
+	TRY(key_take(book, request, key, k, &taken));
+	if (taken == REFUSED) {
+		request->refusal = REFUSED_KEYS;
+		request->mail_kind = MAIL_ESCROW_KEYS;
+	}
+	return version_ids_add(taken == REFUSED ? &held->refused : &held->held, key->id);
+}
+
+static void custody_take_back(struct custody *custody, const char *owner, size_t count)
+{
+	while (count-- > 0)
+		custody_forget(custody, owner);
+}
+
 enum err custody_take(struct book *book, const struct mail_item *item, struct bytes body,
 	struct arena *arena, struct vault_request *request)
 {
 	CLEANUP(version_keys_release) struct version_keys keys = {.count = 0};
 	CLEANUP(mail_escrow_held_release) struct mail_escrow_held held = {.held = {0}};
+	struct keeping keeping;
 	enum err err = mail_escrow_keys_read(body, arena, &keys, &request->ctx);
 
 	request->outcome = MAIL_PROCESSED;
@@ -343,17 +416,15 @@ enum err custody_take(struct book *book, const struct mail_item *item, struct by
 		return err;
 	if (err != OK || !request->sender_active || item->class != MAIL_ORDINARY)
 		return escrow_refuse(request, MAIL_ESCROW_KEYS, err);
-	for (size_t i = 0; i < keys.count; i++) {
-		enum taken taken;
-
-		TRY(key_take(book, request, &keys.list[i], &taken));
-		if (taken == REFUSED) { /* the answer says which; and that it was tried is kept */
-			request->refusal = REFUSED_KEYS;
-			request->mail_kind = MAIL_ESCROW_KEYS;
-		}
-		TRY(version_ids_add(
-			taken == REFUSED ? &held.refused : &held.held, keys.list[i].id));
-	}
+	err = keeping_init(&keeping, keys.count);
+	for (size_t i = 0; err == OK && i < keys.count; i++)
+		err = key_judge(book, request, &keys.list[i], &keeping, &held);
+	if (err == OK)
+		err = keeping_end(book, &keeping, &request->ctx);
+	if (err != OK)
+		custody_take_back(book->escrow->custody, item->sender, keeping.count);
+	keeping_release(&keeping);
+	TRY(err);
 	return tell_held(book, request, &held);
 }
 

@@ -1052,6 +1052,38 @@ static void destroys_what_it_keeps(void **state)
 	office_release(&o);
 }
 
+/* As many of one owner as there may be, and one more. */
+static void caps_of_custody(void **state)
+{
+	struct office o = office_make(state);
+	uint32_t made = 0;
+
+	while (made < LIMIT_CUSTODY_OWNER) {
+		struct version_keys keys;
+
+		assert_ok(version_keys_init(&keys, LIMIT_ESCROW_MAIL_KEYS));
+		for (size_t i = 0; i < LIMIT_ESCROW_MAIL_KEYS; i++, made++) {
+			struct version_key *key = &keys.list[keys.count++];
+			struct escrow_id id;
+
+			assert_ok(secret_init(&key->key, ESCROW_KEY_SIZE));
+			put_u32be(key->key.data, made + 1);
+			assert_ok(escrow_id_of(secret_bytes(&key->key), &id));
+			memcpy(key->id, id.b, sizeof(key->id));
+		}
+		check_told(&o, take(&o, 1, &keys), LIMIT_ESCROW_MAIL_KEYS, 0);
+		version_keys_release(&keys);
+	}
+	struct version_keys more;
+
+	assert_ok(version_keys_init(&more, 1));
+	version_key_make(&more, 0xff);
+	check_told(&o, take(&o, 1, &more), 0, 1);
+	check_told(&o, take(&o, 2, &more), 1, 0); /* another owner has room of its own */
+	version_keys_release(&more);
+	office_release(&o);
+}
+
 /* ---- sizes ---- */
 
 /* Keys without entries: what the escrow costs hangs on nothing else. $SAUTI_ESCROW_KEYS: how many.
@@ -1158,6 +1190,7 @@ int main(void)
 		TEST(destroys_what_it_keeps),
 		TEST(letters_of_nobody),
 		TEST(keeps_for_others),
+		TEST(caps_of_custody),
 		TEST(many_keys),
 	};
 
