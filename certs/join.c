@@ -478,9 +478,9 @@ enum err join_rotation_check(const Sauti__JoinRequest *request, const struct dir
 	struct hash spki;
 	enum err err;
 
+	arena_init(&arena, LIMIT_ARENA_SIZE);
 	if (request->rotated_body.len > ADMITTED_MAX || request->tls_public.len > TLS_PUBLIC_MAX)
 		return err_set(ctx, ERR_DENIED, "a field is too long");
-	arena_init(&arena, LIMIT_ARENA_SIZE);
 	err = rotation_read(codec_bytes(request->rotated_body), &arena,
 		directory_network(directory), &rotation, ctx);
 	if (err != OK)

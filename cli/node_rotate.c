@@ -101,9 +101,9 @@ static enum err make_keys(struct rotating *r, struct errctx *ctx)
 {
 	CLEANUP(buf_wipe) struct buf file;
 
+	buf_init(&file, KEYSTORE_BOOT_MAX);
 	if (r->keys.next_node_seed.size > 0)
 		return boot_keys_read(secret_bytes(&r->keys.next_boot), &r->boot, ctx);
-	buf_init(&file, KEYSTORE_BOOT_MAX);
 	TRY(boot_keys_make(r->config.network, r->config.name, &r->boot));
 	TRY(boot_keys_write(&r->boot, &file));
 	TRY(secret_copy(&r->keys.next_boot, buf_bytes(&file)));

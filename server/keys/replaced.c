@@ -92,12 +92,12 @@ enum err replaced_entry(
 	struct revocation *closing = &replacement.closing;
 	CLEANUP(buf_release) struct buf body;
 
+	buf_init(&body, LIMIT_ENTRY_SIZE);
 	if (rt->keys == NULL)
 		return ERR_LOCKED;
 	snprintf(closing->name, sizeof(closing->name), "%s", replacing->node);
 	snprintf(closing->reason, sizeof(closing->reason), "%s", replacing->reason);
 	closing_collect(rt, closing, replacing->epoch);
-	buf_init(&body, LIMIT_ENTRY_SIZE);
 	TRY(replacement_body(&body, rt->genesis.network, &replacement));
 	return record_write(
 		out, SAUTI__RECORD_TYPE__RECORD_NODE_REPLACED, buf_bytes(&body), rt->keys->node);

@@ -409,7 +409,7 @@ class HackedHeadquarters(Case):
     def test_a_key_in_place_of_anothers(self):
         """caf was given keys; then headquarters puts a machine of its own in its place."""
         self.hti.confirm(self.caf)
-        wait_for("a prekey of caf to be known", lambda: self.hti.json("node", "show", "caf")["prekey"])
+        wait_for("its prekey", lambda: self.hti.json("node", "show", "caf")["prekey"])
         self.share("caf", "contact")
         wait_for("caf to have the case", lambda: self.caf.json("case", "list"))
         wait_for("hti to know", lambda: self.states("caf") == {"taken"})

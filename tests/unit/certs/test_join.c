@@ -31,6 +31,7 @@ static struct join_token some_token(void)
 		.directory_root = {{0xd0}},
 		.secret = {0x5e, 0xc2},
 		.expires_at = now + 72 * 3600,
+		.epoch = 16,
 	};
 
 	return token;
@@ -71,6 +72,7 @@ static void token_at_its_largest(void **state)
 		memset(token.addresses[i], (int)('a' + i), LIMIT_ADDRESS);
 	token.directory_size = LIMIT_DIRECTORY_RECORDS;
 	token.expires_at = UINT64_MAX;
+	token.epoch = UINT32_MAX - 1;
 	buf_init(&text, LIMIT_JOIN_TOKEN);
 	assert_int_equal(join_token_write(&token, &text), OK);
 	assert_int_equal(join_token_read(buf_bytes(&text), &read, NULL), OK);
@@ -88,6 +90,9 @@ static void token_writes_only_what_it_reads(void **state)
 
 	buf_init(&text, LIMIT_JOIN_TOKEN);
 	strcpy(token.network, "ovra");
+	assert_int_equal(join_token_write(&token, &text), ERR_INVALID);
+	token = good;
+	token.epoch = UINT32_MAX; /* no log could follow */
 	assert_int_equal(join_token_write(&token, &text), ERR_INVALID);
 	token = good;
 	strcpy(token.name, "directory");

@@ -70,6 +70,7 @@ static void boot_keys_form(void **state)
 	uint8_t longer[KEYSTORE_DER_MAX + 1] = {0};
 
 	assert_int_equal(boot_keys_make(NETWORK, "haiti", &keys), OK);
+	char origin[LIMIT_ORIGIN + 2];
 	const Sauti__BootKeys good = {
 		.base = PROTOBUF_C_MESSAGE_INIT(&sauti__boot_keys__descriptor),
 		.version = 1,
@@ -107,6 +108,14 @@ static void boot_keys_form(void **state)
 	check_boot(&message, "", ERR_CORRUPT);
 	message.tls_key = codec_binary(BYTES_ARRAY(longer));
 	check_boot(&message, "", ERR_CORRUPT);
+	/* The first log of a machine that took another's name. */
+	message = good;
+	memset(origin, 'a', sizeof(origin));
+	origin[LIMIT_ORIGIN + 1] = '\0';
+	message.log_origin = origin;
+	check_boot(&message, "", ERR_CORRUPT);
+	origin[LIMIT_ORIGIN] = '\0';
+	check_boot(&message, "", OK);
 	boot_keys_release(&keys);
 }
 
@@ -134,6 +143,8 @@ static struct node_keys all_keys(void)
 	fill(&keys.directory_seed, 32, 5);
 	fill(&keys.issuing_key, 138, 6);
 	fill(&keys.root_key, 138, 7);
+	fill(&keys.next_node_seed, 32, 9);
+	fill(&keys.next_boot, KEYSTORE_BOOT_MAX, 10);
 	return keys;
 }
 
@@ -152,6 +163,8 @@ static void assert_same_keys(const struct node_keys *a, const struct node_keys *
 	assert_same(&a->directory_seed, &b->directory_seed);
 	assert_same(&a->issuing_key, &b->issuing_key);
 	assert_same(&a->root_key, &b->root_key);
+	assert_same(&a->next_node_seed, &b->next_node_seed);
+	assert_same(&a->next_boot, &b->next_boot);
 	assert_string_equal(a->log_origin, b->log_origin);
 	assert_string_equal(a->directory_origin, b->directory_origin);
 }
@@ -250,6 +263,34 @@ static void prekeys_are_kept_in_order(void **state)
 	node_keys_release(&read);
 	node_keys_release(&keys);
 	buf_release(&file);
+}
+
+/* Keys that are to come: both or none, of their sizes. */
+static void keys_that_rotate(void **state)
+{
+	for (int i = 0; i < 5; i++) {
+		struct node_keys keys = all_keys();
+
+		if (i == 0 || i == 2)
+			secret_release(&keys.next_node_seed);
+		if (i == 1 || i == 2)
+			secret_release(&keys.next_boot);
+		if (i == 3) {
+			secret_release(&keys.next_boot);
+			fill(&keys.next_boot, KEYSTORE_BOOT_MAX + 1, 10);
+		} else if (i == 4) {
+			secret_release(&keys.next_node_seed);
+			fill(&keys.next_node_seed, 31, 9);
+		}
+		if (i == 2) {
+			struct buf file = sealed_file(&keys);
+
+			buf_wipe(&file);
+		} else {
+			assert_refused(&keys);
+		}
+		node_keys_release(&keys);
+	}
 }
 
 static void keystore_round_trip(void **state)
@@ -765,6 +806,7 @@ int main(void)
 		cmocka_unit_test(boot_keys_form),
 		cmocka_unit_test(node_keys_are_made),
 		cmocka_unit_test(prekeys_are_kept_in_order),
+		cmocka_unit_test(keys_that_rotate),
 		cmocka_unit_test(keystore_round_trip),
 		cmocka_unit_test(keystore_of_the_root),
 		cmocka_unit_test(keystore_at_the_real_cost),
