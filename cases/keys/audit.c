@@ -16,7 +16,6 @@
 enum {
 	APPROVAL_S = 72 * 60 * 60,
 	TAKEN_BACK_S = 24 * 60 * 60, /* .. and then the node has a day: it may be locked */
-	KEYS_ERASED = 50             /* of the ledger */
 };
 
 struct part {
@@ -410,7 +409,7 @@ static bool erased_since(const struct grant *g)
 		struct case_ref ref;
 
 		if (place_compare(&list->parts[i].at, &g->part->at) > 0 &&
-			event->type == KEYS_ERASED &&
+			event->type == EVENT_KEYS_ERASED &&
 			case_ref_parse(value_text(event, "case"), &ref) == OK &&
 			memcmp(ref.b, g->case_ref.b, CASE_REF_SIZE) == 0)
 			return true;
@@ -551,21 +550,6 @@ static enum err check_consent(struct grant *g)
 
 /* --- the other bases --- */
 
-static bool approved(const struct event *event)
-{
-	struct bytes at = value_json(event, "approvers"), one, who = value_text(event, "who");
-
-	while (value_next(&at, &one))
-		if (one.size > 0 && !bytes_equal(one, who))
-			return true;
-	return false;
-}
-
-static bool within(const struct grant *g, const struct event *event)
-{
-	return event->recorded_at <= g->event->recorded_at + APPROVAL_S;
-}
-
 static bool about_case(const struct event *event, const struct case_ref *case_ref)
 {
 	struct case_ref ref;
@@ -574,11 +558,62 @@ static bool about_case(const struct event *event, const struct case_ref *case_re
 	       memcmp(ref.b, case_ref->b, CASE_REF_SIZE) == 0;
 }
 
-static bool revokes(const struct grant *g, const struct event *event)
+/* What a BREAK_GLASS says of the opening that the grant rests on; docs/EVENTS, "Without consent".
+ */
+static bool says(const struct grant *g, const struct event *event, const char *decision)
+{
+	struct bytes opening = value_text(g->event, "mandate_ref");
+
+	return event->type == EVENT_BREAK_GLASS && opening.size > 0 &&
+	       bytes_equal(value_text(event, "opening"), opening) &&
+	       value_is(event, "decision", decision) && about_case(event, &g->case_ref);
+}
+
+/* It told what is given, and to whom, before it was given. */
+static const struct event *find_opening(const struct grant *g)
+{
+	const struct list *list = &g->audit->ledger;
+
+	for (size_t i = 0; i < list->count; i++) {
+		const struct event *event = &list->parts[i].event;
+
+		if (place_compare(&list->parts[i].at, &g->part->at) < 0 &&
+			says(g, event, "OPENED") && value_is(event, "to", g->finding->recipient) &&
+			(g->groups & ~value_groups(value_json(event, "groups"), NULL)) == 0)
+			return event;
+	}
+	return NULL;
+}
+
+/* "NAME@NODE", of the node that gets the keys. */
+static bool of_recipient(const struct grant *g, struct bytes approver)
+{
+	const uint8_t *at = memchr(approver.data, '@', approver.size);
+	size_t name = at == NULL ? approver.size : (size_t)(at - approver.data) + 1;
+
+	return at != NULL &&
+	       bytes_equal_str(bytes_make(at + 1, approver.size - name), g->finding->recipient);
+}
+
+static bool approved(const struct grant *g, const struct event *opening, const struct event *event)
+{
+	struct bytes at = value_json(event, "approvers"), one, who = value_text(opening, "who");
+
+	if (!says(g, event, "APPROVED") || event->recorded_at > opening->recorded_at + APPROVAL_S)
+		return false;
+	while (value_next(&at, &one))
+		if (one.size > 0 && !bytes_equal(one, who) && !of_recipient(g, one))
+			return true;
+	return false;
+}
+
+static bool taken_back(
+	const struct grant *g, const struct event *opening, const struct event *event)
 {
 	struct event_id grant;
 
 	return event->type == EVENT_ACCESS_REVOKED &&
+	       event->recorded_at <= opening->recorded_at + APPROVAL_S + TAKEN_BACK_S &&
 	       event_id_parse(value_text(event, "grant"), &grant) == OK &&
 	       memcmp(grant.b, g->finding->grant.b, EVENT_ID_SIZE) == 0;
 }
@@ -588,23 +623,21 @@ static bool revokes(const struct grant *g, const struct event *event)
 static void check_emergency(struct grant *g)
 {
 	const struct list *list = &g->audit->ledger;
-	bool told = false, good = false, back = false;
+	const struct event *opening = find_opening(g);
+	bool good = false, back = false;
 
-	for (size_t i = 0; i < list->count; i++) {
-		const struct event *event = &list->parts[i].event;
-		bool opened = event->type == EVENT_BREAK_GLASS && about_case(event, &g->case_ref) &&
-			      (g->groups & ~value_groups(value_json(event, "groups"), NULL)) == 0;
-
-		told |= opened;
-		good |= opened && approved(event) && within(g, event);
-		back |= revokes(g, event) &&
-			event->recorded_at <= g->event->recorded_at + APPROVAL_S + TAKEN_BACK_S;
+	if (opening == NULL) {
+		say(g, AUDIT_BAD,
+			"the ledger did not say before that it was opened without consent");
+		return;
 	}
-	if (!told)
-		say(g, AUDIT_BAD, "the ledger does not say who opened the case without consent");
-	else if (!good && back)
+	for (size_t i = 0; i < list->count; i++) {
+		good |= approved(g, opening, &list->parts[i].event);
+		back |= taken_back(g, opening, &list->parts[i].event);
+	}
+	if (!good && back)
 		say(g, AUDIT_GOOD, "nobody approved it, and it was taken back");
-	else if (!good && g->audit->newest_s <= g->event->recorded_at + APPROVAL_S)
+	else if (!good && g->audit->newest_s <= opening->recorded_at + APPROVAL_S)
 		say(g, AUDIT_OPEN, "nobody has approved it yet");
 	else if (!good)
 		say(g, AUDIT_BAD,

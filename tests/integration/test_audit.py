@@ -419,6 +419,7 @@ class Grants(Ledgers):
             self.network.settle()
             self.node.confirm(self.other)
             wait_for("a prekey of mli", lambda: self.node.json("node", "show", "mli")["prekey"], 60)
+            self.other.confirm(self.node)
         except BaseException:
             self.tearDown()
             raise
@@ -519,8 +520,9 @@ class Auditors(Ledgers):
         self.show("C-1", "before", to="auditor")
         watch = self.network.join("watch", "CHE", role="auditor")
         watch.start()
-        wait_for("the auditor to be known", lambda: self.node.sauti("node", "show", "watch", check=False).returncode == 0)
+        self.network.settle()
         self.node.confirm(watch)
+        watch.confirm(self.node)
         wait_for("the ledger at the auditor",
                  lambda: self.kinds(watch) == ["EXPORT_MADE", "ACCESS_GRANTED"], 120)
         granted = self.listed(watch)[-1]

@@ -180,6 +180,21 @@ static void caps_are_apart(void **state)
 	casebook_free(book);
 }
 
+/* What an auditor was given of another's ledger is larger than a case, and has a cap too. */
+static void a_ledger_is_larger(void **state)
+{
+	struct casebook *book = book_make();
+	struct casebook_key *theirs = key_of(book, "caf", 1, GROUP_AUDIT);
+
+	for (uint32_t i = 0; i < LIMIT_LEDGER_FOREIGN; i++)
+		assert_ok(note(book, theirs, CAF_LOG, i, part_of(theirs, i)));
+	assert_int_equal(note(book, theirs, CAF_LOG, LIMIT_LEDGER_FOREIGN,
+				 part_of(theirs, LIMIT_LEDGER_FOREIGN)),
+		ERR_LIMIT);
+	assert_int_equal(theirs->owner->event_count, 0); /* no list of cases shows it */
+	casebook_free(book);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +203,7 @@ int main(void)
 		cmocka_unit_test(numbers_stay_ours),
 		cmocka_unit_test(a_code_shadows_none_of_ours),
 		cmocka_unit_test(caps_are_apart),
+		cmocka_unit_test(a_ledger_is_larger),
 	};
 
 	return cmocka_run_group_tests(tests, setup_crypto, teardown_crypto);

@@ -368,6 +368,24 @@ static void on_nothing(void **state)
 	judged(AUDIT_BAD, "rests on");
 }
 
+static void of_a_consent_that_was_erased_since(void **state)
+{
+	grant(&GRANT);
+	add(&(struct entry){12, 1, 25, "KEYS_ERASED", OTHER,
+		    "'order_id':'" OTHER "','stage':'ORDERED','case':'" REF "'"},
+		true);
+	judged(AUDIT_OPEN, "erased since");
+}
+
+static void of_a_consent_of_another_case_that_was_erased(void **state)
+{
+	grant(&GRANT);
+	add(&(struct entry){12, 1, 25, "KEYS_ERASED", OTHER,
+		    "'order_id':'" OTHER "','stage':'ORDERED','case':'" OTHER "'"},
+		true);
+	judged(AUDIT_BAD, "no entry of the consent");
+}
+
 /* What a new epoch repeats counts where it stands first; where that log is missing, it is open. */
 static void logs_of_several_epochs(void **state)
 {
@@ -394,13 +412,17 @@ static void a_log_that_is_missing(void **state)
 	judged(AUDIT_OPEN, "sealed again");
 }
 
-#define GLASS "'who':'ZZ-hti-1','case':'" REF "','groups':['services'],'purpose':'lorem'"
+#define OPENING "0123456789abcdef0123456789abcdef"
+#define GLASS(decision)                                                                            \
+	"'who':'ZZ-hti-1','case':'" REF "','groups':['services'],'purpose':'lorem','to':'mali',"   \
+	"'opening':'" OPENING "','decision':'" decision "'"
 
 static struct grant_said emergency(void)
 {
 	struct grant_said g = GRANT;
 
 	g.basis = "BREAK_GLASS";
+	g.more = ",'mandate_ref':'" OPENING "'";
 	g.consent = g.leaf = 0;
 	return g;
 }
@@ -414,42 +436,57 @@ static void an_emergency_approved_in_time(void **state)
 {
 	struct grant_said g = emergency();
 
-	opened(15, GLASS);
+	opened(15, GLASS("OPENED"));
 	grant(&g);
 	now_s = HOURS(71);
-	opened(25, GLASS ",'approvers':['ZZ-hti-2']");
+	opened(25, GLASS("APPROVED") ",'approvers':['ZZ-hti-2@hq']");
 	now_s = DAYS(9);
-	opened(26, GLASS);
+	opened(26, GLASS("TOLD"));
 	judged(AUDIT_GOOD, "");
+}
+
+static void emergency_ends(uint64_t later_s, const char *fields, const char *words)
+{
+	struct grant_said g = emergency();
+
+	opened(15, GLASS("OPENED"));
+	grant(&g);
+	now_s = later_s;
+	opened(25, fields);
+	now_s = DAYS(9);
+	opened(26, GLASS("TOLD"));
+	judged(AUDIT_BAD, words);
 }
 
 static void an_emergency_approved_too_late(void **state)
 {
-	struct grant_said g = emergency();
-
-	opened(15, GLASS);
-	grant(&g);
-	now_s = HOURS(73);
-	opened(25, GLASS ",'approvers':['ZZ-hti-2']");
-	judged(AUDIT_BAD, "within 72 hours");
+	emergency_ends(
+		HOURS(72) + 1, GLASS("APPROVED") ",'approvers':['ZZ-hti-2']", "within 72 hours");
 }
 
 static void an_emergency_approved_by_the_same(void **state)
 {
-	struct grant_said g = emergency();
+	emergency_ends(
+		HOURS(3), GLASS("APPROVED") ",'approvers':['ZZ-hti-1']", "nobody else approved");
+}
 
-	opened(15, GLASS ",'approvers':['ZZ-hti-1']");
-	grant(&g);
-	now_s = HOURS(73);
-	opened(26, GLASS);
-	judged(AUDIT_BAD, "nobody else approved");
+static void an_emergency_approved_by_who_gets_it(void **state)
+{
+	emergency_ends(
+		HOURS(3), GLASS("APPROVED") ",'approvers':['ZZ-1@mali']", "nobody else approved");
+}
+
+static void an_emergency_refused(void **state)
+{
+	emergency_ends(
+		HOURS(3), GLASS("REFUSED") ",'approvers':['ZZ-hti-2']", "nobody else approved");
 }
 
 static void an_emergency_that_has_time(void **state)
 {
 	struct grant_said g = emergency();
 
-	opened(15, GLASS);
+	opened(15, GLASS("OPENED"));
 	grant(&g);
 	judged(AUDIT_OPEN, "nobody has approved it yet");
 }
@@ -458,12 +495,12 @@ static void an_emergency_that_was_taken_back(void **state)
 {
 	struct grant_said g = emergency();
 
-	opened(15, GLASS);
+	opened(15, GLASS("OPENED"));
 	grant(&g);
-	now_s = HOURS(72);
+	now_s = HOURS(72) + 1;
 	add(&(struct entry){25, 1, 25, "ACCESS_REVOKED", OTHER,
 		    "'case':'" REF "','recipient':'mali','groups':['services'],"
-		    "'reason':'STOPPED','grant':'01900000-0000-7000-8000-000000000010'"},
+		    "'reason':'WITHDRAWN','grant':'01900000-0000-7000-8000-000000000010'"},
 		true);
 	judged(AUDIT_GOOD, "taken back");
 }
@@ -473,7 +510,28 @@ static void an_emergency_that_is_not_told(void **state)
 	struct grant_said g = emergency();
 
 	grant(&g);
-	judged(AUDIT_BAD, "does not say who opened");
+	opened(25, GLASS("OPENED")); /* too late */
+	judged(AUDIT_BAD, "did not say before");
+}
+
+static void an_emergency_of_other_groups(void **state)
+{
+	struct grant_said g = emergency();
+
+	opened(15, GLASS("OPENED"));
+	g.groups = "'services','identity'";
+	grant(&g);
+	judged(AUDIT_BAD, "did not say before");
+}
+
+static void an_emergency_for_somebody_else(void **state)
+{
+	struct grant_said g = emergency();
+
+	opened(15, GLASS("OPENED"));
+	g.recipient = "niger";
+	grant(&g);
+	judged(AUDIT_BAD, "did not say before");
 }
 
 static void the_ledger_to_an_auditor(void **state)
@@ -612,6 +670,55 @@ static void a_disclosure_is_whole_or_none(void **state)
 	buf_release(&file);
 }
 
+/* Heads with that many logs, keys and nothing under them. */
+static enum err disclosure_of(size_t logs, size_t keys)
+{
+	static struct disclosure_log rows[LIMIT_DISCLOSURE_LOGS + 1];
+	struct disclosure head = {.network = "ovra.example",
+		.node = "haiti",
+		.logs = rows,
+		.log_count = logs,
+		.key_count = keys};
+	struct disclosure_key key = {.group = GROUP_CONSENT};
+	struct disclosure *d = NULL;
+	struct buf out;
+	enum err err;
+
+	buf_init(&out, 2 * LIMIT_DISCLOSURE);
+	for (size_t i = 0; i < logs; i++) {
+		snprintf(rows[i].origin, sizeof rows[i].origin,
+			"ovra.example/haiti/%zu-0123456789abcdef", i + 1);
+		rows[i].size = 1;
+	}
+	disclosure_put_head(&out, &head);
+	for (size_t k = 0; k < keys; k++) {
+		disclosure_put_key(&out, &key);
+		for (size_t l = 0; l < logs; l++)
+			disclosure_put_count(&out, 0);
+	}
+	err = out.err == OK ? disclosure_parse(buf_bytes(&out), &d, NULL) : out.err;
+	disclosure_free(d);
+	buf_release(&out);
+	return err;
+}
+
+static void a_disclosure_holds_its_caps(void **state)
+{
+	struct disclosure *d = NULL;
+	struct buf file;
+
+	assert_ok(disclosure_of(LIMIT_DISCLOSURE_LOGS, 1));
+	assert_int_equal(disclosure_of(LIMIT_DISCLOSURE_LOGS + 1, 1), ERR_LIMIT);
+	assert_ok(disclosure_of(1, LIMIT_DISCLOSURE_KEYS));
+	assert_int_equal(disclosure_of(1, LIMIT_DISCLOSURE_KEYS + 1), ERR_LIMIT);
+	buf_init(&file, LIMIT_DISCLOSURE + 1);
+	buf_put_zeros(&file, LIMIT_DISCLOSURE);
+	assert_int_equal(disclosure_parse(buf_bytes(&file), &d, NULL), ERR_MALFORMED);
+	buf_put_u8(&file, 0);
+	assert_int_equal(disclosure_parse(buf_bytes(&file), &d, NULL), ERR_LIMIT);
+	buf_release(&file);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -631,11 +738,17 @@ int main(void)
 		T(under_the_commitment_of_other_keys),
 		T(under_the_leaf_of_another_entry),
 		T(on_nothing),
+		T(of_a_consent_that_was_erased_since),
+		T(of_a_consent_of_another_case_that_was_erased),
 		T(logs_of_several_epochs),
 		T(a_log_that_is_missing),
 		T(an_emergency_approved_in_time),
 		T(an_emergency_approved_too_late),
 		T(an_emergency_approved_by_the_same),
+		T(an_emergency_approved_by_who_gets_it),
+		T(an_emergency_refused),
+		T(an_emergency_of_other_groups),
+		T(an_emergency_for_somebody_else),
 		T(an_emergency_that_has_time),
 		T(an_emergency_that_was_taken_back),
 		T(an_emergency_that_is_not_told),
@@ -647,6 +760,7 @@ int main(void)
 		T(a_mandate_is_named),
 		T(a_disclosure_is_read_as_written),
 		T(a_disclosure_is_whole_or_none),
+		T(a_disclosure_holds_its_caps),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, teardown_all);
