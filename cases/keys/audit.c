@@ -495,7 +495,12 @@ static void check_covered(struct grant *g, const struct case_state *state)
 	need = need_of(g, purpose, sizeof(purpose));
 	verdict = consent_judge(state, consent, &need, day);
 	buf_init(&why, 400);
-	if (verdict.lack != CONSENT_COVERS) {
+	if (verdict.lack == CONSENT_LACKS_RECIPIENT && !g->member_known) {
+		say(g, AUDIT_OPEN,
+			"consent %.*s does not name the node; whether it names its country the "
+			"directory says, which is not there",
+			BYTES_FMT(state_text(state, consent->id)));
+	} else if (verdict.lack != CONSENT_COVERS) {
 		consent_say(state, consent, &verdict, "the grant", &why);
 		say(g, AUDIT_BAD, "consent %.*s %s", BYTES_FMT(state_text(state, consent->id)),
 			buf_cstr(&why));

@@ -344,6 +344,7 @@ class Memory(Case):
         hq.sauti("approvals", "approve", opening, check=False)  # one's own
         hq.sauti("approvals", "told", opening)
         hq.sauti("ledger", "list", "--views")
+        hq.sauti("ledger", "disclose", "--to", "auditors", "--purpose", self.PURPOSE, "--out", self.root / "opened")
         hq.sauti("officer", "add", "amina", "--roles", "operator", "--new-passphrase-file", "-",
                  stdin=self.OTHER + "\n")
         hq.sauti("mail", "send", "--to", "hq", stdin=self.NOTICE + "\n", check=False)

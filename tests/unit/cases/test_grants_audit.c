@@ -302,6 +302,17 @@ static void to_another_recipient(void **state)
 	judged(AUDIT_BAD, "does not name the recipient");
 }
 
+/* Without the directory nobody knows of which country a node is. */
+static void to_a_recipient_that_nobody_knows(void **state)
+{
+	struct grant_said g = GRANT;
+
+	consent(4);
+	g.recipient = "nobody";
+	grant(&g);
+	judged(AUDIT_OPEN, "does not name the node");
+}
+
 static void of_another_group(void **state)
 {
 	struct grant_said g = GRANT;
@@ -731,6 +742,7 @@ int main(void)
 		T(after_its_withdrawal),
 		T(after_a_withdrawal_that_the_ledger_knows),
 		T(to_another_recipient),
+		T(to_a_recipient_that_nobody_knows),
 		T(of_another_group),
 		T(to_another_purpose),
 		T(for_longer_than_its_consent),
