@@ -475,6 +475,19 @@ class Grants(Ledgers):
         report = json.loads(self.grants().stdout)
         self.assertEqual(report["logs"][0]["newer"], 1)  # the disclosure itself
 
+    def test_emergency(self):
+        """Opened without consent: open as long as nobody approved it, then good."""
+        wait_for("headquarters can be asked", lambda: self.node.sauti(
+            "mail", "send", "--to", "hq", "lorem", check=False).returncode == 0, 60)
+        head = self.node.json("case", "break-glass", "ZZ-ONE", "--to", "mli", "--groups", "contact",
+                              "--reason", "lorem")
+        self.assertEqual(self.judged(), [("BREAK_GLASS", "open", "mli")])
+        wait_for("headquarters to approve", lambda: self.hq.sauti(
+            "approvals", "approve", head["opening"][:8], check=False).returncode == 0, 60)
+        wait_for("the approval in the ledger", lambda: any(
+            e.get("decision") == "APPROVED" for e in self.node.json("ledger", "list")), 60)
+        self.assertEqual(self.judged(), [("BREAK_GLASS", "good", "mli")])
+
     def test_omitted(self):
         """A grant, or the withdrawal of a consent, that is left out of the disclosure is missed."""
         self.consent_to(["contact"])
