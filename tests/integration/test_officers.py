@@ -437,7 +437,7 @@ class Before(Case):
         self.assertEqual(self.hq.json("whoami")["roles"], ["supervisor", "operator"])
         self.assertIsNone(self.hq.json("officer", "list")[0]["created_at"])
         amina = self.officer("amina", "officer")
-        self.assertEqual((self.hq.dir / "keys" / "keystore").read_bytes()[:2], b"\x08\x02")
+        self.assertEqual((self.hq.dir / "keys" / "keystore").read_bytes()[:2], b"\x08\x03")
         amina.unlock()
         self.hq.kill()
         self.hq.start(unlock=False)
