@@ -106,7 +106,6 @@ static const struct cli_option erase_options[] = {
 	{"reason", "CODE", "withdrawn-consent, retention-end, unlawful or objection", false},
 	{"group", "GROUP", "a data group alone, not the case; may be repeated", true},
 	{"event", "ID", "an event alone: its event_id, as 'case show --json' prints it", false},
-	{"note", "ID", "the note of an event alone", false},
 	{"status", NULL, "erase nothing: say how far it is", false},
 	{"yes", NULL, "do not ask", false},
 	{0},

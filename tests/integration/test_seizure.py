@@ -18,6 +18,7 @@ import network  # noqa: E402
 BUILD = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build-dev").resolve()
 QUICK = "\n[replication]\ndial_retry_min = 20ms\ndial_retry_max = 200ms\nhave_delay = 50ms\n"
 SAID = "she said this in confidence, number"
+KEPT = "what nobody wants to be forgotten"
 HEARD = "what somebody complained of"
 PASSPHRASES = (network.PASSPHRASE.encode(),)
 
@@ -82,6 +83,96 @@ class Seizure(unittest.TestCase):
         shutil.rmtree(self.hq.dir / "keyring")
         shutil.rmtree(self.hq.dir / "mail")
         self.assertEqual(self.texts(HEARD, self.hq.dir, self.capture), 1)
+
+
+
+class Erased(Seizure):
+    """Haiti gives chad a case, and erases it. `snapshots` are what would be left if one of the steps of
+    an erasure were left out: then, and only then, the erased case opens."""
+
+    def setUp(self):
+        super().setUp()
+        self.chad = self.watched(self.net.join("chad", "TCD", config=QUICK))
+        self.chad.start()
+        self.net.settle()
+        self.nodes = (self.hq, self.haiti, self.chad)
+        ref = f"{1:032x}"
+        self.record(self.haiti, cases.opened(1, "ZZ-ONE"), cases.agreed(1, ref), cases.said(1, ref, SAID + " 1"),
+                    cases.opened(2, "ZZ-TWO"), cases.said(2, f"{2:032x}", KEPT))
+        self.haiti.sauti("case", "add", "ZZ-ONE", "--from", "-", stdin=cases.lines(
+            {"type": "CONSENT_RECORDED", "purpose": "REFERRAL", "recipients": ["chad"],
+             "groups": ["contact", "core"], "given_by": "VICTIM", "form": "WRITTEN",
+             "valid_until": "2099-12-31"}))
+        if hasattr(self.haiti, "confirm"):
+            self.haiti.confirm(self.chad)
+        self.haiti.json("case", "share", "ZZ-ONE", "--to", "chad", "--purpose", "referral",
+                        "--groups", "contact,core", "--history")
+        wait_for("the case at chad", lambda: self.chad.json("case", "list"))
+        self.record(self.haiti, cases.said(3, ref, SAID + " 2"))
+        self.snapshots = self.root / "snapshots"
+
+    def watched(self, node):
+        super().watched(node)
+        node.env["LD_PRELOAD"] += " " + str(BUILD / "tests" / "lib" / "clock.so")
+        self.clock(node, 0)
+        return node
+
+    def clock(self, node, days):
+        path = self.root / f"{node.name}.clock"
+        path.with_suffix(".new").write_text(f"{days * 86400}\n", encoding="ascii")
+        path.with_suffix(".new").rename(path)
+        node.env["CLOCK_AHEAD_FILE"] = str(path)
+
+    def snapshot(self, name, node, *rooms):
+        """These rooms of a stopped node, aside."""
+        for room in rooms:
+            shutil.copytree(node.dir / room, self.snapshots / name / room)
+        return self.snapshots / name
+
+    def erasure(self):
+        done = self.haiti.json("case", "erase", "--status")
+        return (done if isinstance(done, list) else [done])[-1]
+
+    def later(self, days):
+        for node in self.nodes:
+            self.clock(node, days)
+            node.sauti("lock")
+            node.unlock()
+
+    def erase(self):
+        """Until it is complete. The nodes are stopped afterwards."""
+        self.before = [self.kept_before(node) for node in (self.haiti, self.chad)]
+        self.haiti.json("case", "erase", "ZZ-ONE", "--reason", "objection", "--yes")
+        wait_for("the receipt", lambda: self.erasure()["holders"][0]["receipt_at"])
+        self.chad.stop()
+        self.prekeys = self.snapshot("prekeys", self.chad, "keys")
+        self.chad.start()
+        for days in (1, 32):
+            wait_for("all to have everything", lambda: self.settled())
+            self.later(days)
+        wait_for("it to be complete", lambda: self.erasure()["state"] == "complete")
+        self.net.stop()
+
+    def settled(self):
+        return all(n.json("status")["prekey"]["held_by_peer"] for n in (self.haiti, self.chad))
+
+    def kept_before(self, node):
+        node.stop()
+        kept = self.snapshot(f"{node.name}-before", node, "keys", "keyring")
+        node.start()
+        return kept
+
+    def test_complete(self):
+        self.assertEqual(self.texts(SAID, self.root), 2)
+        self.erase()
+        at_haiti, at_chad = self.before
+        everything = (self.root / "net", self.capture)
+        self.assertEqual(self.texts(SAID, *everything), 0)
+        self.assertEqual(self.texts(KEPT, *everything), 1)
+        # Had it not been destroyed here; not at the other office; had the prekey stayed.
+        for left_out, what in (("here", at_haiti), ("at the holder", at_chad), ("of the prekey", self.prekeys)):
+            with self.subTest(left_out):
+                self.assertEqual(self.texts(SAID, *everything, what), 2)
 
 
 if __name__ == "__main__":
