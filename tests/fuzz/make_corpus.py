@@ -400,6 +400,9 @@ def mail_seeds():
         "end-of-hq": end + signed_as(hq, b"mail-end", mail_end()),
         "end-of-another": end + signed_as(haiti, b"mail-end", mail_end()),
         "end-body": end_body + mail_end(outcome=1),
+        "end-body-with-prekey": end_body + mail_end(outcome=1) + num(7, 3) + data(8, octets(4, 32))
+                                + num(9, 1700000000),
+        "end-body-short-prekey": end_body + mail_end(outcome=1) + num(7, 3) + data(8, octets(4, 31)),
         "end-body-short-item": end_body + mail_end(size=31),
         "end-body-by-stranger": end_body + mail_end(recipient="chad"),
         "addresses-two": addresses + data(1, "192.0.2.1:1") + data(1, "[2001:db8::1]:2"),
