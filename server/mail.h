@@ -83,6 +83,7 @@ struct mail {
 	bool settling, prekey_wanted;            /* the vault is at it; an erasure has run */
 	uint64_t settle_ms;                      /* not again before */
 	uint64_t members_looked;                 /* the directory's size then */
+	uint64_t hq_signed_s, hq_looked_ms;      /* server/keys/silence.h */
 	uint64_t signed_s, signed_ms, looked_ms; /* time that others signed, since when; looked */
 	struct learned *learned;
 	size_t learned_count, learned_capacity;

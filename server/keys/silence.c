@@ -7,8 +7,10 @@ static const struct member *member_of(const struct runtime *rt, const char *node
 	return directory_find(engine_directory(rt->engine), bytes_str(node));
 }
 
-/* Records and cosignatures of headquarters. */
-uint64_t silence_since(const struct runtime *rt)
+enum { LOOK_MS = 10 * 1000 };
+
+/* Records and cosignatures of headquarters: all of them are looked at. */
+static uint64_t newest_signed(const struct runtime *rt)
 {
 	const struct directory *directory = engine_directory(rt->engine);
 	const struct member *member;
@@ -24,6 +26,18 @@ uint64_t silence_since(const struct runtime *rt)
 			newest = its;
 	}
 	return newest;
+}
+
+uint64_t silence_since(const struct runtime *rt)
+{
+	uint64_t now_ms = uv_now(&rt->loop);
+	struct mail *mail = rt->mail;
+
+	if (mail->hq_looked_ms == 0 || now_ms - mail->hq_looked_ms >= LOOK_MS) {
+		mail->hq_looked_ms = now_ms;
+		mail->hq_signed_s = newest_signed(rt);
+	}
+	return mail->hq_signed_s;
 }
 
 bool silence_is(const struct runtime *rt)
