@@ -78,13 +78,15 @@ static bool signer_changed(const struct prekey_state *state, const struct prekey
 	return !is_zero(&state->signer) && !hash_equal(&state->signer, &look->signer);
 }
 
-/* An erasure's waits until the newest is a day old when there are many. */
-static bool erasure_due(
-	const struct prekey_table *table, const struct prekey_state *last, uint64_t now)
+/* An erasure's waits until a peer holds the newest, so that many at a time are one; or until it is
+ * a day old; that also when there are many. */
+static bool erasure_due(const struct prekey_table *table, const struct prekey_state *last,
+	const struct prekey_look *look)
 {
-	return last->wanted &&
-	       (prekeys_kept(table) < ERASURES_FREE || is_past(last->made_at, now, PREKEY_DAY_S) ||
-		       is_future(last->made_at, now));
+	bool at_once = look->acknowledged >= last->number && prekeys_kept(table) < ERASURES_FREE;
+
+	return last->wanted && (at_once || is_past(last->made_at, look->now_s, PREKEY_DAY_S) ||
+				       is_future(last->made_at, look->now_s));
 }
 
 static bool old(const struct prekey_state *last, const struct prekey_look *look)
@@ -100,8 +102,7 @@ static bool successor_due(const struct prekey_table *table, const struct prekey_
 
 	return last == NULL || last->gone_at != 0 || look->published > last->number ||
 	       (look->published == last->number && look->published_other) ||
-	       signer_changed(last, look) || erasure_due(table, last, look->now_s) ||
-	       old(last, look);
+	       signer_changed(last, look) || erasure_due(table, last, look) || old(last, look);
 }
 
 struct prekey_step prekeys_step(struct prekey_table *table, const struct prekey_look *look)

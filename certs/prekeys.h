@@ -12,8 +12,8 @@
  *mail that was on its way still opens. Who was offline for years has an old one that is not
  *retired, and opens with it what was sealed to it.
  *
- * Erasures make at most one a day once half of all places are taken: whoever makes others erase
- * cannot fill them.
+ * Erasures make one as soon as a peer holds the newest, so that many at a time are one, and at most
+ * one a day once half of all places are taken: whoever makes others erase cannot fill them.
  *
  * Times are the node's, which may jump. What lies in its future by more than a day was written
  *under a wrong clock: it counts as of now.

@@ -109,6 +109,20 @@ static void erasures(void **state)
 	assert_true(step(&w).make);
 	assert_int_equal(newest(&w), 2);
 	assert_false(step(&w).make);
+	/* Many before a peer holds the successor are one more, then. */
+	w.deaf = true;
+	w.look.wanted = true;
+	assert_true(step(&w).make);
+	for (int i = 0; i < 100; i++) {
+		w.look.wanted = true;
+		assert_false(step(&w).make);
+	}
+	assert_int_equal(newest(&w), 3);
+	w.deaf = false;
+	w.look.acknowledged = w.look.published = 3;
+	assert_true(step(&w).make);
+	assert_false(step(&w).make);
+	assert_int_equal(newest(&w), 4);
 	/* Many in one day: half of all places at once, then one a day; never more than fit. */
 	for (int day = 0; day < 200; day++) {
 		uint64_t before = newest(&w);
