@@ -280,6 +280,40 @@ class Prekeys(unittest.TestCase):
         self.send(self.chad, "haiti")
         self.received(new, 2)
 
+    # Erasures.
+
+    def consented(self):
+        """Haiti has a case that chad may be given, and has compared chad's words."""
+        self.haiti.sauti("node", "confirm", "chad", "--words", stdin=self.words("chad") + "\n")
+        ref = f"{1:032x}"
+        self.haiti.sauti("case", "import", "-", stdin=lines(opened(1, "ZZ-ONE"), agreed(1, ref), event(
+            3, "CONSENT_RECORDED", ref, purpose="REFERRAL", recipients=["chad"],
+            groups=["contact", "core"], given_by="VICTIM", form="WRITTEN", valid_until="2099-12-31")))
+
+    def test_an_erasure_is_complete(self):
+        """What was given is destroyed at once at both; complete it is when the prekey is gone that the
+        keys were sealed to: the holder says so by itself."""
+        self.consented()
+        self.share("--groups", "contact,core", "--history")
+        wait_for("the case at chad", lambda: self.chad.json("case", "list"))
+        self.haiti.json("case", "erase", "ZZ-ONE", "--reason", "objection", "--yes")
+
+        def erasure():
+            answer = self.haiti.json("case", "erase", "--status")
+            return answer[0] if isinstance(answer, list) else answer
+
+        wait_for("chad's receipt", lambda: erasure()["holders"][0]["receipt_at"])
+        self.assertEqual(erasure()["state"], "confirmed")
+        self.is_in(self.chad, {1: "retired", 2: "newest"})
+        self.held(self.haiti, 2)  # who ordered it has another, too
+        self.clock(self.chad, MONTH_S - DAY_S)
+        self.relock(self.chad)
+        self.assertEqual(self.states(self.chad)[1], "retired")
+        self.clock(self.chad, MONTH_S + DAY_S)
+        self.relock(self.chad)
+        self.assertEqual(self.states(self.chad)[1], "destroyed")
+        wait_for("the erasure to be complete", lambda: erasure()["state"] == "complete")
+
     # Headquarters is silent.
 
     def words(self, name):
@@ -296,9 +330,9 @@ class Prekeys(unittest.TestCase):
         return self.haiti.sauti("--json", "mail", "release", "chad", "--words", "--second", second,
                                 "--passphrase-file", passphrase, stdin=words + "\n", check=check)
 
-    def share(self, check=True):
+    def share(self, *args, check=True):
         return self.haiti.sauti("case", "share", "ZZ-ONE", "--to", "chad", "--purpose", "referral",
-                                check=check)
+                                *args, check=check)
 
     def test_headquarters_is_silent(self):
         """Keys wait for two officers once nothing that headquarters signed is younger than 30 days."""
@@ -308,11 +342,7 @@ class Prekeys(unittest.TestCase):
         for name, role in (("ruth", "officer"), ("otto", "operator")):
             self.haiti.sauti("officer", "add", name, "--roles", role, "--new-passphrase-file", phrase)
         words, others = self.words("chad"), self.words("haiti")
-        self.haiti.confirm(self.chad)
-        ref = f"{1:032x}"
-        self.haiti.sauti("case", "import", "-", stdin=lines(opened(1, "ZZ-ONE"), agreed(1, ref), event(
-            3, "CONSENT_RECORDED", ref, purpose="REFERRAL", recipients=["chad"], groups=["contact"],
-            given_by="VICTIM", form="WRITTEN", valid_until="2099-12-31")))
+        self.consented()
         self.assertFalse(self.haiti.json("status")["headquarters"]["silent"])
         self.assertIn("not silent", self.release(words, "ruth", phrase, check=False).stderr)
         self.hq.stop()
