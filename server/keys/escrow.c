@@ -7,6 +7,7 @@
 #include "server/control/control.h"
 #include "server/internal.h"
 #include "server/keys/erasing.h"
+#include "server/keys/silence.h"
 #include "server/log.h"
 #include "server/mail.h"
 
@@ -24,7 +25,8 @@ static void node_fill(
 
 	*ret = (struct vault_custodian){.key = member->node};
 	memcpy(ret->node, member->name, sizeof(ret->node));
-	if (prekey != NULL)
+	/* No version key leaves while a revocation may be missing: what is here goes on. */
+	if (prekey != NULL && silence_holds(rt, member->name)[0] == '\0')
 		ret->prekey = prekey->prekey;
 }
 
