@@ -63,6 +63,12 @@ static int row_compare(const void *a, const void *b)
 	return memcmp(a, b, ROW_NAME_SIZE);
 }
 
+static bool tomb_there(const struct erasures *e, const struct row_name *name)
+{
+	return e->tomb_count > 0 &&
+	       bsearch(name, e->tombs, e->tomb_count, sizeof(*name), row_compare) != NULL;
+}
+
 bool erasures_gone(const struct book *book, const char *author, const struct seal_kid *kid)
 {
 	const struct erasures *e = book->erasures;
@@ -71,7 +77,7 @@ bool erasures_gone(const struct book *book, const char *author, const struct sea
 	if (e->tomb_count == 0)
 		return false;
 	tombstone_row_name(author, kid, &name);
-	return bsearch(&name, e->tombs, e->tomb_count, sizeof(name), row_compare) != NULL;
+	return tomb_there(e, &name);
 }
 
 /* Sorted again by whoever adds. */
@@ -269,7 +275,7 @@ static enum err put_tombstone(
 	memcpy(tombstone.kid.b, kid, SEAL_KID_SIZE);
 	TRY(tombstone_pack(&tombstone, &plain));
 	tombstone_row_name(author, &tombstone.kid, &name);
-	if (erasures_gone(book, author, &tombstone.kid))
+	if (tomb_there(book->erasures, &name))
 		return OK;
 	return writing_put(book, w, ROW_TOMBSTONE, &name, buf_bytes(&plain));
 }
