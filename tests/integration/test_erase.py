@@ -2,9 +2,12 @@
 """Erasing on real nodes: what is gone stays gone, past kills, locks and old copies of keys.
 test_erase.py BUILD [unittest arguments]"""
 import json
+import random
 import shutil
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -54,6 +57,32 @@ class Alone(unittest.TestCase):
         self.assertTrue(self.erased("ZZ-ONE"))
         self.hq.sauti("log", "verify")
         self.assertEqual([e["state"] for e in erasures(self.hq)], ["complete"])
+
+    def test_killed_meanwhile(self):
+        """At times of chance: begun, and then it ends well; or not begun. Nothing else is lost."""
+        chance = random.Random(7)
+        done = 0
+        for n in range(8):
+            code = f"ZZ-K{n}"
+            self.hq.json("case", "open", "--code", code, "--office", "HTI")
+            eraser = subprocess.Popen(
+                [self.net.bin / "sauti", "--dir", self.hq.dir, "case", "erase", code, "--reason",
+                 "objection", "--yes"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if n == 7:  # at least once it is done
+                eraser.wait()
+            else:
+                time.sleep(chance.uniform(0, 0.05 * (n + 1)))
+            self.hq.kill()
+            eraser.wait()
+            self.hq.start()
+            if any(e["code"] == code for e in erasures(self.hq)):
+                done += 1
+                wait_for(f"{code} to be gone", lambda: self.erased(code))
+            else:
+                self.hq.json("case", "show", code)
+            self.assertFalse(self.erased("ZZ-TWO"))
+        self.hq.sauti("log", "verify")
+        self.assertGreater(done, 0)
 
     def test_only_who_may_and_who_says_why(self):
         for args in (("case", "erase", "ZZ-ONE", "--yes"),
