@@ -306,6 +306,16 @@ static void print_escrow(const json_t *status)
 			json_array_size(json_object_get(escrow, "asks")));
 }
 
+static void print_erasures(const json_t *erasures)
+{
+	if (output_number(erasures, "open") > 0)
+		printf("%-12s%llu are not complete: sauti case erase --status\n", "erasures",
+			(unsigned long long)output_number(erasures, "open"));
+	if (output_number(erasures, "held") > 0)
+		printf("%-12s%llu that other offices ordered are held\n", "erasures",
+			(unsigned long long)output_number(erasures, "held"));
+}
+
 /* Why the node was locked last, in words; "" for what is not known. */
 static const char *why_text(const json_t *last)
 {
@@ -417,6 +427,7 @@ static enum err print_status(const json_t *status)
 	print_prekey(json_object_get(status, "prekey"));
 	print_headquarters(json_object_get(status, "headquarters"));
 	print_mail(json_object_get(status, "mail"));
+	print_erasures(json_object_get(status, "erasures"));
 	print_escrow(status);
 	if (output_number(status, "grants_waiting") > 0)
 		printf("%-12s%llu %s: 'sauti case shares CASE' says whose; is the other node's key "

@@ -6,6 +6,7 @@
 #include "server/control/internal.h"
 #include "server/internal.h"
 #include "server/keys/approvals.h"
+#include "server/keys/erasing.h"
 #include "server/keys/escrow.h"
 #include "server/keys/grants.h"
 #include "server/keys/silence.h"
@@ -309,6 +310,7 @@ static void begin_status(struct control_request *request)
 	json_object_set_new(json, "words", own_words_json(rt));
 	json_object_set_new(json, "escrow", escrow_json(rt));
 	json_object_set_new(json, "approvals", approvals_status_json(rt));
+	json_object_set_new(json, "erasures", erasing_json(rt));
 	json_object_set_new(json, "headquarters", silence_json(rt));
 	json_object_set_new(json, "grants_waiting", json_integer((json_int_t)grants_waiting(rt)));
 	if (control_officer(request) != NULL)

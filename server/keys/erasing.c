@@ -39,6 +39,8 @@ struct erasing {
 	struct gated *gated;
 	struct asker *askers;
 	struct log_gate failed_gate;
+	bool counted;           /* what follows is known */
+	size_t open, held_back; /* erasing_json */
 };
 
 void erasing_boot(struct runtime *rt)
@@ -383,9 +385,25 @@ static void mail_begin(struct runtime *rt)
 	buf_release(&packed);
 }
 
+json_t *erasing_json(const struct runtime *rt)
+{
+	const struct erasing *e = rt->erasing;
+
+	if (!e->counted)
+		return json_null();
+	return json_pack(
+		"{s:I,s:I}", "open", (json_int_t)e->open, "held", (json_int_t)e->held_back);
+}
+
 static void next_done(struct runtime *rt, struct vault_request *done)
 {
 	struct erasing *e = rt->erasing;
+
+	if (done->result == OK) {
+		e->counted = true;
+		e->open = done->erase->open;
+		e->held_back = done->erase->held;
+	}
 
 	if (done->result != OK) {
 		enum err error = done->result;

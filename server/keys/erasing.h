@@ -9,6 +9,8 @@
 #ifndef SERVER_KEYS_ERASING_H
 #define SERVER_KEYS_ERASING_H
 
+#include <jansson.h>
+
 #include "certs/mail.h"
 #include "server/runtime.h"
 
@@ -20,6 +22,10 @@ void erasing_free(struct runtime *rt);
 /* Something may be to do: soon. */
 void erasing_wake(struct runtime *rt);
 void erasing_locked(struct runtime *rt);
+
+/* Of status: {"open": own ones that are not complete, "held": orders of others}, as of the last
+ * look while unlocked; null: none yet. */
+json_t *erasing_json(const struct runtime *rt);
 
 /* An item of one of the three kinds, of which `body` is the content; the node is unlocked. Its end
  * follows. */

@@ -1112,6 +1112,16 @@ static enum err next_received(struct book *book, const struct mailbox *box, stru
 	return receipt_mail(box, erasure, request);
 }
 
+static void count_open(const struct erasures *e, struct vault_erase *ret)
+{
+	for (size_t i = 0; i < e->count; i++) {
+		bool own = e->list[i].sender[0] == '\0';
+
+		ret->open += own && e->list[i].confirmed_at == 0;
+		ret->held += !own && e->list[i].destroyed_at == 0;
+	}
+}
+
 static enum err next(struct book *book, const struct mailbox *box, struct vault_request *request)
 {
 	struct erasures *e = book->erasures;
@@ -1125,6 +1135,7 @@ static enum err next(struct book *book, const struct mailbox *box, struct vault_
 		TRY(erasure->sender[0] == '\0' ? next_own(book, erasure, request)
 					       : next_received(book, box, erasure, request));
 	}
+	count_open(e, request->erase);
 	return OK;
 }
 

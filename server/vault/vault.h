@@ -259,6 +259,7 @@ struct vault_erase {
 	uint32_t kind, verdict; /* enum order_verdict */
 	bool ran;               /* out of NEXT, TAKE: keys were destroyed */
 	bool waits;             /* out of NEXT: for the escrow */
+	size_t open, held; /* out of NEXT: own ones that are not complete; orders that are held */
 	/* NEXT, DID */
 	uint32_t todo;
 	uint8_t order_id[16];

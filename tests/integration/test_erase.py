@@ -172,6 +172,7 @@ class Shared(unittest.TestCase):
         self.assertGreaterEqual(holder["destroyed"], 2)
         # Its prekey is still there: confirmed, and not complete.
         self.assertFalse(holder["done"])
+        self.assertEqual(self.cod.json("status")["erasures"], {"open": 1, "held": 0})
         self.assertEqual(erasures(self.cod)[0]["state"], "confirmed")
         at_hti = erasures(self.hti)
         self.assertEqual([(e["from"], e["state"]) for e in at_hti], [("cod", "destroyed")])
