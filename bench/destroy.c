@@ -9,15 +9,13 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "cases/seal/keyring.h"
+#include "fill_keyring.h"
 #include "lib.h"
 #include "node/files.h"
 #include "server/vault/destroy.h"
 
 #define PASSPHRASE "seven herons over the lagoon"
 #define ORIGIN     "ovra.example/haiti/1-0011223344556677"
-
-enum { SLICE = 4096, KEYS_A_CASE = 4 };
 
 struct place {
 	char keystore[600], keyring[600], drafts[600];
@@ -46,35 +44,6 @@ static void keystore_make(struct place *p)
 	buf_wipe(&file);
 }
 
-static void slice_put(struct place *p, size_t first, size_t count)
-{
-	static struct keyring_item items[SLICE];
-	static size_t ends[SLICE + 1];
-	struct errctx ctx = {""};
-	struct buf values;
-
-	buf_init(&values, SLICE * 1024);
-	for (size_t i = 0; i < count; i++) {
-		struct keyring_entry entry = {.group = GROUP_CORE, .generation = 1};
-		struct seal_kid kid;
-
-		put_u64be(entry.case_ref.b, (first + i) / KEYS_A_CASE);
-		strcpy(entry.author, "haiti");
-		strcpy(entry.origin, ORIGIN);
-		check(secret_random(&entry.key, SEAL_KEY_SIZE), NULL, "make a key");
-		check(keyring_wrap(secret_bytes(&p->keys.keyring_key), &entry, &values, &kid), NULL,
-			"wrap");
-		keyring_entry_release(&entry);
-		memcpy(items[i].kid, kid.b, 16);
-		memcpy(p->names[first + i], kid.b, 16);
-		ends[i + 1] = values.size;
-	}
-	for (size_t i = 0; i < count; i++)
-		items[i].value = bytes_make(values.data + ends[i], ends[i + 1] - ends[i]);
-	check(keyring_put(p->ring, items, count, &ctx), &ctx, "put");
-	buf_wipe(&values);
-}
-
 static void place_make(struct place *p, const char *directory, size_t keys)
 {
 	struct errctx ctx = {""};
@@ -89,8 +58,9 @@ static void place_make(struct place *p, const char *directory, size_t keys)
 		die("no memory");
 	keystore_make(p);
 	check(keyring_open(p->keyring, &p->ring, &ctx), &ctx, "open the keyring");
-	for (size_t at = 0; at < keys; at += SLICE)
-		slice_put(p, at, keys - at < SLICE ? keys - at : SLICE);
+	fill_keyring(p->ring,
+		&(struct fill_keyring){secret_bytes(&p->keys.keyring_key), "haiti", ORIGIN}, 0,
+		keys, p->names);
 }
 
 int main(int argc, char **argv)

@@ -34,6 +34,8 @@ static void keystore_write(struct bench_vault *vault, const char *origin)
 	vault->prekey.number = keys.prekeys[0].is.number;
 	check(x25519_public(secret_bytes(&keys.prekeys[0].key), &vault->prekey.key), NULL,
 		"make a prekey");
+	check(secret_copy(&vault->keyring_key, secret_bytes(&keys.keyring_key)), NULL, "copy");
+	check(signer_new(secret_bytes(&keys.node_seed), &vault->node), NULL, "make a signer");
 	buf_init(&file, LIMIT_KEYSTORE_SIZE);
 	check(keystore_seal(&keys, "bench", bytes_str(PASSPHRASE), cost, &file), NULL, "seal keys");
 	check(files_write(vault->keystore, buf_bytes(&file), 0600, &ctx), &ctx, "write keys");
@@ -41,36 +43,49 @@ static void keystore_write(struct bench_vault *vault, const char *origin)
 	node_keys_release(&keys);
 }
 
-void bench_vault_begin(struct bench_vault *vault, struct rig *rig, const char *directory,
-	const char *node, const char *origin)
+void bench_vault_start(struct bench_vault *vault)
 {
 	struct errctx ctx = {""};
 	struct vault_opts opts = {
-		.store = rig->store,
+		.store = vault->rig->store,
 		.keystore = vault->keystore,
 		.keyring = vault->keyring,
 		.drafts = vault->drafts,
 		.network = "bench.example",
-		.node = node,
+		.node = vault->name,
 		.country = "ZZB",
 		.compression = true,
 		.wake = on_wake,
 		.wake_arg = vault,
 	};
 
-	*vault = (struct bench_vault){.rig = rig};
+	check(vault_start(&opts, &vault->vault, &ctx), &ctx, "start the vault");
+}
+
+void bench_vault_stop(struct bench_vault *vault)
+{
+	vault_stop(vault->vault);
+	vault_free(vault->vault);
+	vault->vault = NULL;
+}
+
+void bench_vault_begin(struct bench_vault *vault, struct rig *rig, const char *directory,
+	const char *node, const char *origin)
+{
+	*vault = (struct bench_vault){.rig = rig, .name = node};
 	check(files_join(directory, "keystore", vault->keystore, NULL), NULL, "make a path");
 	check(files_join(directory, "drafts", vault->drafts, NULL), NULL, "make a path");
 	check(files_join(directory, "keyring", vault->keyring, NULL), NULL, "make a path");
 	vault->woken = eventfd(0, EFD_CLOEXEC);
 	keystore_write(vault, origin);
-	check(vault_start(&opts, &vault->vault, &ctx), &ctx, "start the vault");
+	bench_vault_start(vault);
 }
 
 void bench_vault_end(struct bench_vault *vault)
 {
-	vault_stop(vault->vault);
-	vault_free(vault->vault);
+	bench_vault_stop(vault);
+	secret_release(&vault->keyring_key);
+	signer_free(vault->node);
 	close(vault->woken);
 }
 

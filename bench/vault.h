@@ -15,10 +15,13 @@ struct bench_vault {
 	struct rig *rig; /* borrowed */
 	struct vault *vault;
 	char keystore[PATH_MAX], keyring[PATH_MAX], drafts[PATH_MAX];
-	int woken; /* eventfd */
+	const char *name; /* of the node; borrowed */
+	int woken;        /* eventfd */
 	/* Of what was recorded, and of the last unlock. */
 	uint64_t added, cases, view_bytes;
-	struct prekey prekey; /* number 1, its public half */
+	struct prekey prekey; /* the newest, its public half */
+	struct secret keyring_key;
+	struct signer *node;
 };
 
 /* directory: of keystore and keyring. origin: of the log that this vault would write; node: whose.
@@ -26,6 +29,9 @@ struct bench_vault {
 void bench_vault_begin(struct bench_vault *vault, struct rig *rig, const char *directory,
 	const char *node, const char *origin);
 void bench_vault_end(struct bench_vault *vault);
+/* Its thread alone, as if the node was stopped and started: what is open is closed meanwhile. */
+void bench_vault_stop(struct bench_vault *vault);
+void bench_vault_start(struct bench_vault *vault);
 
 /* Of a supervisor, now. */
 struct vault_request *bench_request(enum vault_type type);
