@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The seizure test: what somebody can read who has taken everything (tests/seizure/README.md).
 test_seizure.py BUILD [unittest arguments]"""
+import base64
 import shutil
 import sys
 import tempfile
@@ -14,6 +15,7 @@ import cases  # noqa: E402
 import derive  # noqa: E402
 import found  # noqa: E402
 import network  # noqa: E402
+from recovery import make_key, share_bytes  # noqa: E402
 
 BUILD = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build-dev").resolve()
 QUICK = "\n[replication]\ndial_retry_min = 20ms\ndial_retry_max = 200ms\nhave_delay = 50ms\n"
@@ -87,15 +89,19 @@ class Seizure(unittest.TestCase):
 
 
 class Erased(Seizure):
-    """Haiti gives chad a case, and erases it. `snapshots` are what would be left if one of the steps of
-    an erasure were left out: then, and only then, the erased case opens."""
+    """Haiti gives chad a case, keeps its keys in escrow, shows an entry to somebody, and erases the case.
+    What is kept aside on the way is what would be left if one step of an erasure were left out: then, and
+    only then, the erased case opens."""
 
     def setUp(self):
         super().setUp()
-        self.chad = self.watched(self.net.join("chad", "TCD", config=QUICK))
+        self.chad, self.kenya = (self.watched(self.net.join(name, country, config=QUICK))
+                                 for name, country in (("chad", "TCD"), ("kenya", "KEN")))
         self.chad.start()
+        self.kenya.start()
         self.net.settle()
-        self.nodes = (self.hq, self.haiti, self.chad)
+        self.nodes = (self.hq, self.haiti, self.chad, self.kenya)
+        self.aside = self.root / "aside"
         ref = f"{1:032x}"
         self.record(self.haiti, cases.opened(1, "ZZ-ONE"), cases.agreed(1, ref), cases.said(1, ref, SAID + " 1"),
                     cases.opened(2, "ZZ-TWO"), cases.said(2, f"{2:032x}", KEPT))
@@ -103,13 +109,18 @@ class Erased(Seizure):
             {"type": "CONSENT_RECORDED", "purpose": "REFERRAL", "recipients": ["chad"],
              "groups": ["contact", "core"], "given_by": "VICTIM", "form": "WRITTEN",
              "valid_until": "2099-12-31"}))
-        if hasattr(self.haiti, "confirm"):
-            self.haiti.confirm(self.chad)
+        self.shares = [share_bytes(share) for share in make_key(self.haiti)[0]]
+        self.haiti.confirm(self.chad)
+        wait_for("a prekey of chad", lambda: self.haiti.json("node", "show", "chad")["prekey"])
         self.haiti.json("case", "share", "ZZ-ONE", "--to", "chad", "--purpose", "referral",
                         "--groups", "contact,core", "--history")
         wait_for("the case at chad", lambda: self.chad.json("case", "list"))
         self.record(self.haiti, cases.said(3, ref, SAID + " 2"))
-        self.snapshots = self.root / "snapshots"
+        wait_for("the escrow to be safe", self.escrowed)
+        self.haiti.sauti("bundle", "export", "--to", self.root / "net" / "stick")
+        self.haiti.sauti("backup", self.root / "net" / "backup")
+        self.haiti.sauti("case", "prove", "ZZ-ONE", "--event", self.first_said(), "--open", "--to", "victim",
+                         "--purpose", "to keep", "--out", self.aside_file("proof"))
 
     def watched(self, node):
         super().watched(node)
@@ -123,15 +134,35 @@ class Erased(Seizure):
         path.with_suffix(".new").rename(path)
         node.env["CLOCK_AHEAD_FILE"] = str(path)
 
-    def snapshot(self, name, node, *rooms):
-        """These rooms of a stopped node, aside."""
+    def escrowed(self):
+        status = self.haiti.json("recover", "status")
+        return status["keys"] == status["safe"] > 0 and all(c["held"] == c["of"] for c in status["custodians"])
+
+    def first_said(self):
+        return next(e["event_id"] for e in self.haiti.json("case", "show", "ZZ-ONE")["events"]
+                    if e.get("view", "").startswith(SAID))
+
+    def aside_file(self, name):
+        self.aside.mkdir(exist_ok=True)
+        return self.aside / name
+
+    def put_aside(self, name, node, *rooms):
+        """These rooms of a node, as they are now."""
+        node.stop()
         for room in rooms:
-            shutil.copytree(node.dir / room, self.snapshots / name / room)
-        return self.snapshots / name
+            shutil.copytree(node.dir / room, self.aside / name / room)
+        node.start()
+        return self.aside / name
+
+    def revealed(self):
+        """P, out of the proof."""
+        for line in self.aside_file("proof").read_text(encoding="utf-8").splitlines():
+            if line.startswith("extra "):
+                return base64.b64decode(line[6:])[-32:]
+        raise network.Failed("there is nothing in the proof")
 
     def erasure(self):
-        done = self.haiti.json("case", "erase", "--status")
-        return (done if isinstance(done, list) else [done])[-1]
+        return self.haiti.json("case", "erase", "--status")[-1]
 
     def later(self, days):
         for node in self.nodes:
@@ -139,40 +170,39 @@ class Erased(Seizure):
             node.sauti("lock")
             node.unlock()
 
+    def held(self):
+        return all(node.json("status")["prekey"]["held_by_peer"] for node in self.nodes)
+
     def erase(self):
-        """Until it is complete. The nodes are stopped afterwards."""
-        self.before = [self.kept_before(node) for node in (self.haiti, self.chad)]
+        """Until it is complete; what is left over of each step is put aside. The nodes are stopped then."""
+        left = {"here": self.put_aside("here", self.haiti, "keys", "keyring"),
+                "at the other office": self.put_aside("holder", self.chad, "keys", "keyring"),
+                "at a custodian": self.put_aside("custodian", self.kenya, "keys", "keyring")}
         self.haiti.json("case", "erase", "ZZ-ONE", "--reason", "objection", "--yes")
-        wait_for("the receipt", lambda: self.erasure()["holders"][0]["receipt_at"])
-        self.chad.stop()
-        self.prekeys = self.snapshot("prekeys", self.chad, "keys")
-        self.chad.start()
-        for days in (1, 32):
-            wait_for("all to have everything", lambda: self.settled())
+        wait_for("the receipts", lambda: self.erasure()["holders"] and all(
+            h["receipt_at"] for h in self.erasure()["holders"]))
+        left["of the other office's prekey"] = self.put_aside("prekey", self.chad, "keys")
+        left["of a custodian's prekey"] = self.put_aside("custodian-prekey", self.kenya, "keys")
+        for days in (1, 32, 64):
+            wait_for("everybody's prekey to be held", self.held)
             self.later(days)
+            if self.erasure()["state"] == "complete":
+                break
         wait_for("it to be complete", lambda: self.erasure()["state"] == "complete")
         self.net.stop()
-
-    def settled(self):
-        return all(n.json("status")["prekey"]["held_by_peer"] for n in (self.haiti, self.chad))
-
-    def kept_before(self, node):
-        node.stop()
-        kept = self.snapshot(f"{node.name}-before", node, "keys", "keyring")
-        node.start()
-        return kept
+        return left
 
     def test_complete(self):
-        self.assertEqual(self.texts(SAID, self.root), 2)
-        self.erase()
-        at_haiti, at_chad = self.before
         everything = (self.root / "net", self.capture)
-        self.assertEqual(self.texts(SAID, *everything), 0)
-        self.assertEqual(self.texts(KEPT, *everything), 1)
-        # Had it not been destroyed here; not at the other office; had the prekey stayed.
-        for left_out, what in (("here", at_haiti), ("at the holder", at_chad), ("of the prekey", self.prekeys)):
-            with self.subTest(left_out):
-                self.assertEqual(self.texts(SAID, *everything, what), 2)
+        self.assertEqual(self.texts(SAID, *everything, shares=self.shares), 2)
+        left = self.erase()
+        self.assertEqual(self.texts(SAID, *everything, shares=self.shares), 0)
+        self.assertEqual(self.texts(KEPT, *everything, shares=self.shares), 1)
+        for step, files in left.items():
+            with self.subTest(f"all but what was to be destroyed {step}"):
+                self.assertEqual(self.texts(SAID, *everything, files, shares=self.shares), 2)
+        # What was shown to somebody opens for whoever has it, and nothing else does.
+        self.assertEqual(self.texts(SAID, *everything, shares=self.shares, secrets=[self.revealed()]), 1)
 
 
 if __name__ == "__main__":
