@@ -134,6 +134,8 @@ class Shared(unittest.TestCase):
             {"type": "CONSENT_RECORDED", "purpose": "REFERRAL", "recipients": ["hti"],
              "groups": ["contact", "core"], "given_by": "VICTIM", "form": "WRITTEN",
              "valid_until": "2099-12-31"}))
+        self.cod.confirm(self.hti)
+        wait_for("a prekey of hti", lambda: self.cod.json("node", "show", "hti")["prekey"])
         self.cod.json("case", "share", "ZZ-ONE", "--to", "hti", "--purpose", "referral",
                       "--groups", "contact,core", "--history")
         wait_for("the case at hti", lambda: self.views(self.hti) == {"marisolwenda", "quillfeather"})
