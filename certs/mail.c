@@ -182,6 +182,24 @@ enum err mail_check(
 	return mail_check_at(directory, item, 0, ctx);
 }
 
+enum err mail_signer(
+	const struct directory *directory, const struct mail_item *item, struct ed25519_public *ret)
+{
+	const struct member *sender = directory_find(directory, bytes_str(item->sender));
+	const struct former *former = sender == NULL ? NULL : sender->former;
+
+	if (sender == NULL)
+		return ERR_UNTRUSTED;
+	*ret = sender->node;
+	while (!node_verify(ret, PURPOSE_MAIL, item->body, item->signature)) {
+		if (former == NULL)
+			return ERR_UNTRUSTED;
+		*ret = former->node;
+		former = former->former;
+	}
+	return OK;
+}
+
 /* Packs the content as it stands inside: a secret's copy is wiped by the caller. */
 static enum err content_pack(struct buf *out, enum mail_kind kind, struct bytes body)
 {

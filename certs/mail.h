@@ -85,6 +85,12 @@ enum { MAIL_FORMER_S = 30 * 24 * 3600 };
 enum err mail_check_at(const struct directory *directory, const struct mail_item *item,
 	uint64_t now_s, struct errctx *ctx) MUST_USE;
 
+/* Its sender's node key that signed it: the current one, or one that it had before. It may have
+ * waited, checked, while the directory changed, and whoever has the name's key now is not who wrote
+ * it. ERR_UNTRUSTED: none of them signed it. */
+enum err mail_signer(const struct directory *directory, const struct mail_item *item,
+	struct ed25519_public *ret) MUST_USE;
+
 struct mail_draft {
 	const char *network, *sender, *recipient;
 	uint8_t id[MAIL_ID_SIZE]; /* random, never used twice */

@@ -269,30 +269,23 @@ static void open_mail(struct runtime *rt, const struct mail_item *item, struct a
 	finish(rt, &item->item, outcome, BYTES_NONE);
 }
 
-/* Whoever was revoked while the item was on its way gives nothing. */
-static void sender_look(
-	const struct runtime *rt, const struct mail_item *item, struct vault_request *ask)
-{
-	const struct member *sender =
-		directory_find(engine_directory(rt->engine), bytes_str(item->sender));
-
-	if (sender == NULL)
-		return;
-	ask->sender_active = sender->active;
-	sha256(BYTES_ARRAY(sender->node.b), &ask->sender_key);
-}
-
+/* Whoever signed it, and not who has the name by now. Whoever was revoked while the item was on its
+ * way gives nothing. */
 static void sender_fill(
 	const struct runtime *rt, const struct mail_item *item, struct vault_request *ask)
 {
-	const struct member *member =
-		directory_find(engine_directory(rt->engine), bytes_str(item->sender));
+	const struct directory *directory = engine_directory(rt->engine);
+	const struct member *member = directory_find(directory, bytes_str(item->sender));
 	const struct known_prekey *prekey = prekeys_of(rt, item->sender);
 
 	memcpy(ask->sender.node, item->sender, sizeof(ask->sender.node));
-	if (member != NULL)
-		ask->sender.key = member->node;
-	if (prekey != NULL)
+	if (member == NULL || mail_signer(directory, item, &ask->sender.key) != OK)
+		return;
+	ask->sender_active = member->active;
+	sha256(BYTES_ARRAY(ask->sender.key.b), &ask->sender_key);
+	/* Of its current key: nothing is sealed to it on a former one's word. */
+	if (prekey != NULL &&
+		bytes_equal(BYTES_ARRAY(member->node.b), BYTES_ARRAY(ask->sender.key.b)))
 		ask->sender.prekey = prekey->prekey;
 }
 
@@ -315,7 +308,6 @@ static void sealed_mail(struct runtime *rt, const struct mail_item *item, struct
 	ask->item = item->item;
 	ask->now_ms = runtime_wall_ms();
 	ask->now_s = ask->now_ms / 1000;
-	sender_look(rt, item, ask);
 	sender_fill(rt, item, ask);
 	buf_put(&ask->mail, packed);
 	mail->inbox_coming++;

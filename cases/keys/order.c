@@ -24,6 +24,18 @@ const char *order_verdict_text(enum order_verdict verdict)
 	return "";
 }
 
+void order_key_given(struct order_key *key, const struct hash *by)
+{
+	static const struct hash none;
+
+	if (hash_equal(&key->given_by, &none)) {
+		key->given_known = true;
+		key->given_by = *by;
+	} else if (!hash_equal(&key->given_by, by)) {
+		key->given_known = false; /* and stays so: given_by is not none */
+	}
+}
+
 static bool signed_by(const struct order_sender *sender, const struct hash *key)
 {
 	return sender->confirmed || hash_equal(&sender->node_key, key);

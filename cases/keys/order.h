@@ -35,6 +35,10 @@ struct order_key {
 	bool given_known;     /* given_by is known */
 	struct hash given_by; /* SHA-256 of the node key that gave it */
 };
+/* One more grant of it by its author, under that node key. Two keys of one name cannot both be the
+ * one that counts: whoever has the key of a case and takes its author's name could have it
+ * destroyed. Then a confirmed one alone orders it. */
+void order_key_given(struct order_key *key, const struct hash *by);
 enum order_verdict order_judge(
 	const struct order_sender *sender, const struct order_key *keys, size_t count);
 

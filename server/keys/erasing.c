@@ -451,18 +451,24 @@ static void did_done(struct runtime *rt, struct vault_request *done)
 void erasing_take(
 	struct runtime *rt, const struct mail_item *item, uint32_t kind, struct bytes body)
 {
-	const struct member *sender =
-		directory_find(engine_directory(rt->engine), bytes_str(item->sender));
 	struct vault_request *ask;
+	struct ed25519_public signer;
 
-	if (rt->keys == NULL || sender == NULL || !mail_inbox_moved(rt)) {
+	if (rt->keys == NULL || !mail_inbox_moved(rt)) {
 		mail_put_off(rt, &item->item, ERR_LOCKED);
+		return;
+	}
+	/* Not who has the name by now: it may have waited here while that changed. */
+	if (mail_signer(engine_directory(rt->engine), item, &signer) != OK) {
+		mail_refuse(rt, &item->item,
+			&(struct mail_refused){item->sender, kind, REFUSED_SIGNER, item->made_at});
+		mail_finish(rt, &item->item, MAIL_REFUSED);
 		return;
 	}
 	ask = ask_new(VAULT_ERASE_TAKE);
 	ask->item = item->item;
 	snprintf(ask->erase->sender, sizeof(ask->erase->sender), "%s", item->sender);
-	sha256(BYTES_ARRAY(sender->node.b), &ask->erase->sender_key);
+	sha256(BYTES_ARRAY(signer.b), &ask->erase->sender_key);
 	ask->erase->kind = kind;
 	buf_put(&ask->mail, body);
 	vault_submit(rt->vault, ask);

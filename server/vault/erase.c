@@ -620,6 +620,7 @@ static enum err keys_look(struct book *book, const struct mail_erase_order *orde
 
 		memcpy(kid.b, order->kids.kid[i], sizeof(kid.b));
 		memcpy(erasure->kids[i], kid.b, sizeof(kid.b));
+		keys[i] = (struct order_key){.author = other};
 		TRY(row_author(book, kid.b, &keys[i].here, &entry, ctx));
 		if (!keys[i].here) {
 			if (!erasures_gone(book, sender, &kid))
@@ -627,14 +628,14 @@ static enum err keys_look(struct book *book, const struct mail_erase_order *orde
 					sizeof(kid.b));
 			continue;
 		}
-		keys[i].author = strcmp(entry.author, sender) == 0 ? sender : other;
+		if (strcmp(entry.author, sender) == 0)
+			keys[i].author = sender;
 		if (entry.key.size == 0) { /* a version key: it is of no case */
 			keys[i].given_known = erase_custody_by(book, &kid, &keys[i].given_by);
 			keyring_entry_release(&entry);
 			continue;
 		}
-		keys[i].given_known =
-			erase_given_by(book, &entry.case_ref, sender, &kid, &keys[i].given_by);
+		erase_given_by(book, &entry.case_ref, sender, &kid, &keys[i]);
 		erasure->case_ref = entry.case_ref;
 		keyring_entry_release(&entry);
 	}

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "cases/keys/order.h"
 #include "cases/keys/revealed.h"
 #include "server/vault/erase_parts.h"
 #include "server/vault/grants.h"
@@ -95,17 +96,14 @@ enum err erase_revealed(struct book *book, struct erasure *erasure, struct errct
 	return OK;
 }
 
-bool erase_given_by(const struct book *book, const struct case_ref *ref, const char *sender,
-	const struct seal_kid *kid, struct hash *ret)
+void erase_given_by(const struct book *book, const struct case_ref *ref, const char *sender,
+	const struct seal_kid *kid, struct order_key *ret)
 {
 	const struct received *received = NULL;
 
 	while ((received = grants_received_of(book, ref, received)) != NULL)
-		if (strcmp(received->sender, sender) == 0 && received_has(received, kid)) {
-			*ret = received->node_key;
-			return true;
-		}
-	return false;
+		if (strcmp(received->sender, sender) == 0 && received_has(received, kid))
+			order_key_given(ret, &received->node_key);
 }
 
 /* ---- after a withdrawal ---- */

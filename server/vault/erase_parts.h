@@ -55,9 +55,10 @@ enum err erase_survivors(struct book *book, const struct erasure *erasure, bool 
 enum err erase_holders(const struct book *book, struct erasure *erasure) MUST_USE;
 /* Values that opened entries of it for somebody, into erasure->revealed, which has room. */
 enum err erase_revealed(struct book *book, struct erasure *erasure, struct errctx *ctx) MUST_USE;
-/* Which node key gave a key of the case that is here; false: nobody knows. */
-bool erase_given_by(const struct book *book, const struct case_ref *ref, const char *sender,
-	const struct seal_kid *kid, struct hash *ret);
+/* Which node key of its author gave a key of the case that is here. */
+struct order_key;
+void erase_given_by(const struct book *book, const struct case_ref *ref, const char *sender,
+	const struct seal_kid *kid, struct order_key *ret);
 /* Orders for grants that were taken back, and have none yet. */
 enum err erase_withdrawn(struct book *book, uint64_t now_s, struct errctx *ctx) MUST_USE;
 

@@ -397,7 +397,7 @@ struct vault_request {
 	struct vault_escrow *escrow;  /* owned; of ESCROW*, RECOVER* */
 	struct vault_letter *letters; /* out; owned by the request */
 	bool grants_due; /* out of every answer: a GRANT_REVIEW has something to look at */
-	/* Of MAIL_OPEN: of its sender, as the directory has it: SHA-256 of its node key. */
+	/* Of MAIL_OPEN: SHA-256 of the node key of its sender that signed it. */
 	struct hash sender_key;
 	struct vault_custodian sender;
 	bool sender_active;

@@ -2,8 +2,11 @@
  * The command line; see usage().
  */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "base/alloc.h"
+#include "tests/sim/hacked.h"
 #include "tests/sim/signatures.h"
 #include "tests/sim/world.h"
 
@@ -12,9 +15,11 @@ struct options {
 	uint64_t first, count;
 	enum mode mode;
 	const char *scenario;
-	bool story; /* one seed, told */
-	bool real;  /* Ed25519 */
-	bool quiet; /* no story after all; of many, only what is red */
+	bool story;  /* one seed, told */
+	bool real;   /* Ed25519 */
+	bool quiet;  /* no story after all; of many, only what is red */
+	bool hacked; /* hacked.h */
+	enum hacked_skip skip;
 };
 
 static int usage(void)
@@ -27,7 +32,11 @@ static int usage(void)
 	      "                            arrive; mixed: the seed decides (the default)\n"
 	      "         --scenario NAME     one of those below, in every seed\n"
 	      "         --real-signatures   Ed25519, and no keyed hash in its place\n"
-	      "         --quiet             no story\n",
+	      "         --quiet             no story\n"
+	      "         --hacked-hq         headquarters against keys of cases (hacked.h)\n"
+	      "         --skip GUARD        .. without it: trust words order answer tombstone "
+	      "kid signer "
+	      "twice\n",
 		stderr);
 	fputs("scenarios: ", stderr);
 	shape_list();
@@ -81,6 +90,39 @@ static bool run(const struct options *options, uint64_t seed, struct world_count
 	return good;
 }
 
+static bool run_hacked(const struct options *options, uint64_t seed)
+{
+	char *failure;
+	bool good = hacked_run(&(struct hacked_opts){.seed = seed,
+				       .trace = options->story && !options->quiet,
+				       .skip = options->skip},
+		&failure);
+
+	if (!good) {
+		printf("RED seed %llu: %s\n", (unsigned long long)seed, failure);
+		printf("  replay: %s --hacked-hq --seed %llu%s%s\n", options->program,
+			(unsigned long long)seed, options->skip != SKIP_NONE ? " --skip " : "",
+			options->skip != SKIP_NONE ? hacked_skip_name(options->skip) : "");
+	}
+	mem_free(failure);
+	fflush(stdout);
+	return good;
+}
+
+static int many_hacked(const struct options *options)
+{
+	uint64_t red = 0;
+
+	for (uint64_t i = 0; i < options->count; i++)
+		red += !run_hacked(options, options->first + i);
+	printf("headquarters is hacked, seeds %llu to %llu: %llu seeds, %llu red; ",
+		(unsigned long long)options->first,
+		(unsigned long long)(options->first + options->count - 1),
+		(unsigned long long)options->count, (unsigned long long)red);
+	hacked_tell();
+	return red == 0 ? 0 : 1;
+}
+
 static int many(const struct options *options)
 {
 	static struct world_counts total;
@@ -124,6 +166,16 @@ static bool mode(const char *name, enum mode *ret)
 	return false;
 }
 
+static bool skip(const char *name, enum hacked_skip *ret)
+{
+	for (unsigned i = 1; name != NULL && i < SKIPS; i++)
+		if (strcmp(hacked_skip_name((enum hacked_skip)i), name) == 0) {
+			*ret = (enum hacked_skip)i;
+			return true;
+		}
+	return false;
+}
+
 /* The arguments that the option takes from argv[at] on, itself included; 0: it is wrong. */
 static int parse_one(struct options *options, char **argv)
 {
@@ -147,6 +199,12 @@ static int parse_one(struct options *options, char **argv)
 		options->real = true;
 		return 1;
 	}
+	if (strcmp(argv[0], "--hacked-hq") == 0) {
+		options->hacked = true;
+		return 1;
+	}
+	if (strcmp(argv[0], "--skip") == 0)
+		return skip(argv[1], &options->skip) ? 2 : 0;
 	if (strcmp(argv[0], "--mode") == 0)
 		return mode(argv[1], &options->mode) ? 2 : 0;
 	if (strcmp(argv[0], "--scenario") == 0 && argv[1] != NULL && shape_known(argv[1])) {
@@ -184,7 +242,9 @@ int main(int argc, char **argv)
 	if (crypto_init() != OK)
 		return 1;
 	signatures_set_real(options.real);
-	if (options.story)
+	if (options.hacked)
+		status = many_hacked(&options);
+	else if (options.story)
 		status = run(&options, options.first, &total) ? 0 : 1;
 	else
 		status = many(&options);

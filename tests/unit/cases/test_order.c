@@ -217,6 +217,28 @@ static void damaged_rows(void **state)
 	erasure_release(&e);
 }
 
+/* Two node keys of one name gave it: neither orders it, a confirmed one does. */
+static void given_by_two_keys(void **state)
+{
+	struct hash first = {{1}}, second = {{2}};
+	struct order_sender sender = {"haiti", first, false};
+	struct order_key key = {.here = true, .author = "haiti"};
+
+	assert_int_equal(order_judge(&sender, &key, 1), ORDER_NOT_KEY);
+	order_key_given(&key, &first);
+	assert_int_equal(order_judge(&sender, &key, 1), ORDER_GOOD);
+	order_key_given(&key, &first);
+	assert_int_equal(order_judge(&sender, &key, 1), ORDER_GOOD);
+	order_key_given(&key, &second);
+	assert_int_equal(order_judge(&sender, &key, 1), ORDER_NOT_KEY);
+	order_key_given(&key, &first);
+	assert_int_equal(order_judge(&sender, &key, 1), ORDER_NOT_KEY);
+	sender.node_key = second;
+	assert_int_equal(order_judge(&sender, &key, 1), ORDER_NOT_KEY);
+	sender.confirmed = true;
+	assert_int_equal(order_judge(&sender, &key, 1), ORDER_GOOD);
+}
+
 static void prekeys_have_a_cap(void **state)
 {
 	struct erasure_prekeys prekeys = {.count = 0};
@@ -269,6 +291,7 @@ int main(void)
 		cmocka_unit_test(the_same_order_again),
 		cmocka_unit_test(rows),
 		cmocka_unit_test(damaged_rows),
+		cmocka_unit_test(given_by_two_keys),
 		cmocka_unit_test(prekeys_have_a_cap),
 		cmocka_unit_test(tombstones_and_holds),
 	};

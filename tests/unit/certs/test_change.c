@@ -767,6 +767,43 @@ static void out_of_memory(void **state)
 	buf_release(&entries[1]);
 }
 
+/* Mail that waits while its sender's keys change is of whoever signed it. */
+static void mail_is_of_the_key_that_signed_it(void **state)
+{
+	struct directory *directory = founded();
+	struct mail_draft draft = {.network = NETWORK,
+		.sender = "haiti",
+		.recipient = "kenya",
+		.kind = MAIL_ADDRESSES};
+	struct ed25519_public signer;
+	struct mail_item item;
+	struct arena arena;
+	struct buf packed;
+
+	buf_init(&packed, LIMIT_MAIL_ITEM);
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	assert_int_equal(mail_write(&packed, &draft, haiti.node), OK);
+	assert_int_equal(mail_unpack(buf_bytes(&packed), NETWORK, &arena, &item, NULL), OK);
+	assert_int_equal(mail_signer(directory, &item, &signer), OK);
+	assert_memory_equal(signer.b, haiti.member.node.b, sizeof(signer.b));
+	replace(directory, &(struct replacing){.fresh = &second, .epoch = 5}, NULL);
+	assert_int_equal(mail_check(directory, &item, NULL), ERR_UNTRUSTED);
+	assert_int_equal(mail_signer(directory, &item, &signer), OK);
+	assert_memory_equal(signer.b, haiti.member.node.b, sizeof(signer.b));
+	buf_clear(&packed);
+	assert_int_equal(mail_write(&packed, &draft, second.node), OK);
+	assert_int_equal(mail_unpack(buf_bytes(&packed), NETWORK, &arena, &item, NULL), OK);
+	assert_int_equal(mail_signer(directory, &item, &signer), OK);
+	assert_memory_equal(signer.b, second.member.node.b, sizeof(signer.b));
+	buf_clear(&packed);
+	assert_int_equal(mail_write(&packed, &draft, kenya.node), OK);
+	assert_int_equal(mail_unpack(buf_bytes(&packed), NETWORK, &arena, &item, NULL), OK);
+	assert_int_equal(mail_signer(directory, &item, &signer), ERR_UNTRUSTED);
+	arena_release(&arena);
+	buf_release(&packed);
+	directory_free(directory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -792,6 +829,7 @@ int main(void)
 		cmocka_unit_test(ends_by_a_former_key),
 		cmocka_unit_test(at_and_past_the_cap),
 		cmocka_unit_test(out_of_memory),
+		cmocka_unit_test(mail_is_of_the_key_that_signed_it),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
