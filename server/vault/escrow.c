@@ -25,7 +25,7 @@ void escrow_free(struct escrow *escrow)
 	for (size_t i = 0; i < escrow->vkey_count; i++)
 		secret_release(&escrow->vkeys[i].key);
 	for (size_t i = 0; i < escrow->answer_count; i++)
-		secret_release(&escrow->answers[i].key);
+		secret_release(&escrow->answers[i].key.key);
 	secret_release(&escrow->tag_key);
 	version_ids_release(&escrow->wanted);
 	custody_free(escrow->custody);

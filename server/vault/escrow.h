@@ -85,7 +85,11 @@ struct escrow {
 	size_t plan_count;
 	/* Version keys for which this node asked, and those that came. */
 	struct version_ids wanted;
-	struct version_key *answers;
+	struct recovery_answer {
+		struct version_key key;
+		char from[LIMIT_NODE_NAME + 1];
+		bool wanted;
+	} * answers;
 	size_t answer_count, answer_capacity;
 	char answered[LIMIT_ESCROW_CUSTODIANS][LIMIT_NODE_NAME + 1]; /* by whom */
 	size_t answered_count;

@@ -164,8 +164,8 @@ static enum err manifest_find(struct book *book, const struct vault_escrow *io, 
 static const struct secret *answer_find(const struct escrow *escrow, const uint8_t *id)
 {
 	for (size_t i = 0; i < escrow->answer_count; i++)
-		if (memcmp(escrow->answers[i].id, id, ESCROW_ID_SIZE) == 0)
-			return &escrow->answers[i].key;
+		if (memcmp(escrow->answers[i].key.id, id, ESCROW_ID_SIZE) == 0)
+			return &escrow->answers[i].key.key;
 	return NULL;
 }
 
@@ -186,18 +186,36 @@ static bool is_wanted(const struct escrow *escrow, const uint8_t *id)
 	return false;
 }
 
-static enum err answer_add(struct escrow *escrow, struct version_key *key)
+/* What was asked for always has room: there are no more of these than chunks. What else comes has
+ * as much as one node may fill, and takes none of another's. */
+static bool has_room(struct escrow *escrow, const uint8_t *id, const char *from)
 {
+	size_t count = 0;
+
+	if (is_wanted(escrow, id))
+		return true;
+	for (size_t i = 0; i < escrow->answer_count; i++)
+		count += !escrow->answers[i].wanted && strcmp(escrow->answers[i].from, from) == 0;
+	return count < LIMIT_ESCROW_CHUNKS && escrow_vkey_find(escrow, id) == NULL;
+}
+
+static enum err answer_add(struct escrow *escrow, struct version_key *key, const char *from)
+{
+	struct recovery_answer *answer;
+
 	if (escrow->answer_count == escrow->answer_capacity) {
 		size_t capacity = escrow->answer_capacity + 64;
-		struct version_key *grown = mem_resize(escrow->answers, capacity * sizeof(*grown));
+		struct recovery_answer *grown =
+			mem_resize(escrow->answers, capacity * sizeof(*grown));
 
 		if (grown == NULL)
 			return ERR_NOMEM;
 		escrow->answers = grown;
 		escrow->answer_capacity = capacity;
 	}
-	escrow->answers[escrow->answer_count++] = *key;
+	answer = &escrow->answers[escrow->answer_count++];
+	*answer = (struct recovery_answer){*key, "", is_wanted(escrow, key->id)};
+	snprintf(answer->from, sizeof(answer->from), "%s", from);
 	*key = (struct version_key){.id = {0}};
 	return OK;
 }
@@ -237,10 +255,8 @@ enum err recover_answered(struct book *book, const struct mail_item *item, struc
 		}
 		/* Older ones, of which nobody here knows any more, are kept to be erased one day.
 		 */
-		if (answer_find(escrow, key->id) == NULL &&
-			escrow->answer_count < 2 * LIMIT_ESCROW_CHUNKS &&
-			(is_wanted(escrow, key->id) || escrow_vkey_find(escrow, key->id) == NULL))
-			TRY(answer_add(escrow, key));
+		if (answer_find(escrow, key->id) == NULL && has_room(escrow, key->id, item->sender))
+			TRY(answer_add(escrow, key, item->sender));
 	}
 	answered_note(escrow, item->sender);
 	return OK;
@@ -546,17 +562,76 @@ static uint32_t number_of(const struct found *found, const uint8_t *id)
 	return 0; /* of a manifest of before */
 }
 
+/* Marks what the chunks of one of its own logs are sealed under. */
+static enum err mark_used(
+	struct book *book, const struct vault_escrow *io, const struct log_head *head, bool *used)
+{
+	struct escrow *escrow = book->escrow;
+
+	for (uint64_t i = 0; i < head->size; i++) {
+		CLEANUP(arena_release) struct arena arena;
+		struct escrow_chunk chunk;
+		enum err err;
+
+		arena_init(&arena, LIMIT_ARENA_SIZE);
+		TRY(book_go_on(book));
+		buf_clear(&book->entry);
+		err = store_entry(book->opts.store, &head->origin, i, &book->entry, NULL);
+		if (err == ERR_NOMEM)
+			return err;
+		if (err != OK || !escrow_chunk_looks_like(buf_bytes(&book->entry)))
+			continue;
+		err = ERR_UNTRUSTED;
+		for (size_t s = 0; s < io->signer_count && err == ERR_UNTRUSTED; s++)
+			err = escrow_chunk_read(
+				buf_bytes(&book->entry), &io->signers[s], &arena, &chunk, NULL);
+		if (err == ERR_NOMEM || err == ERR_CRYPTO)
+			return err;
+		for (size_t a = 0; err == OK && a < escrow->answer_count; a++)
+			if (memcmp(escrow->answers[a].key.id, chunk.version_key, ESCROW_ID_SIZE) ==
+				0)
+				used[a] = true;
+	}
+	return OK;
+}
+
+/* Anybody may send version keys. Under those that no chunk names nothing was ever sealed: whoever
+ * kept them would name them in every erasure, and one order names only so many. */
+static enum err answers_used(struct book *book, const struct vault_escrow *io,
+	const struct found *found, bool *used, struct errctx *ctx)
+{
+	const struct escrow *escrow = book->escrow;
+	struct log_head *heads = NULL;
+	size_t count = 0, others = 0;
+	enum err err = OK;
+
+	for (size_t i = 0; i < escrow->answer_count; i++) {
+		used[i] = number_of(found, escrow->answers[i].key.id) != 0;
+		others += !used[i];
+	}
+	if (others == 0)
+		return OK;
+	TRY(store_heads(book->opts.store, &heads, &count, ctx));
+	for (size_t i = 0; i < count; i++) {
+		if (err == OK && own_log(book, &heads[i].origin))
+			err = mark_used(book, io, &heads[i], used);
+		log_head_release(&heads[i]);
+	}
+	mem_free(heads);
+	return err;
+}
+
 /* Version keys that came back: an erasure must be able to name them, wherever they still are. */
-static enum err keep_answers(struct book *book, const struct vault_escrow *io,
-	const struct found *found, uint64_t now_s, struct errctx *ctx)
+static enum err keep_used(struct book *book, const struct vault_escrow *io,
+	const struct found *found, const bool *used, uint64_t now_s, struct errctx *ctx)
 {
 	struct escrow *escrow = book->escrow;
 
 	for (size_t i = 0; i < escrow->answer_count; i++) {
-		const struct version_key *answer = &escrow->answers[i];
+		const struct version_key *answer = &escrow->answers[i].key;
 		struct escrow_vkey *vkey;
 
-		if (escrow_vkey_find(escrow, answer->id) != NULL)
+		if (!used[i] || escrow_vkey_find(escrow, answer->id) != NULL)
 			continue;
 		TRY(escrow_vkey_add(escrow, &vkey));
 		memcpy(vkey->id.b, answer->id, ESCROW_ID_SIZE);
@@ -568,6 +643,18 @@ static enum err keep_answers(struct book *book, const struct vault_escrow *io,
 		TRY(escrow_rows_put(book, &vkey, 1, false, ctx));
 	}
 	return OK;
+}
+
+static enum err keep_answers(struct book *book, const struct vault_escrow *io,
+	const struct found *found, uint64_t now_s, struct errctx *ctx)
+{
+	bool *used = mem_array(book->escrow->answer_count + 1, sizeof(*used));
+	enum err err = used == NULL ? ERR_NOMEM : answers_used(book, io, found, used, ctx);
+
+	if (err == OK)
+		err = keep_used(book, io, found, used, now_s, ctx);
+	mem_free(used);
+	return err;
 }
 
 /* The same recovery key goes on, in this machine's own log. */

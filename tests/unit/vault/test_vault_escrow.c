@@ -711,6 +711,73 @@ static void the_office_burns_down(void **state)
 	office_release(&o);
 }
 
+/* Answers for which nobody asked, of anybody: more than there is room for. */
+static void flood(struct office *o, size_t from)
+{
+	for (uint32_t sent = 0; sent < 3 * LIMIT_ESCROW_CHUNKS; sent += LIMIT_ESCROW_MAIL_KEYS) {
+		struct mail_recovery_answer answer = {.drill = false};
+		struct vault_request *done;
+		struct buf content;
+
+		buf_init(&content, LIMIT_MAIL_CONTENT);
+		assert_ok(version_keys_init(&answer.keys, LIMIT_ESCROW_MAIL_KEYS));
+		for (; answer.keys.count < LIMIT_ESCROW_MAIL_KEYS; answer.keys.count++) {
+			struct version_key *key = &answer.keys.list[answer.keys.count];
+			struct escrow_id id;
+
+			assert_ok(secret_init(&key->key, ESCROW_KEY_SIZE));
+			put_u32be(key->key.data, sent + (uint32_t)answer.keys.count);
+			key->key.data[9] = (uint8_t)(1 + from);
+			assert_ok(escrow_id_of(secret_bytes(&key->key), &id));
+			memcpy(key->id, id.b, sizeof(key->id));
+		}
+		assert_ok(mail_recovery_answer_write(&content, &answer));
+		done = letter_from(o, from, MAIL_RECOVERY_ANSWER, buf_bytes(&content));
+		assert_ok(done->result);
+		vault_request_free(done);
+		buf_wipe(&content);
+		version_keys_release(&answer.keys);
+	}
+}
+
+/* A member floods the machine that takes the burnt one's place with version keys of its own making:
+ * what was asked for has room, and erasures name none of them. */
+static void keys_that_nobody_asked_for(void **state)
+{
+	struct office o = office_make(state);
+	json_t *json;
+
+	record(o.f, OPEN_1 AGREED_1 OPEN_2);
+	setup(&o, recovery_key, false);
+	json_decref(drive(&o));
+	burn(&o);
+	flood(&o, 2);
+	json_decref(look(&o, true, false));
+	give_back(&o, 1, false);
+	json = look(&o, false, false);
+	check_number(json, "missing", 0);
+	json_decref(json);
+	json = recover(&o, false);
+	check_number(json, "opened", 1);
+	json_decref(json);
+	json = drive(&o);
+	check_number(json, "retired", 1);
+	json_decref(json);
+	acknowledge(&o, 0);
+	acknowledge(&o, 1);
+	o.held = log_size(&o);
+	json_decref(drive(&o));
+	erase_begin(&o, "ZZ-ONE");
+	waits(&o, true);
+	json_decref(drive(&o));
+	acknowledge(&o, 0);
+	acknowledge(&o, 1);
+	o.held = log_size(&o);
+	json_decref(drive(&o));
+	vault_request_free(next_is(&o, ERASE_TODO_ORDER));
+	office_release(&o);
+}
+
 /* What another node key has signed is no manifest: a headquarters that makes one up gives nobody a
  * key. An older manifest does not count beside a newer one; chunks that changed places are none. */
 static void manifests_that_do_not_count(void **state)
@@ -1185,6 +1252,7 @@ int main(void)
 		TEST(a_lost_custodian),
 		TEST(a_failed_commit),
 		TEST(the_office_burns_down),
+		TEST(keys_that_nobody_asked_for),
 		TEST(manifests_that_do_not_count),
 		TEST(an_erased_case_leaves_the_escrow),
 		TEST(destroys_what_it_keeps),
