@@ -123,8 +123,8 @@
 #define LIMIT_DRAFTS          200         /* .. kept by a node */
 #define LIMIT_DRAFTS_OFFICER  32          /* .. of one officer */
 /* Keys of other nodes. */
-#define LIMIT_APPROVALS          1000               /* own ones, and of others, kept */
-#define LIMIT_APPROVALS_SENDER   50                 /* .. of one other node that wait */
+#define LIMIT_APPROVALS          1000               /* own ones, and as many of others, kept */
+#define LIMIT_APPROVALS_SENDER   50                 /* .. of one other node */
 #define LIMIT_GRANT_KEYS         256                /* in one grant */
 #define LIMIT_CASE_FOREIGN       10000              /* events of all of them in one case */
 #define LIMIT_CASE_FOREIGN_BYTES (16 * 1024 * 1024) /* of their parts, opened, in one case */

@@ -70,9 +70,9 @@ enum approval_verdict approval_judge(const struct approval *approval, const char
 	return approval_holds(approval, now_s) ? APPROVAL_COUNTS : APPROVAL_IS_LATE;
 }
 
-bool approval_room(size_t kept, size_t waiting_of_sender)
+bool approval_room(size_t kept, size_t of_sender)
 {
-	return kept < LIMIT_APPROVALS && waiting_of_sender < LIMIT_APPROVALS_SENDER;
+	return kept < LIMIT_APPROVALS && of_sender < LIMIT_APPROVALS_SENDER;
 }
 
 void approval_time_text(uint64_t seconds, char ret[21])

@@ -94,8 +94,8 @@ const char *approval_verdict_text(enum approval_verdict verdict); /* the end of 
 enum approval_verdict approval_judge(const struct approval *approval, const char *decider,
 	const struct hash *asked, uint64_t now_s);
 
-/* Is there room for one more, with so many kept, and so many of that node waiting? */
-bool approval_room(size_t kept, size_t waiting_of_sender);
+/* Is there room for one more question, with so many of others kept, and so many of that node? */
+bool approval_room(size_t kept, size_t of_sender);
 
 /* "2026-01-31T12:00:00Z" */
 void approval_time_text(uint64_t seconds, char ret[21]);

@@ -145,6 +145,60 @@ static enum err save(struct book *book, const struct approval *approval, struct 
 	return err;
 }
 
+/* How many there are of a node, "" being this one. */
+static size_t count_of(const struct book *book, const char *from)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < book->approvals->count; i++)
+		count += strcmp(book->approvals->list[i].from, from) == 0;
+	return count;
+}
+
+/* The oldest question of that node (NULL: of any) that waits no more. False: there is none. */
+static bool oldest_done(const struct book *book, const char *from, size_t *ret)
+{
+	for (size_t i = 0; i < book->approvals->count; i++) {
+		const struct approval *one = &book->approvals->list[i];
+
+		*ret = i;
+		if (!is_own(one) && one->state != APPROVAL_WAITING &&
+			(from == NULL || strcmp(one->from, from) == 0))
+			return true;
+	}
+	return false;
+}
+
+static enum err forget(struct book *book, size_t i, struct errctx *ctx)
+{
+	struct approvals *approvals = book->approvals;
+	struct keyring_item item = {.value = BYTES_NONE};
+	struct row_name name;
+
+	approval_row_name(&approvals->list[i], &name);
+	memcpy(item.kid, name.b, sizeof(item.kid));
+	TRY(keyring_update(book->opts.keyring, &item, 1, ctx));
+	approvals->count--;
+	memmove(&approvals->list[i], &approvals->list[i + 1],
+		(approvals->count - i) * sizeof(approvals->list[0]));
+	wipe(&approvals->list[approvals->count], sizeof(approvals->list[0]));
+	return OK;
+}
+
+/* For one more question of that node. What is decided or over makes way: the ledger of whoever
+ * asked has it. *ret false: as many wait as may. */
+static enum err question_room(struct book *book, const char *from, bool *ret, struct errctx *ctx)
+{
+	size_t of_sender = count_of(book, from), i;
+	size_t of_others = book->approvals->count - count_of(book, "");
+
+	*ret = approval_room(of_others, of_sender);
+	if (*ret || !oldest_done(book, of_sender >= LIMIT_APPROVALS_SENDER ? from : NULL, &i))
+		return OK;
+	*ret = true;
+	return forget(book, i, ctx);
+}
+
 /* --- what counts --- */
 
 bool approvals_hold(const struct book *book, const struct case_ref *ref, const char *to,
@@ -363,9 +417,9 @@ static enum err open_new(struct book *book, struct vault_request *request)
 
 	TRY(case_named(book, request, &kase, &state));
 	TRY(check_new(request, one));
-	if (!approval_room(book->approvals->count, 0))
-		return err_set(&request->ctx, ERR_FULL,
-			"%d openings and questions are kept, and no more", LIMIT_APPROVALS);
+	if (count_of(book, "") >= LIMIT_APPROVALS)
+		return err_set(&request->ctx, ERR_FULL, "%d openings are kept, and no more",
+			LIMIT_APPROVALS);
 	TRY(pool_draw(&book->pool, one->id, sizeof(one->id)));
 	one->state = APPROVAL_WAITING;
 	one->told = APPROVAL_WAITING;
@@ -529,16 +583,6 @@ static void refuse(struct vault_request *request, enum mail_refusal why)
 	request->outcome = MAIL_REFUSED;
 }
 
-static size_t waiting_of(const struct book *book, const char *from)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < book->approvals->count; i++)
-		count += strcmp(book->approvals->list[i].from, from) == 0 &&
-			 book->approvals->list[i].state == APPROVAL_WAITING;
-	return count;
-}
-
 static void take_text(char *to, size_t size, const char *text)
 {
 	snprintf(to, size, "%s", text);
@@ -550,6 +594,7 @@ enum err approval_asked_take(struct book *book, const struct mail_item *item, st
 	CLEANUP(arena_release) struct arena arena;
 	struct mail_approval_asked asked;
 	struct approval one = {.state = APPROVAL_WAITING, .told = APPROVAL_WAITING};
+	bool room = false;
 	enum err err;
 
 	arena_init(&arena, LIMIT_ARENA_SIZE);
@@ -565,7 +610,8 @@ enum err approval_asked_take(struct book *book, const struct mail_item *item, st
 	}
 	if (find(book, item->sender, asked.id) != NULL)
 		return OK; /* again */
-	if (!approval_room(book->approvals->count, waiting_of(book, item->sender))) {
+	TRY(question_room(book, item->sender, &room, &request->ctx));
+	if (!room) {
 		refuse(request, REFUSED_SENDER);
 		return OK;
 	}

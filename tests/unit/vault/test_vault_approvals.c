@@ -162,16 +162,17 @@ static uint32_t answer(struct fixture *f, const char *sender, const struct appro
 	return refusal;
 }
 
-static uint32_t question(struct fixture *f, const char *sender, uint8_t number, uint32_t groups)
+static uint32_t question_of(
+	struct fixture *f, const char *sender, uint16_t number, uint32_t groups, uint64_t asked_at)
 {
-	struct mail_approval_asked asked = {.id = {number, 9},
+	struct mail_approval_asked asked = {.id = {(uint8_t)number, (uint8_t)(number >> 8), 9},
 		.kind = APPROVAL_REPORT,
 		.to = "ZZ-Authority",
 		.reason = "zz \"quoted\" lorem",
 		.legal_basis = "ZZ law",
 		.officer = "kim",
 		.groups = groups,
-		.asked_at = now_s()};
+		.asked_at = asked_at};
 	struct buf content;
 	uint32_t refusal;
 
@@ -181,6 +182,11 @@ static uint32_t question(struct fixture *f, const char *sender, uint8_t number, 
 				     buf_bytes(&content), 0});
 	buf_release(&content);
 	return refusal;
+}
+
+static uint32_t question(struct fixture *f, const char *sender, uint8_t number, uint32_t groups)
+{
+	return question_of(f, sender, number, groups, now_s());
 }
 
 static void begin(struct fixture *f)
@@ -295,6 +301,33 @@ static void test_questions(void **state)
 	vault_request_free(list);
 }
 
+/* Questions whose time is over when they come wait for nobody: whoever sends them without end fills
+ * nothing, not even after a lock, and an officer here can open a case still. */
+static void test_flood(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *list;
+	struct approval owed;
+	size_t count = 0;
+
+	begin(f);
+	(void)opened(f);
+	assert_int_equal(question(f, "kenya", 1, 1u << GROUP_HEALTH), REFUSED_NOT);
+	for (uint16_t i = 0; i < LIMIT_APPROVALS + 20; i++) {
+		assert_int_equal(question_of(f, "chad", i, 1u << GROUP_HEALTH, 1), REFUSED_NOT);
+		if (i % 10 == 0)
+			assert_false(tick(f, 0, &owed));
+	}
+	(void)opened(f);
+	lock(f);
+	unlock(f);
+	list = ask(f, approval_request(APPROVAL_OP_LIST, "bo"));
+	for (const struct vault_doc *doc = list->docs; doc != NULL; doc = doc->next)
+		count++;
+	assert_int_equal(count, LIMIT_APPROVALS_SENDER + 3);
+	vault_request_free(list);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +335,7 @@ int main(void)
 		TEST(test_time),
 		TEST(test_answers),
 		TEST(test_questions),
+		TEST(test_flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
