@@ -16,7 +16,7 @@
 #include "server/log.h"
 #include "server/mail.h"
 
-enum { CHUNK = 256 * 1024, ASKED_MAX = 8 };
+enum { ASKED_MAX = 8 };
 
 struct opening {
 	struct control_request *request;
@@ -27,11 +27,13 @@ struct opening {
 	size_t asked_count, told_count;
 	char name[LIMIT_NODE_NAME + 100];
 	struct vault_request *page; /* of a report: its file */
-	size_t sent;
+	struct giving giving;
 };
 
-static void opening_free(struct opening *o)
+static void opening_free(void *arg)
 {
+	struct opening *o = arg;
+
 	buf_wipe(&o->question);
 	vault_request_free(o->page);
 	wipe(o, sizeof(*o));
@@ -62,22 +64,6 @@ static json_t *opening_json(const struct opening *o)
 		groups_list_json(o->one.groups), "until", until, "asked", asked);
 }
 
-static void send_more(void *arg, bool gone)
-{
-	struct opening *o = arg;
-	const struct buf *file = &o->page->file;
-	size_t left = file->size - o->sent, size = left < CHUNK ? left : CHUNK;
-
-	if (gone || left == 0) {
-		control_end(o->request, BYTES_NONE);
-		opening_free(o);
-		return;
-	}
-	control_data(o->request, bytes_make(file->data + o->sent, size));
-	o->sent += size;
-	control_sent(o->request, send_more, o);
-}
-
 static void give_page(struct opening *o)
 {
 	char hash[2 * HASH_SIZE + 1];
@@ -88,7 +74,8 @@ static void give_page(struct opening *o)
 	json_object_set_new(json, "bytes", json_integer((json_int_t)o->page->file.size));
 	json_object_set_new(json, "file_hash", json_string(hash));
 	answer_json(o->request, json, false);
-	send_more(o, false);
+	o->giving = (struct giving){o->request, buf_bytes(&o->page->file), opening_free, o, 0};
+	give_file(&o->giving);
 }
 
 static void on_granted(void *arg, enum err error, const char *why, uint64_t index)

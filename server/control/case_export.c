@@ -13,7 +13,7 @@
 #include "server/internal.h"
 #include "server/ledger.h"
 
-enum { CHUNK = 256 * 1024, REFS_NAMED = 64 };
+enum { REFS_NAMED = 64 };
 
 struct exporting {
 	struct control_request *request;
@@ -24,11 +24,13 @@ struct exporting {
 	group_set groups;
 	char format[16];
 	char officer[65], purpose[LIMIT_PURPOSE + 1];
-	size_t sent;
+	struct giving giving;
 };
 
-static void exporting_free(struct exporting *e)
+static void exporting_free(void *arg)
 {
+	struct exporting *e = arg;
+
 	buf_wipe(&e->file);
 	buf_wipe(&e->refs);
 	wipe(e, sizeof(*e));
@@ -86,21 +88,6 @@ void begin_case_export(struct control_request *request, const Sauti__CaseExportR
 
 /* --- sending --- */
 
-static void send_more(void *arg, bool gone)
-{
-	struct exporting *e = arg;
-	size_t left = e->file.size - e->sent, size = left < CHUNK ? left : CHUNK;
-
-	if (gone || left == 0) {
-		control_end(e->request, BYTES_NONE);
-		exporting_free(e);
-		return;
-	}
-	control_data(e->request, bytes_make(e->file.data + e->sent, size));
-	e->sent += size;
-	control_sent(e->request, send_more, e);
-}
-
 static json_t *groups_json(group_set groups)
 {
 	json_t *list = json_array();
@@ -136,7 +123,8 @@ static void on_ledgered(
 		return;
 	}
 	answer_json(e->request, head_json(e, place), false);
-	send_more(e, false);
+	e->giving = (struct giving){e->request, buf_bytes(&e->file), exporting_free, e, 0};
+	give_file(&e->giving);
 }
 
 /* --- the ledger --- */

@@ -11,19 +11,19 @@
 #include "server/internal.h"
 #include "server/ledger.h"
 
-enum { CHUNK = 256 * 1024 };
-
 struct disclosing {
 	struct control_request *request;
 	struct buf file; /* keys */
 	struct hash hash;
 	uint64_t cases, entries;
 	char officer[65], to[LIMIT_PURPOSE + 1], purpose[LIMIT_PURPOSE + 1];
-	size_t sent;
+	struct giving giving;
 };
 
-static void disclosing_free(struct disclosing *d)
+static void disclosing_free(void *arg)
 {
+	struct disclosing *d = arg;
+
 	buf_wipe(&d->file);
 	wipe(d, sizeof(*d));
 	mem_free(d);
@@ -51,21 +51,6 @@ void begin_ledger_disclose(
 	vault_submit(control_runtime(request)->vault, ask);
 }
 
-static void send_more(void *arg, bool gone)
-{
-	struct disclosing *d = arg;
-	size_t left = d->file.size - d->sent, size = left < CHUNK ? left : CHUNK;
-
-	if (gone || left == 0) {
-		control_end(d->request, BYTES_NONE);
-		disclosing_free(d);
-		return;
-	}
-	control_data(d->request, bytes_make(d->file.data + d->sent, size));
-	d->sent += size;
-	control_sent(d->request, send_more, d);
-}
-
 static void on_ledgered(
 	void *arg, enum err error, const char *why, const struct ledger_place *place)
 {
@@ -86,7 +71,8 @@ static void on_ledgered(
 			(json_int_t)d->entries, "bytes", (json_int_t)d->file.size, "file_hash",
 			hash, "ledger", place->origin, "ledger_index", (json_int_t)place->index),
 		false);
-	send_more(d, false);
+	d->giving = (struct giving){d->request, buf_bytes(&d->file), disclosing_free, d, 0};
+	give_file(&d->giving);
 }
 
 static json_t *event_json(const struct disclosing *d)

@@ -179,4 +179,15 @@ void members_disputes(const struct runtime *rt, json_t *alarms);
 /* What status says of this node's own standing; "" when there is nothing to say. */
 void members_alarm(const struct runtime *rt, char *out, size_t size);
 
+/* give.c: a file, in pieces, each once the client has taken the one before; then the request ends,
+ * whether or not the client is still there, and done is called. Something was said before. */
+struct giving {
+	struct control_request *request;
+	struct bytes file; /* stays where it is until done */
+	void (*done)(void *arg);
+	void *arg;
+	size_t sent;
+};
+void give_file(struct giving *giving);
+
 #endif

@@ -14,16 +14,16 @@
 #include "server/ledger.h"
 #include "server/record.h"
 
-enum { CHUNK = 256 * 1024 };
-
 struct packing {
 	struct control_request *request;
 	struct vault_request *done; /* whose file it is */
-	size_t sent;
+	struct giving giving;
 };
 
-static void packing_free(struct packing *p)
+static void packing_free(void *arg)
 {
+	struct packing *p = arg;
+
 	vault_request_free(p->done);
 	mem_free(p);
 }
@@ -123,22 +123,6 @@ void begin_case_packet(struct control_request *request, const Sauti__CasePacketR
 
 /* --- sending --- */
 
-static void send_more(void *arg, bool gone)
-{
-	struct packing *p = arg;
-	const struct buf *file = &p->done->file;
-	size_t left = file->size - p->sent, size = left < CHUNK ? left : CHUNK;
-
-	if (gone || left == 0) {
-		control_end(p->request, BYTES_NONE);
-		packing_free(p);
-		return;
-	}
-	control_data(p->request, bytes_make(file->data + p->sent, size));
-	p->sent += size;
-	control_sent(p->request, send_more, p);
-}
-
 static void on_ledgered(
 	void *arg, enum err error, const char *why, const struct ledger_place *place)
 {
@@ -158,7 +142,8 @@ static void on_ledgered(
 			packet->consent, "until", packet->until, "log", place->origin, "index",
 			(json_int_t)place->index),
 		false);
-	send_more(p, false);
+	p->giving = (struct giving){p->request, buf_bytes(&p->done->file), packing_free, p, 0};
+	give_file(&p->giving);
 }
 
 /* --- case and ledger --- */

@@ -93,6 +93,8 @@ class Erased(Seizure):
     What is kept aside on the way is what would be left if one step of an erasure were left out: then, and
     only then, the erased case opens."""
 
+    test_everything_with_a_passphrase_nothing_without = test_a_complaint_opens_for_who_got_it_alone = None
+
     def setUp(self):
         super().setUp()
         self.chad, self.kenya = (self.watched(self.net.join(name, country, config=QUICK))
