@@ -115,7 +115,7 @@
 #define LIMIT_ERASE_PREKEYS   64          /* .. and prekeys of its recipient */
 #define LIMIT_ERASE_REVEALED  64          /* .. and values that were shown */
 #define LIMIT_ERASE_HOLDERS   64          /* nodes that have to confirm one */
-#define LIMIT_ERASURES        4000        /* that a node remembers, its own and others' */
+#define LIMIT_ERASURES        4000        /* that a node remembers; half are others' at most */
 #define LIMIT_ERASURES_SENDER 1000        /* .. ordered by one other node */
 #define LIMIT_ERASE_TEXT      120         /* bytes of an authority's name */
 #define LIMIT_HOLDS           200         /* cases that are held at a time */

@@ -642,14 +642,55 @@ static enum err keys_look(struct book *book, const struct mail_erase_order *orde
 	return OK;
 }
 
-/* Flooding with keys that nobody has is limited to what one office can have. */
-static bool too_many(const struct erasures *e, const char *sender)
+/* Obeyed and answered for good, and every key of it was here: should it come once more it is
+ * answered from the tombstones. Those of keys that nobody had stay, so that their number has an
+ * end. */
+static bool is_over(const struct erasure *erasure)
 {
-	size_t count = 0;
+	return erasure->sender[0] != '\0' && erasure->destroyed_at != 0 && erasure->ledger &&
+	       erasure->told_at != 0 && erasure->never_count == 0 &&
+	       erasure->gone.count >= erasure->prekeys.count;
+}
 
+static enum err list_remove(struct book *book, size_t i, struct errctx *ctx)
+{
+	struct erasures *e = book->erasures;
+	struct keyring_item item = {.value = BYTES_NONE};
+	struct row_name name;
+
+	erasure_row_name(e->list[i].sender, &e->list[i].id, &name);
+	memcpy(item.kid, name.b, sizeof(item.kid));
+	TRY(keyring_update(book->opts.keyring, &item, 1, ctx));
+	erasure_release(&e->list[i]);
+	e->count--;
+	memmove(&e->list[i], &e->list[i + 1], (e->count - i) * sizeof(e->list[0]));
+	return OK;
+}
+
+/* Whoever floods with orders fills what one office can have, and all others together leave half to
+ * this node's own erasures. */
+static enum err order_room(struct book *book, const char *sender, struct errctx *ctx)
+{
+	struct erasures *e = book->erasures;
+	size_t of_sender = 0, of_others = 0;
+	bool sender_full, full;
+
+	for (size_t i = 0; i < e->count; i++) {
+		of_others += e->list[i].sender[0] != '\0';
+		of_sender += strcmp(e->list[i].sender, sender) == 0;
+	}
+	sender_full = of_sender >= LIMIT_ERASURES_SENDER;
+	full = of_others >= LIMIT_ERASURES / 2 || e->count >= LIMIT_ERASURES;
+	if (!sender_full && !full)
+		return OK;
 	for (size_t i = 0; i < e->count; i++)
-		count += strcmp(e->list[i].sender, sender) == 0;
-	return count >= LIMIT_ERASURES_SENDER;
+		if (is_over(&e->list[i]) &&
+			(!sender_full || strcmp(e->list[i].sender, sender) == 0))
+			return list_remove(book, i, ctx);
+	return sender_full ? err_set(ctx, ERR_FULL, "%d orders of one node are remembered already",
+				     LIMIT_ERASURES_SENDER)
+			   : err_set(ctx, ERR_FULL, "%d orders of others are remembered already",
+				     LIMIT_ERASURES / 2);
 }
 
 static enum err order_fill(struct book *book, const struct mail_erase_order *order,
@@ -703,9 +744,7 @@ static enum err order_judged(struct book *book, const struct mail_erase_order *o
 	TRY(err);
 	if (ask->verdict != ORDER_GOOD)
 		return OK;
-	if (too_many(book->erasures, ask->sender))
-		return err_set(ctx, ERR_FULL, "%d orders of one node are remembered already",
-			LIMIT_ERASURES_SENDER);
+	TRY(order_room(book, ask->sender, ctx));
 	return order_fill(book, order, request, erasure);
 }
 

@@ -782,6 +782,8 @@ static void a_holder_answers(void **state)
 
 enum { ROW_VALUE = 256 };
 
+static uint64_t rows_told_at = 1; /* 0: they wait for their receipt */
+
 /* So many rows of a kind, in one transaction: what a node may remember. */
 static void rows_put(struct fixture *f, enum row_kind kind, const char *sender, size_t count)
 {
@@ -805,7 +807,8 @@ static void rows_put(struct fixture *f, enum row_kind kind, const char *sender, 
 		assert_ok(erasure_init(&erasure, 1, 0, 0));
 		put_u32be(erasure.id.b, (uint32_t)i);
 		snprintf(erasure.sender, sizeof(erasure.sender), "%s", sender);
-		erasure.destroyed_at = erasure.confirmed_at = erasure.told_at = 1;
+		erasure.destroyed_at = erasure.confirmed_at = 1;
+		erasure.told_at = rows_told_at;
 		erasure.ledger = true;
 		put_u32be(hold.case_ref.b, (uint32_t)i);
 		if (kind == ROW_HOLD) {
@@ -841,11 +844,43 @@ static void orders_of_one_node(void **state)
 	struct fixture *f = *state;
 	struct seal_kid kid = {{0x77}};
 
+	rows_told_at = 0;
 	rows_put(f, ROW_ERASURE, "jordan", LIMIT_ERASURES_SENDER - 1);
+	rows_told_at = 1;
 	unlock(f);
 	assert_ok(order_of(f, 0xf1));
 	assert_int_equal(order_of(f, 0xf2), ERR_FULL);
 	assert_ok(ask_simple(f, order_from("chad", &given_by, &kid, 1, 0xf3)));
+}
+
+/* What was obeyed and answered for good makes way, also on the disk. */
+static void orders_of_many_years(void **state)
+{
+	struct fixture *f = *state;
+
+	rows_put(f, ROW_ERASURE, "jordan", LIMIT_ERASURES_SENDER);
+	unlock(f);
+	assert_ok(order_of(f, 0xf1));
+	assert_ok(order_of(f, 0xf2));
+	lock(f);
+	unlock(f);
+	assert_ok(order_of(f, 0xf3));
+}
+
+/* All other nodes together cannot keep this one from erasing. */
+static void orders_of_all_others(void **state)
+{
+	static const char *const others[] = {"chad", "jordan", "kenya", "peru"};
+	struct fixture *f = *state;
+
+	rows_told_at = 0;
+	for (size_t i = 0; i < 4; i++)
+		rows_put(f, ROW_ERASURE, others[i], LIMIT_ERASURES / 2 / 4);
+	rows_told_at = 1;
+	unlock(f);
+	record(f, OPEN_1);
+	assert_int_equal(order_of(f, 0xf1), ERR_FULL);
+	assert_ok(ask_simple(f, begin_case("ZZ-ONE")));
 }
 
 static void all_that_is_remembered(void **state)
@@ -959,6 +994,8 @@ int main(void)
 		TEST(receipts_of_nobody),
 		TEST(a_holder_answers),
 		TEST(orders_of_one_node),
+		TEST(orders_of_many_years),
+		TEST(orders_of_all_others),
 		TEST(all_that_is_remembered),
 		TEST(cases_that_are_held),
 		TEST(old_keys_come_back),
