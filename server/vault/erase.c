@@ -608,11 +608,16 @@ static const struct hold *hold_of(
 	return NULL;
 }
 
-/* What there is of each key, for the judge; and which case it is about. */
+/* What there is of each key, for the judge; and which case it is about: *ret_one: no more than one.
+ */
 static enum err keys_look(struct book *book, const struct mail_erase_order *order,
-	const char *sender, struct order_key *keys, struct erasure *erasure, struct errctx *ctx)
+	const char *sender, struct order_key *keys, struct erasure *erasure, bool *ret_one,
+	struct errctx *ctx)
 {
 	static const char other[] = "?"; /* whoever it is, it is not the sender */
+	bool found = false;
+
+	*ret_one = true;
 
 	for (size_t i = 0; i < order->kids.count; i++) {
 		struct keyring_entry entry = {0};
@@ -636,7 +641,10 @@ static enum err keys_look(struct book *book, const struct mail_erase_order *orde
 			continue;
 		}
 		erase_given_by(book, &entry.case_ref, sender, &kid, &keys[i]);
+		if (found && memcmp(erasure->case_ref.b, entry.case_ref.b, CASE_REF_SIZE) != 0)
+			*ret_one = false;
 		erasure->case_ref = entry.case_ref;
+		found = true;
 		keyring_entry_release(&entry);
 	}
 	return OK;
@@ -735,11 +743,15 @@ static enum err order_judged(struct book *book, const struct mail_erase_order *o
 	struct order_key *keys = mem_array(order->kids.count + 1, sizeof(*keys));
 	struct errctx *ctx = &request->ctx;
 	enum err err = keys == NULL ? ERR_NOMEM : OK;
+	bool one_case = false;
 
 	if (err == OK)
-		err = keys_look(book, order, ask->sender, keys, erasure, ctx);
+		err = keys_look(book, order, ask->sender, keys, erasure, &one_case, ctx);
 	if (err == OK)
 		ask->verdict = order_judge(&sender, keys, order->kids.count);
+	/* A hold is on a case: of two the one that is held would go with the other. */
+	if (err == OK && ask->verdict == ORDER_GOOD && !one_case)
+		ask->verdict = ORDER_TOO_MUCH;
 	mem_free(keys);
 	TRY(err);
 	if (ask->verdict != ORDER_GOOD)

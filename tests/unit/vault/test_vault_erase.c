@@ -373,8 +373,13 @@ static void keyring_key(struct fixture *f, uint8_t ret[AEAD_KEY_SIZE])
 	buf_release(&file);
 }
 
-/* A key of `author` for the case REF_1, as if it had been granted; its kid. */
-static struct seal_kid key_put(struct fixture *f, const char *author, uint8_t k)
+static int kid_order(const void *a, const void *b)
+{
+	return memcmp(a, b, SEAL_KID_SIZE);
+}
+
+/* A key of `author` for a case, as if it had been granted; its kid. */
+static struct seal_kid key_put_in(struct fixture *f, const char *ref, const char *author, uint8_t k)
 {
 	struct keyring_entry entry = {.group = GROUP_CORE, .generation = 1};
 	struct keyring_item item;
@@ -383,7 +388,7 @@ static struct seal_kid key_put(struct fixture *f, const char *author, uint8_t k)
 	struct buf value;
 	uint8_t key[SEAL_KEY_SIZE] = {k, 0x5e}, under[AEAD_KEY_SIZE];
 
-	assert_ok(hex_decode(bytes_str(REF_1), entry.case_ref.b, CASE_REF_SIZE));
+	assert_ok(hex_decode(bytes_str(ref), entry.case_ref.b, CASE_REF_SIZE));
 	snprintf(entry.author, sizeof(entry.author), "%s", author);
 	snprintf(entry.origin, sizeof(entry.origin), NETWORK "/%s/1-00112233445566aa", author);
 	assert_ok(secret_copy(&entry.key, BYTES_ARRAY(key)));
@@ -398,6 +403,11 @@ static struct seal_kid key_put(struct fixture *f, const char *author, uint8_t k)
 	keyring_entry_release(&entry);
 	buf_release(&value);
 	return kid;
+}
+
+static struct seal_kid key_put(struct fixture *f, const char *author, uint8_t k)
+{
+	return key_put_in(f, REF_1, author, k);
 }
 
 static void keyring_remove(struct fixture *f)
@@ -578,6 +588,27 @@ static void an_order_before_its_grant(void **state)
 	vault_end(f);
 	assert_true(row_there(f, &kid));
 	vault_begin(f, "HTI");
+}
+
+/* A held case cannot be had destroyed together with one that is not, whichever comes first. */
+static void two_cases_in_one_order(void **state)
+{
+	struct fixture *f = *state;
+	struct seal_kid kids[2];
+
+	for (uint8_t i = 0; i < 2; i++) {
+		kids[0] = key_put_in(f, i == 0 ? REF_1 : REF_2, "jordan", (uint8_t)(2 * i + 1));
+		kids[1] = key_put_in(f, i == 0 ? REF_2 : REF_1, "jordan", (uint8_t)(2 * i + 2));
+		qsort(kids, 2, sizeof(kids[0]), kid_order);
+		vault_end(f);
+		vault_begin(f, "HTI");
+		unlock(f);
+		order_is(f, order_from("jordan", &given_by, kids, 2, i), ORDER_TOO_MUCH);
+		nothing_left(f);
+		vault_end(f);
+		assert_true(row_there(f, &kids[0]) && row_there(f, &kids[1]));
+		vault_begin(f, "HTI");
+	}
 }
 
 static void receipts_of_nobody(void **state)
@@ -991,6 +1022,7 @@ int main(void)
 		TEST(orders_of_the_wrong_node),
 		TEST(another_node_key),
 		TEST(an_order_before_its_grant),
+		TEST(two_cases_in_one_order),
 		TEST(receipts_of_nobody),
 		TEST(a_holder_answers),
 		TEST(orders_of_one_node),
