@@ -5,6 +5,8 @@
 #include "cli/complain.h"
 #include "cli/export.h"
 #include "cli/packet.h"
+#include "cli/passphrase.h"
+#include "cli/passphrase.h"
 #include "cli/share.h"
 #include "cli/sheet.h"
 
@@ -112,8 +114,9 @@ static const struct cli_option erase_options[] = {
 };
 static const struct cli_option hold_options[] = {
 	{"authority", "TEXT", "on whose order", false},
-	{"second", "NAME", "the other officer who approves it", false},
+	{"second", "OFFICER", "who approves it, too, and types their passphrase", false},
 	{"until", "DAY", "the last day", false},
+	PASSPHRASE_OPTION,
 	{0},
 };
 

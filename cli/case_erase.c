@@ -8,6 +8,8 @@
 #include "cli/case.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
+#include "cli/passphrase.h"
+#include "proto/codec.h"
 
 /* ---- how far it is ---- */
 
@@ -196,8 +198,10 @@ enum err case_hold_run(struct cli *cli, const struct cli_args *args, struct errc
 {
 	CLEANUP(daemon_json_release) json_t *answer = NULL;
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	CLEANUP(secret_release) struct secret passphrase = {0};
 	Sauti__CaseHoldRequest message = SAUTI__CASE_HOLD_REQUEST__INIT;
 	struct output_buffer b[2];
+	char what[100];
 
 	message.case_ = (char *)args_at(args, 0);
 	message.authority = (char *)args_option(args, "authority");
@@ -207,6 +211,9 @@ enum err case_hold_run(struct cli *cli, const struct cli_args *args, struct errc
 		return cli_usage(cli, ctx,
 			"on whose order, with which second officer, until when? --authority, "
 			"--second, --until");
+	snprintf(what, sizeof(what), "Passphrase of %.60s, who agrees", message.second);
+	TRY(passphrase_get(cli, args, what, false, &passphrase, ctx));
+	message.passphrase = codec_binary(secret_bytes(&passphrase));
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_HOLD;
 	request.case_hold = &message;
 	TRY(daemon_call(cli, &request, &answer, NULL, ctx));

@@ -442,7 +442,10 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 		   done->type == VAULT_OFFICER_PASSPHRASE) {
 		done_officer(request, done);
 	} else if (done->type == VAULT_OFFICER_VOUCH) {
-		done_mail_release(request, done);
+		if (done->erase != NULL)
+			done_case_hold_vouch(request, done);
+		else
+			done_mail_release(request, done);
 	} else if (done->type == VAULT_MAIL_MAKE) {
 		done_mail_send(request, done);
 	} else if (done->type == VAULT_CONFIRM) {

@@ -2,8 +2,10 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "cases/keys/verdict.h"
 #include "cases/schema/codes.h"
+#include "proto/codec.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
 #include "server/keys/erasing.h"
@@ -82,19 +84,62 @@ void begin_erase_show(struct control_request *request, const char *name)
 		vault_submit(control_runtime(request)->vault, ask);
 }
 
-void begin_case_hold(struct control_request *request, const Sauti__CaseHoldRequest *message)
+static enum err hold_check(
+	struct control_request *request, const Sauti__CaseHoldRequest *message, struct errctx *ctx)
 {
-	struct vault_request *ask = ask_erase(request, VAULT_ERASE_HOLD, message->case_);
+	const struct officer_session *officer = control_officer(request);
+
+	if (!account_name_valid(bytes_str(message->second)) || officer == NULL ||
+		strcmp(message->second, officer->name) == 0)
+		return err_set(ctx, ERR_INVALID,
+			"a hold is approved by two officers: --second is another one's name");
+	if (message->passphrase.len == 0 || message->passphrase.len > LIMIT_PASSPHRASE)
+		return err_set(ctx, ERR_INVALID, "an empty or too long passphrase");
+	return OK;
+}
+
+/* First the second officer's passphrase: a name alone anybody can type. */
+void begin_case_hold(struct control_request *request, Sauti__CaseHoldRequest *message)
+{
+	struct errctx ctx = {""};
+	struct vault_request *ask = NULL;
+	enum err err = hold_check(request, message, &ctx);
+
+	if (err != OK)
+		control_fail(request, err, 0, err_message(&ctx, err));
+	else
+		ask = ask_erase(request, VAULT_OFFICER_VOUCH, message->case_);
+	if (ask != NULL &&
+		(!take_text(ask->erase->authority, sizeof(ask->erase->authority),
+			 message->authority) ||
+			!take_text(
+				ask->erase->second, sizeof(ask->erase->second), message->second) ||
+			!take_text(ask->erase->until, sizeof(ask->erase->until), message->until))) {
+		vault_request_free(ask);
+		ask = NULL;
+		control_fail(request, ERR_INVALID, 0, "authority, officer or day is too long");
+	}
+	if (ask != NULL) {
+		snprintf(ask->officer, sizeof(ask->officer), "%s", message->second);
+		ask->boot_ms = officers_now_ms();
+		err = secret_copy(&ask->passphrase, codec_bytes(message->passphrase));
+	}
+	wipe(message->passphrase.data, message->passphrase.len);
+	if (ask != NULL && err != OK) {
+		vault_request_free(ask);
+		control_fail(request, err, 0, err_text(err));
+	} else if (ask != NULL) {
+		vault_submit(control_runtime(request)->vault, ask);
+	}
+}
+
+void done_case_hold_vouch(struct control_request *request, struct vault_request *done)
+{
+	struct vault_request *ask = ask_erase(request, VAULT_ERASE_HOLD, done->name);
 
 	if (ask == NULL)
 		return;
-	if (!take_text(ask->erase->authority, sizeof(ask->erase->authority), message->authority) ||
-		!take_text(ask->erase->second, sizeof(ask->erase->second), message->second) ||
-		!take_text(ask->erase->until, sizeof(ask->erase->until), message->until)) {
-		vault_request_free(ask);
-		control_fail(request, ERR_INVALID, 0, "authority, officer or day is too long");
-		return;
-	}
+	*ask->erase = *done->erase;
 	vault_submit(control_runtime(request)->vault, ask);
 }
 

@@ -102,7 +102,8 @@ json_t *officers_json(struct control_request *request); /* who is logged in */
 void begin_case_erase(struct control_request *request, const Sauti__CaseEraseRequest *message);
 void done_case_erase(struct control_request *request, struct vault_request *done);
 void begin_erase_show(struct control_request *request, const char *name);
-void begin_case_hold(struct control_request *request, const Sauti__CaseHoldRequest *message);
+void begin_case_hold(struct control_request *request, Sauti__CaseHoldRequest *message);
+void done_case_hold_vouch(struct control_request *request, struct vault_request *done);
 void done_case_hold(struct control_request *request, struct vault_request *done);
 /* recover.c */
 void begin_recover_setup(

@@ -247,17 +247,28 @@ class Shared(unittest.TestCase):
     def own_size(self, node):
         return max(log["size"] for log in node.json("log", "list") if "/cod/" in log["origin"])
 
+    def hold(self, second, passphrase, until, check=True):
+        return self.hti.sauti("case", "hold", "ZZ-ONE", "--authority", "Tribunal", "--second", second,
+                              "--until", until, "--passphrase-file", passphrase, check=check)
+
     def test_held(self):
         """A court at hti says that it must be kept."""
-        self.hti.sauti("case", "hold", "ZZ-ONE", "--authority", "Tribunal", "--second", "jean",
-                       "--until", "2099-01-01")
+        phrase = self.root / "second"
+        phrase.touch(mode=0o600)
+        phrase.write_text("another passphrase\n", encoding="ascii")
+        for name, role in (("jean", "officer"), ("otto", "operator")):
+            self.hti.sauti("officer", "add", name, "--roles", role, "--new-passphrase-file", phrase)
+        # One officer alone, with a name that is made up, or somebody else's without their word.
+        for second, key in (("zoe", phrase), ("jean", self.net.passphrase), ("otto", phrase),
+                            (self.hti.json("whoami")["officer"], self.net.passphrase)):
+            self.assertNotEqual(self.hold(second, key, "2099-01-01", check=False).returncode, 0)
+        self.hold("jean", phrase, "2099-01-01")
         self.cod.json("case", "erase", "ZZ-ONE", "--reason", "objection", "--yes")
         wait_for("the hold", lambda: self.holder().get("held"))
         self.assertEqual(self.holder()["held"], {"authority": "Tribunal", "until": "2099-01-01"})
         self.assertNotEqual(self.events(self.hti), [])
         # Lifted, it is carried out.
-        self.hti.sauti("case", "hold", "ZZ-ONE", "--authority", "Tribunal", "--second", "jean",
-                       "--until", "2020-01-01")
+        self.hold("jean", phrase, "2020-01-01")
         self.receipted()
         self.assertEqual(self.events(self.hti), [])
 
