@@ -106,8 +106,9 @@ static const struct cli_option import_options[] = {
 
 static const struct cli_option erase_options[] = {
 	{"reason", "CODE", "withdrawn-consent, retention-end, unlawful or objection", false},
-	{"group", "GROUP", "a data group alone, not the case; may be repeated", true},
+	{"group", "GROUP", "a data group alone, not the case", true},
 	{"event", "ID", "an event alone: its event_id, as 'case show --json' prints it", false},
+	{"note", "ID", "the note of that event alone", false},
 	{"status", NULL, "erase nothing: say how far it is", false},
 	{"yes", NULL, "do not ask", false},
 	{0},

@@ -44,16 +44,22 @@ static void print_erasure(const json_t *erasure)
 	struct output_buffer b[6];
 	const char *from = output_member(erasure, "from", &b[0]);
 	const json_t *holder;
-	size_t i, done = 0;
+	size_t i, done = 0, receipts = 0;
 
-	json_array_foreach((json_t *)holders, i, holder) done += output_true(holder, "done");
+	json_array_foreach((json_t *)holders, i, holder)
+	{
+		done += output_true(holder, "done");
+		receipts += output_true(holder, "done") || output_number(holder, "receipt_at") != 0;
+	}
 	printf("%s  %s  %s", output_member(erasure, "code", &b[1]),
 		output_member(erasure, "scope", &b[2]), output_member(erasure, "state", &b[3]));
 	if (from[0] != '\0')
 		printf("  ordered by %s", from);
-	printf("  (%llu keys", (unsigned long long)output_number(erasure, "keys"));
+	printf("  (%llu key%s", (unsigned long long)output_number(erasure, "keys"),
+		output_number(erasure, "keys") == 1 ? "" : "s");
 	if (json_array_size(holders) > 0)
-		printf("; %zu of %zu nodes are done", done, json_array_size(holders));
+		printf("; %zu of %zu nodes have confirmed, %zu are done", receipts,
+			json_array_size(holders), done);
 	printf(")\n  ordered %s, destroyed here %s\n", output_time(erasure, "ordered_at", &b[4]),
 		output_time(erasure, "destroyed_at", &b[5]));
 	json_array_foreach((json_t *)holders, i, holder) print_holder(holder);

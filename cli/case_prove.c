@@ -52,7 +52,8 @@ static void report(const struct cli *cli, const char *path, const json_t *head)
 			(unsigned long long)output_number(head, "index"),
 			(unsigned long long)output_number(head, "size"),
 			output_member(head, "log", &log));
-		printf("by      %llu mirrors that count, %llu needed\n", cosigned, needed);
+		printf("by      %llu mirror%s that count%s, %llu needed\n", cosigned,
+			cosigned == 1 ? "" : "s", cosigned == 1 ? "s" : "", needed);
 		if (output_true(head, "opened"))
 			printf("opened  the part '%s'\nledger  %s at %llu\n",
 				output_member(head, "group", &group),

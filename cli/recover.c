@@ -707,12 +707,12 @@ const struct cli_command recover_commands[] = {
 		"Each share is shown once, as words and as a QR code, and has to be typed back.\n"
 		"The node keeps the public half alone; from then on its case keys are sealed to "
 		"it\n"
-		"in its log, and once more under keys that custodians keep.\n",
+		"in its log, and once more under keys that custodians keep.",
 		0, 0, make_options, run_setup},
 	{"recover", "reshare", "", "a new recovery key in place of the former one",
 		"For a share that is lost, or a keeper who has gone. All of the escrow is made "
 		"anew;\n"
-		"once that is held, the former shares open nothing that is added.\n",
+		"once that is held, the former shares open nothing that is added.",
 		0, 0, make_options, run_reshare},
 	{"recover", "status", "", "what is in the escrow, and who keeps it", NULL, 0, 0, NULL,
 		run_status},
@@ -722,7 +722,7 @@ const struct cli_command recover_commands[] = {
 		"the mirrors. Two shares are asked for, or read from files; the custodians are "
 		"asked\n"
 		"for their keys by mail, and give them once their officers have confirmed this\n"
-		"node's new key. With --drill: the same on any day, to see that it would work.\n",
+		"node's new key. With --drill: the same on any day, to see that it would work.",
 		0, 0, recover_options, run_recover},
 	{0},
 };

@@ -49,7 +49,8 @@ const char *grants_held_back(const struct runtime *rt, const char *node)
 	if (member == NULL || !member->active)
 		return "it is no active member of the network";
 	if (rt->keys != NULL && !trust_confirmed(&rt->keys->trust, member->name, &member->node))
-		return "its key is not confirmed here: 'sauti node confirm'";
+		return "its key is not confirmed here: compare its words on the telephone, and run "
+		       "'sauti node confirm'";
 	if (prekeys_of(rt, node) == NULL)
 		return "it has published no key for mail yet, or its log has not come here";
 	return silence_holds(rt, node);

@@ -211,7 +211,9 @@ static enum err look(struct query *q, const struct casebook_case *kase, struct s
 	struct seen seen = {.kase = kase};
 
 	*ret = seen;
-	if ((kase->event_count == 0 && !kase->granted) || ledger_is(q->book, &kase->ref))
+	/* A case that was given has a code before anything of it is read; erased, it has none. */
+	if ((kase->event_count == 0 && (!kase->granted || kase->code[0] == '\0')) ||
+		ledger_is(q->book, &kase->ref))
 		return OK;
 	TRY(states_get(q->book, kase, &seen.state, &q->request->ctx));
 	if (!officer_sees(q->request, seen.state))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 import network  # noqa: E402
-from cases import agreed, lines, opened, said  # noqa: E402
+from cases import agreed, event, lines, opened, said  # noqa: E402
 
 REF = f"{1:032x}"
 QUICK = "\n[replication]\ndial_retry_min = 20ms\ndial_retry_max = 200ms\nhave_delay = 50ms\n"
@@ -83,6 +83,18 @@ class Alone(unittest.TestCase):
             self.assertFalse(self.erased("ZZ-TWO"))
         self.hq.sauti("log", "verify")
         self.assertGreater(done, 0)
+
+    def test_a_note(self):
+        """By the option that help, man page and docs name; the event stays."""
+        ref = self.hq.json("case", "list")[0]["case_ref"]
+        code = self.hq.json("case", "list")[0]["code"]
+        contact = event(1, "CONTACT", ref, series="b", channel="PHONE", direction="OUT",
+                        result="REACHED", note="marisolwenda", office="HTI")
+        self.hq.sauti("case", "import", "-", stdin=lines(agreed(1, ref, office="HTI"), contact))
+        self.hq.json("case", "erase", code, "--note", contact["event_id"], "--reason", "unlawful", "--yes")
+        shown = self.hq.sauti("case", "show", code).stdout
+        self.assertNotIn("marisolwenda", shown)
+        self.assertIn("telephone", shown)
 
     def test_only_who_may_and_who_says_why(self):
         for args in (("case", "erase", "ZZ-ONE", "--yes"),
@@ -162,6 +174,14 @@ class Shared(unittest.TestCase):
 
     def receipted(self):
         wait_for("the receipt of hti", lambda: self.holder()["receipt_at"])
+
+    def test_no_nameless_row(self):
+        """Erased, a case in which the other office wrote is in no list, though that one's keys are here."""
+        self.hti.confirm(self.cod)
+        self.hti.sauti("case", "import", "-", stdin=lines(said(9, REF, "zenobia", office="HTI")))
+        wait_for("the reply", lambda: "zenobia" in self.views(self.cod))
+        self.cod.json("case", "erase", "ZZ-ONE", "--reason", "objection", "--yes")
+        self.assertEqual(self.cod.json("case", "list"), [])
 
     def test_erased_at_both(self):
         answer = self.cod.json("case", "erase", "ZZ-ONE", "--reason", "objection", "--yes")
