@@ -179,6 +179,6 @@ void done_case_packet(struct control_request *request, struct vault_request *don
 
 	if (p == NULL)
 		runtime_out_of_memory();
-	*p = (struct packing){request, done, 0};
+	*p = (struct packing){.request = request, .done = done};
 	record_events(control_runtime(request), &who, &done->packet->line, on_recorded, p);
 }
