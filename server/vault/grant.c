@@ -208,26 +208,36 @@ const struct vault_recipient *grant_recipient_find(
 	return NULL;
 }
 
+bool grant_home(const struct book *book, const struct casebook_case *kase, const char *node)
+{
+	const struct received *received = NULL;
+	uint64_t first = UINT64_MAX, its = UINT64_MAX;
+
+	if (kase == NULL || (kase->code[0] != '\0' && !kase->opened_foreign))
+		return false;
+	while ((received = grants_received_of(book, &kase->ref, received)) != NULL) {
+		if (received->basis == GRANT_REPLY || received->basis == GRANT_LEDGER)
+			continue;
+		if (received->received_at < first)
+			first = received->received_at;
+		if (strcmp(received->sender, node) == 0 && received->received_at < its)
+			its = received->received_at;
+	}
+	return its != UINT64_MAX && its == first;
+}
+
 static bool reply_holds(const struct book *book, const struct given *given, const char *today)
 {
 	const struct received *received = NULL;
 	group_set groups = 0;
 
+	if (!grant_home(book, casebook_find_ref(book->cases, &given->case_ref), given->recipient))
+		return false;
 	while ((received = grants_received_of(book, &given->case_ref, received)) != NULL)
 		if (strcmp(received->sender, given->recipient) == 0 &&
 			received->basis != GRANT_REPLY && received_in_force(received, today))
 			groups |= grants_held(book, received);
 	return (given->groups & ~groups) == 0;
-}
-
-static bool gave_it(const struct book *book, const struct casebook_key *key)
-{
-	const struct received *received = NULL;
-
-	while ((received = grants_received_of(book, &key->owner->ref, received)) != NULL)
-		if (received->basis != GRANT_REPLY && strcmp(received->sender, key->author) == 0)
-			return true;
-	return false;
 }
 
 bool grant_counts(const void *arg, const struct event_id *event)
@@ -237,7 +247,7 @@ bool grant_counts(const void *arg, const struct event_id *event)
 
 	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
 		if (key->group != GROUP_CONSENT ||
-			(key->foreign && (!kase->opened_foreign || !gave_it(office->book, key))))
+			(key->foreign && !grant_home(office->book, kase, key->author)))
 			continue;
 		for (uint32_t i = 0; i < key->entry_count; i++)
 			if (memcmp(casebook_entry_event(office->book->cases, &key->entries[i])->b,

@@ -81,13 +81,14 @@ static bool gave_to(const struct taking *t)
 	return false;
 }
 
-/* A case of this node's takes keys of whom it is shared with; one of somebody else's of whoever
- * knows its reference, which is random: nobody guesses it. */
+/* A case of this node's takes answers of whom it is shared with, and nothing that would be answered
+ * in turn; one of somebody else's takes keys of whoever knows its reference, which is random:
+ * nobody guesses it. */
 static bool case_ok(const struct taking *t)
 {
 	bool own = t->kase != NULL && t->kase->code[0] != '\0' && !t->kase->opened_foreign;
 
-	if (ledger_is(t->book, &t->ref))
+	if (ledger_is(t->book, &t->ref) || (own && t->grant->basis != GRANT_REPLY))
 		return false;
 	return (!own && t->grant->basis != GRANT_REPLY) || gave_to(t);
 }

@@ -66,6 +66,10 @@ group_set grants_held(const struct book *book, const struct received *received);
 /* Groups of the case that this node may record in on the strength of what it was given. */
 group_set grants_granted(const struct book *book, const struct case_ref *ref, const char *today);
 
+/* Is the case that node's: did it give keys of it here before anybody else? Of a case that this
+ * node opened nobody else is asked. Only its home hears what is recorded in it, and speaks for the
+ * victim. */
+bool grant_home(const struct book *book, const struct casebook_case *kase, const char *node);
 /* Whose consents count in a case, for grant_ask.counts: this node's, and in another's case those of
  * who gave it; not of whoever was given this node's case and writes in it. */
 struct grant_office {

@@ -284,7 +284,8 @@ static enum err reply_grants(struct review *r)
 		size_t count;
 
 		if (to == NULL || received->basis == GRANT_REPLY ||
-			!received_in_force(received, c->today))
+			!received_in_force(received, c->today) ||
+			!grant_home(c->book, r->kase, received->sender))
 			continue;
 		count = lacking(r, to, grants_held(c->book, received) & GROUP_SET_CASE, NULL, keys);
 		reply_like(received, to, &like);

@@ -826,6 +826,8 @@ struct delivery {
 	bool inactive;
 	const char *sender; /* NULL: chad */
 };
+static uint64_t now_later_s;
+
 static uint32_t deliver(struct fixture *f, struct sender *s, const struct delivery *how)
 {
 	uint8_t seed[ED25519_SEED_SIZE] = {5}, ephemeral[X25519_KEY_SIZE] = {0x60, ++s->letters};
@@ -853,6 +855,7 @@ static uint32_t deliver(struct fixture *f, struct sender *s, const struct delive
 	buf_wipe(&content);
 	request->sender_active = !how->inactive;
 	request->sender_key.b[0] = 9;
+	request->now_s += now_later_s;
 	ask(f, request);
 	assert_ok(request->result);
 	assert_int_equal(request->mail.size, 0); /* nothing for the inbox */
@@ -1072,6 +1075,88 @@ static void test_reply_is_taken(void **state)
 	assert_int_equal(send(f, &s), REFUSED_NOT);
 	assert_int_equal(send(f, &s), REFUSED_NOT);
 	assert_int_equal(cases(f), 1);
+	sender_release(&s);
+}
+
+/* Nothing of this node's leaves on it. */
+static void nothing_leaves(struct fixture *f, const char *to)
+{
+	struct left left;
+
+	while (review(f, true) > 0)
+		;
+	while (release(f, 3, &left)) {
+		if (strcmp(left.to, to) == 0)
+			fail_msg("%zu keys leave for %s", left.grant.key_count, to);
+		sent(f, &left);
+		mail_grant_release(&left.grant);
+	}
+}
+
+/* Whoever was given a part sends keys of its own making, as if it were the one who shares: it is
+ * not answered with those of the groups that it names, and not once all was withdrawn. */
+static void test_reply_is_not_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	struct left left;
+	struct sender s;
+
+	unlock(f);
+	record(f, OPEN_1 AGREED_1 TO_HQ);
+	give(f, "chad", false);
+	assert_true(release(f, 3, &left));
+	sent(f, &left);
+	mail_grant_release(&left.grant);
+	lock(f);
+	sender_init(f, &s);
+	memcpy(s.grant.case_ref, "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\x01",
+		16);
+	s.grant.keys[0].group = GROUP_CORE;
+	(void)send(f, &s);
+	nothing_leaves(f, "chad");
+	assert_int_equal(send(f, &s), REFUSED_CASE);
+	sender_release(&s);
+}
+
+/* Of a case of somebody else's what is recorded here goes to them, and to nobody who comes later
+ * and says that it is theirs. */
+static void test_reply_goes_home(void **state)
+{
+	struct fixture *f = *state;
+	struct mail_grant_key *key;
+	struct sender s, other;
+	struct seal_kid kid;
+	struct left left;
+
+	sender_init(f, &s);
+	assert_int_equal(send(f, &s), REFUSED_NOT);
+	record(f, "{\"type\":\"CONTACT\",\"case\":\"ZZ-TCD-1\",\"occurred_on\":\"2026-09-20\"," CALL
+		  "}\n");
+	while (review(f, true) > 0)
+		;
+	assert_true(release(f, 3, &left));
+	assert_string_equal(left.to, "chad");
+	sent(f, &left);
+	mail_grant_release(&left.grant);
+	lock(f);
+	sender_init(f, &other);
+	tlog_release(&other.log);
+	tlog_init_of(&other.log, 8, "hq");
+	other.letters = 100;
+	key = &other.grant.keys[0];
+	secret_release(&key->key);
+	other.k[0] = 0x79;
+	assert_ok(secret_copy(&key->key, BYTES_ARRAY(other.k)));
+	assert_ok(seal_kid_of(BYTES_ARRAY(other.k), &kid));
+	memcpy(key->kid, kid.b, sizeof(kid.b));
+	memcpy(key->origin, other.log.origin.text, strlen(other.log.origin.text) + 1);
+	now_later_s = 60;
+	assert_int_equal(
+		deliver(f, &other, &(struct delivery){.class = MAIL_ORDINARY, .sender = "hq"}),
+		REFUSED_NOT);
+	now_later_s = 0;
+	nothing_leaves(f, "hq");
+	sender_release(&other);
 	sender_release(&s);
 }
 
@@ -1342,6 +1427,8 @@ int main(void)
 		TEST(test_last_day_passed),
 		TEST(test_not_to_be_taken),
 		TEST(test_reply_is_taken),
+		TEST(test_reply_is_not_asked_for),
+		TEST(test_reply_goes_home),
 		TEST(test_forged_consent),
 		TEST(test_changed_grants),
 		TEST(test_many_keys),
