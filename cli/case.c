@@ -6,7 +6,6 @@
 #include "cli/export.h"
 #include "cli/packet.h"
 #include "cli/passphrase.h"
-#include "cli/passphrase.h"
 #include "cli/share.h"
 #include "cli/sheet.h"
 
