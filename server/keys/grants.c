@@ -36,6 +36,7 @@ struct grants_work {
 	uint64_t looked_ms;    /* for ends */
 	uint64_t waiting;      /* grants that could not leave, when last looked at */
 	struct buf taken_back; /* items of mail, likewise */
+	bool swept;            /* those of before this start are among them */
 	struct buf awaited;    /* items of mail whose ends are waited for, one after the other */
 	struct grants_waiter *waiters;
 };
@@ -362,6 +363,19 @@ static void on_mailed(void *arg, enum err error)
 	vault_submit(work->rt->vault, request);
 }
 
+/* Whoever was killed between the ledger and the mail has not taken it back yet. */
+static void sweep(struct grants_work *work, const struct vault_request *done)
+{
+	if (work->swept)
+		return;
+	work->swept = true;
+	if (done->grant->taken_back == 0)
+		return;
+	buf_put(&work->taken_back,
+		bytes_make(done->refs.data, done->grant->taken_back * HASH_SIZE));
+	uv_async_send(&work->async);
+}
+
 static void done_release(struct grants_work *work, struct vault_request *done)
 {
 	struct runtime *rt = work->rt;
@@ -370,6 +384,7 @@ static void done_release(struct grants_work *work, struct vault_request *done)
 
 	buf_init(&packed, LIMIT_MAIL_ITEM);
 	if (err == OK && done->mail.size == 0) {
+		sweep(work, done);
 		buf_release(&work->awaited);
 		work->awaited = done->refs;
 		work->waiting = done->known;

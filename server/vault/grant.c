@@ -691,8 +691,15 @@ static enum err awaited(const struct book *book, struct vault_request *request)
 
 	buf_init(&request->refs, LIMIT_GRANTS * HASH_SIZE);
 	request->known = 0;
+	request->grant->taken_back = 0;
+	while ((given = grants_given(book, &at)) != NULL)
+		if (given->state == GIVEN_SENT && given->revoked_on[0] != '\0') {
+			buf_put(&request->refs, hash_bytes(&given->item));
+			request->grant->taken_back++;
+		}
+	at = 0;
 	while ((given = grants_given(book, &at)) != NULL) {
-		if (given->state == GIVEN_SENT)
+		if (given->state == GIVEN_SENT && given->revoked_on[0] == '\0')
 			buf_put(&request->refs, hash_bytes(&given->item));
 		request->known += given->state == GIVEN_MADE && given_live(given);
 	}

@@ -221,6 +221,7 @@ struct vault_recipient {
 struct vault_grant {
 	struct vault_recipient *recipients; /* owned */
 	size_t recipient_count;
+	size_t taken_back; /* of RELEASE, at its end: so many at the start of refs are revoked */
 	char to[LIMIT_NODE_NAME + 1];
 	char purpose[33], until[11]; /* until: ""; out: the last day */
 	uint16_t groups;             /* 0: what the consent names; out: which */

@@ -360,6 +360,31 @@ static void test_withdrawn_before_it_left(void **state)
 }
 
 /* What is written after a withdrawal is under no key that left. */
+/* Killed after the ledger said it and before the mail was taken back: it is told again. */
+static void test_withdrawn_and_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct vault_request *request;
+	struct left left;
+
+	prepare(f);
+	give(f, "hq", false);
+	assert_true(release(f, 3, &left));
+	sent(f, &left);
+	record(f, WITHDRAWN);
+	assert_true(review(f, false) > 0);
+	vault_end(f);
+	vault_begin(f, "HTI");
+	unlock(f);
+	request = ask(f, grant_request(VAULT_GRANT_RELEASE, 3));
+	assert_ok(request->result);
+	assert_int_equal(request->mail.size, 0);
+	assert_int_equal(request->grant->taken_back, 1);
+	assert_memory_equal(request->refs.data, left.item.b, HASH_SIZE);
+	vault_request_free(request);
+	mail_grant_release(&left.grant);
+}
+
 static void test_withdrawal_rolls(void **state)
 {
 	struct fixture *f = *state;
@@ -1411,6 +1436,7 @@ int main(void)
 		TEST(test_ledger_first),
 		TEST(test_from_now_on),
 		TEST(test_withdrawn_before_it_left),
+		TEST(test_withdrawn_and_killed),
 		TEST(test_withdrawal_rolls),
 		TEST(test_others_hear_of_it),
 		TEST(test_last_day),
