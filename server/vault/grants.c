@@ -234,6 +234,17 @@ enum err grants_save(struct book *book, const struct given *given, struct errctx
 	return keyring_update(book->opts.keyring, &item, 1, ctx);
 }
 
+/* Was anything recorded here in a case that another node gave? It stays when its keys are taken
+ * back. */
+static bool wrote_here(const struct casebook_case *kase, const struct received *received)
+{
+	const struct casebook_key *key = kase->keys;
+
+	while (key != NULL && key->foreign)
+		key = key->next;
+	return key != NULL && received->basis != GRANT_REPLY;
+}
+
 /* A case of which nothing was read yet has its code from whoever gave it. */
 enum err grants_settle(struct book *book)
 {
@@ -243,7 +254,7 @@ enum err grants_settle(struct book *book)
 		struct casebook_case *kase = casebook_find_ref(book->cases, &received->case_ref);
 
 		if (kase != NULL && received->basis != GRANT_LEDGER &&
-			grants_held(book, received) != 0)
+			(grants_held(book, received) != 0 || wrote_here(kase, received)))
 			casebook_granted(book->cases, kase, received->code, received->opened_on);
 	}
 	return OK;
