@@ -14,8 +14,12 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
 from network import Failed, Network, wait_for  # noqa: E402  pylint: disable=wrong-import-position
+from cases import lines  # noqa: E402  pylint: disable=wrong-import-position
 
 SEED = 7
+SHARED = "ZZ-SHARED"
+SAID = "lorem ipsum marisolwenda"  # what the other office is to read; invented
+LATER = "lorem ipsum quillfeather"  # .. and what it is not
 OFFICES = {"caf": "CAF", "cod": "COD"}
 # A demo has no real case: it runs on machines whose swap is as it is.
 SWAP = "\n[lock]\nunencrypted_swap = allow\n"
@@ -58,6 +62,50 @@ def import_cases(network):
         say(f"  {name}     {counts[name]} events imported")
     shutil.rmtree(split)
     return counts
+
+
+def share_case(network):
+    """One case of caf, given to cod on a consent, once both have compared the other's words; C-2."""
+    caf, cod = network.nodes["caf"], network.nodes["cod"]
+    caf.confirm(cod)
+    cod.confirm(caf)
+    say(f"  caf     confirmed cod: {cod.json('status')['words']}")
+    say(f"  cod     confirmed caf: {caf.json('status')['words']}")
+    caf.sauti("case", "open", "--code", SHARED, "--intake-channel", "phone")
+    until = ["--given-by", "victim", "--form", "written", "--valid-from", "today", "--valid-until", "+90d"]
+    caf.sauti("case", "add", SHARED, "consent", "--purpose", "case-mgmt", *until)
+    caf.sauti("case", "add", SHARED, "consent", "--purpose", "referral", "--recipients", "COD",
+              "--groups", "contact,services", *until)
+    say(caf.sauti("case", "share", SHARED, "--to", "cod", "--purpose", "referral").stdout.rstrip())
+    record(caf, SAID)
+    caf.sauti("case", "add", SHARED, "referral", "--service-code", "legal", "--to-office", "COD",
+              "--reply-due-on", "+14d")
+    wait_for(f"{SHARED} at cod", lambda: SAID in views(cod))
+    wait_for("the referral at cod", lambda: cod.sauti("case", "answer", SHARED, "--accept",
+                                                      check=False).returncode == 0)
+    wait_for("cod's answer at caf", lambda: "REFERRAL_ANSWERED" in
+             {e["type"] for e in events(caf)})
+    say(f"  cod     reads {SHARED}, and has accepted the referral; caf has its answer")
+
+
+def record(node, text):
+    """What the victim says, in the shared case."""
+    node.sauti("case", "add", SHARED, "--from", "-", stdin=lines(
+        {"type": "VICTIM_VIEW", "subject": "SERVICES", "view": text}))
+
+
+def events(node):
+    """What a node can read of the shared case; nothing where it is not known."""
+    done = node.sauti("--json", "case", "show", SHARED, check=False)
+    if done.returncode != 0:
+        return []
+    docs = json.loads(done.stdout)
+    return docs["events"] if isinstance(docs, dict) else docs[1:]
+
+
+def views(node):
+    """The victim's words of the shared case that a node reads."""
+    return {e["view"] for e in events(node) if "view" in e}
 
 
 def holdings(network):
@@ -106,6 +154,21 @@ The network is running. Try an officer's day in the office caf:
   sauti panic                       # locked at once; replicates on, reads nothing
   sauti unlock --officer caf --passphrase-file {network.passphrase}
 
+What another office is given, and what is taken back ({SHARED} is shared with cod; the words were compared):
+
+  sauti case shares {SHARED}     # who holds keys of it
+  sauti --dir {root}/cod case show {SHARED}      # what cod reads; the rest is 'not shared'
+  sauti case share {code} --to cod --purpose referral   # refused: it says what is missing
+  sauti case withdraw {SHARED} --consent C-2      # cod deletes its keys, and confirms it
+  sauti node confirm hq             # asks for the words that hq's own 'sauti status' shows
+  sauti case break-glass {code} --to cod --groups health --reason drill
+  sauti approvals list              # .. a second officer has 72 hours: 'approvals approve'
+  sauti case prove {SHARED} --event C-1 --out {root}/c1.tlog-proof
+  sauti log policy > {root}/policy && sauti audit proof {root}/c1.tlog-proof --policy {root}/policy
+  sauti case erase {SHARED} --reason objection    # its keys are destroyed, at both offices
+  sauti case erase --status
+  sauti ledger list                 # all of this, in the order in which it happened
+
 And what surrounds it:
 
   sauti status                                  # the node, its logs and peers, in words
@@ -153,7 +216,7 @@ def timelines(node):
 def check_foreign(network, checks, books):
     """Nobody can show a case of another office."""
     for author, cases in books.items():
-        ref = next(iter(cases))["case_ref"]
+        ref = next(c for c in cases if c["code"] != SHARED)["case_ref"]
         for node in network.nodes.values():
             if node.name == author:
                 continue
@@ -194,6 +257,23 @@ def check_plaintext(network, checks, books):
     checks.that(not leaks, f"none of them in {len(files)} files of the nodes", "; ".join(leaks[:3]))
 
 
+def check_withdrawal(network, checks):
+    """What was given is read, and is taken back; what is recorded later was never given."""
+    caf, cod = network.nodes["caf"], network.nodes["cod"]
+    checks.that(views(cod) == {SAID}, f"cod reads what caf gave it of {SHARED}", str(views(cod)))
+    shown = cod.sauti("case", "show", SHARED).stdout
+    checks.that("not shared by caf" in shown and "identity" in shown,
+                "cod is told which data groups it was not given")
+    caf.sauti("case", "withdraw", SHARED, "--consent", "C-2")
+    record(caf, LATER)
+    wait_for("cod to confirm that it deleted the keys", lambda: [
+        s for s in caf.json("case", "shares", SHARED)
+        if s["direction"] == "given" and s["order"] in ("destroying", "destroyed")])
+    network.settle()
+    checks.that(views(cod) == set(), "withdrawn: cod reads nothing of it any more", str(views(cod)))
+    checks.that(views(caf) == {SAID, LATER}, "caf reads all of it, and what came after")
+
+
 def check_kill(network, checks, books):
     """kill -9 of each node and restart loses nothing."""
     for node in network.nodes.values():
@@ -214,6 +294,7 @@ def check(network):
     """All checks; the number that failed."""
     checks = Checks()
     say("Checking")
+    check_withdrawal(network, checks)
     books = {name: timelines(network.nodes[name]) for name in OFFICES}
     check_logs(network, checks)
     check_foreign(network, checks, books)
@@ -233,6 +314,9 @@ def run(build, checking):
         say("Synthetic cases")
         counts = import_cases(network)
         say("Replicating")
+        network.settle()
+        say("One case for two offices, on a victim's consent")
+        share_case(network)
         network.settle()
         holdings(network)
         office = network.nodes["caf"]
