@@ -230,12 +230,11 @@ class Shared(unittest.TestCase):
         self.assertEqual(self.views(self.cod), {"marisolwenda", "quillfeather"})
 
     def test_what_was_recorded_there_keeps_its_code(self):
-        """Also after a restart: the keys that were given are gone, hti's own event is not."""
+        """After a restart: the keys that were given are gone, hti's own event is not."""
         self.hti.confirm(self.cod)
         self.hti.sauti("case", "import", "-", stdin=lines(said(9, REF, "zenobia", office="HTI")))
         wait_for("the reply", lambda: "zenobia" in self.views(self.cod))
         self.cod.sauti("case", "withdraw", "ZZ-ONE", "--consent", "C-2")
-        wait_for("hti to lose what it was given", lambda: self.views(self.hti) == {"zenobia"})
         self.receipted()
         self.hti.stop()
         self.hti.start()
