@@ -12,7 +12,7 @@
 #include "fill_keyring.h"
 #include "lib.h"
 #include "node/files.h"
-#include "server/vault/destroy.h"
+#include "server/vault/erase/destroy.h"
 
 #define PASSPHRASE "seven herons over the lagoon"
 #define ORIGIN     "ovra.example/haiti/1-0011223344556677"

@@ -48,7 +48,7 @@ struct casebook_key {
 	uint32_t generation;
 	char author[LIMIT_NODE_NAME + 1];
 	bool foreign; /* the author is another node: nothing is reserved under it */
-	uint32_t escrow, escrow_place; /* the vault's: server/vault/escrow.h */
+	uint32_t escrow, escrow_place; /* the vault's: server/vault/escrow/escrow.h */
 	uint64_t next_i;               /* in the book's own log */
 	/* In the order noted. Those from entry_committed on are reserved: they stand nowhere yet.
 	 */

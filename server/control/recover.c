@@ -1,4 +1,5 @@
-/* The escrow of this node's keys, and their recovery: the vault's work (server/vault/escrow.h). */
+/* The escrow of this node's keys, and their recovery: the vault's work
+ * (server/vault/escrow/escrow.h). */
 #include "base/secret.h"
 #include "proto/codec.h"
 #include "server/control/internal.h"

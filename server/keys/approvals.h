@@ -1,7 +1,7 @@
 /*
- * approvals: the loop's half of what was opened without consent (server/vault/approvals.h): it sees
- * to it that the ledger hears of every change, that nobody waits longer than 72 hours, and that
- * other offices are asked and answered. All of it on the loop thread.
+ * approvals: the loop's half of what was opened without consent (server/vault/grants/approvals.h):
+ *it sees to it that the ledger hears of every change, that nobody waits longer than 72 hours, and
+ *that other offices are asked and answered. All of it on the loop thread.
  *
  *	a row that has changed --> MANDATORY_REPORT in the case, when a report was approved
  *	                       --> BREAK_GLASS in the ledger, with what became of it --> the row

@@ -1,7 +1,7 @@
 /*
- * erasing: the loop's half of erasing (server/vault/erase.h): what the vault says is to be done
- * about its erasures is done one thing after the other: into the ledger, into the mail. It is asked
- * when something has happened, and every minute.
+ * erasing: the loop's half of erasing (server/vault/erase/erase.h): what the vault says is to be
+ * done about its erasures is done one thing after the other: into the ledger, into the mail. It is
+ * asked when something has happened, and every minute.
  *
  * Orders of other nodes lie open in the mail while the node is locked. An unlock is answered, and
  * so a session begun, only once each of them was carried out or judged: no case is served before.

@@ -1,6 +1,6 @@
 /*
- * escrow: the loop's half of the escrow of this node's case keys (server/vault/escrow.h): it asks
- * the vault what is to be done next, signs and appends chunks and manifests, signs and sends
+ * escrow: the loop's half of the escrow of this node's case keys (server/vault/escrow/escrow.h): it
+ * asks the vault what is to be done next, signs and appends chunks and manifests, signs and sends
  * letters to custodians, and says who they are.
  *
  * A step is made some seconds after something may have changed, and every minute while unlocked.

@@ -1,6 +1,6 @@
 /*
- * grants: the loop's half of keys for other nodes (server/vault/grants.h). Only ciphertext and
- * names come here, and no key.
+ * grants: the loop's half of keys for other nodes (server/vault/grants/grants.h). Only ciphertext
+ *and names come here, and no key.
  *
  *	VAULT_GRANT, REVIEW --> events of the ledger --> log --> durable
  *	                                                            |

@@ -16,14 +16,14 @@
 #include "base/text.h"
 #include "cases/seal/away.h"
 #include "cases/seal/row.h"
-#include "server/vault/approvals.h"
 #include "server/vault/complaint.h"
-#include "server/vault/confirm.h"
-#include "server/vault/erase.h"
-#include "server/vault/escrow.h"
+#include "server/vault/erase/erase.h"
+#include "server/vault/escrow/escrow.h"
 #include "server/vault/finder.h"
 #include "server/vault/foreign.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/approvals.h"
+#include "server/vault/grants/confirm.h"
+#include "server/vault/grants/grants.h"
 
 enum { CANDIDATES_MAX = 8 }; /* entries with one locator that are looked at */
 

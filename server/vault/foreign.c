@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "replication/log/checkpoint.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/grants.h"
 
 enum {
 	CANDIDATES_MAX = 8,   /* entries with one locator that are looked at */

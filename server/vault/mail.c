@@ -11,10 +11,10 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "proto/stored.pb-c.h"
-#include "server/vault/approvals.h"
 #include "server/vault/complaint.h"
-#include "server/vault/escrow.h"
-#include "server/vault/grants.h"
+#include "server/vault/escrow/escrow.h"
+#include "server/vault/grants/approvals.h"
+#include "server/vault/grants/grants.h"
 
 #define INBOX_LABEL "sauti/1 inbox"
 #define COPY_LABEL  "sauti/1 sent"

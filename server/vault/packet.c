@@ -10,7 +10,7 @@
 #include "cases/event/json_memory.h"
 #include "cases/keys/grant.h"
 #include "cases/packet/packet.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/grants.h"
 
 /* How events write the name: a consent lists it so. */
 static enum err name_as_written(const char *name, struct buf *ret)

@@ -19,7 +19,7 @@
 #include "cases/event/case_code.h"
 #include "cases/schema/schema.h"
 #include "server/vault/complaint.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/grants.h"
 #include "server/vault/internal.h"
 
 enum { TAG_EVENT = 'E', TAG_CASE = 'C', TAG_CODE = 'N' };

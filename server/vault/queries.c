@@ -11,8 +11,8 @@
 #include "cases/event/event_json.h"
 #include "cases/fold/value.h"
 #include "cases/schema/schema.h"
-#include "server/vault/approvals.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/approvals.h"
+#include "server/vault/grants/grants.h"
 
 enum { SOON_DAYS = 30, UNANSWERED_DAYS = 14 };
 

@@ -14,7 +14,7 @@
 #include "cases/keys/grant.h"
 #include "cases/seal/opened.h"
 #include "replication/log/tree.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/grants.h"
 #include "server/vault/reveal.h"
 
 #define TO_VICTIM "victim"

@@ -8,11 +8,11 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/fold/timeline.h"
-#include "server/vault/approvals.h"
-#include "server/vault/erase.h"
-#include "server/vault/escrow.h"
+#include "server/vault/erase/erase.h"
+#include "server/vault/escrow/escrow.h"
 #include "server/vault/foreign.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/approvals.h"
+#include "server/vault/grants/grants.h"
 
 enum { TAG_EVENT = 'E', TAG_UNSAFE = 'U' };
 

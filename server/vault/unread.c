@@ -6,7 +6,7 @@
  */
 #include "base/alloc.h"
 #include "server/vault/complaint.h"
-#include "server/vault/erase.h"
+#include "server/vault/erase/erase.h"
 
 static void mark_key(const struct casebook_key *key, uint16_t log, uint64_t size, uint8_t *found)
 {

@@ -19,8 +19,8 @@
 #include "cases/seal/keyring.h"
 #include "cases/seal/row.h"
 #include "node/files.h"
-#include "server/vault/destroy.h"
 #include "server/vault/drafts.h"
+#include "server/vault/erase/destroy.h"
 #include "tests/lib/fault.h"
 
 #define PASSPHRASE "seven herons over the lagoon"

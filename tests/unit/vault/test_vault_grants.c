@@ -14,7 +14,7 @@
 #include "certs/mail_grant.h"
 #include "proto/codec.h"
 #include "replication/log/tree.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/grants.h"
 #include "server/vault/refusal.h"
 
 #define TO_HQ                                                                                      \

@@ -2,7 +2,7 @@
 #ifndef SERVER_VAULT_ERASE_PARTS_H
 #define SERVER_VAULT_ERASE_PARTS_H
 
-#include "server/vault/erase.h"
+#include "server/vault/erase/erase.h"
 
 enum { ERASE_LINE_KIDS = 64 }; /* in one event of the ledger: SCHEMA_ITEMS_MAX */
 

@@ -1,4 +1,4 @@
-#include "server/vault/erase.h"
+#include "server/vault/erase/erase.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -10,10 +10,10 @@
 #include "cases/keys/order.h"
 #include "certs/mail_erase.h"
 #include "server/vault/drafts.h"
-#include "server/vault/erase_parts.h"
-#include "server/vault/escrow.h"
+#include "server/vault/erase/erase_parts.h"
+#include "server/vault/escrow/escrow.h"
 #include "server/vault/foreign.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/grants.h"
 
 enum { ASK_AGAIN_S = 24 * 60 * 60 };
 

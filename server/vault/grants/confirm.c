@@ -1,4 +1,4 @@
-#include "server/vault/confirm.h"
+#include "server/vault/grants/confirm.h"
 
 #include <stdio.h>
 

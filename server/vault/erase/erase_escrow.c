@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "server/vault/erase_parts.h"
-#include "server/vault/escrow.h"
+#include "server/vault/erase/erase_parts.h"
+#include "server/vault/escrow/escrow.h"
 
 enum err erase_version_key(struct book *book, const uint8_t *kid, enum row_kind kind,
 	bool *ret_here, struct keyring_entry *ret)

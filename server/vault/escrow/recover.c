@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/keys/erasure.h"
-#include "server/vault/escrow.h"
+#include "server/vault/escrow/escrow.h"
 
 enum { PUT_ITEMS = 1024, WRAPPED_MAX = 1024 };
 

@@ -13,7 +13,7 @@
 #include "cases/keys/erasure.h"
 #include "cases/keys/trust.h"
 #include "proto/stored.pb-c.h"
-#include "server/vault/escrow.h"
+#include "server/vault/escrow/escrow.h"
 
 enum { PLAIN_MAX = 12 * 1024, KEY_ROW_MAX = 512, ASK_IDS_ROW = LIMIT_ESCROW_MAIL_KEYS };
 

@@ -8,9 +8,9 @@
 #include "cases/event/json_memory.h"
 #include "certs/mail_grant.h"
 #include "replication/log/tree.h"
-#include "server/vault/approvals.h"
-#include "server/vault/erase.h"
-#include "server/vault/grant_parts.h"
+#include "server/vault/erase/erase.h"
+#include "server/vault/grants/approvals.h"
+#include "server/vault/grants/grant_parts.h"
 
 enum { LINES_MAX = 256 * 1024 };
 

@@ -1,4 +1,4 @@
-#include "server/vault/escrow.h"
+#include "server/vault/escrow/escrow.h"
 
 #include "base/alloc.h"
 #include "proto/stored.pb-c.h"

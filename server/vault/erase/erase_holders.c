@@ -10,8 +10,8 @@
 #include "base/alloc.h"
 #include "cases/keys/order.h"
 #include "cases/keys/revealed.h"
-#include "server/vault/erase_parts.h"
-#include "server/vault/grants.h"
+#include "server/vault/erase/erase_parts.h"
+#include "server/vault/grants/grants.h"
 
 /* ---- who has keys that are to be gone ---- */
 

@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "server/vault/erase_parts.h"
-#include "server/vault/grants.h"
+#include "server/vault/erase/erase_parts.h"
+#include "server/vault/grants/grants.h"
 
 /* Of one request. */
 enum { SURVIVORS_PARTS = 512, SURVIVORS_BYTES = 1024 * 1024, TAG_MOVED = 'M' };

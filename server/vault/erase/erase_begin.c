@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/event/json_memory.h"
-#include "server/vault/erase_parts.h"
+#include "server/vault/erase/erase_parts.h"
 
 /* ---- what goes ---- */
 

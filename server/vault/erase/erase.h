@@ -25,7 +25,7 @@
 #define SERVER_VAULT_ERASE_H
 
 #include "cases/keys/erasure.h"
-#include "server/vault/destroy.h"
+#include "server/vault/erase/destroy.h"
 #include "server/vault/internal.h"
 
 struct erasures;

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "server/vault/escrow.h"
+#include "server/vault/escrow/escrow.h"
 
 enum {
 	SMALL = 212,                  /* keys in a chunk that is written again for a few more */

@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/event/json_memory.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/grants.h"
 
 static bool hex_field(const struct event *event, const char *name, uint8_t *ret, size_t size)
 {

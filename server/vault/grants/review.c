@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "server/vault/grant_parts.h"
+#include "server/vault/grants/grant_parts.h"
 
 struct review {
 	struct change change;

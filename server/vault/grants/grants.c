@@ -1,4 +1,4 @@
-#include "server/vault/grants.h"
+#include "server/vault/grants/grants.h"
 
 #include "base/alloc.h"
 

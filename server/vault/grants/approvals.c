@@ -1,4 +1,4 @@
-#include "server/vault/approvals.h"
+#include "server/vault/grants/approvals.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "cases/packet/packet.h"
 #include "cases/seal/row.h"
 #include "certs/mail_approval.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/grants.h"
 #include "server/vault/refusal.h"
 
 _Static_assert((int)APPROVAL_GRANT_BASIS == (int)GRANT_BREAK_GLASS, "for the loop");

@@ -1,4 +1,4 @@
-#include "server/vault/roll.h"
+#include "server/vault/grants/roll.h"
 
 enum { FIRST_GENERATION = 1 };
 

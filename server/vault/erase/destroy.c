@@ -1,4 +1,4 @@
-#include "server/vault/destroy.h"
+#include "server/vault/erase/destroy.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -7,9 +7,9 @@
 #include "base/alloc.h"
 #include "cases/event/case_code.h"
 #include "certs/mail_grant.h"
-#include "server/vault/erase.h"
+#include "server/vault/erase/erase.h"
 #include "server/vault/foreign.h"
-#include "server/vault/grants.h"
+#include "server/vault/grants/grants.h"
 #include "server/vault/refusal.h"
 
 struct taking {

@@ -2,8 +2,8 @@
 #ifndef SERVER_VAULT_GRANT_PARTS_H
 #define SERVER_VAULT_GRANT_PARTS_H
 
-#include "server/vault/grants.h"
-#include "server/vault/roll.h"
+#include "server/vault/grants/grants.h"
+#include "server/vault/grants/roll.h"
 
 /* What is written in one transaction, and what of it goes into the ledger. */
 enum { CHANGE_GRANTS_MAX = 16 };
