@@ -259,8 +259,9 @@ void approvals_alarm(const struct runtime *rt, char *out, size_t size)
 	out[0] = '\0';
 	if (counts->waiting > 0)
 		snprintf(out, size,
-			"%u opened without consent, and not approved yet: without a second "
-			"officer's word it is withdrawn after 72 hours; see 'sauti approvals list'",
+			"%u opened without consent, and nobody has approved it yet: without a "
+			"second officer's word it is withdrawn after 72 hours; see 'sauti "
+			"approvals list'",
 			counts->waiting);
 	else if (counts->asked > 0)
 		snprintf(out, size,
