@@ -13,21 +13,19 @@
  *   export.c  cases as a file
  *   reveal.c  one part opened for somebody who has no key (reveal.h)
  *   disclose.c  the ledger, and the consents it cites, for whoever is to check them
- *   approvals.c  what was opened without consent, and who agreed to it
  *   packet.c  what an organisation without a node gets of a case
  *   ledger.c  the node's own ledger: its events, the views that wait, reading it
  *   queries.c states -> documents: lists, what wants doing, what a form needs
  *   epoch.c   a new log in place of one that is never signed again
- *   destroy.c keys off the disk (destroy.h)
- *   erase.c   keys that are to be gone (erase.h); erase_begin.c: what is to be erased
  *   drafts.c  events that are not recorded yet (drafts.h)
  *   officers.c  the keystore, its slots and accounts
  *   prekeys.c the private halves of prekeys, and when they come and go
  *   mail.c    what is sealed to them
- *   grants.h  keys given to other nodes, and received: grants.c, roll.c, grant.c, review.c,
- *             grant_take.c
- *   confirm.c  node keys that officers confirmed (confirm.h)
- *   escrow.h  own keys where they can be had again, and others' version keys
+ * and in rooms of their own
+ *   grants/   keys given and received (grants.h), node keys that officers confirmed (confirm.h),
+ * what was opened without consent and who agreed to it (approvals.h) erase/    keys that are to be
+ * gone, here and by order (erase.h); off the disk (destroy.h) escrow/   own keys where they can be
+ * had again, and others' version keys (escrow.h)
  */
 #ifndef SERVER_VAULT_INTERNAL_H
 #define SERVER_VAULT_INTERNAL_H
