@@ -21,11 +21,10 @@
  *   officers.c  the keystore, its slots and accounts
  *   prekeys.c the private halves of prekeys, and when they come and go
  *   mail.c    what is sealed to them
- * and in rooms of their own
- *   grants/   keys given and received (grants.h), node keys that officers confirmed (confirm.h),
- * what was opened without consent and who agreed to it (approvals.h) erase/    keys that are to be
- * gone, here and by order (erase.h); off the disk (destroy.h) escrow/   own keys where they can be
- * had again, and others' version keys (escrow.h)
+ * and in rooms of their own:
+ *   grants/   keys given and received; keys that officers confirmed; second words
+ *   erase/    keys that are to be gone, here and by order; off the disk
+ *   escrow/   own keys where they can be had again, and others' version keys
  */
 #ifndef SERVER_VAULT_INTERNAL_H
 #define SERVER_VAULT_INTERNAL_H
