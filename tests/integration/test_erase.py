@@ -229,9 +229,8 @@ class Shared(unittest.TestCase):
         self.assertEqual(erasures(self.cod)[0]["scope"], "keys")
         self.assertEqual(self.views(self.cod), {"marisolwenda", "quillfeather"})
 
-    def test_what_was_recorded_there_stays_and_keeps_its_code(self):
-        """Also at cod, which was answered; what hti records from then on is its own. After a restart: the keys
-        that were given are gone, hti's own event is not."""
+    def test_what_was_recorded_there_keeps_its_code(self):
+        """After a restart: the keys that were given are gone, hti's own event is not."""
         self.hti.confirm(self.cod)
         self.hti.sauti("case", "import", "-", stdin=lines(said(9, REF, "zenobia", office="HTI")))
         wait_for("the reply", lambda: "zenobia" in self.views(self.cod))
@@ -239,13 +238,7 @@ class Shared(unittest.TestCase):
         self.receipted()
         self.hti.stop()
         self.hti.start()
-        wait_for("the reply to have ended", lambda: [s["state"] for s in self.hti.json("case", "shares", "ZZ-ONE")
-                                                     if s["direction"] == "given"] == ["revoked"])
-        self.net.settle()
-        self.cod.stop()
-        self.cod.start()
         self.assertEqual(self.views(self.hti), {"zenobia"})
-        self.assertIn("zenobia", self.views(self.cod))
         self.assertEqual([(c["code"], c["from"]) for c in self.hti.json("case", "list")],
                          [("ZZ-ONE", "cod")])
 

@@ -160,16 +160,6 @@ static enum err order_back(
 	return wish.kid_count == 0 ? OK : erase_order_keys(book, &wish, now_s, ctx);
 }
 
-/* An auditor keeps what it was shown. So does the office that gave the case: what was recorded here
- * on its asking is its answer, and who withdraws from this office takes no answer from that one. */
-static bool stays(const struct book *book, const struct given *given)
-{
-	return given->basis == GRANT_LEDGER ||
-	       (given->basis == GRANT_REPLY &&
-		       grant_home(book, casebook_find_ref(book->cases, &given->case_ref),
-			       given->recipient));
-}
-
 enum err erase_withdrawn(struct book *book, uint64_t now_s, struct errctx *ctx)
 {
 	const struct given *given;
@@ -178,7 +168,8 @@ enum err erase_withdrawn(struct book *book, uint64_t now_s, struct errctx *ctx)
 	while ((given = grants_given(book, &at)) != NULL) {
 		struct order_id id;
 
-		if (given->revoked_on[0] == '\0' || !given_left(given) || stays(book, given))
+		if (given->revoked_on[0] == '\0' || !given_left(given) ||
+			given->basis == GRANT_LEDGER)
 			continue;
 		memcpy(id.b, given->revocation.b, sizeof(id.b));
 		if (erase_find(book, &id) == NULL)
