@@ -6,7 +6,7 @@
 
 /* ---- lists ---- */
 
-bool mail_kids_have(const struct mail_kids *kids, const uint8_t kid[MAIL_KID_SIZE])
+static bool kids_have(const struct mail_kids *kids, const uint8_t kid[MAIL_KID_SIZE])
 {
 	size_t low = 0, high = kids->count;
 
@@ -24,7 +24,7 @@ bool mail_kids_have(const struct mail_kids *kids, const uint8_t kid[MAIL_KID_SIZ
 	return false;
 }
 
-bool mail_prekeys_have(const struct mail_prekeys *prekeys, uint64_t number)
+static bool prekeys_have(const struct mail_prekeys *prekeys, uint64_t number)
 {
 	for (size_t i = 0; i < prekeys->count; i++)
 		if (prekeys->number[i] == number)
@@ -148,10 +148,10 @@ static enum err receipt_read(
 	TRY(prekeys_read(message->prekeys_left, message->n_prekeys_left, &ret->prekeys_left, ctx));
 	ret->at = message->at;
 	for (size_t i = 0; i < ret->never.count; i++)
-		if (mail_kids_have(&ret->destroyed, ret->never.kid[i]))
+		if (kids_have(&ret->destroyed, ret->never.kid[i]))
 			return err_set(ctx, ERR_MALFORMED, "erasure: a kid in both lists");
 	for (size_t i = 0; i < ret->prekeys_left.count; i++)
-		if (mail_prekeys_have(&ret->prekeys_gone, ret->prekeys_left.number[i]))
+		if (prekeys_have(&ret->prekeys_gone, ret->prekeys_left.number[i]))
 			return err_set(ctx, ERR_MALFORMED, "erasure: a prekey in both lists");
 	return OK;
 }

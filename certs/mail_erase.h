@@ -65,7 +65,4 @@ enum err mail_erase_receipt_read(struct bytes body, struct arena *arena,
 enum err mail_erase_hold_read(struct bytes body, struct arena *arena, struct mail_erase_hold *ret,
 	struct errctx *ctx) MUST_USE;
 
-bool mail_kids_have(const struct mail_kids *kids, const uint8_t kid[MAIL_KID_SIZE]);
-bool mail_prekeys_have(const struct mail_prekeys *prekeys, uint64_t number);
-
 #endif

@@ -302,8 +302,6 @@ void mailbox_take(struct mailbox *box, struct node_keys *keys); /* out of keys *
 void mailbox_release(struct mailbox *box);
 /* NULL: there is none of that number, or it is gone. */
 const struct secret *mailbox_private_half(const struct mailbox *box, uint64_t number);
-/* For receipts of erasures: as prekeys_fate. */
-enum prekey_fate mailbox_fate(const struct mailbox *box, uint64_t number, uint64_t *ret_gone_at);
 /* PREKEYS: what is due by what the loop knows, into the keystore first. */
 enum err mailbox_advance(
 	struct officers *officers, struct mailbox *box, struct vault_request *request) MUST_USE;

@@ -443,8 +443,8 @@ static enum err fill(struct planner *p, struct event *event)
 		return err_set(p->ctx, ERR_INVALID, "office: the node's country is no code");
 	if (!event->has.office)
 		return err_set(p->ctx, ERR_INVALID,
-			"office: missing, and this node has no country of its own; say of which "
-			"office the event is, as --office HTI");
+			"office: missing, and this node has no country of its own; say in the "
+			"event of which office it is, as HTI");
 	return event_check_complete(event, p->ctx);
 }
 

@@ -120,15 +120,6 @@ const struct secret *mailbox_private_half(const struct mailbox *box, uint64_t nu
 	return NULL;
 }
 
-enum prekey_fate mailbox_fate(const struct mailbox *box, uint64_t number, uint64_t *ret_gone_at)
-{
-	struct prekey_table table = {.count = box->prekey_count};
-
-	for (size_t i = 0; i < box->prekey_count; i++)
-		table.list[i] = box->prekeys[i].is;
-	return prekeys_fate(&table, number, ret_gone_at);
-}
-
 enum err mailbox_advance(
 	struct officers *officers, struct mailbox *box, struct vault_request *request)
 {
