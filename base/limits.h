@@ -254,4 +254,8 @@
 #define LIMIT_BACKUP_MANIFEST (1024 * 1024)         /* LIMIT_LOGS lines fit */
 #define LIMIT_BACKUP_STORE    ((UINT64_C(1) << 44)) /* bytes of the store's file in one */
 
+/* Audits. */
+#define LIMIT_FINDINGS      1000  /* kept of one audit; all are counted */
+#define LIMIT_FINDING_PROOF 65536 /* bytes of one of its proofs that are kept */
+
 #endif

@@ -36,6 +36,7 @@ FOLDERS = {
     "replication/log/evidence.h": ["base", "proto", "certs", "replication/log"],
     "replication/engine": ["base", "proto", "certs", "replication/log"],
     "replication/bundle": ["base", "proto", "certs", "replication"],
+    "replication/audit": ["base", "proto", "certs", "replication/log"],
     "cases": ["base", "proto"],
     "node": ["base", "proto", "certs", "replication"],
     "server": ["base", "proto", "certs", "replication", "cases", "node"],
