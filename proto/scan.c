@@ -20,7 +20,7 @@ const struct scan_limits scan_limits_default = {
 const struct scan_limits scan_limits_strict = {LIMIT_MESSAGE_DEPTH, LIMIT_MESSAGE_FIELDS, 0};
 
 enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
-enum { SEEN_MAX = 64 }; /* fields of one message type: a bit each */
+enum { SEEN_WORD = 64, SEEN_MAX = 3 * SEEN_WORD }; /* fields of one message type: a bit each */
 
 struct scan {
 	const struct scan_limits *limits;
@@ -33,7 +33,7 @@ struct level {
 	const ProtobufCMessageDescriptor *type;
 	const ProtobufCFieldDescriptor *field; /* the one being read; NULL between and if unknown */
 	const ProtobufCFieldDescriptor *previous; /* mostly the next one too: repeated fields */
-	uint64_t seen;
+	uint64_t seen[SEEN_MAX / SEEN_WORD];
 	size_t depth;
 };
 
@@ -200,23 +200,31 @@ static enum err scan_inner(struct scan *scan, const struct level *level, struct 
 	return scan_level(scan, &inner, wire);
 }
 
+/* Was it seen before? */
+static bool see(struct level *level, size_t field)
+{
+	uint64_t *word = &level->seen[field / SEEN_WORD], bit = UINT64_C(1) << (field % SEEN_WORD);
+	bool before = (*word & bit) != 0;
+
+	*word |= bit;
+	return before;
+}
+
 /* A singular field comes once; of a oneof, one member, so that one closes all of them. */
 static bool comes_once(struct level *level)
 {
 	const ProtobufCFieldDescriptor *field = level->field, *fields = level->type->fields;
-	uint64_t bit = UINT64_C(1) << (field - fields);
 
 	if (field->label == PROTOBUF_C_LABEL_REPEATED)
 		return true;
-	if ((level->seen & bit) != 0)
+	if (see(level, (size_t)(field - fields)))
 		return false;
-	level->seen |= bit;
 	if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0)
 		return true;
 	for (unsigned i = 0; i < level->type->n_fields; i++)
 		if ((fields[i].flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
 			fields[i].quantifier_offset == field->quantifier_offset)
-			level->seen |= UINT64_C(1) << i;
+			(void)see(level, i);
 	return true;
 }
 

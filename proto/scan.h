@@ -11,7 +11,7 @@
  * GiB and more. The context names the field path ("Frame.batch.entries").
  *
  * What is accepted, protobuf-c unpacks. Repeated scalars may come packed or one by one, as the
- * standard has it. One message has at most 64 fields in its schema, none of them required
+ * standard has it. One message has at most 192 fields in its schema, none of them required
  * (assertions; a unit test walks all schemas). No allocation; time linear in the size.
  */
 #ifndef PROTO_SCAN_H
