@@ -217,7 +217,11 @@
 #define LIMIT_CONTROL_REQUEST   (1024 * 1024)
 #define LIMIT_CONTROL_RESPONSE  (1024 * 1024) /* one response frame; a reply may have many */
 #define LIMIT_CONTROL_CLIENTS   32
-#define LIMIT_CONTROL_URGENT    4 /* more, that may only lock */
+#define LIMIT_CONTROL_URGENT    4            /* more, that may only lock */
+#define LIMIT_PUBLIC_CLIENTS    64           /* connections to the public socket */
+#define LIMIT_PUBLIC_REQUEST    (128 * 1024) /* bytes of one request on it */
+#define LIMIT_PUBLIC_FILES      4            /* files of logs given out at a time; others wait */
+#define LIMIT_PUBLIC_STALL_MS   20000        /* half a request, or an answer that is not taken */
 #define LIMIT_CONFIG_SIZE       (256 * 1024)
 #define LIMIT_MAP_SIZE_MIN      (UINT64_C(1) << 20) /* of the store's map */
 #define LIMIT_MAP_SIZE          (UINT64_C(16) << 40)

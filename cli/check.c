@@ -62,6 +62,15 @@ static enum err check_proxy(const struct node_config *config, struct errctx *ctx
 	return err;
 }
 
+static enum err check_public(const struct node_config *config, struct errctx *ctx)
+{
+	unsigned gid;
+
+	if (config->public_socket[0] == '\0' || config->public_group[0] == '\0')
+		return OK;
+	return config_group(config->public_group, &gid, ctx);
+}
+
 static enum err check_keystore(struct check *check, struct errctx *ctx)
 {
 	struct buf file;
@@ -161,11 +170,12 @@ static json_t *warn(const struct cli *cli, const struct node_config *config)
 static enum err report(const struct cli *cli, const struct check *check, bool node)
 {
 	const struct node_config *config = check->config;
-	json_t *json = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "ok", 1, "file",
-		config->file, "node", config->name, "directory", config->directory, "listen",
-		config->listen[0] == '\0' ? "none" : config->listen, "socket", config->socket,
-		"peers", (int)config->peer_count, "node_files", node, "warnings",
-		warn(cli, config));
+	json_t *json = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:o}", "ok", 1,
+		"file", config->file, "node", config->name, "directory", config->directory,
+		"listen", config->listen[0] == '\0' ? "none" : config->listen, "socket",
+		config->socket, "public_socket",
+		config->public_socket[0] == '\0' ? "none" : config->public_socket, "peers",
+		(int)config->peer_count, "node_files", node, "warnings", warn(cli, config));
 
 	if (json == NULL)
 		return ERR_NOMEM;
@@ -191,6 +201,7 @@ static enum err check_config(
 	buf_init(&check.root_der, LIMIT_CERTIFICATE_SIZE);
 	TRY(config_paths(config, &check.paths, ctx));
 	TRY(check_proxy(config, ctx));
+	TRY(check_public(config, ctx));
 	node = files_exist(check.paths.boot) || files_exist(check.paths.genesis);
 	if (node)
 		TRY(check_files(&check, ctx));

@@ -1,6 +1,7 @@
 #include "node/config.h"
 
 #include <arpa/inet.h>
+#include <grp.h>
 #include <stdio.h>
 #include <sys/un.h>
 
@@ -11,8 +12,9 @@
 #include "node/proxy.h"
 #include "replication/engine/engine.h"
 
-#define ALPN_DEFAULT "sauti/1"
-#define ALPN_JOIN    "sauti-join/1"
+#define ALPN_DEFAULT  "sauti/1"
+#define ALPN_JOIN     "sauti-join/1"
+#define PUBLIC_SOCKET "public.sock"
 
 enum err config_address(
 	const char *text, bool port_zero, struct net_address *ret, struct errctx *ctx)
@@ -378,6 +380,40 @@ static enum err set_swap(
 	return OK;
 }
 
+/* Letters, digits, '_', '-' and '.', as the system's tools make them. */
+static enum err set_group(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789_-.";
+
+	if (strlen(value) >= CONFIG_GROUP_SIZE || strspn(value, allowed) != strlen(value))
+		return err_set(ctx, ERR_INVALID,
+			"found \"%.40s\"; allowed: the name of a group of this system, at most %d "
+			"letters, digits, '_', '-' and '.'",
+			value, CONFIG_GROUP_SIZE - 1);
+	strcpy(field(object, key), value);
+	return OK;
+}
+
+static const char *const public_logs_names[] = {
+	[PUBLIC_LOGS_ALL] = "all",
+	[PUBLIC_LOGS_DIRECTORY] = "directory",
+	[PUBLIC_LOGS_NONE] = "none",
+};
+
+static enum err set_public_logs(
+	void *object, const struct ini_key *key, const char *value, struct errctx *ctx)
+{
+	for (size_t i = 0; i < sizeof(public_logs_names) / sizeof(public_logs_names[0]); i++) {
+		if (strcmp(value, public_logs_names[i]) != 0)
+			continue;
+		*(enum config_public_logs *)field(object, key) = (enum config_public_logs)i;
+		return OK;
+	}
+	return err_set(ctx, ERR_INVALID, "found \"%.40s\"; allowed: all, directory, none", value);
+}
+
 static enum err open_peer(
 	void *arg, const char *argument, unsigned line, void **ret_object, struct errctx *ctx)
 {
@@ -417,6 +453,11 @@ static const struct ini_key listen_keys[] = {
 	{"alpn", set_alpn, AT(alpn), 0, 0},
 };
 static const struct ini_key control_keys[] = {{"socket", set_path, AT(socket), 0, 0}};
+static const struct ini_key public_keys[] = {
+	{"socket", set_path, AT(public_socket), 0, 0},
+	{"group", set_group, AT(public_group), 0, 0},
+	{"logs", set_public_logs, AT(public_logs), 0, 0},
+};
 static const struct ini_key store_keys[] = {
 	{"map_size", set_size, AT(map_size), LIMIT_MAP_SIZE_MIN, LIMIT_MAP_SIZE},
 	{"reserve", set_size, AT(reserve), 0, LIMIT_MAP_SIZE},
@@ -463,6 +504,7 @@ static const struct ini_section sections[] = {
 	{"node", NULL, NULL, KEYS(node_keys_table)},
 	{"listen", NULL, NULL, KEYS(listen_keys)},
 	{"control", NULL, NULL, KEYS(control_keys)},
+	{"public", NULL, NULL, KEYS(public_keys)},
 	{"seal", NULL, NULL, KEYS(seal_keys)},
 	{"store", NULL, NULL, KEYS(store_keys)},
 	{"lock", NULL, NULL, KEYS(lock_keys)},
@@ -548,6 +590,30 @@ static uint32_t given(uint32_t value, uint32_t otherwise)
 	return value != 0 ? value : otherwise;
 }
 
+static enum err check_socket(const char *file, const char *path, const char *section,
+	const char *what, struct errctx *ctx)
+{
+	const size_t size = sizeof(((struct sockaddr_un *)0)->sun_path);
+
+	if (strlen(path) < size)
+		return OK;
+	return err_set(ctx, ERR_LIMIT,
+		"%s: the %s socket's path has more than %zu characters: %s; set [%s] socket to a "
+		"shorter one",
+		file, what, size - 1, path, section);
+}
+
+static enum err check_sockets(const struct node_config *config, struct errctx *ctx)
+{
+	TRY(check_socket(config->file, config->socket, "control", "control", ctx));
+	TRY(check_socket(config->file, config->public_socket, "public", "public", ctx));
+	if (strcmp(config->socket, config->public_socket) == 0)
+		return err_set(ctx, ERR_INVALID,
+			"%s: [public] socket is the control socket; anybody may ask there",
+			config->file);
+	return OK;
+}
+
 static enum err check_whole(const struct node_config *config, struct errctx *ctx)
 {
 	const struct config_timing *t = &config->timing;
@@ -561,12 +627,7 @@ static enum err check_whole(const struct node_config *config, struct errctx *ctx
 			return err_set(ctx, ERR_INVALID, "%s: [peer %s] is this node itself",
 				config->file, config->name);
 	}
-	if (strlen(config->socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		return err_set(ctx, ERR_LIMIT,
-			"%s: the control socket's path has more than %zu characters: %s; set "
-			"[control] socket to a shorter one",
-			config->file, sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
-			config->socket);
+	TRY(check_sockets(config, ctx));
 	if (config->proxy_credentials[0] != '\0' && config->proxy[0] == '\0')
 		return err_set(ctx, ERR_INVALID, "%s: [network] proxy_credentials without a proxy",
 			config->file);
@@ -616,7 +677,23 @@ static enum err default_guard(struct node_config *config, struct errctx *ctx)
 	return OK;
 }
 
-/* Relative paths start at the file's directory; the socket's at the data directory. */
+/* Beside the control socket, unless something else is said. */
+static enum err resolve_public(struct node_config *config, struct errctx *ctx)
+{
+	char parent[PATH_MAX];
+
+	if (strcmp(config->public_socket, "none") == 0) {
+		config->public_socket[0] = '\0';
+		return OK;
+	}
+	if (config->public_socket[0] != '\0')
+		return files_join(
+			config->directory, config->public_socket, config->public_socket, ctx);
+	parent_of(config->socket, parent);
+	return files_join(parent, PUBLIC_SOCKET, config->public_socket, ctx);
+}
+
+/* Relative paths start at the file's directory; those of sockets at the data directory. */
 static enum err resolve_paths(struct node_config *config, struct errctx *ctx)
 {
 	char parent[PATH_MAX];
@@ -635,7 +712,8 @@ static enum err resolve_paths(struct node_config *config, struct errctx *ctx)
 		TRY(files_join(parent, config->proxy_credentials, config->proxy_credentials, ctx));
 	if (config->socket[0] == '\0')
 		strcpy(config->socket, "run/control.sock");
-	return files_join(config->directory, config->socket, config->socket, ctx);
+	TRY(files_join(config->directory, config->socket, config->socket, ctx));
+	return resolve_public(config, ctx);
 }
 
 enum err config_parse(
@@ -769,6 +847,27 @@ static void write_paths(const struct node_config *config, struct buf *out)
 	buf_printf(out, "\n[control]\nsocket = %s\n", config->socket);
 }
 
+/* An initialised configuration has no paths yet: they are the defaults. */
+static void write_public(const struct node_config *config, struct buf *out)
+{
+	struct node_config plain = *config;
+	bool socket = config->socket[0] != '\0', group = config->public_group[0] != '\0';
+	bool logs = config->public_logs != PUBLIC_LOGS_ALL;
+
+	plain.public_socket[0] = '\0';
+	if (socket && resolve_public(&plain, NULL) == OK)
+		socket = strcmp(plain.public_socket, config->public_socket) != 0;
+	if (socket || group || logs)
+		buf_put_str(out, "\n[public]\n");
+	if (socket)
+		buf_printf(out, "socket = %s\n",
+			config->public_socket[0] == '\0' ? "none" : config->public_socket);
+	if (group)
+		buf_printf(out, "group = %s\n", config->public_group);
+	if (logs)
+		buf_printf(out, "logs = %s\n", public_logs_names[config->public_logs]);
+}
+
 static void write_link(const struct config_link *link, struct buf *out)
 {
 	if (link->up != 0) {
@@ -829,6 +928,7 @@ void config_write(const struct node_config *config, struct buf *out)
 	if (config->advertise[0][0] != '\0')
 		buf_put_str(out, "\n");
 	write_paths(config, out);
+	write_public(config, out);
 	buf_printf(out, "\n[listen]\naddress = %s\n",
 		config->listen[0] == '\0' ? "none" : config->listen);
 	for (size_t i = 0; i < CONFIG_ALPN_MAX && config->alpn[i][0] != '\0'; i++) {
@@ -867,6 +967,18 @@ enum err config_paths(const struct node_config *config, struct node_paths *ret, 
 		strcpy(paths.socket, config->socket);
 	strcpy(paths.guard, config->guard);
 	*ret = paths;
+	return OK;
+}
+
+enum err config_group(const char *name, unsigned *ret_gid, struct errctx *ctx)
+{
+	char text[16384];
+	struct group group, *found = NULL;
+
+	if (getgrnam_r(name, &group, text, sizeof(text), &found) != 0 || found == NULL)
+		return err_set(ctx, ERR_NOTFOUND,
+			"[public] group = %s: this system has no group of that name", name);
+	*ret_gid = (unsigned)group.gr_gid;
 	return OK;
 }
 

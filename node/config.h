@@ -49,6 +49,10 @@ struct config_timing {
 	uint32_t have_delay, cosigned_delay, fetch_timeout, metered_ping, metered_close;
 };
 
+/* Whose logs the public socket gives out. */
+enum config_public_logs { PUBLIC_LOGS_ALL, PUBLIC_LOGS_DIRECTORY, PUBLIC_LOGS_NONE };
+enum { CONFIG_GROUP_SIZE = 33 }; /* a name of the system's, with its terminator */
+
 struct node_config {
 	char file[PATH_MAX];
 	char name[LIMIT_NODE_NAME + 1];
@@ -61,7 +65,10 @@ struct node_config {
 	char listen[LIMIT_ADDRESS + 1];               /* "": outbound only */
 	char alpn[CONFIG_ALPN_MAX][CONFIG_ALPN_SIZE]; /* "" past the last; at least one */
 	char socket[PATH_MAX];                        /* of the control API */
-	struct config_peer *peers;                    /* owned */
+	char public_socket[PATH_MAX];                 /* of what anybody may ask; "": none */
+	char public_group[CONFIG_GROUP_SIZE];         /* whose it is; "": the process's own */
+	enum config_public_logs public_logs;
+	struct config_peer *peers; /* owned */
 	size_t peer_count;
 	char proxy[LIMIT_ADDRESS + 1];    /* HTTP, to dial through; "": none */
 	char proxy_credentials[PATH_MAX]; /* file with USER:PASSWORD for it; "": none */
@@ -107,6 +114,9 @@ enum err config_add_peer(struct node_config *config, const char *name, const cha
 
 /* Appends the file for this configuration: what differs from the defaults, and comments. */
 void config_write(const struct node_config *config, struct buf *out);
+
+/* The gid of [public] group. ERR_NOTFOUND: the system has none of that name. */
+enum err config_group(const char *name, unsigned *ret_gid, struct errctx *ctx) MUST_USE;
 
 /* The node's paths, with the directory and the socket of the configuration. */
 enum err config_paths(

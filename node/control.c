@@ -110,6 +110,13 @@ static enum err transfer_errno(const struct control *control, int error, struct 
 	return files_errno(ctx, error, "talk to", control->socket);
 }
 
+/* What is asked in nobody's name: whoever answers there learns no token. */
+static bool is_public(const Sauti__ControlRequest *request)
+{
+	return request->body_case >= SAUTI__CONTROL_REQUEST__BODY_PUBLIC_FILE &&
+	       request->body_case <= SAUTI__CONTROL_REQUEST__BODY_PUBLIC_EVIDENCE;
+}
+
 enum err control_send(
 	struct control *control, const Sauti__ControlRequest *body, struct errctx *ctx)
 {
@@ -118,7 +125,7 @@ enum err control_send(
 	struct buf frame;
 	enum err err = OK;
 
-	if (control->token_err == OK)
+	if (control->token_err == OK && !is_public(request))
 		request->token = codec_binary(BYTES_ARRAY(control->token));
 	size_t size = protobuf_c_message_get_packed_size(&request->base);
 

@@ -407,6 +407,18 @@ static enum err start_threads(struct runtime *rt, struct errctx *ctx)
 	return vault_start(&vault, &rt->vault, ctx);
 }
 
+static enum err start_control(struct runtime *rt, struct errctx *ctx)
+{
+	struct control_opts control = {.path = rt->paths.socket};
+	struct control_opts public = {
+		.path = rt->config.public_socket, .public = true, .group = rt->config.public_group};
+
+	TRY(control_server_new(rt, &control, &rt->control, ctx));
+	if (public.path[0] == '\0')
+		return OK;
+	return control_server_new(rt, &public, &rt->public, ctx);
+}
+
 static enum err start_surfaces(struct runtime *rt, struct errctx *ctx)
 {
 	struct net_opts opts = {
@@ -423,7 +435,7 @@ static enum err start_surfaces(struct runtime *rt, struct errctx *ctx)
 	TRY(net_new(&opts, &rt->net));
 	if (rt->config.listen[0] != '\0')
 		TRY(net_listen(rt->net, rt->config.listen, &rt->port, ctx));
-	return control_server_new(rt, rt->paths.socket, &rt->control, ctx);
+	return start_control(rt, ctx);
 }
 
 /* The beginning and the end of each step, not what is between. */

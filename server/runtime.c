@@ -362,7 +362,7 @@ static void close_handle(uv_handle_t *handle)
 
 static void surfaces_closed(struct runtime *rt)
 {
-	if (!rt->closed_net || !rt->closed_control)
+	if (!rt->closed_net || !rt->closed_control || !rt->closed_public)
 		return;
 	close_handle((uv_handle_t *)&rt->writer_async);
 	close_handle((uv_handle_t *)&rt->vault_async);
@@ -390,6 +390,14 @@ static void on_control_closed(void *arg)
 	struct runtime *rt = arg;
 
 	rt->closed_control = true;
+	surfaces_closed(rt);
+}
+
+static void on_public_closed(void *arg)
+{
+	struct runtime *rt = arg;
+
+	rt->closed_public = true;
 	surfaces_closed(rt);
 }
 
@@ -421,6 +429,10 @@ static void stop(struct runtime *rt)
 		control_server_close(rt->control, on_control_closed, rt);
 	else
 		on_control_closed(rt);
+	if (rt->public != NULL)
+		control_server_close(rt->public, on_public_closed, rt);
+	else
+		on_public_closed(rt);
 }
 
 void runtime_free(struct runtime *rt)
@@ -457,6 +469,7 @@ void runtime_free(struct runtime *rt)
 	mail_free(rt);
 	erasing_free(rt);
 	control_server_free(rt->control);
+	control_server_free(rt->public);
 	sessions_free(rt->officers);
 	net_free(rt->net);
 	vault_free(rt->vault);

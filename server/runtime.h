@@ -83,6 +83,13 @@ bool guard_state_writable(const struct guard_state *state);
 /* What the operator is to do, in plain words; "" for nothing. */
 const char *guard_state_todo(const struct guard_state *state);
 
+/* Files of logs that are being given out (control/public.c). */
+struct public_file;
+struct public_files {
+	unsigned running;
+	struct public_file *first, *last; /* those that wait */
+};
+
 struct runtime {
 	uv_loop_t loop;
 	struct node_config config;
@@ -105,6 +112,8 @@ struct runtime {
 	struct vault_keys *keys; /* NULL: locked */
 	struct net *net;
 	struct control_server *control;
+	struct control_server *public; /* NULL: none is configured */
+	struct public_files public_files;
 	struct mail *mail;          /* server/mail.h */
 	struct grants_work *grants; /* server/keys/grants.h */
 	struct erasing *erasing;    /* server/keys/erasing.h */
@@ -116,7 +125,7 @@ struct runtime {
 	struct event *pending; /* events that came up during a step, to be stepped after it */
 	size_t pending_first, pending_count, pending_capacity;
 	struct buf pending_line; /* the cosignature lines among them */
-	bool stepping, stopping, closed_net, closed_control;
+	bool stepping, stopping, closed_net, closed_control, closed_public;
 	bool backing_up;              /* one backup at a time */
 	struct bundle_export *export; /* the one export of a bundle; NULL */
 	struct bundle_import *import; /* the one import of bundles; NULL */

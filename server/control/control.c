@@ -1,6 +1,7 @@
 #include "server/control/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,7 +15,12 @@
 #include "server/locking.h"
 #include "server/log.h"
 
-enum { READ_SIZE = 64 * 1024, BACKLOG = 32, QUEUE_HIGH = 16 * 1024 * 1024 };
+enum {
+	READ_SIZE = 64 * 1024,
+	BACKLOG = 32,
+	QUEUE_HIGH = 16 * 1024 * 1024,
+	STALL_CHECK_MS = LIMIT_PUBLIC_STALL_MS / 4,
+};
 
 struct client {
 	struct control_server *server;
@@ -27,6 +33,10 @@ struct client {
 	uint64_t number;
 	bool has_trials;
 	bool urgent; /* past the cap: it may only lock */
+	/* Of the public socket: when something last went over it, and what was left to write then.
+	 */
+	uint64_t moved_ms;
+	size_t queued;
 };
 
 struct control_request {
@@ -35,6 +45,7 @@ struct control_request {
 	void (*sent)(void *arg, bool gone);
 	void *sent_arg;
 	bool use, export;
+	bool public; /* it came over the public socket */
 	struct officer_session officer;
 	bool has_officer, has_token;
 	uint8_t token[SESSION_TOKEN_SIZE]; /* of the session that began */
@@ -42,7 +53,11 @@ struct control_request {
 
 struct control_server {
 	struct runtime *rt;
+	bool public;
+	char group[CONFIG_GROUP_SIZE];
 	uv_pipe_t pipe;
+	uv_timer_t stalls;
+	bool watching;
 	char path[PATH_MAX];
 	struct client *clients;
 	unsigned client_count;
@@ -63,7 +78,7 @@ struct reply {
 
 static void maybe_closed(struct control_server *server)
 {
-	if (server->closing && server->clients == NULL && !server->listening &&
+	if (server->closing && server->clients == NULL && !server->listening && !server->watching &&
 		server->closed != NULL) {
 		void (*closed)(void *arg) = server->closed;
 
@@ -133,6 +148,7 @@ static void on_replied(uv_write_t *write, int status)
 	buf_wipe(&reply->frame);
 	mem_free(reply);
 	client->writes--;
+	client->moved_ms = uv_now(&client->server->rt->loop);
 	if (status != 0)
 		client_close(client);
 	else if (client->writes == 0 && !client->closing && client->request != NULL)
@@ -163,7 +179,7 @@ static void send_response(struct client *client, const Sauti__ControlResponse *r
 	client->writes++;
 }
 
-struct runtime *control_runtime(struct control_request *request)
+struct runtime *control_runtime(const struct control_request *request)
 {
 	return request->rt;
 }
@@ -176,6 +192,11 @@ struct runtime *control_server_runtime(struct control_server *server)
 const struct officer_session *control_officer(const struct control_request *request)
 {
 	return request->has_officer ? &request->officer : NULL;
+}
+
+bool control_is_public(const struct control_request *request)
+{
+	return request->public;
 }
 
 uint64_t control_trial(struct control_request *request)
@@ -301,6 +322,23 @@ static void find_officer(struct control_request *request, const Sauti__ControlRe
 	request->has_officer = true;
 }
 
+/* What comes over the public socket is in nobody's name. */
+static enum err read_request(struct control_request *request, struct bytes message,
+	struct arena *arena, Sauti__ControlRequest **ret, struct errctx *ctx)
+{
+	const struct scan_limits *limits =
+		request->public ? &scan_limits_strict : &scan_limits_default;
+
+	if (request->public)
+		TRY(permissions_public(message, ctx));
+	TRY(CODEC_UNPACK(control_request, message, limits, arena, ret, ctx));
+	if (!request->public)
+		find_officer(request, *ret);
+	else if (!permission_public((*ret)->body_case))
+		return err_set(ctx, ERR_DENIED, "that is not to be asked on the public socket");
+	return permissions_check(*ret, control_officer(request), request->rt->keys == NULL, ctx);
+}
+
 static void begin(struct client *client, struct bytes message)
 {
 	struct control_request *request = mem_zalloc(sizeof(*request));
@@ -313,16 +351,11 @@ static void begin(struct client *client, struct bytes message)
 		return;
 	}
 	*request = (struct control_request){.rt = client->server->rt, .client = client};
+	request->public = client->server->public;
 	client->request = request;
 	arena_init(&arena, LIMIT_ARENA_SIZE);
-	enum err err = CODEC_UNPACK(
-		control_request, message, &scan_limits_default, &arena, &unpacked, &ctx);
+	enum err err = read_request(request, message, &arena, &unpacked, &ctx);
 
-	if (err == OK) {
-		find_officer(request, unpacked);
-		err = permissions_check(
-			unpacked, control_officer(request), request->rt->keys == NULL, &ctx);
-	}
 	if (err != OK)
 		control_fail(request, err, 0, err_message(&ctx, err));
 	else
@@ -369,6 +402,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 	}
 	enum err err = frame_reader_push(&client->reader, bytes_make(buf->base, (size_t)size));
 
+	client->moved_ms = uv_now(&client->server->rt->loop);
 	wipe(buf->base, (size_t)size);
 	if (err != OK)
 		client_close(client);
@@ -382,6 +416,8 @@ static bool may_connect(const struct client *client)
 	socklen_t size = sizeof(peer);
 	int fd;
 
+	if (client->server->public) /* the mode of the socket says who may */
+		return true;
 	if (uv_fileno((const uv_handle_t *)&client->pipe, &fd) != 0 ||
 		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
 		return false;
@@ -416,6 +452,59 @@ static void refuse(struct control_server *server)
 	uv_close((uv_handle_t *)&server->refused, on_refused);
 }
 
+/* Those that are being closed are no burden any more. */
+static unsigned open_clients(const struct control_server *server)
+{
+	unsigned open = 0;
+
+	for (const struct client *client = server->clients; client != NULL; client = client->next)
+		open += !client->closing;
+	return open;
+}
+
+static bool too_many(const struct control_server *server)
+{
+	return server->public ? open_clients(server) > LIMIT_PUBLIC_CLIENTS
+			      : server->client_count > LIMIT_CONTROL_CLIENTS + LIMIT_CONTROL_URGENT;
+}
+
+/* Of the connections to the public socket the one that has been of no use for the longest time goes
+ * for a new one: nobody keeps others out by holding many. */
+static void make_room(struct control_server *server)
+{
+	struct client *idle = NULL;
+
+	if (open_clients(server) < LIMIT_PUBLIC_CLIENTS)
+		return;
+	for (struct client *client = server->clients; client != NULL; client = client->next)
+		if (!client->closing && client->request == NULL && client->writes == 0 &&
+			(idle == NULL || client->moved_ms <= idle->moved_ms))
+			idle = client;
+	if (idle != NULL)
+		client_close(idle);
+}
+
+static bool stalled(struct client *client, uint64_t now_ms)
+{
+	size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe);
+
+	if (queued != client->queued) {
+		client->queued = queued;
+		client->moved_ms = now_ms;
+	}
+	return (client->writes > 0 || frame_reader_pending(&client->reader) > 0) &&
+	       now_ms - client->moved_ms >= LIMIT_PUBLIC_STALL_MS;
+}
+
+static void on_stalls(uv_timer_t *timer)
+{
+	struct control_server *server = timer->data;
+
+	for (struct client *client = server->clients; client != NULL; client = client->next)
+		if (!client->closing && stalled(client, uv_now(&server->rt->loop)))
+			client_close(client);
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
 	struct control_server *server = stream->data;
@@ -423,6 +512,8 @@ static void on_connection(uv_stream_t *stream, int status)
 
 	if (status != 0 || server->closing)
 		return;
+	if (server->public)
+		make_room(server);
 	client = mem_zalloc(sizeof(*client));
 	if (client == NULL) {
 		refuse(server);
@@ -430,31 +521,56 @@ static void on_connection(uv_stream_t *stream, int status)
 	}
 	client->server = server;
 	client->number = ++server->clients_seen;
-	frame_reader_init(&client->reader, LIMIT_CONTROL_REQUEST);
+	client->moved_ms = uv_now(&server->rt->loop);
+	frame_reader_init(
+		&client->reader, server->public ? LIMIT_PUBLIC_REQUEST : LIMIT_CONTROL_REQUEST);
 	uv_pipe_init(&server->rt->loop, &client->pipe, 0);
 	client->pipe.data = client;
 	client->next = server->clients;
 	if (client->next != NULL)
 		client->next->prev = client;
 	server->clients = client;
-	client->urgent = ++server->client_count > LIMIT_CONTROL_CLIENTS;
+	server->client_count++;
+	client->urgent = !server->public && server->client_count > LIMIT_CONTROL_CLIENTS;
 	if (uv_accept(stream, (uv_stream_t *)&client->pipe) != 0 || !may_connect(client) ||
-		server->client_count > LIMIT_CONTROL_CLIENTS + LIMIT_CONTROL_URGENT ||
+		too_many(server) ||
 		uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read) != 0)
 		client_close(client);
 }
 
-static enum err listen_at(struct control_server *server, struct errctx *ctx)
+/* Whoever may open what the path names, while nobody listens yet. */
+static enum err give_to_group(const struct control_server *server, struct errctx *ctx)
+{
+	enum err err = OK;
+	unsigned gid;
+	struct stat st;
+	int fd;
+
+	if (server->group[0] == '\0')
+		return OK;
+	TRY(config_group(server->group, &gid, ctx));
+	fd = open(server->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return files_errno(ctx, errno, "open socket", server->path);
+	if (fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
+		err = err_set(ctx, ERR_DENIED, "'%s' was replaced by somebody", server->path);
+	else if (fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) != 0)
+		err = files_errno(
+			ctx, errno, "give to the group of [public] the socket", server->path);
+	close(fd);
+	return err;
+}
+
+/* Of the control socket the directory is made, for its owner alone. */
+static enum err prepare_place(const struct control_server *server, struct errctx *ctx)
 {
 	char directory[PATH_MAX];
 	struct stat st;
 	char *slash;
-	mode_t mask;
-	int code;
 
 	snprintf(directory, sizeof(directory), "%s", server->path);
 	slash = strrchr(directory, '/');
-	if (slash != NULL && slash != directory) {
+	if (slash != NULL && slash != directory && !server->public) {
 		*slash = '\0';
 		TRY(files_mkdir(directory, ctx));
 	}
@@ -464,28 +580,48 @@ static enum err listen_at(struct control_server *server, struct errctx *ctx)
 		return err_set(ctx, ERR_EXISTS, "'%s' is there and is no socket", server->path);
 	if (unlink(server->path) != 0 && errno != ENOENT)
 		return files_errno(ctx, errno, "replace socket", server->path);
+	return OK;
+}
+
+static enum err listen_at(struct control_server *server, struct errctx *ctx)
+{
+	mode_t mask;
+	int code;
+
+	TRY(prepare_place(server, ctx));
 	uv_pipe_init(&server->rt->loop, &server->pipe, 0);
 	server->pipe.data = server;
 	server->listening = true;
-	mask = umask(0177);
+	mask = umask(server->public ? 0117 : 0177);
 	code = uv_pipe_bind(&server->pipe, server->path);
 	umask(mask);
+	if (code == 0 && server->public)
+		TRY(give_to_group(server, ctx));
 	if (code == 0)
 		code = uv_listen((uv_stream_t *)&server->pipe, BACKLOG, on_connection);
 	if (code != 0) /* libuv's codes are errno's, negative */
 		return files_errno(ctx, -code, "listen at socket", server->path);
+	if (!server->public)
+		return OK;
+	uv_timer_init(&server->rt->loop, &server->stalls);
+	server->stalls.data = server;
+	server->watching = true;
+	uv_timer_start(&server->stalls, on_stalls, STALL_CHECK_MS, STALL_CHECK_MS);
 	return OK;
 }
 
-enum err control_server_new(
-	struct runtime *rt, const char *path, struct control_server **ret, struct errctx *ctx)
+enum err control_server_new(struct runtime *rt, const struct control_opts *opts,
+	struct control_server **ret, struct errctx *ctx)
 {
 	struct control_server *server = mem_zalloc(sizeof(*server));
 
 	if (server == NULL)
 		return ERR_NOMEM;
 	server->rt = rt;
-	snprintf(server->path, sizeof(server->path), "%s", path);
+	server->public = opts->public;
+	snprintf(server->path, sizeof(server->path), "%s", opts->path);
+	if (opts->group != NULL)
+		snprintf(server->group, sizeof(server->group), "%s", opts->group);
 	*ret = server; /* closed and freed by the runtime, also when listening fails */
 	return listen_at(server, ctx);
 }
@@ -512,6 +648,14 @@ static void on_server_closed(uv_handle_t *handle)
 	maybe_closed(server);
 }
 
+static void on_stalls_closed(uv_handle_t *handle)
+{
+	struct control_server *server = handle->data;
+
+	server->watching = false;
+	maybe_closed(server);
+}
+
 void control_server_close(struct control_server *server, void (*closed)(void *arg), void *arg)
 {
 	server->closing = true;
@@ -519,6 +663,8 @@ void control_server_close(struct control_server *server, void (*closed)(void *ar
 	server->closed_arg = arg;
 	if (server->listening)
 		uv_close((uv_handle_t *)&server->pipe, on_server_closed);
+	if (server->watching)
+		uv_close((uv_handle_t *)&server->stalls, on_stalls_closed);
 	for (struct client *client = server->clients, *next; client != NULL; client = next) {
 		next = client->next;
 		client_close(client);

@@ -3,6 +3,11 @@
  * (proto/control.proto). The socket file has mode 0600, and the peer's credentials are checked:
  * the user the node runs as, or root. One request at a time per connection, answered by one or more
  * responses. A client that goes away in the middle loses its answer, nothing else.
+ *
+ * A second one like it, the public socket, has mode 0660 and a group: on it only what is public may
+ * be asked (permissions.h), in nobody's name, and it goes on while the node is locked. Nothing that
+ * is secret ever goes over it, so that a lock closes no connection of it. A connection that stalls
+ * for LIMIT_PUBLIC_STALL_MS with half a request or an answer that it does not take is closed.
  */
 #ifndef SERVER_CONTROL_CONTROL_H
 #define SERVER_CONTROL_CONTROL_H
@@ -12,19 +17,27 @@
 
 struct control_server;
 
-/* A leftover socket of a dead daemon is replaced; a live one cannot be (the store's lock). */
-enum err control_server_new(struct runtime *rt, const char *path, struct control_server **ret,
-	struct errctx *ctx) MUST_USE;
+struct control_opts {
+	const char *path;
+	bool public;
+	const char *group; /* of the public one; NULL or "": the process's own */
+};
+/* A leftover socket of a dead daemon is replaced; a live one cannot be (the store's lock). The
+ * directory of the control socket is made when missing, that of the public one must be there. */
+enum err control_server_new(struct runtime *rt, const struct control_opts *opts,
+	struct control_server **ret, struct errctx *ctx) MUST_USE;
 void control_server_close(struct control_server *server, void (*closed)(void *arg), void *arg);
 void control_server_free(struct control_server *server);
 
 /* A request of a client, from its arrival until its last response. requests.c and join.c keep it as
  * long as they need; it outlives the client. */
 struct control_request;
-struct runtime *control_runtime(struct control_request *request);
+struct runtime *control_runtime(const struct control_request *request);
 struct runtime *control_server_runtime(struct control_server *server);
 /* The officer whose session the request came with, as it was then; NULL: without one. */
 const struct officer_session *control_officer(const struct control_request *request);
+/* It came over the public socket. */
+bool control_is_public(const struct control_request *request);
 /* A number of the client's connection. When it ends, so do the trials of that number in the vault.
  */
 uint64_t control_trial(struct control_request *request);

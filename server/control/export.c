@@ -9,10 +9,7 @@
 #include "server/control/internal.h"
 #include "server/log.h"
 
-enum {
-	PROGRESS_MS = 300,
-	LINE_SIZE_MAX = 256, /* of a cosignature: the longest name, and 104 digits of base64 */
-};
+enum { PROGRESS_MS = 300 };
 
 struct export_work {
 	uv_work_t work;
@@ -28,8 +25,7 @@ struct export_work {
 
 	struct destination *destination;
 	struct export_opts opts;
-	struct buf note, lines; /* what opts borrows */
-	struct export_cosignature *cosignatures;
+	struct log_picture picture; /* what opts borrows */
 	struct export_result exported;
 	uint64_t done, of;
 
@@ -45,9 +41,7 @@ static void work_free(uv_handle_t *timer)
 	struct export_work *w = timer->data;
 
 	destination_close(w->destination);
-	buf_release(&w->note);
-	buf_release(&w->lines);
-	mem_free(w->cosignatures);
+	picture_release(&w->picture);
 	mem_free(w->positions);
 	mem_free(w);
 }
@@ -78,69 +72,19 @@ static void on_progress(uv_timer_t *timer)
 
 /* ---- the picture of one log ---- */
 
-/* The cosignatures of exactly this checkpoint by nodes that the directory lists. */
-static enum err take_cosignatures(
-	struct export_work *w, size_t position, const struct engine_log *log)
-{
-	const struct directory *directory = engine_directory(w->rt->engine);
-	size_t used = 0;
-
-	buf_clear(&w->lines);
-	mem_free(w->cosignatures);
-	w->opts.cosignatures = w->cosignatures = NULL;
-	w->opts.cosignature_count = 0;
-	if (log->cosigned == 0)
-		return OK;
-	w->cosignatures = mem_array(log->cosigned, sizeof(*w->cosignatures));
-	/* Reserved whole: the lines are views into it. */
-	if (w->cosignatures == NULL ||
-		buf_reserve(&w->lines, log->cosigned * LINE_SIZE_MAX) == NULL)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < log->cosigned; i++) {
-		struct export_cosignature *c = &w->cosignatures[used];
-		struct engine_cosigned cosigned;
-		const struct member *m;
-
-		engine_cosigned_at(w->rt->engine, position, i, &cosigned);
-		m = directory_find(directory, bytes_str(cosigned.node));
-		if (m == NULL || cosigned.size != log->checkpoint_size ||
-			!hash_equal(&cosigned.root, &log->root) ||
-			cosigner_key(w->rt, &cosigned, m, &c->key) != OK ||
-			cosigned.line.size > LINE_SIZE_MAX)
-			continue;
-		c->line = bytes_make(w->lines.data + w->lines.size, cosigned.line.size);
-		buf_put(&w->lines, cosigned.line);
-		used++;
-	}
-	w->opts.cosignatures = w->cosignatures;
-	w->opts.cosignature_count = used;
-	return w->lines.err;
-}
-
 static enum err take_picture(struct export_work *w, size_t position)
 {
-	struct engine_log log;
-
-	engine_log_at(w->rt->engine, position, &log);
 	w->exported = (struct export_result){0};
 	w->ctx.text[0] = '\0';
 	w->of = 0;
-	w->opts = (struct export_opts){
-		.store = w->rt->store,
-		.destination = w->destination,
-		.origin = log.origin,
-		.compare = w->compare,
-		.stop = &w->rt->stopping,
-		.done = &w->done,
-	};
-	if (!engine_log_key(w->rt->engine, position, &w->opts.key))
-		return err_set(&w->ctx, ERR_NOTFOUND, "the log's key is not known yet");
-	buf_clear(&w->note);
-	buf_put(&w->note, log.checkpoint);
-	TRY(w->note.err);
-	w->opts.note = buf_bytes(&w->note);
-	TRY(take_cosignatures(w, position, &log));
-	w->of = log.checkpoint_size;
+	w->opts = (struct export_opts){.origin = *engine_log_origin(w->rt->engine, position)};
+	TRY(picture_take(w->rt, position, &w->picture, &w->ctx));
+	w->opts = w->picture.opts;
+	w->opts.destination = w->destination;
+	w->opts.compare = w->compare;
+	w->opts.stop = &w->rt->stopping;
+	w->opts.done = &w->done;
+	w->of = w->picture.size;
 	return OK;
 }
 
@@ -339,8 +283,7 @@ void begin_log_export(struct control_request *request, const Sauti__LogExportReq
 	w->rt = control_runtime(request);
 	uv_timer_init(&w->rt->loop, &w->timer);
 	w->timer.data = w;
-	buf_init(&w->note, LIMIT_NOTE_SIZE);
-	buf_init(&w->lines, (size_t)LIMIT_DIRECTORY_RECORDS * LINE_SIZE_MAX);
+	picture_init(&w->picture);
 	err = prepare(w, message);
 	if (err == OK)
 		queue_work(w, true);

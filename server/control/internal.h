@@ -9,6 +9,7 @@
 
 #include "replication/log/tree.h"
 #include "server/control/control.h"
+#include "server/export/export.h"
 
 /* Takes the reference. A document that cannot be made is an error, never half a document. */
 void answer_json(struct control_request *request, json_t *json, bool last);
@@ -133,6 +134,30 @@ json_t *entry_state_json(const struct runtime *rt, size_t position, uint64_t ind
 
 /* evidence.c */
 void begin_log_evidence(struct control_request *request, const Sauti__LogEvidenceRequest *message);
+
+/* picture.c: of one log, taken on the loop: its newest checkpoint, and the cosignatures of exactly
+ * this one by nodes that the directory lists. What is put into a checkpoint file, wherever that is
+ * written to. `opts` borrows from the rest of it; release it even when taking it failed. */
+struct log_picture {
+	struct export_opts opts; /* origin, key, note, cosignatures */
+	uint64_t size;           /* of the checkpoint */
+	struct buf note, lines;
+	struct export_cosignature *cosignatures;
+};
+void picture_init(struct log_picture *picture);
+/* ERR_NOTFOUND: no key or no checkpoint is known; ERR_NOMEM. */
+enum err picture_take(const struct runtime *rt, size_t position, struct log_picture *picture,
+	struct errctx *ctx) MUST_USE;
+void picture_release(struct log_picture *picture);
+
+/* public.c, public_status.c: what anybody may ask */
+void begin_public_file(struct control_request *request, const Sauti__PublicFileRequest *message);
+void begin_public_logs(struct control_request *request);
+void begin_public_status(struct control_request *request);
+void begin_public_evidence(
+	struct control_request *request, const Sauti__PublicEvidenceRequest *message);
+/* May this log be given out to who asks? */
+bool public_gives(const struct control_request *request, const char *origin);
 
 /* backups.c */
 void begin_backup(struct control_request *request, const Sauti__BackupRequest *message);

@@ -2,11 +2,14 @@
 
 #include <string.h>
 
+#include "base/cursor.h"
+
 enum {
 	NONE = 0, /* no session */
 	CASES = ACCOUNT_OFFICER | ACCOUNT_SUPERVISOR,
 	LEDGER = ACCOUNT_SUPERVISOR | ACCOUNT_AUDITOR,
 	NODE = ACCOUNT_OPERATOR | ACCOUNT_SUPERVISOR,
+	TOKEN = 200, /* the field of a request that is no request */
 };
 
 static bool policy_reads(const Sauti__ControlRequest *request)
@@ -63,6 +66,12 @@ static const struct permission table[] = {
 	{BODY(LOG_EXPORT), NONE, NULL},
 	{BODY(LOG_EVIDENCE), NONE, NULL},
 	{BODY(LOG_POLICY), NONE, NULL},
+	{BODY(PUBLIC_FILE), NONE, NULL},
+	{BODY(PUBLIC_LOGS), NONE, NULL},
+	{BODY(PUBLIC_STATUS), NONE, NULL},
+	{BODY(PUBLIC_EVIDENCE), NONE, NULL},
+	{BODY(ADD_CHECKPOINT), NONE, NULL},
+	{BODY(WITNESS_CHECKPOINT), NONE, NULL},
 	{BODY(BACKUP), NONE, NULL},
 	{BODY(BUNDLE_EXPORT), NONE, NULL},
 	{BODY(BUNDLE_IMPORT), NONE, NULL},
@@ -87,6 +96,62 @@ static const struct permission table[] = {
 	{BODY(MAIL_DELETE), NODE, NULL},
 	{BODY(MAIL_REFUSED), NONE, NULL},
 };
+
+/* What anybody may ask on the public socket. */
+static const Sauti__ControlRequest__BodyCase publics[] = {
+	BODY(PUBLIC_FILE),
+	BODY(PUBLIC_LOGS),
+	BODY(PUBLIC_STATUS),
+	BODY(PUBLIC_EVIDENCE),
+	BODY(ADD_CHECKPOINT),
+	BODY(WITNESS_CHECKPOINT),
+};
+
+bool permission_public(uint64_t number)
+{
+	for (size_t i = 0; i < sizeof(publics) / sizeof(publics[0]); i++)
+		if (publics[i] == number)
+			return true;
+	return false;
+}
+
+static uint64_t take_varint(struct cursor *cursor)
+{
+	uint64_t value = 0;
+	uint8_t byte = 0x80;
+
+	for (unsigned shift = 0; (byte & 0x80) != 0; shift += 7) {
+		if (shift >= 28) { /* no number or length of a request is longer */
+			cursor->err = ERR_MALFORMED;
+			return 0;
+		}
+		byte = cursor_u8(cursor);
+		value |= (uint64_t)(byte & 0x7f) << shift;
+	}
+	return value;
+}
+
+enum err permissions_public(struct bytes wire, struct errctx *ctx)
+{
+	enum { LENGTH_DELIMITED = 2 };
+	struct cursor cursor = cursor_make(wire);
+	unsigned requests = 0;
+
+	while (cursor.err == OK && cursor.rest.size > 0) {
+		uint64_t tag = take_varint(&cursor), number = tag >> 3;
+
+		if (cursor.err == OK && number != TOKEN && !permission_public(number))
+			return err_set(
+				ctx, ERR_DENIED, "that is not to be asked on the public socket");
+		if ((tag & 7) != LENGTH_DELIMITED)
+			cursor.err = ERR_MALFORMED;
+		requests += number != TOKEN;
+		cursor_take(&cursor, take_varint(&cursor));
+	}
+	if (cursor.err == OK && requests == 1)
+		return OK;
+	return err_set(ctx, ERR_MALFORMED, "no request");
+}
 
 const struct permission *permission_of(Sauti__ControlRequest__BodyCase body)
 {

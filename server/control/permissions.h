@@ -11,6 +11,7 @@
 #ifndef SERVER_CONTROL_PERMISSIONS_H
 #define SERVER_CONTROL_PERMISSIONS_H
 
+#include "base/bytes.h"
 #include "proto/control.pb-c.h"
 #include "server/officers/sessions.h"
 
@@ -24,6 +25,13 @@ enum { PERMISSION_SESSION = ACCOUNT_ROLES_ALL }; /* anybody who is logged in */
 
 /* NULL: there is no row. */
 const struct permission *permission_of(Sauti__ControlRequest__BodyCase body);
+
+/* May the request of this field number be made on the public socket? */
+bool permission_public(uint64_t number);
+/* Looks at the wire form of a request on the public socket before anything is made of it: it is one
+ * request, and one of those. ERR_DENIED: of others; ERR_MALFORMED. A token is passed over: nobody
+ * is logged in there. */
+enum err permissions_public(struct bytes wire, struct errctx *ctx) MUST_USE;
 
 /* officer: whose session the request came with; NULL: without one. ERR_LOCKED: a session is needed
  * and the node is locked; ERR_DENIED: a session is needed, or another role: ctx says which.

@@ -344,6 +344,12 @@ bool control_counts_as_use(const Sauti__ControlRequest *message)
 	case SAUTI__CONTROL_REQUEST__BODY_WHOAMI:
 	case SAUTI__CONTROL_REQUEST__BODY_LOGOUT:
 	case SAUTI__CONTROL_REQUEST__BODY_RECOVER_STATUS:
+	case SAUTI__CONTROL_REQUEST__BODY_PUBLIC_FILE:
+	case SAUTI__CONTROL_REQUEST__BODY_PUBLIC_LOGS:
+	case SAUTI__CONTROL_REQUEST__BODY_PUBLIC_STATUS:
+	case SAUTI__CONTROL_REQUEST__BODY_PUBLIC_EVIDENCE:
+	case SAUTI__CONTROL_REQUEST__BODY_ADD_CHECKPOINT:
+	case SAUTI__CONTROL_REQUEST__BODY_WITNESS_CHECKPOINT:
 		return false;
 	default:
 		return true;
@@ -541,6 +547,18 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_RECOVER:
 		begin_recover(request, message->recover);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_PUBLIC_FILE:
+		begin_public_file(request, message->public_file);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_PUBLIC_LOGS:
+		begin_public_logs(request);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_PUBLIC_STATUS:
+		begin_public_status(request);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_PUBLIC_EVIDENCE:
+		begin_public_evidence(request, message->public_evidence);
 		break;
 	default:
 		control_fail(request, ERR_UNSUPPORTED, 0, "this node does not know that request");

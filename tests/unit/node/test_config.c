@@ -20,6 +20,9 @@ static void test_defaults(void **state)
 	assert_string_equal(config.network, "");
 	assert_string_equal(config.directory, "/srv/sauti");
 	assert_string_equal(config.socket, "/srv/sauti/run/control.sock");
+	assert_string_equal(config.public_socket, "/srv/sauti/run/public.sock");
+	assert_string_equal(config.public_group, "");
+	assert_int_equal(config.public_logs, PUBLIC_LOGS_ALL);
 	assert_string_equal(config.listen, CONFIG_LISTEN_DEFAULT);
 	assert_string_equal(config.alpn[0], "sauti/1");
 	assert_string_equal(config.alpn[1], "");
@@ -48,6 +51,7 @@ static const char everything[] =
 	"advertise = 192.0.2.1:7483,[2001:db8::1]:443\n"
 	"[listen]\naddress = [::1]:0\nalpn = office/2, sauti/1\n"
 	"[control]\nsocket = s.sock\n"
+	"[public]\nsocket = run/p.sock\ngroup = sauti-web\nlogs = directory\n"
 	"[seal]\ncompression = off\n"
 	"[store]\nmap_size = 1MiB\nreserve = 1536KiB\ndaily_quota = 3MiB\n"
 	"[lock]\nidle = 90 min\nunencrypted_swap = allow\n"
@@ -65,6 +69,9 @@ static void check_everything(const struct node_config *config)
 	assert_string_equal(config->network, "ovra.example");
 	assert_string_equal(config->directory, "/srv/sauti/data");
 	assert_string_equal(config->socket, "/srv/sauti/data/s.sock");
+	assert_string_equal(config->public_socket, "/srv/sauti/data/run/p.sock");
+	assert_string_equal(config->public_group, "sauti-web");
+	assert_int_equal(config->public_logs, PUBLIC_LOGS_DIRECTORY);
 	assert_string_equal(config->listen, "[::1]:0");
 	assert_string_equal(config->advertise[0], "192.0.2.1:7483");
 	assert_string_equal(config->advertise[1], "[2001:db8::1]:443");
@@ -194,6 +201,10 @@ static void test_bad(void **state)
 		{"[node]\nadvertise = 192.0.2.1:1, [::]:7483\n", "every address of this machine"},
 		{"[node]\nadvertise = 192.0.2.1:1,,192.0.2.2:1\n", "sauti.conf:2: advertise: "},
 		{"[node]\nadvertise = 192.0.2.1:1 192.0.2.2:1\n", "separated by commas"},
+		{"[public]\ngroup = two words\n",
+			"sauti.conf:2: group: found \"two words\"; allowed: the name of a group"},
+		{"[public]\nlogs = some\n", "found \"some\"; allowed: all, directory, none"},
+		{"[public]\nmode = 0666\n", "sauti.conf:2: "},
 		{"[listen]\nalpn = a,,b\n", "sauti.conf:2: alpn: a protocol name has 1 to 63"},
 		{"[listen]\nalpn = a b\n", "printable ASCII and no space"},
 		{"[listen]\nalpn = sauti-join/1\n", "reserved for joining"},
@@ -311,6 +322,56 @@ static void test_socket_length(void **state)
 	}
 }
 
+static void check_public(const char *said, const char *path)
+{
+	struct node_config config, again;
+	struct errctx ctx;
+	struct buf text;
+
+	buf_init(&text, LIMIT_CONFIG_SIZE);
+	buf_printf(&text, "[node]\nname = a\n%s", said);
+	assert_ok(parse(buf_cstr(&text), &config, &ctx));
+	assert_string_equal(config.public_socket, path);
+	buf_clear(&text);
+	config_write(&config, &text);
+	assert_ok(parse(buf_cstr(&text), &again, &ctx));
+	assert_string_equal(again.public_socket, path);
+	config_release(&config);
+	config_release(&again);
+	buf_release(&text);
+}
+
+/* Beside the control socket, wherever that is; "none" is none, and stays so. */
+static void test_public_socket(void **state)
+{
+	struct node_config config;
+	struct errctx ctx;
+	char text[400];
+
+	(void)state;
+	check_public("", "/srv/sauti/run/public.sock");
+	check_public("[control]\nsocket = /run/x/c\n", "/run/x/public.sock");
+	check_public("[public]\nsocket = none\n", "");
+	check_public("[public]\nsocket = /run/sauti/public.sock\n", "/run/sauti/public.sock");
+	check_public("[public]\nlogs = none\n", "/srv/sauti/run/public.sock");
+	assert_int_equal(
+		parse("[node]\nname = a\n[control]\nsocket = /r/public.sock\n", &config, &ctx),
+		ERR_INVALID);
+	assert_says(ctx, "[public] socket is the control socket");
+	for (int size = 107; size <= 108; size++) {
+		snprintf(text, sizeof(text), "[node]\nname = a\n[public]\nsocket = /%0*d\n",
+			size - 1, 0);
+		assert_int_equal(parse(text, &config, &ctx), size == 107 ? OK : ERR_LIMIT);
+		config_release(&config);
+	}
+	assert_says(ctx, "set [public] socket to a shorter one");
+	for (int size = 32; size <= 33; size++) { /* a group's name, and one letter more */
+		snprintf(text, sizeof(text), "[node]\nname = a\n[public]\ngroup = %0*d\n", size, 0);
+		assert_int_equal(parse(text, &config, &ctx), size == 32 ? OK : ERR_INVALID);
+		config_release(&config);
+	}
+}
+
 static void test_add_peer(void **state)
 {
 	struct node_config config;
@@ -348,6 +409,7 @@ int main(void)
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_socket_length),
+		cmocka_unit_test(test_public_socket),
 		cmocka_unit_test(test_add_peer),
 		cmocka_unit_test_setup_teardown(test_load, test_dir_make, test_dir_remove),
 	};

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "server/control/permissions.h"
+#include "tests/unit/base/unhex.h"
 
 static struct officer_session officer(uint32_t roles)
 {
@@ -122,6 +123,65 @@ static void changes_are_for_those_who_run_it(void **state)
 	assert_int_equal(check(SAUTI__CONTROL_REQUEST__BODY_WHOAMI, 0, false), ERR_DENIED);
 }
 
+static enum err public_wire(const char *hex)
+{
+	struct bytes wire = unhex(hex);
+	enum err err = permissions_public(wire, NULL);
+
+	unhex_free();
+	return err;
+}
+
+/* Those that have a name beginning with "public", and what a witness is asked; all of them need no
+ * session. */
+static void what_is_public(void **state)
+{
+	const ProtobufCMessageDescriptor *d = &sauti__control_request__descriptor;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < d->n_fields; i++) {
+		const char *name = d->fields[i].name;
+		bool public = strncmp(name, "public_", 7) == 0 ||
+			      strcmp(name, "add_checkpoint") == 0 ||
+			      strcmp(name, "witness_checkpoint") == 0;
+
+		assert_int_equal(permission_public(d->fields[i].id), public);
+		if (!public)
+			continue;
+		count++;
+		assert_int_equal(
+			check((Sauti__ControlRequest__BodyCase)d->fields[i].id, 0, true), OK);
+	}
+	assert_int_equal(count, 6);
+	assert_false(permission_public(0));
+	assert_false(permission_public(209));
+	assert_false(permission_public(216));
+	assert_false(permission_public(UINT64_MAX));
+}
+
+static void wire_on_the_public_socket(void **state)
+{
+	assert_int_equal(public_wire("9a0d00"), OK);             /* 211, empty */
+	assert_int_equal(public_wire("c20c029a0d9a0d00"), OK);   /* a token, which is passed over */
+	assert_int_equal(public_wire("9a0d00c20c0100"), OK);     /* .. and behind it */
+	assert_int_equal(public_wire("920d03616263"), OK);       /* 210: its inside comes later */
+	assert_int_equal(public_wire("0a00"), ERR_DENIED);       /* 1: unlock */
+	assert_int_equal(public_wire("0a00ff"), ERR_DENIED);     /* .. whatever follows */
+	assert_int_equal(public_wire("9a0d000a00"), ERR_DENIED); /* .. behind a good one */
+	assert_int_equal(public_wire("c20d00"), ERR_DENIED);     /* 216 */
+	assert_int_equal(public_wire(""), ERR_MALFORMED);
+	assert_int_equal(public_wire("c20c0100"), ERR_MALFORMED);     /* a token alone */
+	assert_int_equal(public_wire("9a0d009a0d00"), ERR_MALFORMED); /* two */
+	assert_int_equal(public_wire("9a0d00aa0d00"), ERR_MALFORMED);
+	assert_int_equal(public_wire("9a"), ERR_MALFORMED);
+	assert_int_equal(public_wire("9a0d"), ERR_MALFORMED);
+	assert_int_equal(public_wire("9a0d01"), ERR_MALFORMED);
+	assert_int_equal(public_wire("980d01"), ERR_MALFORMED); /* 211 as a number */
+	assert_int_equal(public_wire("9b0d9c0d"), ERR_MALFORMED);
+	assert_int_equal(public_wire("9a0dffffffffff7f"), ERR_MALFORMED);
+	assert_int_equal(public_wire("ffffffffffffffffff01"), ERR_MALFORMED);
+}
+
 static void says_which_role(void **state)
 {
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
@@ -144,6 +204,8 @@ int main(void)
 		cmocka_unit_test(what_a_locked_node_does_needs_nobody),
 		cmocka_unit_test(changes_are_for_those_who_run_it),
 		cmocka_unit_test(says_which_role),
+		cmocka_unit_test(what_is_public),
+		cmocka_unit_test(wire_on_the_public_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
