@@ -96,8 +96,8 @@ struct audit_tell {
 	const struct finding_proof *proofs;
 	size_t proof_count;
 };
-enum err audit_tell(struct audit_run *run, const struct audit_tell *tell, const char *format, ...)
-	MUST_USE __attribute__((format(printf, 3, 4)));
+enum err audit_tell(struct audit_run *run, const struct audit_tell *tell, const char *format,
+	...) MUST_USE __attribute__((format(printf, 3, 4)));
 
 /* The log of that name in the run; NULL. */
 struct audit_log *audit_run_log(const struct audit_run *run, const char *name);

@@ -27,8 +27,8 @@ void source_close(struct source *source); /* zeroed ones are fine */
 /* A kind: does the text name one, and open it. */
 struct source_kind {
 	bool (*is)(const char *text);
-	enum err (*open)(const struct cli *cli, const char *text, struct source *ret,
-		struct errctx *ctx);
+	enum err (*open)(
+		const struct cli *cli, const char *text, struct source *ret, struct errctx *ctx);
 };
 extern const struct source_kind source_kind_files;
 

@@ -82,8 +82,7 @@ void walk_read(const struct walk *walk, struct walk_block *block);
 void walk_hash(const struct walk *walk, struct walk_block *block);
 /* Errors of the source ("could not look"), of opts.each, ERR_NOMEM. What is wrong with the log is
  * no error, but a finding. */
-enum err walk_take(
-	struct walk *walk, const struct walk_block *block, struct errctx *ctx) MUST_USE;
+enum err walk_take(struct walk *walk, const struct walk_block *block, struct errctx *ctx) MUST_USE;
 /* After the last block. Errors as of walk_take. */
 enum err walk_end(struct walk *walk, struct walk_result *ret, struct errctx *ctx) MUST_USE;
 

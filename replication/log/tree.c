@@ -45,15 +45,21 @@ void compact_init(struct compact *compact)
 
 void compact_append(struct compact *compact, const struct hash *leaf)
 {
-	unsigned count = bit_count(compact->size);
-	struct hash node = *leaf;
+	compact_append_node(compact, 0, leaf);
+}
 
-	assert(compact->size < LIMIT_LOG_SIZE);
+void compact_append_node(struct compact *compact, unsigned level, const struct hash *root)
+{
+	uint64_t size = compact->size >> level;
+	unsigned count = bit_count(size);
+	struct hash node = *root;
+
+	assert(size << level == compact->size && compact->size < LIMIT_LOG_SIZE);
 	/* Every trailing 1 bit of the size is a peak as large as the new node has become. */
-	for (uint64_t size = compact->size; size & 1; size >>= 1)
+	for (; size & 1; size >>= 1)
 		tree_node(&compact->peaks[--count], &node, &node);
 	compact->peaks[count] = node;
-	compact->size++;
+	compact->size += UINT64_C(1) << level;
 }
 
 void compact_root(const struct compact *compact, struct hash *ret)

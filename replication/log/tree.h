@@ -27,6 +27,8 @@ struct compact {
 
 void compact_init(struct compact *compact); /* the empty tree */
 void compact_append(struct compact *compact, const struct hash *leaf);
+/* 1 << level leaves at once, by their root; the size before is a multiple of that. */
+void compact_append_node(struct compact *compact, unsigned level, const struct hash *root);
 void compact_root(const struct compact *compact, struct hash *ret);
 
 struct proof {
