@@ -174,8 +174,8 @@ static const char *how_missing(enum err err)
 }
 
 /* The walk cannot go on: of what follows nothing is known. */
-static enum err stop(
-	struct walk *walk, enum finding_kind kind, uint64_t index, const char *path, const char *how)
+static enum err stop(struct walk *walk, enum finding_kind kind, uint64_t index, const char *path,
+	const char *how)
 {
 	const struct walk_tell tell = {kind, true, index, {{0}}};
 
@@ -376,6 +376,16 @@ static enum err walk_init(struct walk *walk, const struct walk_opts *opts, struc
 	return load_from(walk, ctx);
 }
 
+static void mark(struct walk *walk)
+{
+	for (size_t i = 0; i < WALK_MARKS; i++) {
+		if (walk->opts.marks[i] != walk->tree.size || walk->tree.size == 0)
+			continue;
+		walk->result.marked[i] = true;
+		compact_root(&walk->tree, &walk->result.mark[i]);
+	}
+}
+
 enum err walk_new(const struct walk_opts *opts, struct walk **ret, struct errctx *ctx)
 {
 	struct walk *walk = mem_zalloc(sizeof(*walk));
@@ -388,10 +398,7 @@ enum err walk_new(const struct walk_opts *opts, struct walk **ret, struct errctx
 		walk_free(walk);
 		return err;
 	}
-	if (opts->mark == walk->tree.size && opts->mark > 0) {
-		walk->result.marked = true;
-		compact_root(&walk->tree, &walk->result.mark);
-	}
+	mark(walk);
 	*ret = walk;
 	return OK;
 }
@@ -440,23 +447,27 @@ static enum err call_each(struct walk *walk, const struct walk_block *block)
 	return OK;
 }
 
+static bool has_mark(const struct walk *walk, uint64_t first, uint64_t end)
+{
+	for (size_t i = 0; i < WALK_MARKS; i++)
+		if (walk->opts.marks[i] > first && walk->opts.marks[i] < end)
+			return true;
+	return false;
+}
+
 static void append(struct walk *walk, const struct walk_block *block)
 {
-	uint64_t mark = walk->opts.mark, end = block->first + block->width;
-	bool inside = mark > walk->tree.size && mark < end;
+	uint64_t end = block->first + block->width;
 
-	if (block->width == TILE_WIDTH && block->skip == 0 && !inside) {
+	if (block->width == TILE_WIDTH && block->skip == 0 && !has_mark(walk, block->first, end)) {
 		compact_append_node(&walk->tree, 8, &block->root);
-	} else {
-		for (unsigned i = block->skip; i < block->width; i++) {
-			compact_append(&walk->tree, &block->leaf[i]);
-			if (walk->tree.size == mark)
-				compact_root(&walk->tree, &walk->result.mark);
-		}
+		mark(walk);
+		return;
 	}
-	if (mark == end)
-		compact_root(&walk->tree, &walk->result.mark);
-	walk->result.marked |= inside || (mark > 0 && mark == end);
+	for (unsigned i = block->skip; i < block->width; i++) {
+		compact_append(&walk->tree, &block->leaf[i]);
+		mark(walk);
+	}
 }
 
 /* Are the entries of the file there, all of them and nothing else? Else the walk ends here. */

@@ -32,6 +32,7 @@
 
 struct walk;
 struct walk_block;
+enum { WALK_MARKS = 2 };
 
 /* An entry, in order of index. It is not known yet whether it is the signed one: what is done with
  * it counts only once the walk is `sound`. */
@@ -48,7 +49,8 @@ struct walk_opts {
 	 * are not looked at. */
 	const struct compact *from;
 	const struct hash *from_root;
-	uint64_t mark;    /* the root at this size is wanted, too; 0: it is not */
+	/* The roots at these sizes are wanted, too, ascending; 0: none. */
+	uint64_t marks[WALK_MARKS];
 	walk_entry *each; /* may be NULL; its first error ends the walk */
 	void *arg;
 };
@@ -57,10 +59,11 @@ struct walk_result {
 	uint64_t from, size; /* entries [from, size) were hashed */
 	uint64_t bytes;      /* of them */
 	struct compact tree; /* of all of them: what the next visit may start from, if sound */
-	bool marked;
-	struct hash mark; /* the root at opts.mark, when that is in [from, size] */
-	bool whole;       /* every entry was there to be hashed */
-	bool sound;       /* .. and nothing is wrong: entries, tiles, root */
+	/* The roots at opts.marks, of those that are in [from, size]. */
+	bool marked[WALK_MARKS];
+	struct hash mark[WALK_MARKS];
+	bool whole; /* every entry was there to be hashed */
+	bool sound; /* .. and nothing is wrong: entries, tiles, root */
 	bool has_bad;
 	uint64_t bad; /* the first index of which something is wrong */
 };

@@ -91,13 +91,13 @@ static void test_right(void **state)
 		memory_log_init(&log, sizes[i]);
 		for (int full = 0; full < 2; full++) {
 			log.full_alone = full;
-			assert_int_equal(look(&log, &o, (struct walk_opts){.mark = 1}), OK);
+			assert_int_equal(look(&log, &o, (struct walk_opts){.marks = {1}}), OK);
 			assert_true(o.result.sound && o.result.whole && !o.result.has_bad);
 			assert_int_equal(findings_count(o.findings), 0);
 			assert_int_equal(o.result.size, sizes[i]);
 			assert_int_equal(o.next, sizes[i]);
-			assert_true(o.result.marked);
-			assert_true(hash_equal(&o.result.mark, &log.hashes[0][0]));
+			assert_true(o.result.marked[0]);
+			assert_true(hash_equal(&o.result.mark[0], &log.hashes[0][0]));
 			compact_root(&o.result.tree, &root);
 			assert_true(hash_equal(&root, &log.checkpoint.root));
 			outcome_release(&o);
@@ -121,9 +121,10 @@ static void test_mark(void **state)
 
 		memory_compact(&log, marks[i], &tree);
 		compact_root(&tree, &root);
-		assert_int_equal(look(&log, &o, (struct walk_opts){.mark = marks[i]}), OK);
-		assert_true(o.result.sound && o.result.marked);
-		assert_true(hash_equal(&o.result.mark, &root));
+		assert_int_equal(look(&log, &o, (struct walk_opts){.marks = {marks[i], 5000}}), OK);
+		assert_true(o.result.sound && o.result.marked[0] && o.result.marked[1]);
+		assert_true(hash_equal(&o.result.mark[0], &root));
+		assert_true(hash_equal(&o.result.mark[1], &log.checkpoint.root));
 		outcome_release(&o);
 	}
 	memory_log_release(&log);
