@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Exports checked by golang.org/x/mod, which nobody here wrote: what is right is accepted, what was
-changed is refused. test_go.py [EXPORT VKEY...]
+"""Logs, notes and proofs checked by golang.org/x/mod, which nobody here wrote: what is right is
+accepted, what was changed is refused.
 
-Without arguments: the committed export of tests/vectors. Skips, exit 77, when Go or the package is
-missing: apt install golang-go golang-golang-x-mod-dev (81 MB to fetch, 465 MB installed), which
-scripts/packages leaves out for its size."""
+    test_go.py BUILD              the committed export of tests/vectors, and all of mutations.py
+    test_go.py EXPORT VKEY...     an export of yours
+
+Skips, exit 77, when Go or the package is missing: apt install golang-go golang-golang-x-mod-dev (81 MB
+to fetch, 465 MB installed)."""
 import os
 import shutil
 import subprocess
@@ -15,14 +17,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 VECTORS = HERE.parent / "vectors"
 MODULE = Path("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog")
-sys.path.insert(0, str(VECTORS))
 
 if shutil.which("go") is None or not MODULE.is_dir():
     print("skipped: go or golang.org/x/mod is missing: "
           "apt install golang-go golang-golang-x-mod-dev (465 MB)")
     sys.exit(77)
 
-import read_export as reader  # noqa: E402
+import mutations  # noqa: E402
+from mutations import reader  # noqa: E402
 
 
 def build(scratch):
@@ -30,7 +32,7 @@ def build(scratch):
     program = scratch / "verify_export"
     environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode",
                    "GOCACHE": str(scratch / "cache"), "GOFLAGS": "", "CGO_ENABLED": "0"}
-    subprocess.run(["go", "build", "-o", program, "main.go"], cwd=HERE / "verify_export", check=True,
+    subprocess.run(["go", "build", "-o", program, "main.go", "answer.go"], cwd=HERE / "verify_export", check=True,
                    env=environment)
     return program
 
@@ -78,11 +80,49 @@ def refused(program, root, scratch):
         sys.exit("accepted: another log's key")
 
 
+class Other(mutations.Lines):
+    """x/mod, told of another log."""
+
+    def export(self, sample):
+        return self.ask("export", sample.directory, sample.vkey)
+
+    def same_proofs(self, sample):
+        """Proofs that x/mod makes are ours, to the byte, and so accepted by us."""
+        self.ask("load", sample.directory, sample.vkey)
+        count = 0
+        for p in mutations.inclusion_proofs(sample):
+            made = self.ask("prove-inclusion", p.index, p.size).split()[1]
+            theirs = p.but(path=mutations.unjoined(made))
+            if theirs.path != p.path or not sample.tool.proof(theirs).startswith("ok"):
+                sys.exit(f"another proof of {p}")
+            count += 1
+        for p in mutations.consistency_proofs(sample):
+            made = self.ask("prove-consistency", p.first, p.second).split()[1]
+            theirs = p.but(path=mutations.unjoined(made))
+            if theirs.path != p.path or not sample.tool.proof(theirs).startswith("ok"):
+                sys.exit(f"another proof of {p}")
+            count += 1
+        print(f"golang.org/x/mod: made {count} proofs, which we accept")
+
+
+def mutated(program, build, scratch):
+    sample = mutations.Sample(build, scratch)
+    other, run = Other([program, "-"]), mutations.Run("golang.org/x/mod")
+    run.notes(sample, other.note)
+    run.cosignatures(sample, other.note)
+    run.inclusion(sample, other.proof)
+    run.consistency(sample, other.proof)
+    other.same_proofs(sample)
+    run.files(sample, lambda: other.export(sample))
+    other.close()
+    sample.tool.close()
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="sauti-go-") as name:
         scratch = Path(name)
         program = build(scratch)
-        if len(sys.argv) > 1:
+        if len(sys.argv) > 2:
             for key in sys.argv[2:]:
                 done = verify(program, Path(sys.argv[1]), key.split("+")[0], key)
                 print(done.stdout.strip() or done.stderr.strip())
@@ -91,6 +131,7 @@ def main():
             return
         accepted(program, VECTORS / "export")
         refused(program, VECTORS / "export", scratch)
+        mutated(program, sys.argv[1], scratch)
 
 
 if __name__ == "__main__":

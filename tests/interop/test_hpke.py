@@ -11,28 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import npm
+from mutations import skip
+
 MODULES = ["@hpke/core@1", "@hpke/dhkem-x25519@1"]
 HERE = Path(__file__).resolve().parent
-
-
-def skip(why):
-    print("skipped:", why)
-    sys.exit(77)
-
-
-def fetch(scratch):
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        skip("node or npm is missing: apt install nodejs npm")
-    scratch.mkdir(parents=True, exist_ok=True)
-    if not (scratch / "node_modules/@hpke/dhkem-x25519").is_dir():
-        try:
-            done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", scratch,
-                                   *MODULES], capture_output=True, text=True, timeout=120, check=False)
-        except subprocess.TimeoutExpired:
-            skip("npm did not fetch the modules within two minutes")
-        if done.returncode != 0:
-            skip(f"npm cannot fetch {' '.join(MODULES)}: {done.stderr.strip()[-300:]}")
-    shutil.copy(HERE / "hpke.mjs", scratch / "hpke.mjs")
 
 
 class Other:
@@ -61,7 +44,8 @@ def ours(tool, what, key, info, aad, data):
 
 def main():
     tool, scratch = sys.argv[1], Path(sys.argv[2])
-    fetch(scratch)
+    npm.fetch(scratch, MODULES)
+    shutil.copy(HERE / "hpke.mjs", scratch / "hpke.mjs")
     other = Other(scratch)
     for round_ in range(12):
         pair = other.ask("keys")

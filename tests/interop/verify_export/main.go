@@ -5,10 +5,16 @@
 //
 // The signature (note.Open), the tree rebuilt from the entries (tlog.StoredHashes, tlog.TreeHash),
 // every tile file against it (tlog.ReadTileData), and inclusion and consistency proofs that are
-// made from the tile files (tlog.TileHashReader). Exit status 0 when all of it is right, 1 if not.
+// made from the tile files (tlog.TileHashReader, which by itself does not look at every tile:
+// CVE-2026-56865). Exit status 0 when all of it is right, 1 if not.
+//
+//	verify_export -
+//
+// answers lines, "ok .." or "no: ..": see answer.
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -33,33 +39,57 @@ func bundle(n int64, width int) string {
 	return strings.Replace(file(tlog.Tile{H: height, L: 0, N: n, W: width}), "tile/0/", "tile/entries/", 1)
 }
 
-// tree opens the checkpoint and takes size and root from its text.
-func tree(directory, vkey string) tlog.Tree {
-	verifier, err := note.NewVerifier(vkey)
-	if err != nil {
-		log.Fatalf("key: %v", err)
-	}
-	data, err := os.ReadFile(filepath.Join(directory, "checkpoint"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	opened, err := note.Open(data, note.VerifierList(verifier))
-	if err != nil {
-		log.Fatalf("checkpoint: %v", err)
-	}
-	lines := strings.Split(opened.Text, "\n")
-	if len(lines) != 4 || lines[0] != verifier.Name() {
-		log.Fatalf("checkpoint: not of the log %s", verifier.Name())
+// wrong is what a check panics with; judged turns it into an error.
+type wrong struct{ error }
+
+func fail(format string, arguments ...any) {
+	panic(wrong{fmt.Errorf(format, arguments...)})
+}
+
+func judged(check func() string) (said string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			w, is := r.(wrong)
+			if !is {
+				panic(r)
+			}
+			err = w.error
+		}
+	}()
+	return check(), nil
+}
+
+// tree takes size and root from the text of a checkpoint that was opened.
+func tree(text, origin string) tlog.Tree {
+	lines := strings.Split(text, "\n")
+	if len(lines) != 4 || lines[0] != origin {
+		fail("checkpoint: not of the log %s", origin)
 	}
 	size, err := strconv.ParseInt(lines[1], 10, 64)
-	if err != nil {
-		log.Fatalf("checkpoint: %v", err)
+	if err != nil || strconv.FormatInt(size, 10) != lines[1] {
+		fail("checkpoint: size %q", lines[1])
 	}
 	root, err := tlog.ParseHash(lines[2])
 	if err != nil {
-		log.Fatalf("checkpoint: %v", err)
+		fail("checkpoint: %v", err)
 	}
 	return tlog.Tree{N: size, Hash: root}
+}
+
+func open(directory, vkey string) tlog.Tree {
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		fail("key: %v", err)
+	}
+	data, err := os.ReadFile(filepath.Join(directory, "checkpoint"))
+	if err != nil {
+		fail("%v", err)
+	}
+	opened, err := note.Open(data, note.VerifierList(verifier))
+	if err != nil {
+		fail("checkpoint: %v", err)
+	}
+	return tree(opened.Text, verifier.Name())
 }
 
 // entries reads all bundles.
@@ -73,18 +103,18 @@ func entries(directory string, size int64) [][]byte {
 		name := bundle(n, width)
 		data, err := os.ReadFile(filepath.Join(directory, name))
 		if err != nil {
-			log.Fatal(err)
+			fail("%v", err)
 		}
 		for i := 0; i < width; i++ {
 			if len(data) < 2 || len(data) < 2+int(binary.BigEndian.Uint16(data)) {
-				log.Fatalf("%s: entry %d is cut short", name, n*256+int64(i))
+				fail("%s: entry %d is cut short", name, n*256+int64(i))
 			}
 			end := 2 + int(binary.BigEndian.Uint16(data))
 			all = append(all, data[2:end])
 			data = data[end:]
 		}
 		if len(data) != 0 {
-			log.Fatalf("%s: has more than %d entries", name, width)
+			fail("%s: has more than %d entries", name, width)
 		}
 	}
 	return all
@@ -128,7 +158,7 @@ func rebuild(all [][]byte) stored {
 	for i, entry := range all {
 		more, err := tlog.StoredHashes(int64(i), entry, hashes)
 		if err != nil {
-			log.Fatalf("entry %d: %v", i, err)
+			fail("entry %d: %v", i, err)
 		}
 		hashes = append(hashes, more...)
 	}
@@ -145,14 +175,14 @@ func compareTiles(directory string, size int64, hashes stored) int {
 		}
 		want, err := tlog.ReadTileData(t, hashes)
 		if err != nil {
-			log.Fatal(err)
+			fail("%v", err)
 		}
 		got, err := os.ReadFile(filepath.Join(directory, file(t)))
 		if err != nil {
-			log.Fatal(err)
+			fail("%v", err)
 		}
 		if !bytes.Equal(want, got) {
-			log.Fatalf("%s is not the tile of the entries", file(t))
+			fail("%s is not the tile of the entries", file(t))
 		}
 		count++
 	}
@@ -165,44 +195,64 @@ func checkProofs(directory string, head tlog.Tree, all [][]byte, hashes stored) 
 	for _, i := range []int64{0, head.N / 3, head.N / 2, head.N - 1} {
 		proof, err := tlog.ProveRecord(head.N, i, reader)
 		if err != nil {
-			log.Fatalf("entry %d: %v", i, err)
+			fail("entry %d: %v", i, err)
 		}
 		if err := tlog.CheckRecord(proof, head.N, head.Hash, i, tlog.RecordHash(all[i])); err != nil {
-			log.Fatalf("entry %d: %v", i, err)
+			fail("entry %d: %v", i, err)
 		}
 		older, err := tlog.TreeHash(i+1, hashes)
 		if err != nil {
-			log.Fatal(err)
+			fail("%v", err)
 		}
 		way, err := tlog.ProveTree(head.N, i+1, reader)
 		if err != nil {
-			log.Fatalf("size %d: %v", i+1, err)
+			fail("size %d: %v", i+1, err)
 		}
 		if err := tlog.CheckTree(way, head.N, head.Hash, i+1, older); err != nil {
-			log.Fatalf("size %d: %v", i+1, err)
+			fail("size %d: %v", i+1, err)
 		}
 		count += 2
 	}
 	return count
 }
 
-func main() {
-	log.SetFlags(0)
-	if len(os.Args) != 3 {
-		log.Fatal("usage: verify_export DIRECTORY-OF-THE-LOG VKEY")
-	}
-	directory, vkey := os.Args[1], os.Args[2]
-	head := tree(directory, vkey)
+// verify checks all of one log.
+func verify(directory, vkey string) string {
+	head := open(directory, vkey)
 	all := entries(directory, head.N)
 	hashes := rebuild(all)
 	root, err := tlog.TreeHash(head.N, hashes)
 	if err != nil {
-		log.Fatal(err)
+		fail("%v", err)
 	}
 	if root != head.Hash {
-		log.Fatalf("checkpoint: its root is not that of the entries")
+		fail("checkpoint: its root is not that of the entries")
 	}
 	count := compareTiles(directory, head.N, hashes)
 	proofs := checkProofs(directory, head, all, hashes)
-	fmt.Printf("ok %d entries, %d tiles, %d proofs\n", head.N, count, proofs)
+	return fmt.Sprintf("ok %d entries, %d tiles, %d proofs", head.N, count, proofs)
+}
+
+func main() {
+	log.SetFlags(0)
+	if len(os.Args) == 2 && os.Args[1] == "-" {
+		lines := bufio.NewScanner(os.Stdin)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			said, err := judged(func() string { return answer(strings.Fields(lines.Text())) })
+			if err != nil {
+				said = "no: " + strings.ReplaceAll(err.Error(), "\n", " ")
+			}
+			fmt.Println(said)
+		}
+		return
+	}
+	if len(os.Args) != 3 {
+		log.Fatal("usage: verify_export DIRECTORY-OF-THE-LOG VKEY, or -")
+	}
+	said, err := judged(func() string { return verify(os.Args[1], os.Args[2]) })
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(said)
 }
