@@ -240,6 +240,19 @@
 #define LIMIT_ROTATION_AGE      256  /* records that may come between its signing and its place */
 #define LIMIT_CONFIRMED         1024 /* names whose node key an officer has confirmed */
 
+/* What outsiders read over HTTP. */
+#define LIMIT_HTTP_BODY        (64 * 1024) /* of a request */
+#define LIMIT_HTTP_TARGET      512         /* path of a request, or a whole URI */
+#define LIMIT_WEB_HOSTS        16          /* names that requests may be addressed to */
+#define LIMIT_WEB_HOST         255
+#define LIMIT_WEB_CONNECTIONS  1024
+#define LIMIT_WEB_WORKERS      16 /* requests to the node at one time */
+#define LIMIT_WEB_QUEUE        64 /* requests that wait for one of these */
+#define LIMIT_WEB_ANSWER       (256 * (2 + LIMIT_ENTRY_SIZE)) /* the largest file of a log */
+#define LIMIT_WEB_ANSWERS      (64 * 1024 * 1024)             /* of all that are under way */
+#define LIMIT_WEB_ANSWER_PARTS 8192 /* responses of the node to one request */
+#define LIMIT_WEB_METRICS      (4 * 1024 * 1024)
+
 /* Locking. */
 #define LIMIT_SWAPS        32 /* areas of swap that are looked at; the kernel has fewer */
 #define LIMIT_SWAP_DEPTH   16 /* devices that lie on one another */

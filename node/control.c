@@ -18,15 +18,16 @@ struct control {
 	int fd;
 	struct frame_reader reader;
 	struct arena arena;
+	unsigned timeout_s;
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	uint8_t token[SESSION_FILE_TOKEN];
 	enum err token_err; /* OK: there is a token; ERR_NOTFOUND: none */
 	struct errctx token_ctx;
 };
 
-static enum err set_timeouts(int fd)
+static enum err set_timeouts(int fd, unsigned timeout_s)
 {
-	struct timeval timeout = {.tv_sec = CONTROL_TIMEOUT_S};
+	struct timeval timeout = {.tv_sec = timeout_s};
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) != 0 ||
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) != 0)
@@ -54,7 +55,8 @@ static void find_token(struct control *control)
 		control->token_err = session_file_read(path, control->token, &control->token_ctx);
 }
 
-enum err control_connect(const char *socket_path, struct control **ret, struct errctx *ctx)
+static enum err open_control(
+	const char *socket_path, unsigned timeout_s, struct control **ret, struct errctx *ctx)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct control *control;
@@ -68,12 +70,14 @@ enum err control_connect(const char *socket_path, struct control **ret, struct e
 	if (control == NULL)
 		return ERR_NOMEM;
 	strcpy(control->socket, socket_path);
+	control->timeout_s = timeout_s;
+	control->token_err = ERR_NOTFOUND;
 	frame_reader_init(&control->reader, LIMIT_CONTROL_RESPONSE);
 	arena_init(&control->arena, LIMIT_ARENA_SIZE);
 	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (control->fd < 0)
 		err = files_errno(ctx, errno, "make a socket for", socket_path);
-	else if (set_timeouts(control->fd) != OK)
+	else if (set_timeouts(control->fd, timeout_s) != OK)
 		err = files_errno(ctx, errno, "set the timeouts of", socket_path);
 	else if (connect(control->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
 		err = connect_errno(errno, socket_path, ctx);
@@ -81,9 +85,21 @@ enum err control_connect(const char *socket_path, struct control **ret, struct e
 		control_close(control);
 		return err;
 	}
-	find_token(control);
 	*ret = control;
 	return OK;
+}
+
+enum err control_connect(const char *socket_path, struct control **ret, struct errctx *ctx)
+{
+	TRY(open_control(socket_path, CONTROL_TIMEOUT_S, ret, ctx));
+	find_token(*ret);
+	return OK;
+}
+
+enum err control_connect_public(
+	const char *socket_path, unsigned timeout_s, struct control **ret, struct errctx *ctx)
+{
+	return open_control(socket_path, timeout_s, ret, ctx);
 }
 
 void control_close(struct control *control)
@@ -102,8 +118,8 @@ void control_close(struct control *control)
 static enum err transfer_errno(const struct control *control, int error, struct errctx *ctx)
 {
 	if (error == EAGAIN || error == EWOULDBLOCK)
-		return err_set(ctx, ERR_TIMEOUT, "the daemon at %s did not answer for %d s",
-			control->socket, CONTROL_TIMEOUT_S);
+		return err_set(ctx, ERR_TIMEOUT, "the daemon at %s did not answer for %u s",
+			control->socket, control->timeout_s);
 	if (error == EPIPE || error == ECONNRESET)
 		return err_set(
 			ctx, ERR_CLOSED, "the daemon at %s closed the connection", control->socket);

@@ -24,6 +24,10 @@ struct control;
 
 /* socket: the path. ERR_LIMIT when it is too long for a socket. */
 enum err control_connect(const char *socket, struct control **ret, struct errctx *ctx) MUST_USE;
+/* As control_connect, for programs that act for nobody: looks for no session's token, and waits
+ * timeout_s between two pieces of an answer. */
+enum err control_connect_public(
+	const char *socket, unsigned timeout_s, struct control **ret, struct errctx *ctx) MUST_USE;
 void control_close(struct control *control); /* NULL is fine; wipes what it buffered */
 
 /* Sends one request. ERR_LIMIT over LIMIT_CONTROL_REQUEST. */

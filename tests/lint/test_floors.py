@@ -34,7 +34,7 @@ RED = [
     ("server/store/env.c", '#include "cli/new.h"', "include", "cli/new.h"),
     ("cli/main.c", '#include "server/store/store.h"', "include", "server/store/store.h"),
     ("cli/main.c", '  #  include  "server/store/store.h"', "include", "server/store/store.h"),
-    ("web/new.c", '#include "node/ini.h"', "include", "node/ini.h"),
+    ("web/new.c", '#include "node/config.h"', "include", "node/config.h"),
     ("base/buf.c", '#include "tests/lib/new.h"', "include", "tests/lib/new.h"),
     ("base/buf.c", '#include "proto/frame.pb-c.h"', "include", "proto/frame.pb-c.h"),
     # Headers that are not named from the top, or are not there.

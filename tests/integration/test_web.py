@@ -1,0 +1,540 @@
+#!/usr/bin/env python3
+"""sauti-web: every endpoint, every status, and what strangers may try. With a node that is none (any
+answer, also such as no node gives), and with real ones. test_web.py BUILD [unittest args]"""
+
+import concurrent.futures
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+import fakenode  # noqa: E402
+from fakenode import FakeNode, connect, get, raw, receive, replies, response  # noqa: E402
+from network import Failed, wait_for  # noqa: E402
+from webserver import Web, open_directory  # noqa: E402
+
+BUILD = Path()
+ORIGIN = "ovra.example/haiti/1-0123456789abcdef"
+HASH = "ab" * 32
+STATUS = {"node": "haiti", "network": "ovra.example", "version": "0", "ready": True, "writable": True,
+          "disk": "ok", "locked": False, "logs": [{"origin": ORIGIN, "entries": 5}]}
+TILE, BUNDLE, NOTE = bytes(range(256)) * 32, b"\0\1x" * 1000, ORIGIN.encode() + b"\n1\nroot\n\n"
+NEVER = "no-store"
+
+
+def document(value, **more):
+    return response(json=json.dumps(value).encode(), **more)
+
+
+def honest(number, fields):
+    """As a node answers."""
+    if number == fakenode.FILE:
+        path = fields.get(2, b"").decode()
+        if fields.get(1, b"").decode() != ORIGIN or path.startswith("tile/6"):
+            return response(error=fakenode.NOTFOUND, message=b"no log of that origin is held here", last=True)
+        data = NOTE if path == "checkpoint" else BUNDLE if "entries" in path else TILE
+        return response(data=data[:20]) + response(data=data[20:]) + response(last=True)
+    if number == fakenode.LOGS:
+        return document({"origin": ORIGIN}) + document({"origin": ORIGIN + "~" + "0" * 32}) + response(last=True)
+    if number == fakenode.ADD:
+        wanted = fields.get(1, b"").split(b" ")
+        status = int(wanted[0]) if wanted[0].isdigit() else 400
+        kind = "text/x.tlog.size" if status == 409 else "text/plain"
+        return document({"status": status, "content_type": kind}, data=b"") + response(data=b"7\n", last=True)
+    if number == fakenode.WITNESS:
+        if fields[1].decode() != HASH:
+            return response(error=fakenode.NOTFOUND, last=True)
+        return response(data=NOTE, last=True)
+    return document(STATUS, last=True)
+
+
+class Case(unittest.TestCase):
+    """A node that answers as `answer` does, and sauti-web for it."""
+
+    limits = ""
+    answer = staticmethod(honest)
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory(prefix="sauti-web-")
+        self.addCleanup(scratch.cleanup)
+        self.root = open_directory(Path(scratch.name) / "open")
+        self.node = FakeNode(self.root / "public.sock", lambda n, f: self.answer(n, f))
+        self.addCleanup(self.node.stop)
+        self.web = None
+        self.addCleanup(lambda: self.web and self.web.kill())
+        self.start()
+
+    def start(self, *args, **opts):
+        if self.web is not None:
+            self.assertEqual(self.web.stop(), 0, self.web.log)
+        opts.setdefault("limits", self.limits)
+        self.web = Web(BUILD, self.root, self.root / "public.sock", *args, **opts)
+        return self.web
+
+    def get(self, path, *args, **opts):
+        return get(self.web.address, path, *args, **opts)
+
+    def alive(self):
+        """Still there, and none of its answers is held."""
+        self.assertEqual(self.get("/healthz").status, 200)
+        self.assertIsNone(self.web.process.poll(), self.web.log)
+
+    def metric(self, name):
+        for line in self.get("/metrics").body.decode().split("\n"):
+            if line.startswith(name + " "):
+                return float(line.split(" ")[1])
+        raise Failed(f"no metric {name}")
+
+
+class Endpoints(Case):
+    def check(self, path, status, body, kind, cache):
+        reply, head = self.get(path), self.get(path, "HEAD")
+        self.assertEqual((reply.status, reply.body, reply.whole), (status, body, True), path)
+        for r in (reply, head):
+            self.assertEqual(r.status, status)
+            self.assertEqual(r.headers["content-type"], kind)
+            self.assertEqual(r.headers["cache-control"], cache)
+            self.assertEqual(int(r.headers["content-length"]), len(body))
+            self.assertEqual(r.headers["x-content-type-options"], "nosniff")
+            self.assertTrue(r.headers["content-security-policy"].startswith("default-src 'none'"))
+            self.assertFalse([h for h in r.headers if h.startswith("access-control") or h in ("server", "set-cookie")])
+        self.assertEqual(head.rest, b"")
+
+    def test_files(self):
+        text, binary = "text/plain; charset=utf-8", "application/octet-stream"
+        forever = "public, max-age=31536000, immutable"
+        self.check(f"/{ORIGIN}/checkpoint", 200, NOTE, text, "public, max-age=10")
+        self.check(f"/{ORIGIN}/tile/0/000", 200, TILE, binary, forever)
+        self.check(f"/{ORIGIN}/tile/0/001.p/7", 200, TILE, binary, "public, max-age=3600")
+        self.check(f"/{ORIGIN}/tile/entries/x001/000", 200, BUNDLE, binary, forever)
+        self.check(f"/{HASH}/checkpoint", 200, NOTE, text, "public, max-age=10")
+        self.check("/logs", 200, f"{ORIGIN}\n{ORIGIN}~{'0' * 32}\n".encode(), text, NEVER)
+        self.check("/healthz", 200, b"ok\n", text, NEVER)
+        self.check("/readyz", 200, b"ready\n", text, NEVER)
+        for path in (f"/{ORIGIN}/tile/6/000", f"/{'0' * 64}/checkpoint", f"/{ORIGIN[:-1]}0/checkpoint"):
+            self.check(path, 404, b"not found\n", text, NEVER)
+        self.assertEqual(self.node.tokens, 0, "a session's token was sent")
+
+    def test_many_on_one_connection(self):
+        """Kept alive, pipelined; the answers in order."""
+        request = "GET {} HTTP/1.1\r\nHost: localhost\r\n{}\r\n"
+        paths = [f"/{ORIGIN}/checkpoint", "/nothing", f"/{ORIGIN}/tile/0/000", "/healthz"] * 10
+        text = "".join(request.format(p, "") for p in paths) + request.format("/readyz", "Connection: close\r\n")
+        found = raw(self.web.address, text.encode())
+        self.assertEqual([r.status for r in found], [200, 404, 200, 200] * 10 + [200])
+        self.assertEqual(found[2].body, TILE)
+        self.assertEqual(found[-1].body, b"ready\n")
+        self.assertLessEqual(self.node.connections, 4)
+
+    def test_add_checkpoint(self):
+        """Status, type and body as the node says; the connection goes on."""
+        for status in (200, 400, 403, 404, 409, 422, 429, 503):
+            r = self.get("/add-checkpoint", "POST", body=f"{status} body".encode())
+            self.assertEqual((r.status, r.body), (status, b"7\n"))
+            self.assertEqual(r.headers["content-type"],
+                             "text/x.tlog.size" if status == 409 else "text/plain; charset=utf-8")
+            self.assertEqual(r.headers["cache-control"], NEVER)
+        for status in (100, 204, 301, 302, 500, 999):
+            self.assertEqual(self.get("/add-checkpoint", "POST", body=f"{status} x".encode()).status, 502)
+        post = b"POST /add-checkpoint HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
+        end = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        found = raw(self.web.address, post % (3, b"200") + post % (3, b"409") + end)
+        self.assertEqual([r.status for r in found], [200, 409, 200])
+
+    def test_body_cap(self):
+        for size, status in ((65536, 200), (65537, 413), (10 ** 9, 413)):
+            with connect(self.web.address) as s:
+                s.sendall(b"POST /add-checkpoint HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                          b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % size)
+                first = s.recv(65536)
+                if status == 200:
+                    self.assertTrue(first.startswith(b"HTTP/1.1 100 "), first)
+                    s.sendall(b"200 ".ljust(size, b"x"))
+                    first = b""
+                self.assertEqual(replies(first + receive(s))[0].status, status)
+        self.assertEqual(self.get("/add-checkpoint", "POST").status, 400)  # no body at all
+
+    def test_browsers(self):
+        """A page of another site gets nothing done, and reads nothing."""
+        r = self.get("/add-checkpoint", "POST", headers="Origin: https://evil.example\r\n", body=b"200")
+        self.assertEqual(r.status, 403)
+        r = self.get("/logs", headers="Origin: https://evil.example\r\n")
+        self.assertFalse([h for h in r.headers if h.startswith("access-control")])
+        for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "localhost@evil"):
+            self.assertEqual(self.get("/logs", host=host).status, 400 if host == "" and False else 421, host)
+        for host in ("localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8480"):
+            self.assertEqual(self.get("/logs", host=host).status, 200, host)
+        self.start("--host", "logs.office.example")
+        self.assertEqual(self.get("/logs", host="logs.office.example:8443").status, 200)
+        self.assertEqual(self.get("/logs").status, 421)
+
+    def test_methods(self):
+        for method in ("PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "POST", "PROPFIND", "get"):
+            r = self.get("/logs", method, headers="")
+            self.assertEqual((r.status, r.headers["allow"]), (405, "GET, HEAD"), method)
+        r = self.get("/add-checkpoint")
+        self.assertEqual((r.status, r.headers["allow"]), (405, "POST"))
+
+    def test_metrics(self):
+        body = self.get("/metrics").body.decode()
+        self.assertIn(f'sauti_log_entries{{origin="{ORIGIN}"}} 5\n', body)
+        self.assertIn("sauti_up 1\n", body)
+        self.assertEqual(self.get("/metrics").headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
+        before = self.metric('sauti_web_requests_total{route="checkpoint",code="200"}') \
+            if 'route="checkpoint"' in body else 0
+        self.get(f"/{ORIGIN}/checkpoint")
+        self.assertEqual(self.metric('sauti_web_requests_total{route="checkpoint",code="200"}'), before + 1)
+        self.assertEqual(self.metric("sauti_web_in_flight_requests"), 1)
+        self.assertEqual(self.metric("sauti_web_connections"), 1)
+
+    def test_logs_off(self):
+        self.start("--logs", "off")
+        self.assertEqual(self.get("/logs").status, 404)
+        self.assertEqual(self.get(f"/{ORIGIN}/checkpoint").status, 200)
+
+    def test_unix_socket(self):
+        path = self.root / "http.sock"
+        self.start(listen=f"unix:{path}")
+        self.assertEqual(self.get("/logs").status, 200)
+        self.assertEqual(path.stat().st_mode & 0o777, 0o660)
+        second = subprocess.run([BUILD / "sauti-web", "--listen", f"unix:{path}", "--socket", "/x", "--allow-root"],
+                                capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("another program serves it", second.stderr)
+        self.web.kill()  # leaves its file
+        self.web = None
+        self.start(listen=f"unix:{path}")
+        self.assertEqual(self.web.stop(), 0)
+        self.assertFalse(path.exists())
+        path.write_text("mine")
+        third = subprocess.run([BUILD / "sauti-web", "--listen", f"unix:{path}", "--socket", "/x", "--allow-root"],
+                               capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual((third.returncode, path.read_text()), (1, "mine"))
+
+    def test_access_log(self):
+        """A line a request, escaped, without an address."""
+        self.start("--access-log", "on")
+        self.get("/\x1b[31m\"evil\"")
+        self.get(f"/{ORIGIN}/checkpoint")
+        self.web.stop()
+        self.assertIn(f"sauti-web: GET /{ORIGIN}/checkpoint 200 {len(NOTE)} ", self.web.log)
+        self.assertNotIn("\x1b", self.web.log)
+        self.assertNotIn("127.0.0.1", self.web.log.split("\n", 1)[1])
+        self.web = None
+
+
+class Hostile(Case):
+    """What breaks rules is refused, and nobody else notices."""
+
+    limits = "header_timeout = 1\nbody_timeout = 1\nidle_timeout = 2\nconnections = 32\nnode_timeout = 2"
+
+    def status(self, data):
+        found = raw(self.web.address, data)
+        return found[0].status if found else None
+
+    def test_paths(self):
+        for path in ("/../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc/passwd", "/logs/..",
+                     f"/{ORIGIN}/../../checkpoint", f"/{ORIGIN}/tile/../checkpoint", f"/{ORIGIN}/tile/0/%30%30%30",
+                     f"/{ORIGIN}/checkpoint%00", "//logs", "/logs?x", "/logs;x", "/.", "/\\logs", "/logs%0d%0aX:1"):
+            self.assertEqual(self.get(path).status, 404, path)
+        self.assertNotIn(fakenode.FILE, self.node.asked)
+        self.alive()
+
+    def test_absolute_form(self):
+        one = b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        self.assertEqual(self.status(one % b"http://localhost/logs"), 200)
+        self.assertEqual(self.status(one % b"http://evil.example/logs"), 421)
+        self.assertEqual(self.status(one % b"https://localhost/logs"), 404)
+        self.assertEqual(self.status(one % b"localhost:80"), 404)
+
+    def test_broken_requests(self):
+        """Bytes that are no request: an error or nothing at all, never 2xx, never a crash."""
+        host = b"Host: localhost\r\n"
+        broken = [b"GET /logs\r\n\r\n", b"GET /logs HTTP/0.9\r\n" + host + b"\r\n",
+                  b"GET /logs HTTP/3.0\r\n" + host + b"\r\n", b"GET /logs HTTP/1.1\r\n\r\n", b"\r\n\r\n\r\n",
+                  b"GET\r\n\r\n", b"\0\0\0\0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 600 + b"\r\n\r\n",
+                  b"GET /logs HTTP/1.1\r\n" + host + host + b"\r\n",
+                  b"GET /logs HTTP/1.1\r\n" + host + b"Host: evil.example\r\n\r\n",
+                  b"GET /log\0s HTTP/1.1\r\n" + host + b"\r\n", b"GET \0/logs HTTP/1.1\r\n" + host + b"\r\n",
+                  b"GET /logs HTTP/1.1\r\nHost: evil.example\0localhost\r\n\r\n",
+                  b"GET /logs HTTP/1.1\r\nHost : localhost\r\n\r\n",
+                  b"GET /logs HTTP/1.1\r\n" + host + b"no colon\r\n\r\n",
+                  b"GET /logs HTTP/1.1 HTTP/1.1\r\n" + host + b"\r\n",
+                  b"GET /logs x HTTP/1.1\r\n" + host + b"\r\n",
+                  b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+        # A text ends at its NUL, for libmicrohttpd: what stands before it decides, nothing behind it.
+        found = raw(self.web.address, b"GET /logs\0/../x HTTP/1.1\r\n" + host + b"\r\n")
+        self.assertLessEqual({r.status for r in found}, {200, 400})
+        for data in broken:
+            found = raw(self.web.address, data)
+            self.assertFalse([r.status for r in found if r.status < 400], (data[:60], [r.status for r in found]))
+        self.alive()
+
+    def test_large_heads(self):
+        line = b"GET /logs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: "
+        self.assertEqual(self.status(line + b"x" * 15000 + b"\r\n\r\n"), 200)
+        self.assertEqual(self.status(line + b"x" * 16384 + b"\r\n\r\n"), 431)
+        self.assertIn(self.status(line + b"x" * 200000 + b"\r\n\r\n"), (431, None))
+        self.assertEqual(self.status(line.replace(b"/logs", b"/" + b"l" * 511)[:-3] + b"\r\n"), 404)
+        self.assertEqual(self.status(line.replace(b"/logs", b"/" + b"l" * 512)[:-3] + b"\r\n"), 414)
+        self.assertIn(self.status(line.replace(b"/logs", b"/" + b"l" * 100000)[:-3] + b"\r\n"), (414, None))
+        many = b"GET /logs HTTP/1.1\r\nHost: localhost\r\n" + b"".join(b"X-%d: y\r\n" % i for i in range(5000))
+        self.assertIn(self.status(many + b"\r\n"), (431, None))
+        self.alive()
+
+    def test_smuggling(self):
+        """What is behind a body of doubtful length is never taken for a request."""
+        host = b"Host: localhost\r\n"
+        inner = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(inner), inner)
+        size = b"Content-Length: %d\r\n" % len(inner)
+        for line in (b"POST /add-checkpoint", b"GET /logs", b"HEAD /logs", b"POST /logs", b"GET /nothing",
+                     b"OPTIONS /logs"):
+            for headers, body in (
+                    (b"Transfer-Encoding: chunked\r\n", chunked),
+                    (b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", inner),
+                    (size + b"Transfer-Encoding: chunked\r\n", chunked),
+                    (b"Content-Length: 0\r\n" + size, inner),
+                    (size + b"Content-Length: 0\r\n", inner),
+                    (b"Content-Length: 0, 43\r\n", inner),
+                    (b"Content-Length: +0\r\n", inner),
+                    (b"Content-Length: 0x0\r\n", inner),
+                    (b"Content-Length: -1\r\n", inner),
+                    (b"Content-Length: 99999999999999999999999\r\n", inner),
+                    (b"Transfer-Encoding: xchunked\r\n", inner),
+                    (b"Transfer-Encoding: identity\r\n", inner),
+                    (b"Transfer-Encoding:\tchunked\r\n", chunked),
+                    (b"transfer-encoding: CHUNKED\r\n", chunked),
+                    (b"Transfer-Encoding: chunked\r\n", b"zz\r\nbad\r\n"),
+                    (b"Transfer-Encoding: chunked\r\n", b"ffffffffffffffffff\r\nbad\r\n")):
+                found = raw(self.web.address, line + b" HTTP/1.1\r\n" + host + headers + b"\r\n" + body)
+                self.assertLessEqual(len(found), 1, (line, headers))
+                self.assertFalse([r.status for r in found if r.status < 400], (line, headers))
+        # A GET whose body nobody reads: not read as a request either.
+        found = raw(self.web.address, b"GET /logs HTTP/1.1\r\n" + host + size + b"\r\n" + inner)
+        self.assertEqual([r.status for r in found], [400])
+        self.assertNotIn(fakenode.STATUS, self.node.asked)
+        self.alive()
+
+    def slow(self, first, piece, seconds=30):
+        """Sends a piece every now and then; how long it was let."""
+        began = time.monotonic()
+        with connect(self.web.address) as s:
+            s.sendall(first)
+            s.settimeout(0.2)
+            while time.monotonic() < began + seconds:
+                try:
+                    s.sendall(piece)
+                    if s.recv(65536) == b"":
+                        break
+                except socket_timeout:
+                    continue
+                except OSError:
+                    break
+        return time.monotonic() - began
+
+    def test_slow(self):
+        """One byte now and then does not hold a connection."""
+        head = b"GET /logs HTTP/1.1\r\nHost: localhost\r\nX: "
+        post = b"POST /add-checkpoint HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n"
+        self.assertLess(self.slow(b"G", b""), 15)
+        self.assertLess(self.slow(head, b"x"), 15)
+        self.assertLess(self.slow(post, b"x"), 15)
+        self.assertGreaterEqual(self.metric('sauti_web_rejected_total{reason="timeout"}'), 3)
+
+    def test_slow_reader(self):
+        """An answer that nobody takes is given up."""
+        with connect(self.web.address) as s:
+            s.setsockopt(fakenode.socket.SOL_SOCKET, fakenode.socket.SO_RCVBUF, 4096)
+            s.sendall(f"GET /{ORIGIN}/tile/0/000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 400)
+            wait_for("the connection to be ended",
+                     lambda: self.metric('sauti_web_rejected_total{reason="timeout"}') > 0, 60)
+        wait_for("memory to be given back", lambda: self.metric("sauti_web_in_flight_requests") == 1)
+        self.alive()
+
+    def test_many_connections(self):
+        """More idle ones than there may be: they make room in time."""
+        idle = [connect(self.web.address) for _ in range(100)]
+        began = time.monotonic()
+        self.alive()
+        self.assertLess(time.monotonic() - began, 60)
+        self.assertLessEqual(self.metric("sauti_web_connections"), 32)
+        for s in idle:
+            s.close()
+
+    def test_noise(self):
+        """Random bytes, and random changes to a good request, a thousand times."""
+        import random
+        rng = random.Random(7)
+        good = f"GET /{ORIGIN}/checkpoint HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        for i in range(300):
+            data = bytearray(good)
+            for _ in range(rng.randint(1, 6)):
+                at = rng.randrange(len(data))
+                data[at:at + rng.randint(0, 2)] = bytes(rng.randrange(256) for _ in range(rng.randint(0, 3)))
+            with connect(self.web.address) as s:
+                try:
+                    s.sendall(bytes(data) if i % 3 else os.urandom(rng.randint(1, 3000)))
+                    s.shutdown(fakenode.socket.SHUT_WR)
+                    receive(s)
+                except OSError:
+                    pass
+        self.alive()
+
+
+class Node(Case):
+    """The node goes, comes back, hangs, or says what no node says."""
+
+    limits = "node_timeout = 1\nworkers = 2"
+
+    def test_gone(self):
+        self.assertEqual(self.get("/healthz").status, 200)
+        self.node.stop()
+        wait_for("503", lambda: self.get("/healthz").status == 503, 20)
+        r = self.get(f"/{ORIGIN}/checkpoint")
+        self.assertEqual((r.status, r.headers["cache-control"]), (503, NEVER))
+        self.assertIn("retry-after", r.headers)
+        self.assertEqual(self.get("/readyz").body, b"unreachable\n")
+        self.assertEqual(self.get("/add-checkpoint", "POST", body=b"200").status, 503)
+        self.assertIn(b"sauti_up 0\n", self.get("/metrics").body)
+        self.assertEqual(self.get("/nothing").status, 404)
+        self.node.start()
+        wait_for("the node to be found again", lambda: self.get("/healthz").status == 200, 20)
+        self.assertEqual(self.get(f"/{ORIGIN}/checkpoint").body, NOTE)
+
+    def test_restart_unnoticed(self):
+        """A connection that went stale is made anew before anybody is told."""
+        for _ in range(10):
+            self.assertEqual(self.get(f"/{ORIGIN}/checkpoint").status, 200)
+            self.node.stop()
+            self.node.start()
+
+    def test_hangs(self):
+        """No answer: 503 in time, and others are served when a worker is free again."""
+        self.answer = lambda n, f: None if n == fakenode.FILE else honest(n, f)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            paths = [f"/{ORIGIN}/tile/0/000"] * 8
+            found = list(pool.map(self.get, paths))
+        self.assertEqual({r.status for r in found}, {503})
+        self.alive()
+
+    def test_not_ready(self):
+        for change, word in (({"ready": False, "writable": False}, b"guard\n"),
+                             ({"ready": False, "disk": "disk-full"}, b"disk\n"),
+                             ({"ready": False}, b"stopping\n")):
+            self.answer = lambda n, f, c=change: document({**STATUS, **c}, last=True)
+            r = self.get("/readyz")
+            self.assertEqual((r.status, r.body), (503, word))
+            self.assertEqual(self.get("/healthz").status, 200)
+
+    def test_hostile_answers(self):
+        last = response(last=True)
+        large = response(data=b"x" * 1000000)
+        answers = [
+            b"", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\0\0\0\x05xxxxx", b"\x7f\xff\xff\xff" + b"x" * 100,
+            last, last[:-1], large * 20 + last, [large] * 20 + [last], response(error=4294967295, last=True),
+            response(error=16, message=b"/var/lib/secret\n\x1b[31m" * 100, last=True),
+            response(json=b"[" * 100000, last=True), response(json=b"{", last=True),
+            response(json=b'{"origin":"../../etc"}', last=True), response(json=b'{"origin":"a\\nb"}', last=True),
+            response(json=b'{"status":200000000000000000000}', last=True), response(json=b"\xff\xfe", last=True),
+            response(json=b'{"status":301,"content_type":"text/html"}', last=True),
+            response(json=b'{"status":"200"}', last=True), response(json=b"null", last=True)]
+        paths = [f"/{ORIGIN}/checkpoint", f"/{ORIGIN}/tile/0/000", f"/{HASH}/checkpoint", "/readyz"]
+        for answer in answers:
+            self.answer = lambda n, f, a=answer: a
+            for path in paths:
+                r = self.get(path)
+                self.assertIn(r.status, (404, 500, 502, 503), (path, answer[:40]))
+                self.assertNotIn(b"secret", r.body)
+            self.assertIn(self.get("/add-checkpoint", "POST", body=b"x").status, (404, 502, 503), answer[:40])
+            self.assertIn(self.get("/logs").status, (200, 404, 500, 502, 503))
+            self.assertIn(self.get("/metrics").status, (200, 502), answer[:40])
+        self.assertNotIn("\x1b", self.web.log)
+        self.answer = honest
+        wait_for("health", lambda: self.get("/healthz").status == 200, 20)
+        self.assertEqual(self.metric("sauti_web_answers_bytes"), 0)
+
+    def test_endless_answer(self):
+        self.answer = lambda n, f: [response(data=b"x")] * 9000 + [response(last=True)]
+        self.assertEqual(self.get(f"/{ORIGIN}/checkpoint").status, 502)
+        self.answer = honest
+        wait_for("health", lambda: self.get("/healthz").status == 200, 20)
+
+    def test_rate(self):
+        self.start(limits="checkpoints_per_minute = 8")
+        found = [self.get("/add-checkpoint", "POST", body=b"200").status for _ in range(10)]
+        self.assertEqual(found[0], 200)
+        self.assertEqual(found[-1], 429)
+        self.assertLess(self.node.asked.count(fakenode.ADD), 5)
+        self.assertEqual(self.get("/logs").status, 200)
+
+    def test_end(self):
+        """SIGTERM: what was asked is answered, then it ends; with nothing to do, at once."""
+        import threading
+        gate = threading.Event()
+
+        def slow(number, fields):
+            gate.wait(30)
+            return honest(number, fields)
+        self.start(limits="node_timeout = 20")
+        self.answer = slow
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(self.get, f"/{ORIGIN}/checkpoint")
+            wait_for("the node to be asked", lambda: fakenode.FILE in self.node.asked)
+            self.web.process.send_signal(signal.SIGTERM)
+            wait_for("no new connection", self.refused)
+            gate.set()
+            reply = asked.result(30)
+        self.assertEqual((reply.status, reply.body), (200, NOTE))
+        self.assertEqual(self.web.process.wait(30), 0)
+
+    def refused(self):
+        try:
+            connect(self.web.address, 1).close()
+            return False
+        except OSError:
+            return True
+
+
+class Command(unittest.TestCase):
+    def run_web(self, *args, **opts):
+        return subprocess.run([BUILD / "sauti-web", *args], capture_output=True, text=True, check=False, timeout=60,
+                              **opts)
+
+    def test_usage(self):
+        self.assertEqual(self.run_web("--help").returncode, 0)
+        self.assertIn("--listen", self.run_web("--help").stdout)
+        self.assertEqual(self.run_web("--version").returncode, 0)
+        for args, said in (((), "nowhere to listen"), (("--listen", "127.0.0.1:0"), "no node"), (("x",), "unexpected"),
+                           (("--listen", "0.0.0.0:80"), "not an address of this machine alone"),
+                           (("--listen", "192.0.2.7:80"), "not an address of this machine alone"),
+                           (("--listen", "[::]:80"), "not an address of this machine alone"),
+                           (("--logs", "maybe"), "allowed: on, off"), (("--colour",), "--colour"),
+                           (("--host", "a:80"), "without a port"), (("--config", "/nonexistent"), "/nonexistent")):
+            done = self.run_web(*args, "--check")
+            self.assertEqual(done.returncode, 2, args)
+            self.assertIn(said, done.stderr)
+        good = self.run_web("--listen", "[::1]:0", "--socket", "/x", "--check")
+        self.assertEqual((good.returncode, good.stderr), (0, ""))
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to be refused for it")
+    def test_root(self):
+        done = self.run_web("--listen", "127.0.0.1:0", "--socket", "/x")
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("does not run as root", done.stderr)
+
+
+if __name__ == "__main__":
+    socket_timeout = TimeoutError
+    BUILD = Path(sys.argv.pop(1)).resolve()
+    try:
+        unittest.main(verbosity=1)
+    except Failed as e:
+        sys.exit(str(e))
