@@ -799,6 +799,11 @@ const struct revocation *directory_replacement(const struct directory *directory
 	return closing_find(directory, name, true);
 }
 
+const struct revocation *directory_closing(const struct directory *directory, size_t position)
+{
+	return position < directory->revocation_count ? directory->revocations[position] : NULL;
+}
+
 const struct ed25519_public *directory_opener(const struct directory *directory, const char *origin)
 {
 	const struct ed25519_public *key;

@@ -98,6 +98,8 @@ const struct revocation *directory_revocation(const struct directory *directory,
 /* The newest NodeReplaced of this name, as what it closed; NULL: there is none. */
 const struct revocation *directory_replacement(
 	const struct directory *directory, struct bytes name);
+/* All that were revoked or replaced, in order; NULL past the end. */
+const struct revocation *directory_closing(const struct directory *directory, size_t position);
 /* The node key that must have signed the LogOpened of this log; NULL: of no member, or it is no
  * log's name. A branch's name is its log's. */
 const struct ed25519_public *directory_opener(

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of corpus/frame, message, evidence, proof, mail, tlog_proof and disclosure: valid and hostile wire bytes, each named by
+"""Writes the seeds of corpus/frame, message, evidence, proof, mail, tlog_proof, disclosure and audit_state: valid and hostile wire bytes, each named by
 what it is. Run it after a change of the .proto files; files called found-* (what fuzzing found)
 are left alone. The bytes are made by hand, signatures included, so that the seeds do not come from
 the code that reads them.
@@ -497,6 +497,48 @@ def disclosure_seeds():
     }
 
 
+def audit_state_seeds():
+    def b64(octets_):
+        return base64.b64encode(octets_)
+
+    def log(origin=ORIGIN, size=6, node=b64(octets(3, 32)), branch_=b"a"):
+        leaves = branch(branch_, size)
+        peaks, at = b"", 0
+        for level in range(7, -1, -1):
+            if size >> level & 1:
+                peaks += tree_root(leaves[at:at + (1 << level)])
+                at += 1 << level
+        signed = note(size, tree_root(leaves), origin=origin).encode()
+        return (b"log " + origin.encode() + b"\nchanged 1700000000\ncosigned 0\nnode " + node +
+                b"\nopened " + b64(record(1, log_opened(origin))) + b"\npeaks " + b64(peaks) +
+                b"\nnote " + b64(signed) + b"\n")
+
+    def head(directory=b"-"):
+        return (b"sauti-audit-state 1\nnetwork ovra.example\ndirectory " + directory +
+                b"\nvisited 1700000001\n")
+
+    def sealed_(text):
+        return text + b"sha256 " + hashlib.sha256(text).hexdigest().encode() + b"\n"
+
+    other = ORIGIN.replace("/1-", "/2-")
+    key = vkey("ovra.example/directory/1-0123456789abcdef", 1, "directory").encode()
+    return {
+        "empty": sealed_(head()),
+        "one": sealed_(head(key) + log()),
+        "two": sealed_(head(key) + log() + log(other, 7, b"-")),
+        "to-be-sealed": head(key) + log(size=1) + b"!",
+        "out-of-order": head() + log(other) + log() + b"!",
+        "twice": head() + log() + log() + b"!",
+        "other-version": head().replace(b"state 1", b"state 2") + b"!",
+        "other-hash": sealed_(head() + log())[:-3] + b"00\n",
+        "no-end": head() + log(),
+        "of-nothing": head() + log().replace(b64(note(6, tree_root(branch(b"a", 6))).encode()), b"") + b"!",
+        "no-number": head().replace(b"visited 1", b"visited 01") + b"!",
+        "no-key": head(b"nonsense") + b"!",
+        "more": sealed_(head()) + b"\n",
+    }
+
+
 def frame_seeds():
     seeds = {
         "hello": frame(hello()),
@@ -646,7 +688,7 @@ def main():
     for folder, seeds in (("frame", frame_seeds()), ("message", message_seeds()),
                           ("evidence", evidence_seeds()), ("proof", proof_seeds()),
                           ("mail", mail_seeds()), ("tlog_proof", tlog_proof_seeds()), ("escrow", escrow_seeds()),
-                          ("disclosure", disclosure_seeds())):
+                          ("disclosure", disclosure_seeds()), ("audit_state", audit_state_seeds())):
         path = os.path.join(HERE, folder)
         os.makedirs(path, exist_ok=True)
         there = {name for name in os.listdir(path) if not name.startswith("found-")}
