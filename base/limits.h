@@ -272,8 +272,8 @@
 #define LIMIT_BACKUP_STORE    ((UINT64_C(1) << 44)) /* bytes of the store's file in one */
 
 /* Audits. */
-#define LIMIT_FINDINGS      1000  /* kept of one audit; all are counted */
-#define LIMIT_FINDING_PROOF 65536 /* bytes of one of its proofs that are kept */
+#define LIMIT_FINDINGS      1000               /* kept of one audit; all are counted */
+#define LIMIT_FINDING_PROOF 65536              /* bytes of one of its proofs that are kept */
 #define LIMIT_AUDIT_STATE   (32 * 1024 * 1024) /* bytes of what is remembered of the last one */
 
 #endif

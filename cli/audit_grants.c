@@ -1,243 +1,65 @@
 /*
  * sauti audit grants: an office's grants, checked against its exported logs by what it has
  * disclosed. Happy path: read the disclosure; fold the directory; for each log of the node hash
- * every entry again, find those under the disclosed keys by their locators and open each with its
- * P; nothing under such a key is left out; then judge every grant (cases/keys/audit.h).
+ * every entry again and hand it to grants_check; judge every grant; print.
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/text.h"
-#include "cases/keys/audit.h"
-#include "cases/keys/disclosure.h"
-#include "certs/directory.h"
 #include "cli/args.h"
 #include "cli/audit.h"
+#include "cli/grants_check.h"
 #include "cli/output.h"
 #include "cli/source.h"
 #include "node/files.h"
-#include "replication/log/tree.h"
-
-/* What is looked for in one log: the entry of a number under a key. */
-struct wanted {
-	struct seal_locator locator;
-	uint32_t key, i;
-	bool seen, opened;
-};
-
-struct checked_log {
-	struct tlog_verdict verdict;
-	uint64_t opened, newer; /* newer: under the ledger's key, since the disclosure */
-};
 
 struct checking {
 	const char *directory;
 	const struct tlog_policy *policy;
-	struct disclosure *disclosure;
 	struct directory *members; /* NULL: none is there */
-	struct audit *audit;
-	struct sealer *sealer;
-	struct buf part;
-	struct checked_log *logs; /* of the disclosure, in its order */
-	/* Of the log that is read. */
-	size_t log;
-	uint32_t epoch;
-	struct hash origin;
-	struct wanted *wanted;
-	size_t wanted_count;
+	struct grants_check *check;
+	struct tlog_verdict *verdicts; /* of the disclosure's logs, in its order */
 	struct errctx *ctx;
 	/* What came out. */
-	json_t *findings;
+	json_t *grants, *erasures;
 	size_t good, open, bad;
+	size_t unfinished;   /* erasures */
 	struct errctx first; /* the first that is bad */
 };
 
-/* --- what is looked for --- */
+/* --- the logs --- */
 
-static int by_locator(const void *a, const void *b)
+static enum err check_log(struct checking *c, size_t i)
 {
-	const struct wanted *x = a, *y = b;
-
-	return memcmp(x->locator.b, y->locator.b, sizeof(x->locator.b));
-}
-
-/* Every number that was disclosed, and as many behind as a gap may be wide. */
-static enum err want_key(struct checking *c, uint32_t k)
-{
-	const struct disclosure_key *key = &c->disclosure->keys[k];
-	size_t count = disclosure_reveals(key, c->log) + LIMIT_LOCATOR_GAP;
-
-	for (size_t i = 0; i < count; i++) {
-		struct wanted *w = &c->wanted[c->wanted_count++];
-		struct seal_position at = {c->origin, i};
-
-		*w = (struct wanted){.key = k, .i = (uint32_t)i};
-		TRY(seal_locator_by(&key->locators, &at, &w->locator));
-	}
-	return OK;
-}
-
-static enum err want_all(struct checking *c)
-{
-	const struct disclosure *d = c->disclosure;
-	size_t count = 0;
-
-	for (size_t k = 0; k < d->key_count; k++)
-		count += disclosure_reveals(&d->keys[k], c->log) + LIMIT_LOCATOR_GAP;
-	mem_free(c->wanted);
-	c->wanted_count = 0;
-	c->wanted = mem_array(count + 1, sizeof(*c->wanted));
-	if (c->wanted == NULL)
-		return ERR_NOMEM;
-	for (size_t k = 0; k < d->key_count; k++)
-		TRY(want_key(c, (uint32_t)k));
-	qsort(c->wanted, c->wanted_count, sizeof(*c->wanted), by_locator);
-	return OK;
-}
-
-/* --- one entry --- */
-
-static enum err part_fits(const struct checking *c, const struct disclosure_key *key, bool *ret)
-{
-	struct part_info info;
-	enum err err = part_info_read(buf_bytes(&c->part), &info, NULL);
-
-	*ret = err == OK && info.group == key->group &&
-	       memcmp(info.case_ref.b, key->case_ref.b, CASE_REF_SIZE) == 0;
-	wipe(&info, sizeof(info));
-	return err == ERR_NOMEM ? err : OK;
-}
-
-/* Does P open it, and is it of the key's case and group? Of two entries with one locator the first
- * that does counts. */
-static enum err open_entry(struct checking *c, struct wanted *w, uint64_t index, struct bytes entry)
-{
-	const struct disclosure_key *key = &c->disclosure->keys[w->key];
-	struct audit_place at = {c->epoch, index};
-	struct seal_reveal p;
-	struct hash leaf;
+	const struct grants_log *log = grants_check_log(c->check, i);
+	struct source_read read = {
+		c->directory, log->origin, c->policy, grants_check_entry, c->check};
+	bool wanted;
 	enum err err;
 
-	disclosure_reveal(key, c->log, w->i, &p);
-	buf_clear(&c->part);
-	err = seal_open_revealed(c->sealer, &p, &c->origin, entry, &c->part);
-	wipe(&p, sizeof(p));
-	if (err == ERR_NOMEM || err == ERR_CRYPTO)
-		return err;
-	if (err == OK)
-		TRY(part_fits(c, key, &w->opened));
-	if (!w->opened)
-		return OK;
-	tree_leaf(entry, &leaf);
-	c->logs[c->log].opened++;
-	return audit_add(c->audit, &at, &leaf, buf_bytes(&c->part), c->ctx);
-}
-
-static enum err on_entry(void *arg, uint64_t index, struct bytes entry)
-{
-	struct checking *c = arg;
-	struct wanted key, *w;
-
-	if (seal_entry_locator(entry, &key.locator) != OK)
-		return OK; /* a record, or nothing that a key could open */
-	w = bsearch(&key, c->wanted, c->wanted_count, sizeof(*c->wanted), by_locator);
-	if (w == NULL)
-		return OK;
-	if (index >= c->disclosure->logs[c->log].size) {
-		c->logs[c->log].newer++;
-		return OK;
-	}
-	w->seen = true;
-	if (w->i < disclosure_reveals(&c->disclosure->keys[w->key], c->log) && !w->opened)
-		return open_entry(c, w, index, entry);
-	return OK;
-}
-
-/* --- one log --- */
-
-static const char *of_what(const struct disclosure_key *key)
-{
-	return key->group == GROUP_AUDIT ? "the ledger" : "the consents of a case";
-}
-
-/* All that is under the keys was shown, and all that was shown is there. */
-static enum err check_whole(const struct checking *c)
-{
-	const struct disclosure *d = c->disclosure;
-
-	for (size_t n = 0; n < c->wanted_count; n++) {
-		const struct wanted *w = &c->wanted[n];
-		const struct disclosure_key *key = &d->keys[w->key];
-		bool shown = w->i < disclosure_reveals(key, c->log);
-		char ref[2 * CASE_REF_SIZE + 1];
-
-		if (shown == w->seen && shown == w->opened)
-			continue;
-		case_ref_text(&key->case_ref, ref);
-		return err_set(c->ctx, ERR_PROOF, "log '%s': entry %u of %s (case %s) %s",
-			d->logs[c->log].origin, w->i, of_what(key), ref,
-			!shown     ? "was left out of the disclosure"
-			: !w->seen ? "is not in the log"
-				   : "is not opened by what the disclosure has for it");
-	}
-	return OK;
-}
-
-static enum err check_log(struct checking *c)
-{
-	const struct disclosure_log *log = &c->disclosure->logs[c->log];
-	struct source_read read = {c->directory, log->origin, c->policy, on_entry, c};
-	struct origin_parts parts;
-	enum err err;
-
-	if (origin_parse(bytes_str(log->origin), NULL, &parts) != OK ||
-		!bytes_equal_str(parts.network, c->disclosure->network) ||
-		!bytes_equal_str(parts.node, c->disclosure->node))
-		return err_set(c->ctx, ERR_PROOF, "the disclosure names a log of another node");
-	c->epoch = parts.counter;
-	sha256(bytes_str(log->origin), &c->origin);
-	TRY(want_all(c));
-	err = source_read(&read, &c->logs[c->log].verdict, c->ctx);
+	TRY(grants_check_begin(c->check, log->origin, &wanted, c->ctx));
+	err = source_read(&read, &c->verdicts[i], c->ctx);
 	if (err == ERR_NOTFOUND)
 		return err_set(c->ctx, err, "log '%s' is not in the export", log->origin);
 	TRY(err);
-	if (c->logs[c->log].verdict.checkpoint.size < log->size)
-		return err_set(c->ctx, ERR_STALE,
-			"log '%s': the export is older than the disclosure: export it again",
-			log->origin);
-	return check_whole(c);
-}
-
-static bool is_disclosed(const struct disclosure *d, const char *origin)
-{
-	for (size_t i = 0; i < d->log_count; i++)
-		if (strcmp(d->logs[i].origin, origin) == 0)
-			return true;
-	return false;
+	return grants_check_end(c->check, c->verdicts[i].checkpoint.size, c->ctx);
 }
 
 /* A log that is there and was not disclosed may be newer, and nothing else. */
 static enum err check_others(const struct checking *c)
 {
-	const struct disclosure *d = c->disclosure;
 	struct source_logs *logs = mem_zalloc(sizeof(*logs));
 	enum err err;
 
 	if (logs == NULL)
 		return ERR_NOMEM;
-	err = source_logs(c->directory, d->network, d->node, logs, c->ctx);
+	err = source_logs(c->directory, grants_check_network(c->check), grants_check_node(c->check),
+		logs, c->ctx);
 	for (size_t i = 0; i < logs->count && err == OK; i++) {
-		struct origin_parts parts;
+		bool wanted;
 
-		if (is_disclosed(d, logs->origins[i].text) ||
-			origin_parse(bytes_str(logs->origins[i].text), NULL, &parts) != OK ||
-			parts.counter > c->epoch)
-			continue;
-		err = err_set(c->ctx, ERR_PROOF,
-			"log '%s' of the node is there, and the disclosure is silent about it",
-			logs->origins[i].text);
+		err = grants_check_begin(c->check, logs->origins[i].text, &wanted, c->ctx);
 	}
 	mem_free(logs);
 	return err;
@@ -254,7 +76,7 @@ static enum err on_record(void *arg, uint64_t index, struct bytes entry)
 /* The newest that the policy knows; without one, what hangs on it stays open. */
 static enum err read_directory(struct checking *c)
 {
-	const char *network = c->disclosure->network;
+	const char *network = grants_check_network(c->check);
 	struct source_logs *logs = mem_zalloc(sizeof(*logs));
 	struct tlog_verdict verdict;
 	enum err err;
@@ -277,38 +99,9 @@ static enum err read_directory(struct checking *c)
 	return err;
 }
 
-static bool member_of(void *arg, const char *node, struct audit_member *ret)
-{
-	const struct checking *c = arg;
-	const struct member *member =
-		c->members == NULL ? NULL : directory_find(c->members, bytes_str(node));
-
-	if (member == NULL)
-		return false;
-	*ret = (struct audit_member){member->country, member->role == ROLE_AUDITOR};
-	return true;
-}
-
 /* --- the grants --- */
 
-static const char *verdict_name(enum audit_verdict verdict)
-{
-	return verdict == AUDIT_GOOD ? "good" : verdict == AUDIT_OPEN ? "open" : "bad";
-}
-
-static const char *origin_of(const struct checking *c, uint32_t epoch)
-{
-	for (size_t i = 0; i < c->disclosure->log_count; i++) {
-		struct origin_parts parts;
-
-		if (origin_parse(bytes_str(c->disclosure->logs[i].origin), NULL, &parts) == OK &&
-			parts.counter == epoch)
-			return c->disclosure->logs[i].origin;
-	}
-	return "";
-}
-
-static void on_finding(void *arg, const struct audit_finding *f)
+static void on_grant(void *arg, const struct audit_finding *f, const char *origin)
 {
 	struct checking *c = arg;
 	char id[EVENT_ID_TEXT + 1], ref[2 * CASE_REF_SIZE + 1];
@@ -320,70 +113,104 @@ static void on_finding(void *arg, const struct audit_finding *f)
 	if (f->verdict == AUDIT_BAD && c->bad++ == 0)
 		err_set(&c->first, ERR_PROOF, "grant %s of case %s to '%s', entry %llu: %s", id,
 			ref, f->recipient, (unsigned long long)f->at.index, f->why);
-	json_array_append_new(c->findings,
-		json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s}", "grant", id, "verdict",
-			verdict_name(f->verdict), "case", ref, "recipient", f->recipient, "basis",
-			f->basis, "log", origin_of(c, f->at.epoch), "index",
-			(json_int_t)f->at.index, "why", f->why));
+	json_array_append_new(c->grants, audit_grant_json(f, origin));
+}
+
+static void on_erasure(void *arg, const struct audit_erasure *e, const char *origin)
+{
+	struct checking *c = arg;
+
+	c->unfinished += audit_erasure_open(e);
+	json_array_append_new(c->erasures, audit_erasure_json(e, origin));
+}
+
+json_t *audit_grant_json(const struct audit_finding *f, const char *origin)
+{
+	char id[EVENT_ID_TEXT + 1], ref[2 * CASE_REF_SIZE + 1];
+
+	event_id_text(&f->grant, id);
+	case_ref_text(&f->case_ref, ref);
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s}", "grant", id, "verdict",
+		grants_verdict_name(f->verdict), "case", ref, "recipient", f->recipient, "basis",
+		f->basis, "log", origin, "index", (json_int_t)f->at.index, "why", f->why);
+}
+
+bool audit_erasure_open(const struct audit_erasure *e)
+{
+	return !(e->by[0] == '\0' ? e->complete : e->obeyed);
+}
+
+const char *audit_erasure_stage(const struct audit_erasure *e)
+{
+	return e->complete ? "complete" : e->obeyed ? "obeyed" : "ordered";
+}
+
+json_t *audit_erasure_json(const struct audit_erasure *e, const char *origin)
+{
+	char ref[2 * CASE_REF_SIZE + 1];
+
+	case_ref_text(&e->case_ref, ref);
+	return json_pack("{s:s,s:s,s:b,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:I}", "order", e->order,
+		"stage", audit_erasure_stage(e), "open", audit_erasure_open(e), "case", ref, "by",
+		e->by, "keys", (json_int_t)e->keys, "receipts", (json_int_t)e->confirmed, "begun",
+		(json_int_t)e->begun_s, "newest", (json_int_t)e->ended_s, "log", origin, "index",
+		(json_int_t)e->at.index);
 }
 
 /* --- what is printed --- */
 
 static json_t *log_json(const struct checking *c, size_t i)
 {
-	const struct tlog_verdict *v = &c->logs[i].verdict;
+	const struct grants_log *log = grants_check_log(c->check, i);
+	const struct tlog_verdict *v = &c->verdicts[i];
 	json_t *by = json_array();
 
 	for (size_t n = 0; n < v->count; n++)
 		json_array_append_new(by, json_pack("{s:s,s:I}", "name", v->cosigners[n].name,
 						  "time", (json_int_t)v->cosigners[n].time_s));
-	return json_pack("{s:s,s:I,s:I,s:I,s:I,s:o}", "log", c->disclosure->logs[i].origin, "size",
-		(json_int_t)v->checkpoint.size, "disclosed_size",
-		(json_int_t)c->disclosure->logs[i].size, "opened", (json_int_t)c->logs[i].opened,
-		"newer", (json_int_t)c->logs[i].newer, "cosigned_by", by);
+	return json_pack("{s:s,s:I,s:I,s:I,s:I,s:o}", "log", log->origin, "size",
+		(json_int_t)v->checkpoint.size, "disclosed_size", (json_int_t)log->disclosed_size,
+		"opened", (json_int_t)log->opened, "newer", (json_int_t)log->newer, "cosigned_by",
+		by);
 }
 
 static json_t *report_json(const struct checking *c)
 {
 	json_t *logs = json_array();
 
-	for (size_t i = 0; i < c->disclosure->log_count; i++)
+	for (size_t i = 0; i < grants_check_log_count(c->check); i++)
 		json_array_append_new(logs, log_json(c, i));
-	return json_pack("{s:s,s:I,s:o,s:I,s:I,s:I,s:b,s:O}", "node", c->disclosure->node,
-		"disclosed_at", (json_int_t)c->disclosure->made_s, "logs", logs, "good",
+	return json_pack("{s:s,s:I,s:o,s:I,s:I,s:I,s:b,s:O,s:O}", "node",
+		grants_check_node(c->check), "disclosed_at",
+		(json_int_t)grants_check_made_s(c->check), "logs", logs, "good",
 		(json_int_t)c->good, "open", (json_int_t)c->open, "bad", (json_int_t)c->bad,
-		"directory", c->members != NULL, "grants", c->findings);
+		"directory", c->members != NULL, "grants", c->grants, "erasures", c->erasures);
 }
 
 static void print_log(const struct checking *c, size_t i)
 {
-	const struct tlog_verdict *v = &c->logs[i].verdict;
+	const struct grants_log *log = grants_check_log(c->check, i);
+	const struct tlog_verdict *v = &c->verdicts[i];
 	char at[21];
 
-	printf("log     %s: %" PRIu64 " entries hashed again, %" PRIu64 " opened",
-		c->disclosure->logs[i].origin, v->checkpoint.size, c->logs[i].opened);
+	printf("log     %s: %" PRIu64 " entries hashed again, %" PRIu64 " opened", log->origin,
+		v->checkpoint.size, log->opened);
 	for (size_t n = 0; n < v->count; n++) {
 		audit_time_text(v->cosigners[n].time_s, at);
 		printf("\n        %s at %s", v->cosigners[n].name, at);
 	}
 	putchar('\n');
-	if (c->logs[i].newer > 0)
+	if (log->newer > 0)
 		printf("        %" PRIu64 " came after the disclosure, and are not judged\n",
-			c->logs[i].newer);
+			log->newer);
 }
 
-static void print_report(const struct checking *c)
+void audit_grants_print(const json_t *grants)
 {
 	const json_t *item;
-	char at[21];
 	size_t i;
 
-	audit_time_text(c->disclosure->made_s, at);
-	printf("node    %s, disclosed %s\n", c->disclosure->node, at);
-	for (i = 0; i < c->disclosure->log_count; i++)
-		print_log(c, i);
-	printf("grants  %zu good, %zu open, %zu bad\n", c->good, c->open, c->bad);
-	json_array_foreach(c->findings, i, item)
+	json_array_foreach(grants, i, item)
 	{
 		struct output_buffer b[4];
 
@@ -398,63 +225,86 @@ static void print_report(const struct checking *c)
 	}
 }
 
-/* --- the command --- */
-
-static bool has_ledger(const struct disclosure *d)
+void audit_erasures_print(const json_t *erasures)
 {
-	for (size_t i = 0; i < d->key_count; i++)
-		if (d->keys[i].group == GROUP_AUDIT)
-			return true;
-	return false;
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(erasures, i, item)
+	{
+		struct output_buffer b[5];
+
+		printf("erased  %s, %s, %llu keys, entry %llu: ",
+			output_member(item, "order", &b[0]), output_member(item, "stage", &b[1]),
+			(unsigned long long)output_number(item, "keys"),
+			(unsigned long long)output_number(item, "index"));
+		if (output_member(item, "by", &b[2])[0] != '\0')
+			printf("an order of '%s', since %s\n", output_member(item, "by", &b[2]),
+				output_time(item, "begun", &b[3]));
+		else
+			printf("its own order, of %s, receipts of %llu nodes\n",
+				output_time(item, "begun", &b[3]),
+				(unsigned long long)output_number(item, "receipts"));
+	}
 }
+
+static void print_report(const struct checking *c)
+{
+	char at[21];
+
+	audit_time_text(grants_check_made_s(c->check), at);
+	printf("node    %s, disclosed %s\n", grants_check_node(c->check), at);
+	for (size_t i = 0; i < grants_check_log_count(c->check); i++)
+		print_log(c, i);
+	printf("grants  %zu good, %zu open, %zu bad\n", c->good, c->open, c->bad);
+	audit_grants_print(c->grants);
+	printf("erased  %zu orders, %zu not complete\n", json_array_size(c->erasures),
+		c->unfinished);
+	audit_erasures_print(c->erasures);
+}
+
+/* --- the command --- */
 
 static enum err check_all(struct checking *c)
 {
-	const struct audit_judge judge = {member_of, on_finding, c};
+	const struct grants_judge judge = {c->members, on_grant, on_erasure, c};
 
-	if (!has_ledger(c->disclosure))
-		return err_set(c->ctx, ERR_PROOF, "the disclosure has no key of a ledger in it");
-
-	TRY(read_directory(c));
-	for (c->log = 0; c->log < c->disclosure->log_count; c->log++)
-		TRY(check_log(c));
+	for (size_t i = 0; i < grants_check_log_count(c->check); i++)
+		TRY(check_log(c, i));
 	TRY(check_others(c));
-	return audit_judge(c->audit, &judge);
+	return grants_check_judge(c->check, &judge, c->ctx);
 }
 
-static enum err checking_init(struct checking *c, struct errctx *ctx)
+static enum err checking_init(struct checking *c, struct bytes file, const char *path)
 {
-	c->ctx = ctx;
-	buf_init(&c->part, LIMIT_PART_SIZE);
-	c->findings = json_array();
-	c->logs = mem_zalloc((c->disclosure->log_count + 1) * sizeof(*c->logs));
-	if (c->findings == NULL || c->logs == NULL ||
-		buf_reserve(&c->part, LIMIT_PART_SIZE) == NULL)
-		return ERR_NOMEM;
-	TRY(audit_new(&c->audit));
-	return sealer_new(&c->sealer);
+	enum err err = grants_check_new(file, &c->check, c->ctx);
+
+	if (err == ERR_PROOF)
+		return err_wrap(c->ctx, err, "'%s'", path);
+	TRY(err);
+	c->grants = json_array();
+	c->erasures = json_array();
+	c->verdicts = mem_array(grants_check_log_count(c->check) + 1, sizeof(struct tlog_verdict));
+	return c->grants == NULL || c->erasures == NULL || c->verdicts == NULL ? ERR_NOMEM : OK;
 }
 
 static void checking_release(struct checking *c)
 {
-	sealer_free(c->sealer);
-	audit_free(c->audit);
+	grants_check_free(c->check);
 	directory_free(c->members);
-	disclosure_free(c->disclosure);
-	mem_free(c->wanted);
-	mem_free(c->logs);
-	buf_wipe(&c->part);
-	json_decref(c->findings);
+	mem_free(c->verdicts);
+	json_decref(c->grants);
+	json_decref(c->erasures);
 }
 
-static enum err judge_file(struct cli *cli, struct checking *c, struct errctx *ctx)
+static enum err judge_file(struct cli *cli, struct checking *c)
 {
-	enum err err = checking_init(c, ctx);
+	enum err err = read_directory(c);
 
 	if (err == OK)
 		err = check_all(c);
 	if (err == ERR_UNTRUSTED)
-		err = err_wrap(ctx, ERR_PROOF, "the export");
+		err = err_wrap(c->ctx, ERR_PROOF, "the export");
 	if (err != OK)
 		return err;
 	if (cli->json) {
@@ -468,7 +318,7 @@ static enum err judge_file(struct cli *cli, struct checking *c, struct errctx *c
 		print_report(c);
 	}
 	return c->bad == 0 ? OK
-			   : err_set(ctx, ERR_PROOF, "%zu of %zu grants are bad; the first: %s",
+			   : err_set(c->ctx, ERR_PROOF, "%zu of %zu grants are bad; the first: %s",
 				     c->bad, c->good + c->open + c->bad, c->first.text);
 }
 
@@ -476,7 +326,7 @@ enum err audit_grants_run(struct cli *cli, const struct cli_args *args, struct e
 {
 	const char *path = args_option(args, "opened");
 	struct tlog_policy *policy = NULL;
-	struct checking c = {.directory = args_at(args, 0)};
+	struct checking c = {.directory = args_at(args, 0), .ctx = ctx};
 	struct buf file;
 	enum err err;
 
@@ -487,13 +337,10 @@ enum err audit_grants_run(struct cli *cli, const struct cli_args *args, struct e
 	c.policy = policy;
 	buf_init(&file, LIMIT_DISCLOSURE + 1);
 	err = files_read(path, LIMIT_DISCLOSURE, &file, ctx);
-	if (err == OK) {
-		err = disclosure_parse(buf_bytes(&file), &c.disclosure, ctx);
-		if (err != OK && err != ERR_NOMEM)
-			err = err_wrap(ctx, ERR_PROOF, "'%s'", path);
-	}
 	if (err == OK)
-		err = judge_file(cli, &c, ctx);
+		err = checking_init(&c, buf_bytes(&file), path);
+	if (err == OK)
+		err = judge_file(cli, &c);
 	checking_release(&c);
 	buf_wipe(&file);
 	tlog_policy_free(policy);

@@ -700,6 +700,119 @@ static enum err judge_grant(
 	return OK;
 }
 
+/* --- erasures --- */
+
+enum { ORDER_SIZE = 16 };
+
+/* An event of the ledger, by the order that it names. */
+struct named {
+	uint8_t order[ORDER_SIZE];
+	const struct part *part;
+};
+
+static int by_order(const void *a, const void *b)
+{
+	const struct named *x = a, *y = b;
+	int c = memcmp(x->order, y->order, ORDER_SIZE);
+
+	return c != 0 ? c : place_compare(&x->part->at, &y->part->at);
+}
+
+static int by_first(const void *a, const void *b)
+{
+	return place_compare(
+		&((const struct audit_erasure *)a)->at, &((const struct audit_erasure *)b)->at);
+}
+
+static size_t values(const struct event *event, const char *name)
+{
+	struct bytes at = value_json(event, name), one;
+	size_t count = 0;
+
+	while (value_next(&at, &one))
+		count++;
+	return count;
+}
+
+static void begin_erasure(struct audit_erasure *erasure, const struct named *named)
+{
+	const struct event *event = &named->part->event;
+	struct bytes by = value_text(event, "by");
+
+	*erasure = (struct audit_erasure){.at = named->part->at, .begun_s = event->recorded_at};
+	hex_encode(BYTES_ARRAY(named->order), erasure->order);
+	if (case_ref_parse(value_text(event, "case"), &erasure->case_ref) != OK)
+		memset(&erasure->case_ref, 0, sizeof(erasure->case_ref));
+	if (node_name_valid(by))
+		memcpy(erasure->by, by.data, by.size);
+}
+
+/* Events of one stage each name some of its keys; the list of nodes is the same in all. */
+static void add_stage(struct audit_erasure *erasure, const struct event *event)
+{
+	bool complete = value_is(event, "stage", "COMPLETE");
+
+	erasure->ordered |= value_is(event, "stage", "ORDERED");
+	erasure->obeyed |= value_is(event, "stage", "OBEYED");
+	erasure->complete |= complete;
+	if (!complete)
+		erasure->keys += values(event, "key_ids");
+	else
+		erasure->confirmed = values(event, "nodes_confirmed");
+	if (event->recorded_at > erasure->ended_s)
+		erasure->ended_s = event->recorded_at;
+}
+
+static size_t name_orders(const struct list *ledger, struct named *ret)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < ledger->count; i++) {
+		const struct part *part = &ledger->parts[i];
+
+		if (part->info.type == EVENT_KEYS_ERASED &&
+			hex_decode(value_text(&part->event, "order_id"), ret[count].order,
+				ORDER_SIZE) == OK)
+			ret[count++].part = part;
+	}
+	if (count > 0)
+		qsort(ret, count, sizeof(*ret), by_order);
+	return count;
+}
+
+static void tell_erasures(const struct audit_judge *judge, const struct named *named, size_t count,
+	struct audit_erasure *erasures)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (i == 0 || memcmp(named[i - 1].order, named[i].order, ORDER_SIZE) != 0)
+			begin_erasure(&erasures[found++], &named[i]);
+		add_stage(&erasures[found - 1], &named[i].part->event);
+	}
+	if (found > 0)
+		qsort(erasures, found, sizeof(*erasures), by_first);
+	for (size_t i = 0; i < found; i++)
+		judge->erased(judge->arg, &erasures[i]);
+}
+
+static enum err judge_erasures(const struct audit *audit, const struct audit_judge *judge)
+{
+	struct named *named = mem_array(audit->ledger.count + 1, sizeof(*named));
+	struct audit_erasure *erasures = NULL;
+	size_t count;
+
+	if (named == NULL)
+		return ERR_NOMEM;
+	count = name_orders(&audit->ledger, named);
+	erasures = mem_array(count + 1, sizeof(*erasures));
+	if (erasures != NULL)
+		tell_erasures(judge, named, count, erasures);
+	mem_free(named);
+	mem_free(erasures);
+	return erasures == NULL ? ERR_NOMEM : OK;
+}
+
 enum err audit_judge(struct audit *audit, const struct audit_judge *judge)
 {
 	drop_repeats(&audit->ledger);
@@ -710,5 +823,5 @@ enum err audit_judge(struct audit *audit, const struct audit_judge *judge)
 	for (size_t i = 0; i < audit->ledger.count; i++)
 		if (audit->ledger.parts[i].info.type == EVENT_ACCESS_GRANTED)
 			TRY(judge_grant(audit, judge, &audit->ledger.parts[i]));
-	return OK;
+	return judge->erased == NULL ? OK : judge_erasures(audit, judge);
 }

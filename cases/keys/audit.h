@@ -54,11 +54,26 @@ struct audit_finding {
 	const char *basis;                   /* "CONSENT"..; static */
 	char why[400]; /* of what is not good; ids, codes and days, no text of a case */
 };
+
+/* An order to destroy keys: what all events of the ledger that name it say together. An order of
+ * the ledger's own node is done once it is complete, another node's once it is obeyed. */
+struct audit_erasure {
+	struct audit_place at; /* of the first of these events */
+	char order[33];        /* its id, in hex */
+	struct case_ref case_ref;
+	char by[LIMIT_NODE_NAME + 1]; /* the node that ordered it; "": this one */
+	bool ordered, obeyed, complete;
+	uint64_t begun_s, ended_s; /* when the first and the last were recorded */
+	size_t keys;               /* named by its first stage */
+	size_t confirmed;          /* nodes whose receipts it had when it was complete */
+};
+
 struct audit_judge {
 	/* False: not known, or there is no directory. May be NULL. */
 	bool (*member)(void *arg, const char *node, struct audit_member *ret);
 	/* In the order of the ledger. */
 	void (*found)(void *arg, const struct audit_finding *finding);
+	void (*erased)(void *arg, const struct audit_erasure *erasure); /* may be NULL */
 	void *arg;
 };
 /* Once everything is there. ERR_NOMEM, ERR_LIMIT. */

@@ -197,7 +197,7 @@ static void found(void *arg, const struct audit_finding *finding)
 
 static void judge(void)
 {
-	assert_ok(audit_judge(audit, &(struct audit_judge){member, found, NULL}));
+	assert_ok(audit_judge(audit, &(struct audit_judge){member, found, NULL, NULL}));
 }
 
 static void judged(enum audit_verdict verdict, const char *words)
@@ -615,6 +615,71 @@ static void a_mandate_is_named(void **state)
 	assert_non_null(strstr(told.last.why, "names no mandate"));
 }
 
+/* --- erasures --- */
+
+#define ORDER(c) "0000000000000000000000000000000" c
+#define KIDS     "'key_ids':['01000000000000000000000000000000','02000000000000000000000000000000']"
+
+static struct audit_erasure erasures[8];
+static size_t erasure_count;
+
+static void erased(void *arg, const struct audit_erasure *erasure)
+{
+	erasures[erasure_count++] = *erasure;
+}
+
+static void stage(
+	unsigned n, unsigned index, const char *order, const char *stage_, const char *more)
+{
+	char fields[600];
+
+	snprintf(fields, sizeof fields, "'order_id':'%s','stage':'%s','case':'%s'%s%s", order,
+		stage_, REF, more[0] == '\0' ? "" : ",", more);
+	add(&(struct entry){n, 1, index, "KEYS_ERASED", OTHER, fields}, true);
+}
+
+static void judge_erasures(void)
+{
+	erasure_count = 0;
+	assert_ok(audit_judge(audit, &(struct audit_judge){member, found, erased, NULL}));
+}
+
+/* Of one order with more keys than an event has: several events of each stage. */
+static void erasures_are_told_once_each(void **state)
+{
+	stage(30, 30, ORDER("b"), "ORDERED", KIDS);
+	stage(31, 31, ORDER("b"), "ORDERED", "'key_ids':['03000000000000000000000000000000']");
+	stage(32, 35, ORDER("a"), "OBEYED", KIDS ",'by':'benin'");
+	now_s = DAYS(2);
+	stage(33, 40, ORDER("b"), "COMPLETE", KIDS ",'nodes_confirmed':['mali','hq']");
+	stage(34, 41, ORDER("b"), "COMPLETE", KIDS ",'nodes_confirmed':['mali','hq']");
+	stage(35, 45, ORDER("c"), "ORDERED", KIDS);
+	judge_erasures();
+	assert_int_equal(erasure_count, 3);
+	assert_string_equal(erasures[0].order, ORDER("b"));
+	assert_int_equal(erasures[0].at.index, 30);
+	assert_true(erasures[0].ordered && erasures[0].complete && !erasures[0].obeyed);
+	assert_int_equal(erasures[0].keys, 3);
+	assert_int_equal(erasures[0].confirmed, 2);
+	assert_int_equal(erasures[0].ended_s - erasures[0].begun_s, DAYS(2));
+	assert_string_equal(erasures[0].by, "");
+	assert_string_equal(erasures[1].order, ORDER("a"));
+	assert_true(erasures[1].obeyed && !erasures[1].ordered && !erasures[1].complete);
+	assert_string_equal(erasures[1].by, "benin");
+	assert_string_equal(erasures[2].order, ORDER("c"));
+	assert_true(erasures[2].ordered && !erasures[2].complete);
+	assert_int_equal(erasures[2].confirmed, 0);
+}
+
+static void without_an_erasure_none_is_told(void **state)
+{
+	consent(4);
+	grant(&GRANT);
+	judge_erasures();
+	assert_int_equal(erasure_count, 0);
+	assert_int_equal(told.good, 1);
+}
+
 /* --- disclosures --- */
 
 static struct buf some_disclosure(void)
@@ -770,6 +835,8 @@ int main(void)
 		T(the_ledger_as_if_it_were_a_case),
 		T(a_reply_is_another_ledgers),
 		T(a_mandate_is_named),
+		T(erasures_are_told_once_each),
+		T(without_an_erasure_none_is_told),
 		T(a_disclosure_is_read_as_written),
 		T(a_disclosure_is_whole_or_none),
 		T(a_disclosure_holds_its_caps),
