@@ -452,7 +452,7 @@ static enum err find_opener(const struct history *history, const char *origin, s
 
 	*ret = NULL;
 	*ret_due = false;
-	if (due == NULL || !log_origin_read(origin, &node, &counter))
+	if (!log_origin_read(origin, &node, &counter))
 		return OK;
 	for (size_t i = first_key(history, node, HISTORY_NODE); *ret == NULL; i++) {
 		const struct history_key *key = key_of(history, i, node, HISTORY_NODE);
@@ -512,7 +512,9 @@ static enum err judge_opened(const struct history *history, const char *origin, 
 	uint32_t counter;
 	bool due, valid;
 
-	if (!log_origin_read(origin, &node, &counter) || bytes_equal_str(node, "directory"))
+	/* Of who is no member: whoever reads the log has said so. */
+	if (!log_origin_read(origin, &node, &counter) ||
+		directory_opener(history->directory, origin) == NULL)
 		return OK;
 	TRY(find_opener(history, origin, entry, &deed.key, &due));
 	if (deed.key == NULL || !due)
@@ -631,11 +633,13 @@ static enum err compare_recorded(const struct history_size *size,
 	buf_init(&note, LIMIT_NOTE_SIZE);
 	if (err == ERR_NOMEM || err == ERR_CRYPTO)
 		return err;
-	if (err != OK || hash_equal(&root, &last->root))
+	if (err != OK && size->root_at == NULL)
+		return OK;
+	if (hash_equal(err == OK ? &root : size->root_at, &last->root))
 		return OK;
 	TRY(recorded_note(last, size->key, &note));
 	parts.a = buf_bytes(&note);
-	if (last->size < checkpoint->size) {
+	if (err == OK && last->size < checkpoint->size) {
 		parts.root = &root;
 		parts.proof = &proof;
 	}

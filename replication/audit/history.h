@@ -57,8 +57,8 @@ const struct history_key *history_at(const struct history *history, size_t i);
 
 /* A log of the source, with its entry 0 (empty: it cannot be had). Was it opened by the node key
  * that the directory names for it, at a time when that was valid? KEY_NOT_ADMITTED,
- * BEFORE_ADMISSION, KEY_REVOKED. What is no LogOpened of this log is passed over. The log is noted
- * for history_missing. ERR_LIMIT past LIMIT_LOGS. */
+ * BEFORE_ADMISSION, KEY_REVOKED. What is no LogOpened of this log, or a log of nobody who is a
+ * member, is passed over. The log is noted for history_missing. ERR_LIMIT past LIMIT_LOGS. */
 enum err history_opened(struct history *history, const char *origin, struct bytes entry,
 	struct findings *findings) MUST_USE;
 
@@ -80,10 +80,12 @@ enum err history_note(const struct history *history, const char *origin, struct 
 /* Does the log go on past where its author was cut off (BEYOND_REVOCATION), or is it another one
  * than headquarters recorded then (FORK, with evidence where tree has the proof)? */
 struct history_size {
-	const struct note_key *key; /* of the log */
-	struct bytes note, opened;  /* its signed checkpoint; entry 0, may be empty */
-	const struct tree_source
-		*tree; /* under that checkpoint, not believed; NULL: there is none */
+	const struct note_key *key;     /* of the log */
+	struct bytes note, opened;      /* its signed checkpoint; entry 0, may be empty */
+	const struct tree_source *tree; /* under it, not believed; NULL: there is none */
+	/* The root where its author was cut off (directory_last), of a sound walk; NULL: unknown.
+	 */
+	const struct hash *root_at;
 };
 enum err history_size(const struct history *history, const struct history_size *size,
 	struct findings *findings) MUST_USE;
