@@ -12,10 +12,11 @@
 #include "cli/grants_check.h"
 #include "cli/output.h"
 #include "cli/source.h"
+#include "cli/source_open.h"
 #include "node/files.h"
 
 struct checking {
-	const char *directory;
+	struct source source;
 	const struct tlog_policy *policy;
 	struct directory *members; /* NULL: none is there */
 	struct grants_check *check;
@@ -34,7 +35,7 @@ static enum err check_log(struct checking *c, size_t i)
 {
 	const struct grants_log *log = grants_check_log(c->check, i);
 	struct source_read read = {
-		c->directory, log->origin, c->policy, grants_check_entry, c->check};
+		&c->source.files, log->origin, c->policy, grants_check_entry, c->check};
 	bool wanted;
 	enum err err;
 
@@ -54,8 +55,8 @@ static enum err check_others(const struct checking *c)
 
 	if (logs == NULL)
 		return ERR_NOMEM;
-	err = source_logs(c->directory, grants_check_network(c->check), grants_check_node(c->check),
-		logs, c->ctx);
+	err = source_logs(&c->source.files, grants_check_network(c->check),
+		grants_check_node(c->check), logs, c->ctx);
 	for (size_t i = 0; i < logs->count && err == OK; i++) {
 		bool wanted;
 
@@ -83,10 +84,10 @@ static enum err read_directory(struct checking *c)
 
 	if (logs == NULL)
 		return ERR_NOMEM;
-	err = source_logs(c->directory, network, "directory", logs, c->ctx);
+	err = source_logs(&c->source.files, network, "directory", logs, c->ctx);
 	while (err == OK && logs->count > 0 && c->members == NULL) {
 		const char *origin = logs->origins[--logs->count].text;
-		struct source_read read = {c->directory, origin, c->policy, on_record, NULL};
+		struct source_read read = {&c->source.files, origin, c->policy, on_record, NULL};
 
 		if (tlog_policy_log(c->policy, origin) == NULL)
 			continue;
@@ -292,6 +293,7 @@ static void checking_release(struct checking *c)
 {
 	grants_check_free(c->check);
 	directory_free(c->members);
+	source_close(&c->source);
 	mem_free(c->verdicts);
 	json_decref(c->grants);
 	json_decref(c->erasures);
@@ -326,7 +328,7 @@ enum err audit_grants_run(struct cli *cli, const struct cli_args *args, struct e
 {
 	const char *path = args_option(args, "opened");
 	struct tlog_policy *policy = NULL;
-	struct checking c = {.directory = args_at(args, 0), .ctx = ctx};
+	struct checking c = {.ctx = ctx};
 	struct buf file;
 	enum err err;
 
@@ -336,7 +338,9 @@ enum err audit_grants_run(struct cli *cli, const struct cli_args *args, struct e
 	TRY(audit_policy(cli, args, &policy, ctx));
 	c.policy = policy;
 	buf_init(&file, LIMIT_DISCLOSURE + 1);
-	err = files_read(path, LIMIT_DISCLOSURE, &file, ctx);
+	err = source_open(cli, args_at(args, 0), &c.source, ctx);
+	if (err == OK)
+		err = files_read(path, LIMIT_DISCLOSURE, &file, ctx);
 	if (err == OK)
 		err = checking_init(&c, buf_bytes(&file), path);
 	if (err == OK)

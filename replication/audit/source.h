@@ -9,6 +9,7 @@
 #define REPLICATION_AUDIT_SOURCE_H
 
 #include "base/buf.h"
+#include "replication/log/tlog_path.h"
 
 struct audit_source {
 	/* Appends one file of a log, "checkpoint" or a path of tlog_path.h, to out. ERR_NOTFOUND:
@@ -27,5 +28,14 @@ struct audit_source {
 	bool concurrent;  /* read may be called by several threads at once */
 	const char *name; /* as a reader of the report knows it */
 };
+
+/* Reads one file of a log into out, which is cleared. A partial one that is not there is taken from
+ * the full one, which begins with it: then *ret_wider, and there may be more in it. Errors of
+ * read. */
+enum err source_file(const struct audit_source *source, const char *origin,
+	const struct tlog_file *file, struct buf *out, bool *ret_wider,
+	struct errctx *ctx) MUST_USE;
+/* The most that a file of entries can have. */
+enum { SOURCE_ENTRIES_MAX = TILE_WIDTH * (2 + LIMIT_ENTRY_SIZE) };
 
 #endif

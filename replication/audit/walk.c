@@ -16,8 +16,6 @@
 #include "base/alloc.h"
 #include "base/cursor.h"
 
-enum { LENGTH_SIZE = 2 };
-
 /* --- blocks: any thread --- */
 
 enum err walk_block_new(struct walk_block **ret)
@@ -26,7 +24,7 @@ enum err walk_block_new(struct walk_block **ret)
 
 	if (block == NULL)
 		return ERR_NOMEM;
-	buf_init(&block->entries, WALK_FILE_MAX + 1);
+	buf_init(&block->entries, SOURCE_ENTRIES_MAX + 1);
 	buf_init(&block->tile, TILE_SIZE + 1);
 	*ret = block;
 	return OK;
@@ -44,25 +42,7 @@ void walk_block_free(struct walk_block *block)
 enum err walk_file(const struct walk *walk, const struct tlog_file *file, struct buf *out,
 	bool *ret_wider, struct errctx *ctx)
 {
-	size_t each = file->kind == TLOG_ENTRIES ? LENGTH_SIZE + LIMIT_ENTRY_SIZE : HASH_SIZE;
-	const struct audit_source *source = walk->opts.source;
-	struct tlog_file full = *file;
-	char path[TLOG_PATH_SIZE];
-	enum err err;
-
-	*ret_wider = false;
-	buf_clear(out);
-	tlog_path_format(file, path);
-	err = source->read(source->arg, walk->opts.origin, path, file->width * each, out, ctx);
-	if (err != ERR_NOTFOUND || file->width == TILE_WIDTH)
-		return err;
-	/* A partial file may go once the full one is there, which begins with it. */
-	full.width = TILE_WIDTH;
-	tlog_path_format(&full, path);
-	buf_clear(out);
-	err = source->read(source->arg, walk->opts.origin, path, TILE_WIDTH * each, out, ctx);
-	*ret_wider = err == OK;
-	return err;
+	return source_file(walk->opts.source, walk->opts.origin, file, out, ret_wider, ctx);
 }
 
 void walk_read(const struct walk *walk, struct walk_block *block)
@@ -527,7 +507,8 @@ enum err walk_end(struct walk *walk, struct walk_result *ret, struct errctx *ctx
 	result->size = walk->tree.size;
 	result->tree = walk->tree;
 	result->whole = !walk->stopped && walk->tree.size == walk->opts.checkpoint->size;
-	TRY(walk_judge(walk, !result->whole || hash_equal(&root, &walk->opts.checkpoint->root)));
+	result->rooted = result->whole && hash_equal(&root, &walk->opts.checkpoint->root);
+	TRY(walk_judge(walk, !result->whole || result->rooted));
 	result->sound = result->whole && !walk->unsound;
 	*ret = *result;
 	return OK;

@@ -62,8 +62,9 @@ struct walk_result {
 	/* The roots at opts.marks, of those that are in [from, size]. */
 	bool marked[WALK_MARKS];
 	struct hash mark[WALK_MARKS];
-	bool whole; /* every entry was there to be hashed */
-	bool sound; /* .. and nothing is wrong: entries, tiles, root */
+	bool whole;  /* every entry was there to be hashed */
+	bool rooted; /* .. and they make the signed root, whatever the tiles are like */
+	bool sound;  /* .. and nothing is wrong with tiles and files either */
 	bool has_bad;
 	uint64_t bad; /* the first index of which something is wrong */
 };

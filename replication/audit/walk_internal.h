@@ -5,7 +5,6 @@
 #include "replication/audit/walk.h"
 #include "replication/log/tlog_path.h"
 
-enum { WALK_FILE_MAX = TILE_WIDTH * (2 + LIMIT_ENTRY_SIZE) };
 /* Tiles that are told of one by one; more are counted. */
 enum { WALK_ODD_MAX = 16, WALK_PROOFS = FINDING_PROOFS - 1 };
 

@@ -327,9 +327,11 @@ static bool quorum_met(const struct tlog_policy *policy, const bool *cosigned)
 	return met;
 }
 
-static enum err check_lines(const struct tlog_policy *policy, const struct note *note,
-	struct tlog_verdict *verdict, bool *cosigned, struct errctx *ctx)
+static enum err judge_lines(const struct tlog_policy *policy, const struct note *note,
+	struct tlog_judgement *judgement, bool *cosigned)
 {
+	struct tlog_verdict *verdict = &judgement->verdict;
+
 	for (size_t i = 0; i < note->count; i++) {
 		const struct note_line *line = &note->lines[i];
 		int at = witness_of(policy, line);
@@ -342,9 +344,13 @@ static enum err check_lines(const struct tlog_policy *policy, const struct note 
 			continue;
 		}
 		err = cosignature_verify(line, note->text, &policy->parties[at].key, &time_s);
-		if (err != OK)
-			return err_set(ctx, err, "the cosignature of '%s' does not verify",
-				policy->parties[at].key.name);
+		if (err == ERR_NOMEM)
+			return err;
+		if (err != OK) {
+			if (judgement->bad++ == 0)
+				judgement->first_bad = policy->parties[at].key.name;
+			continue;
+		}
 		if (cosigned[at])
 			continue;
 		cosigned[at] = true;
@@ -354,25 +360,40 @@ static enum err check_lines(const struct tlog_policy *policy, const struct note 
 	return OK;
 }
 
+enum err tlog_policy_judge(const struct tlog_policy *policy, const struct note_key *log,
+	struct bytes data, struct tlog_judgement *ret, struct errctx *ctx)
+{
+	bool cosigned[2 * LIMIT_POLICY_ITEMS] = {false};
+	struct tlog_judgement judgement = {.bad = 0};
+	struct tlog_verdict *verdict = &judgement.verdict;
+	struct note note;
+
+	TRY(checkpoint_peek(data, &verdict->checkpoint, ctx));
+	verdict->log = log != NULL ? log : tlog_policy_log(policy, verdict->checkpoint.origin.text);
+	if (verdict->log == NULL)
+		return err_set(ctx, ERR_UNTRUSTED, "of log '%s', whose key was not given",
+			verdict->checkpoint.origin.text);
+	TRY(checkpoint_open(data, verdict->log, &verdict->checkpoint, NULL, ctx));
+	TRY(note_parse(data, &note, ctx));
+	TRY(judge_lines(policy, &note, &judgement, cosigned));
+	judgement.quorum = quorum_met(policy, cosigned);
+	*ret = judgement;
+	return OK;
+}
+
 enum err tlog_policy_check(const struct tlog_policy *policy, struct bytes data,
 	struct tlog_verdict *ret, struct errctx *ctx)
 {
-	bool cosigned[2 * LIMIT_POLICY_ITEMS] = {false};
-	struct tlog_verdict verdict = {.count = 0};
-	struct note note;
+	struct tlog_judgement judgement;
 
-	TRY(checkpoint_peek(data, &verdict.checkpoint, ctx));
-	verdict.log = tlog_policy_log(policy, verdict.checkpoint.origin.text);
-	if (verdict.log == NULL)
-		return err_set(ctx, ERR_UNTRUSTED, "of log '%s', whose key was not given",
-			verdict.checkpoint.origin.text);
-	TRY(checkpoint_open(data, verdict.log, &verdict.checkpoint, NULL, ctx));
-	TRY(note_parse(data, &note, ctx));
-	TRY(check_lines(policy, &note, &verdict, cosigned, ctx));
-	if (!quorum_met(policy, cosigned))
+	TRY(tlog_policy_judge(policy, NULL, data, &judgement, ctx));
+	if (judgement.bad > 0)
+		return err_set(ctx, ERR_UNTRUSTED, "the cosignature of '%s' does not verify",
+			judgement.first_bad);
+	if (!judgement.quorum)
 		return err_set(ctx, ERR_UNTRUSTED,
 			"the quorum of the policy has not cosigned it: %zu of those it knows have",
-			verdict.count);
-	*ret = verdict;
+			judgement.verdict.count);
+	*ret = judgement.verdict;
 	return OK;
 }

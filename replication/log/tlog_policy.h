@@ -43,6 +43,18 @@ struct tlog_verdict {
 	size_t unknown; /* signature lines of nobody in the policy */
 };
 
+/* The same, when it is wanted what is wrong with the cosignatures. */
+struct tlog_judgement {
+	struct tlog_verdict verdict;
+	size_t bad;            /* by somebody of the policy, and they do not verify */
+	const char *first_bad; /* who is said to have made the first of these */
+	bool quorum;           /* enough have cosigned */
+};
+/* log: the log's key; NULL: the policy's. ERR_UNTRUSTED: of a log that the policy does not list, or
+ * its signature is missing or bad; errors of checkpoint_open. */
+enum err tlog_policy_judge(const struct tlog_policy *policy, const struct note_key *log,
+	struct bytes note, struct tlog_judgement *ret, struct errctx *ctx) MUST_USE;
+
 /* ERR_UNTRUSTED: of a log that the policy does not list, its signature is missing or bad, a
  * cosignature of somebody known is bad, or the quorum has not cosigned; errors of checkpoint_open.
  */

@@ -41,7 +41,7 @@ COMMANDS = [
     ["case", "share"], ["case", "shares"], ["case", "withdraw"], ["case", "answer"],
     ["case", "erase"], ["case", "hold"], ["case", "prove"],
     ["case", "packet"], ["case", "recall"], ["case", "break-glass"], ["case", "report"],
-    ["packet", "open"], ["packet", "fields"], ["audit", "grants"], ["ledger", "disclose"],
+    ["packet", "open"], ["packet", "fields"], ["audit", "grants"], ["audit", "log"], ["ledger", "disclose"],
     ["recover"], ["recover", "setup"], ["recover", "reshare"], ["recover", "status"],
     ["node", "rotate"], ["mail", "release"],
     ["approvals", "list"], ["approvals", "approve"], ["approvals", "refuse"], ["approvals", "told"],

@@ -1,0 +1,5 @@
+#include "cli/audit_log.h"
+
+const struct audit_hook *const audit_hooks[] = {
+	NULL,
+};
