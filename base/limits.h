@@ -194,13 +194,15 @@
 /* Bundles. */
 #define LIMIT_BUNDLE_PART_MIN (128 * 1024) /* bytes of one part: any frame of one entry fits */
 #define LIMIT_BUNDLE_PART     ((UINT64_C(1) << 40))
-#define LIMIT_BUNDLE_PARTS    9999              /* of one bundle */
-#define LIMIT_BUNDLE_SEGMENTS 4096              /* of one part, each with its hash */
-#define LIMIT_BUNDLE_HEADER   (4 * 1024 * 1024) /* the manifest, with its padding */
-#define LIMIT_BUNDLE_FIELDS   65536             /* in a manifest: LIMIT_LOGS logs fit */
-#define LIMIT_BUNDLE_FRAMES   (1024 * 1024)     /* in one part */
-#define LIMIT_BUNDLE_USELESS  4096              /* frames of a part that are refused: then it is */
-#define LIMIT_BUNDLE_FILES    256               /* one import takes */
+#define LIMIT_BUNDLE_PARTS    9999               /* of one bundle */
+#define LIMIT_BUNDLE_SEGMENTS 4096               /* of one part, each with its hash */
+#define LIMIT_BUNDLE_HEADER   (4 * 1024 * 1024)  /* the manifest, with its padding */
+#define LIMIT_BUNDLE_FIELDS   65536              /* in a manifest: LIMIT_LOGS logs fit */
+#define LIMIT_BUNDLE_FRAMES   (1024 * 1024)      /* in one part */
+#define LIMIT_BUNDLE_USELESS  4096               /* frames of a part that are refused: then it is */
+#define LIMIT_BUNDLE_FILES    256                /* one import takes */
+#define LIMIT_BUNDLE_INDEX    (1024 * 1024)      /* batches of a set that is audited */
+#define LIMIT_BUNDLE_NOTES    (16 * 1024 * 1024) /* bytes of its checkpoints */
 /* Damage. */
 #define LIMIT_DAMAGE_MARKS  65536 /* of single entries in one log, by one repair */
 #define LIMIT_FSCK_FINDINGS 20    /* damaged pages told of one by one */
@@ -272,6 +274,7 @@
 #define LIMIT_BACKUP_STORE    ((UINT64_C(1) << 44)) /* bytes of the store's file in one */
 
 /* Audits. */
+#define LIMIT_HTTP_RETRIES  6                  /* of one file, when a server is busy */
 #define LIMIT_FINDINGS      1000               /* kept of one audit; all are counted */
 #define LIMIT_FINDING_PROOF 65536              /* bytes of one of its proofs that are kept */
 #define LIMIT_AUDIT_STATE   (32 * 1024 * 1024) /* bytes of what is remembered of the last one */

@@ -7,8 +7,9 @@
  *   odd               edits, 6 bytes each: u8 what, u24be where (modulo the size), u16be how much
  *                     0 xor a byte   1 cut   2 repeat   3 end the file   4 write two bytes
  *
- * Whatever the file: reading ends, each frame is answered once, nothing is written but what the
- * authors signed; afterwards the bundle as it was made brings all that is missing.
+ * Whatever the file: reading ends, each frame is answered once, what an index of it names is there,
+ * nothing is written but what the authors signed; afterwards the bundle as it was made brings all
+ * that is missing.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "proto/frame.h"
 #include "replication/bundle/check.h"
 #include "replication/bundle/frames.h"
+#include "replication/bundle/index.h"
 #include "replication/bundle/reader.h"
 #include "replication/engine/engine.h"
 
@@ -401,6 +403,85 @@ static void import(struct node *node, struct buf *file)
 	bundle_reader_close(reader);
 }
 
+/* ---- read as the files of logs ---- */
+
+static void index_file(struct bundle_index *index, struct bundle_reader *reader)
+{
+	struct bundle_item item = {.found = BUNDLE_DAMAGE};
+
+	while (item.found != BUNDLE_END) {
+		enum err err = bundle_reader_next(reader, &item);
+
+		assert(err == OK);
+		if (item.found != BUNDLE_FRAME)
+			continue;
+		err = bundle_index_frame(
+			index, item.frame, &(struct bundle_index_place){0, item.offset}, NULL);
+		assert(err != ERR_NOMEM);
+		struct bytes message = bundle_index_evidence(item.frame);
+
+		assert(message.size == 0 ||
+			(message.data > item.frame.data &&
+				message.data + message.size == item.frame.data + item.frame.size));
+	}
+	bundle_index_end(index);
+}
+
+/* Every entry that the index names is there, in the one batch that it names. */
+static void check_log(const struct bundle_index_log *log, struct bytes file, struct arena *arena)
+{
+	struct buf out;
+
+	buf_init(&out, FILE_MAX);
+	for (size_t i = 0; i < log->count; i++) {
+		const struct bundle_index_batch *batch = &log->batches[i];
+		uint64_t end = batch->first + batch->count;
+
+		assert(batch->count > 0 && batch->offset + 4 + batch->size <= file.size);
+		assert(i == 0 ||
+			(batch->first >= log->batches[i - 1].first &&
+				end > log->batches[i - 1].first + log->batches[i - 1].count));
+		for (uint64_t entry = batch->first; entry < end; entry++) {
+			const struct bundle_index_batch *of = bundle_index_batch(log, entry);
+
+			assert(of != NULL && entry >= of->first && entry < of->first + of->count);
+		}
+		assert(bundle_index_batch(log, bundle_index_gap(log, end)) == NULL);
+		buf_clear(&out);
+		enum err err = bundle_index_entries(batch,
+			bytes_make(file.data + batch->offset + 4, batch->size), batch->first, end,
+			arena, &out);
+
+		assert(err == OK && out.size >= (size_t)batch->count * 3);
+	}
+	buf_clear(&out);
+	enum err err = bundle_index_checkpoint(log, &out);
+
+	assert(err == (log->newest.size == 0 ? ERR_NOTFOUND : OK));
+	buf_release(&out);
+}
+
+static void read_again(struct buf *file)
+{
+	struct bundle_source source = {file_read, file};
+	struct bundle_reader *reader;
+	struct bundle_index *index;
+	struct arena arena;
+	enum err err;
+
+	if (bundle_reader_open(&source, &reader, NULL) != OK)
+		return;
+	err = bundle_index_new(&index);
+	assert(err == OK);
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	index_file(index, reader);
+	for (size_t i = 0; i < bundle_index_count(index); i++)
+		check_log(bundle_index_at(index, i), buf_bytes(file), &arena);
+	arena_release(&arena);
+	bundle_index_free(index);
+	bundle_reader_close(reader);
+}
+
 /* ---- the input ---- */
 
 static void edit(struct buf *file, const uint8_t *how)
@@ -467,8 +548,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		make_world();
 	node_begin(&node);
 	make_file(&file, data, size);
-	if (file.err == OK)
+	if (file.err == OK) {
+		read_again(&file);
 		import(&node, &file);
+	}
 	import(&node, &bundle);
 	whole(&node, &directory);
 	whole(&node, &office);
