@@ -220,14 +220,15 @@ const struct cli_command audit_commands[] = {
 		"needed. Exit code 4 when something is wrong.",
 		1, 1, audit_grants_options, audit_grants_run},
 	{"audit", "log", "SOURCE [LOG...]", "whether logs are what was signed, all of them",
-		"SOURCE is a directory that 'sauti log export' wrote. Every entry is hashed again, "
-		"every\n"
-		"tile compared, every signature and the quorum checked; no node is needed. Whom "
-		"to\n"
-		"believe is said by --directory, by --policy, or by both. Exit code 4 when "
-		"anything "
-		"is\n"
-		"wrong, with the first bad entry; 1 when it could not be looked at.",
+		"SOURCE is a directory that 'sauti log export' wrote, a bundle or a directory with "
+		"its\n"
+		"parts, 'node' or 'node:SOCKET' (one that runs), or "
+		"http(s)://HOST[:PORT][/PREFIX].\n"
+		"Every entry is hashed again, every tile compared, every signature and the quorum\n"
+		"checked. Whom to believe is said by --directory, by --policy, or by both. Exit "
+		"code 4\n"
+		"when anything is wrong, with the first bad entry; 1 when it could not be looked "
+		"at.",
 		1, ARGS_MAX, audit_log_options, audit_log_run},
 	{0},
 };

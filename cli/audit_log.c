@@ -92,9 +92,31 @@ static void own_first(struct audit_run *run)
 	}
 }
 
-static enum err list_logs(struct audit_run *run, struct errctx *ctx)
+/* Where the source has no list: those of --policy. */
+static enum err list_policy(struct audit_run *run)
+{
+	const struct note_key *key;
+
+	for (size_t i = 0; run->policy != NULL; i++) {
+		key = tlog_policy_log_at(run->policy, i);
+		if (key == NULL)
+			break;
+		if (log_name_parse(bytes_str(key->name), NULL, NULL, NULL) == OK)
+			TRY(add_log(run, key->name));
+	}
+	return OK;
+}
+
+static enum err list_source(struct audit_run *run, struct errctx *ctx)
 {
 	const struct audit_source *source = &run->source.files;
+	enum err err = source->logs(source->arg, add_log, run, ctx);
+
+	return err == ERR_NOTFOUND ? list_policy(run) : err;
+}
+
+static enum err list_logs(struct audit_run *run, struct errctx *ctx)
+{
 	const char *name;
 	enum err err = OK;
 
@@ -106,7 +128,7 @@ static enum err list_logs(struct audit_run *run, struct errctx *ctx)
 		TRY(add_log(run, name));
 	}
 	if (args_at(run->args, 1) == NULL)
-		err = source->logs(source->arg, add_log, run, ctx);
+		err = list_source(run, ctx);
 	if (err == ERR_LIMIT)
 		return err_wrap(
 			ctx, err, "'%s' has more than %d logs", run->source_text, LIMIT_LOGS);
@@ -295,6 +317,7 @@ static enum err read_options(struct audit_run *run, struct errctx *ctx)
 		(decimal_parse(bytes_str(jobs), AUDIT_JOBS_MAX, &count) != OK || count == 0))
 		return cli_usage(run->cli, ctx, "--jobs is 1 to %d", AUDIT_JOBS_MAX);
 	run->jobs = (unsigned)count;
+	run->cli->ca = args_option(run->args, "ca");
 	return audit_trust_options(run, ctx);
 }
 
@@ -385,6 +408,7 @@ const struct cli_option audit_log_options[] = {
 	{"directory", "KEY", "the verifier key of the network's directory: all else follows",
 		false},
 	{"policy", "FILE", "logs, cosigners and their quorum (C2SP tlog-policy)", false},
+	{"ca", "FILE", "PEM certificates to verify https with, in place of the system's", false},
 	{"jobs", "N", "threads that hash (1 to 16; default 1)", false},
 	{"now", "TIME", "judge as of then, 2026-01-31T12:00:00Z", false},
 	{0},

@@ -99,6 +99,7 @@ struct audit_hook {
 };
 /* audit_hooks.c; the last is NULL. */
 extern const struct audit_hook *const audit_hooks[];
+extern const struct audit_hook audit_source_hook; /* audit_source.c */
 
 /* Adds a finding with a sentence; proofs (count of them) are copied. */
 struct audit_tell {

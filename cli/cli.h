@@ -29,6 +29,7 @@ struct cli {
 	const char *config_file; /* --config; NULL: <dir>/sauti.conf */
 	bool usage;              /* the error is about how sauti was called */
 	const char *purpose;     /* of looking at a case; NULL: not said */
+	const char *ca;          /* whom https is verified with; NULL: whom the system trusts */
 };
 
 struct cli_option {

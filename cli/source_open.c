@@ -2,6 +2,9 @@
 
 /* The last takes whatever nobody else does, and says what is wrong with it. */
 static const struct source_kind *const kinds[] = {
+	&source_kind_node,
+	&source_kind_http,
+	&source_kind_bundle,
 	&source_kind_files,
 	NULL,
 };

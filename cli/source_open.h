@@ -30,6 +30,7 @@ struct source_kind {
 	enum err (*open)(
 		const struct cli *cli, const char *text, struct source *ret, struct errctx *ctx);
 };
-extern const struct source_kind source_kind_files;
+extern const struct source_kind source_kind_bundle, source_kind_node, source_kind_http,
+	source_kind_files;
 
 #endif

@@ -40,6 +40,7 @@ enum finding_severity { FINDING_NOTE, FINDING_WARNING, FINDING_VIOLATION };
 	X(LEDGER_BAD, VIOLATION)        /* what the ledger shows is against the rules */           \
 	X(LEDGER_OPEN, NOTE)            /* .. cannot be judged from what was disclosed */          \
 	X(ERASURE_OPEN, WARNING)        /* ordered, and not every holder has said it is done */    \
+	X(SOURCE_DAMAGED, WARNING)      /* of a bundle: what of it cannot be read as written */    \
 	X(UNFINISHED, NOTE)             /* could not be looked at: a bundle without tiles, .. */
 
 #define FINDING_ENUM(kind, severity) FINDING_##kind,

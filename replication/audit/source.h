@@ -17,11 +17,16 @@ struct audit_source {
 	 * ERR_DENIED: it cannot be looked at; ERR_NOMEM. ctx names the place. */
 	enum err (*read)(void *arg, const char *origin, const char *path, size_t max,
 		struct buf *out, struct errctx *ctx);
-	/* Calls each for every log that it says it has; the first error of each ends it. */
+	/* Calls each for every log that it says it has; the first error of each ends it.
+	 * ERR_NOTFOUND: it has no list. */
 	enum err (*logs)(void *arg, enum err (*each)(void *each_arg, const char *origin),
 		void *each_arg, struct errctx *ctx);
 	/* Calls each for every proof of a fork that it holds (evidence.h). NULL: it has none. */
 	enum err (*evidence)(void *arg, enum err (*each)(void *each_arg, struct bytes message),
+		void *each_arg, struct errctx *ctx);
+	/* Calls each for what is the matter with the source itself, in a sentence: damaged runs of
+	 * a medium. NULL: nothing can be. */
+	enum err (*damage)(void *arg, enum err (*each)(void *each_arg, const char *text),
 		void *each_arg, struct errctx *ctx);
 	void *arg;
 	bool tiles;       /* it has the tiles of the tree, not entries alone */

@@ -297,6 +297,11 @@ const struct note_key *tlog_policy_log(const struct tlog_policy *policy, const c
 	return NULL;
 }
 
+const struct note_key *tlog_policy_log_at(const struct tlog_policy *policy, size_t position)
+{
+	return position < policy->log_count ? &policy->logs[position] : NULL;
+}
+
 static int witness_of(const struct tlog_policy *policy, const struct note_line *line)
 {
 	for (size_t i = 0; i < policy->party_count; i++) {

@@ -29,6 +29,8 @@ void tlog_policy_free(struct tlog_policy *policy); /* NULL is fine */
 
 /* The log of that origin; NULL: it is not in the policy. Borrowed. */
 const struct note_key *tlog_policy_log(const struct tlog_policy *policy, const char *origin);
+/* The logs in order; NULL past the last. */
+const struct note_key *tlog_policy_log_at(const struct tlog_policy *policy, size_t position);
 
 /* What a signed checkpoint says under a policy. Names and keys are borrowed from the policy. */
 struct tlog_cosigner {

@@ -64,6 +64,7 @@ FOREIGN = {
     "csv.h": ["cases/import"],
     "libgfshare.h": ["certs"],
     "qrencode.h": ["cli"],
+    "curl/": ["cli"],
     "zstd.h": ["cases"],
     "zstd_errors.h": ["cases"],
     "microhttpd.h": ["web"],

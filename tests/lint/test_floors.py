@@ -57,7 +57,7 @@ RED = [
      "protobuf-c/protobuf-c.h"),
     ("server/net/net.c", "#include <microhttpd.h>", "foreign", "microhttpd.h"),
     ("cli/main.c", "#include <cmocka.h>", "foreign", "cmocka.h"),
-    ("cli/main.c", "#include <curl/curl.h>", "foreign", "curl/curl.h"),
+    ("cli/main.c", "#include <sqlite3.h>", "foreign", "sqlite3.h"),
     ("base/buf.c", "#include <unistd.h>", "foreign", "unistd.h"),
     ("cases/event/event.c", "#include <time.h>", "foreign", "time.h"),
     ("proto/scan.c", "#include <pthread.h>", "foreign", "pthread.h"),
