@@ -113,7 +113,9 @@ struct runtime {
 	struct net *net;
 	struct control_server *control;
 	struct control_server *public; /* NULL: none is configured */
-	struct public_files public_files;
+	/* Over the control socket, and over the public one: whoever lets answers lie on one of
+	 * them keeps nobody from the other. */
+	struct public_files control_files, public_files;
 	struct mail *mail;          /* server/mail.h */
 	struct grants_work *grants; /* server/keys/grants.h */
 	struct erasing *erasing;    /* server/keys/erasing.h */

@@ -18,6 +18,7 @@ enum { EVIDENCE_AT_ONCE = 16 };
 struct public_file {
 	uv_work_t work;
 	struct runtime *rt;
+	struct public_files *files; /* among which it waits */
 	struct control_request *request;
 	struct public_file *next;
 	struct log_picture picture;
@@ -110,21 +111,23 @@ static void file_run(uv_work_t *work)
 		f->result = f->out.err;
 }
 
-static void files_next(struct runtime *rt);
+static void files_next(struct runtime *rt, struct public_files *files);
 
 static void file_given(void *arg)
 {
 	struct public_file *f = arg;
+	struct public_files *files = f->files;
 	struct runtime *rt = f->rt;
 
 	file_free(f);
-	rt->public_files.running--;
-	files_next(rt);
+	files->running--;
+	files_next(rt, files);
 }
 
 static void file_read(uv_work_t *work, int status)
 {
 	struct public_file *f = work->data;
+	struct public_files *files = f->files;
 	struct runtime *rt = f->rt;
 
 	if (status != 0)
@@ -140,14 +143,12 @@ static void file_read(uv_work_t *work, int status)
 		return;
 	}
 	file_fail(f, f->result);
-	rt->public_files.running--;
-	files_next(rt);
+	files->running--;
+	files_next(rt, files);
 }
 
-static void files_next(struct runtime *rt)
+static void files_next(struct runtime *rt, struct public_files *files)
 {
-	struct public_files *files = &rt->public_files;
-
 	while (files->first != NULL && files->running < LIMIT_PUBLIC_FILES) {
 		struct public_file *f = files->first;
 
@@ -220,13 +221,14 @@ void begin_public_file(struct control_request *request, const Sauti__PublicFileR
 		file_fail(f, err);
 		return;
 	}
-	files = &f->rt->public_files;
+	files = control_is_public(request) ? &f->rt->public_files : &f->rt->control_files;
+	f->files = files;
 	if (files->last != NULL)
 		files->last->next = f;
 	else
 		files->first = f;
 	files->last = f;
-	files_next(f->rt);
+	files_next(f->rt, files);
 }
 
 /* ---- evidence ---- */

@@ -18,6 +18,7 @@ SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
 import cases  # noqa: E402
 from network import Network, wait_for  # noqa: E402
+from public import EVIDENCE, Public  # noqa: E402
 
 BUILD = Path()
 CONFIG = """
@@ -188,6 +189,11 @@ class Rollback(Forked):
         done_none = self.hq.sauti("log", "evidence", "no.such/log", check=False)
         self.assertEqual(done_none.returncode, 1, done_none)
         self.assertIn("FORK", done.stdout)
+        with Public(self.hq.dir / "run/public.sock") as ask:  # the same, for anybody
+            given = ask.ask(EVIDENCE)
+        self.assertEqual(given.data, file.read_bytes())
+        held = self.evidence(self.hq)[1]
+        self.assertEqual(given.docs, [{"id": e["id"], "origin": e["origin"]} for e in held])
         vkey = self.evidence(self.hq)[1][0]["vkey"]
         node_key = [n for n in self.hq.json("node", "list") if n["name"] == "haiti"][0]["node_key"]
         self.net.stop()

@@ -295,6 +295,8 @@ class Asked(unittest.TestCase):
             for _ in range(200):
                 ask.send(field(public.FILE, field(1, self.origin) + field(2, "tile/entries/000")))
             stalled.append(ask)
+        with Public(self.hq.dir / "run/control.sock", STALL_S / 2) as ask:  # another queue
+            self.assertEqual(len(ask.file(self.origin, "tile/0/000").data), 8192)
         with Public(self.socket, 3 * STALL_S) as ask:
             self.assertEqual(len(ask.file(self.origin, "tile/0/000").data), 8192)
         for ask in stalled:
