@@ -278,5 +278,6 @@
 #define LIMIT_FINDINGS      1000               /* kept of one audit; all are counted */
 #define LIMIT_FINDING_PROOF 65536              /* bytes of one of its proofs that are kept */
 #define LIMIT_AUDIT_STATE   (32 * 1024 * 1024) /* bytes of what is remembered of the last one */
+#define LIMIT_AUDIT_PAGE    (16 * 1024 * 1024) /* bytes of a report for people, about */
 
 #endif

@@ -6,6 +6,8 @@
  *   audit_trust.c   keys and quorum: --policy, or --directory and what its log says
  *   audit_jobs.c    the walk of one log by several threads
  *   audit_report.c  what is printed
+ *   audit_visit.c   what is known beyond the files: the last visit, keys and their times, a ledger
+ *   audit_page.c    the report as a page
  *   audit_hooks.c   the table of those who take part in a run, in order
  *
  * Happy path: open the source; the directory's log first (with --directory: its key is given, all
@@ -142,6 +144,8 @@ enum err audit_jobs_run(const struct walk_opts *opts, const struct audit_jobs *j
 
 /* audit_report.c: on stdout, as text or JSON. */
 enum err audit_report(const struct audit_run *run, struct errctx *ctx) MUST_USE;
+/* "sound", "violated" or "unfinished" */
+const char *audit_report_verdict(const struct audit_run *run);
 
 /* audit.c's table */
 extern const struct cli_option audit_log_options[];

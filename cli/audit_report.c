@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/audit.h"
 #include "cli/audit_log.h"
+#include "cli/audit_visit.h"
 #include "cli/output.h"
 #include "cli/term.h"
 
@@ -26,7 +27,7 @@ static bool all_looked_at(const struct audit_run *run)
 	return true;
 }
 
-static const char *verdict_name(const struct audit_run *run)
+const char *audit_report_verdict(const struct audit_run *run)
 {
 	return findings_of(run->findings, FINDING_VIOLATION) > 0 ? "violated"
 	       : all_looked_at(run)                              ? "sound"
@@ -47,7 +48,7 @@ static json_t *bytes_json(struct bytes data)
 	return json;
 }
 
-static json_t *log_json(const struct audit_log *log)
+static json_t *log_json(const struct audit_run *run, const struct audit_log *log)
 {
 	const struct walk_result *result = &log->result;
 	json_t *by = json_array(), *json;
@@ -72,6 +73,10 @@ static json_t *log_json(const struct audit_log *log)
 	}
 	if (json != NULL && log->err != OK)
 		json_object_set_new(json, "error", json_string(err_message(&log->why, log->err)));
+	if (json != NULL && audit_visit_log_json(run, log, json) != OK) {
+		json_decref(json);
+		return NULL;
+	}
 	return json;
 }
 
@@ -98,10 +103,10 @@ static json_t *run_json(const struct audit_run *run)
 	json_t *logs = json_array(), *findings = json_array();
 
 	for (size_t i = 0; i < run->log_count; i++)
-		json_array_append_new(logs, log_json(&run->logs[i]));
+		json_array_append_new(logs, log_json(run, &run->logs[i]));
 	for (size_t i = 0; i < findings_count(run->findings); i++)
 		json_array_append_new(findings, finding_json(findings_at(run->findings, i)));
-	return json_pack("{s:s,s:s,s:I,s:o,s:o,s:I,s:I,s:I}", "verdict", verdict_name(run),
+	return json_pack("{s:s,s:s,s:I,s:o,s:o,s:I,s:I,s:I}", "verdict", audit_report_verdict(run),
 		"source", run->source_text, "now", (json_int_t)run->now_s, "logs", logs, "findings",
 		findings, "violations", (json_int_t)findings_of(run->findings, FINDING_VIOLATION),
 		"warnings", (json_int_t)findings_of(run->findings, FINDING_WARNING), "notes",
@@ -110,7 +115,7 @@ static json_t *run_json(const struct audit_run *run)
 
 /* --- text --- */
 
-static void print_log(const struct audit_log *log)
+static void print_log(const struct audit_run *run, const struct audit_log *log)
 {
 	const struct walk_result *result = &log->result;
 	CLEANUP(buf_release) struct buf root;
@@ -127,6 +132,7 @@ static void print_log(const struct audit_log *log)
 		return;
 	base64_encode(&root, hash_bytes(&log->checkpoint.root));
 	printf("        %" PRIu64 " entries, root %s\n", log->checkpoint.size, buf_cstr(&root));
+	audit_visit_print_log(run, log);
 	if (log->walked && result->sound)
 		printf("        %" PRIu64 " hashed again: what was signed\n",
 			result->size - result->from);
@@ -152,7 +158,11 @@ static void print_finding(const struct finding *f)
 	finding_kind_name(f->kind, name);
 	printf("\n%s %s\n", severity_name(finding_kind_severity(f->kind)), name);
 	if (f->origin[0] != '\0')
-		printf("        %s\n", f->origin);
+		printf("        %s", f->origin);
+	if (f->origin[0] != '\0' && f->has_index)
+		printf(", entry %" PRIu64, f->index);
+	if (f->origin[0] != '\0')
+		putchar('\n');
 	snprintf(text, sizeof(text), "%s", f->text);
 	printf("%*s", INDENT, "");
 	term_wrap(&term, INDENT, INDENT, text);
@@ -174,8 +184,9 @@ static void print_run(const struct audit_run *run)
 	printf("source  ");
 	output_text(stdout, run->source_text, false);
 	printf(", %s\n", at);
+	audit_visit_print(run);
 	for (size_t i = 0; i < run->log_count; i++)
-		print_log(&run->logs[i]);
+		print_log(run, &run->logs[i]);
 	for (size_t i = 0; i < kept; i++)
 		print_finding(findings_at(run->findings, i));
 	all += findings_of(run->findings, FINDING_WARNING) +
@@ -196,6 +207,7 @@ enum err audit_report(const struct audit_run *run, struct errctx *ctx)
 	json = run_json(run);
 	if (json == NULL)
 		return ERR_NOMEM;
+	audit_visit_json(run, json);
 	output_json(json);
 	json_decref(json);
 	return OK;

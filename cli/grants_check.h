@@ -24,8 +24,8 @@ struct grants_log {
 	uint64_t newer;          /* .. under the ledger's keys since the disclosure */
 };
 
-/* file: what 'sauti ledger disclose' wrote. ERR_PROOF: it is none, or has no key of a ledger;
- * ERR_NOMEM, ERR_CRYPTO. */
+/* file: what 'sauti ledger disclose' wrote; borrowed until it is freed. ERR_PROOF: it is none, or
+ * has no key of a ledger; ERR_NOMEM, ERR_CRYPTO. */
 enum err grants_check_new(
 	struct bytes file, struct grants_check **ret, struct errctx *ctx) MUST_USE;
 void grants_check_free(struct grants_check *check); /* NULL is fine */

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "certs/change.h"
-#include "replication/audit/history.h"
+#include "replication/audit/key_history.h"
 #include "replication/log/evidence.h"
 #include "tests/unit/audit/histories.h"
 #include "tests/unit/base/failing_alloc.h"
@@ -48,13 +48,13 @@ static int teardown(void **state)
 
 /* --- the directory --- */
 
-static void feed(struct history *h, struct buf *entry, struct findings *findings)
+static void feed(struct key_history *h, struct buf *entry, struct findings *findings)
 {
-	assert_int_equal(history_entry(h, buf_bytes(entry), findings), OK);
+	assert_int_equal(key_history_entry(h, buf_bytes(entry), findings), OK);
 	buf_release(entry);
 }
 
-static void found(struct history *h, struct findings *findings)
+static void found(struct key_history *h, struct findings *findings)
 {
 	struct log_opened opened = directory_opened();
 	struct network_created created = network_created(&hq);
@@ -139,15 +139,15 @@ enum {
 	REPLACED_AT = 1700000000 + 40 * DAY
 };
 
-static struct history *world(struct findings **ret_findings)
+static struct key_history *world(struct findings **ret_findings)
 {
 	struct revoked_log last = {NETWORK "/kenya/1" EPOCH, 7, {{7}}, {{0x77}}};
 	struct revocation r;
-	struct history *h;
+	struct key_history *h;
 	struct buf entry;
 
 	assert_int_equal(findings_new(ret_findings), OK);
-	assert_int_equal(history_new(NETWORK, &h), OK);
+	assert_int_equal(key_history_new(NETWORK, &h), OK);
 	found(h, *ret_findings);                                /* 0 to 5 */
 	rotated(&entry, &second, haiti.node, 6, 2, ROTATED_AT); /* 6 */
 	feed(h, &entry, *ret_findings);
@@ -161,7 +161,7 @@ static struct history *world(struct findings **ret_findings)
 	replaced(&entry, &third, r, 4);
 	feed(h, &entry, *ret_findings);
 	assert_int_equal(findings_count(*ret_findings), 0);
-	assert_int_equal(history_close(h), OK);
+	assert_int_equal(key_history_close(h), OK);
 	return h;
 }
 
@@ -170,7 +170,7 @@ static void test_keys(void **state)
 	const struct {
 		const struct actor *actor;
 		uint64_t came, came_at;
-		enum history_end end;
+		enum key_history_end end;
 		uint64_t ended, ended_at;
 		uint32_t epoch;
 	} rows[] = {
@@ -182,12 +182,12 @@ static void test_keys(void **state)
 		{&mali, 5, 1700000006, HISTORY_LIVE, 0, 0, 0},
 	};
 	struct findings *findings;
-	struct history *h = world(&findings);
+	struct key_history *h = world(&findings);
 	size_t seen = 0;
 
-	assert_int_equal(history_count(h), 3 * sizeof(rows) / sizeof(rows[0]));
-	for (size_t i = 0; i < history_count(h); i++) {
-		const struct history_key *key = history_at(h, i);
+	assert_int_equal(key_history_count(h), 3 * sizeof(rows) / sizeof(rows[0]));
+	for (size_t i = 0; i < key_history_count(h); i++) {
+		const struct key_history_key *key = key_history_at(h, i);
 
 		for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
 			const struct member *m = &rows[k].actor->member;
@@ -205,19 +205,19 @@ static void test_keys(void **state)
 			assert_int_equal(key->epoch, rows[k].epoch);
 		}
 	}
-	assert_int_equal(seen, history_count(h));
-	history_free(h);
+	assert_int_equal(seen, key_history_count(h));
+	key_history_free(h);
 	findings_free(findings);
 }
 
 static void test_odd(void **state)
 {
 	struct findings *findings;
-	struct history *h;
+	struct key_history *h;
 	struct buf entry;
 
 	assert_int_equal(findings_new(&findings), OK);
-	assert_int_equal(history_new(NETWORK, &h), OK);
+	assert_int_equal(key_history_new(NETWORK, &h), OK);
 	found(h, findings);
 	entry_admitted(&entry, &haiti); /* once more */
 	feed(h, &entry, findings);
@@ -229,7 +229,7 @@ static void test_odd(void **state)
 	assert_string_equal(findings_at(findings, 0)->origin, DIRECTORY_ORIGIN);
 	assert_non_null(strstr(findings_at(findings, 0)->text, "admitted already"));
 	assert_int_equal(findings_at(findings, 0)->proof_count, 1);
-	history_free(h);
+	key_history_free(h);
 	findings_free(findings);
 }
 
@@ -294,14 +294,14 @@ static void test_cosigners(void **state)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct findings *findings;
-		struct history *h = world(&findings);
-		struct history_note said;
+		struct key_history *h = world(&findings);
+		struct key_history_note said;
 		char name[256];
 		struct buf note;
 
 		snprintf(name, sizeof(name), NETWORK "%s", rows[i].name);
 		cosigned(rows[i].key, name, rows[i].time_s, &note);
-		assert_int_equal(history_note(h, malis, buf_bytes(&note), &said, findings), OK);
+		assert_int_equal(key_history_note(h, malis, buf_bytes(&note), &said, findings), OK);
 		assert_int_equal(said.count, rows[i].kind != -2);
 		assert_int_equal(findings_count(findings), rows[i].kind >= 0);
 		assert_int_equal(said.newest_s, rows[i].kind == -1 ? rows[i].time_s : 0);
@@ -311,7 +311,7 @@ static void test_cosigners(void **state)
 			assert_true(bytes_equal(
 				findings_at(findings, 0)->proofs[0].data, buf_bytes(&note)));
 		}
-		history_free(h);
+		key_history_free(h);
 		findings_free(findings);
 		buf_release(&note);
 	}
@@ -321,14 +321,14 @@ static void test_cosigners(void **state)
 static void test_bad_lines(void **state)
 {
 	struct findings *findings;
-	struct history *h = world(&findings);
-	struct history_note said;
+	struct key_history *h = world(&findings);
+	struct key_history_note said;
 	struct buf note;
 
 	cosigned(11, NETWORK "/mirror/hq", 1, &note);
 	for (size_t at = 0; at < note.size; at++) {
 		note.data[at] ^= 1;
-		assert_int_equal(history_note(h, malis, buf_bytes(&note), &said, findings), OK);
+		assert_int_equal(key_history_note(h, malis, buf_bytes(&note), &said, findings), OK);
 		note.data[at] ^= 1;
 		/* The log's own line is not looked at. */
 		if (said.count != 0)
@@ -337,7 +337,7 @@ static void test_bad_lines(void **state)
 		assert_int_equal(findings_count(findings), 0);
 	}
 	buf_release(&note);
-	history_free(h);
+	key_history_free(h);
 	findings_free(findings);
 }
 
@@ -381,13 +381,13 @@ static void test_opened(void **state)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct findings *findings;
-		struct history *h = world(&findings);
+		struct key_history *h = world(&findings);
 		char origin[LIMIT_ORIGIN + 1];
 		struct buf entry;
 
 		snprintf(origin, sizeof(origin), NETWORK "%s" EPOCH, rows[i].origin);
 		opened_by(origin, "", rows[i].by->node, rows[i].at, &entry);
-		assert_int_equal(history_opened(h, origin, buf_bytes(&entry), findings), OK);
+		assert_int_equal(key_history_opened(h, origin, buf_bytes(&entry), findings), OK);
 		assert_int_equal(findings_count(findings), rows[i].kind >= 0);
 		if (rows[i].kind >= 0) {
 			assert_int_equal(findings_at(findings, 0)->kind, rows[i].kind);
@@ -395,15 +395,15 @@ static void test_opened(void **state)
 			assert_true(findings_at(findings, 0)->has_index);
 		}
 		buf_release(&entry);
-		history_free(h);
+		key_history_free(h);
 		findings_free(findings);
 	}
 }
 
 /* --- which logs there must be --- */
 
-static void see(struct history *h, const char *name, const char *previous, const struct actor *by,
-	uint64_t at, struct findings *findings)
+static void see(struct key_history *h, const char *name, const char *previous,
+	const struct actor *by, uint64_t at, struct findings *findings)
 {
 	char origin[LIMIT_ORIGIN + 1], before[LIMIT_ORIGIN + 1] = "";
 	struct buf entry;
@@ -412,7 +412,7 @@ static void see(struct history *h, const char *name, const char *previous, const
 	if (previous != NULL)
 		snprintf(before, sizeof(before), NETWORK "/%s" EPOCH, previous);
 	opened_by(origin, before, by->node, at, &entry);
-	assert_int_equal(history_opened(h, origin, buf_bytes(&entry), findings), OK);
+	assert_int_equal(key_history_opened(h, origin, buf_bytes(&entry), findings), OK);
 	buf_release(&entry);
 }
 
@@ -430,7 +430,7 @@ static size_t count_of(const struct findings *findings, enum finding_kind kind, 
 static void test_all_there(void **state)
 {
 	struct findings *findings;
-	struct history *h = world(&findings);
+	struct key_history *h = world(&findings);
 
 	see(h, "hq/1", NULL, &hq, 1700000006, findings);
 	see(h, "mali/2", "mali/1", &mali, 1700000007, findings);
@@ -438,56 +438,56 @@ static void test_all_there(void **state)
 	see(h, "haiti/5", NULL, &third, REPLACED_AT, findings);
 	/* Those of machines that are gone may be there or not. */
 	see(h, "haiti/1", NULL, &haiti, 1700000006, findings);
-	assert_int_equal(history_missing(h, findings), OK);
+	assert_int_equal(key_history_missing(h, findings), OK);
 	assert_int_equal(findings_count(findings), 0);
-	assert_true(history_ended(h, NETWORK "/mali/1" EPOCH));
-	assert_false(history_ended(h, NETWORK "/mali/2" EPOCH));
-	assert_true(history_ended(h, NETWORK "/haiti/1" EPOCH));
-	assert_false(history_ended(h, NETWORK "/haiti/5" EPOCH));
-	assert_true(history_ended(h, NETWORK "/kenya/1" EPOCH));
-	history_free(h);
+	assert_true(key_history_ended(h, NETWORK "/mali/1" EPOCH));
+	assert_false(key_history_ended(h, NETWORK "/mali/2" EPOCH));
+	assert_true(key_history_ended(h, NETWORK "/haiti/1" EPOCH));
+	assert_false(key_history_ended(h, NETWORK "/haiti/5" EPOCH));
+	assert_true(key_history_ended(h, NETWORK "/kenya/1" EPOCH));
+	key_history_free(h);
 	findings_free(findings);
 }
 
 static void test_missing(void **state)
 {
 	struct findings *findings;
-	struct history *h = world(&findings);
+	struct key_history *h = world(&findings);
 
 	see(h, "mali/2", "mali/1", &mali, 1700000007, findings);
 	see(h, "haiti/1", NULL, &haiti, 1700000006, findings);
 	see(h, "haiti/6", NULL, &third, REPLACED_AT, findings);
 	assert_int_equal(findings_count(findings), 0);
-	assert_int_equal(history_missing(h, findings), OK);
+	assert_int_equal(key_history_missing(h, findings), OK);
 	assert_int_equal(count_of(findings, FINDING_LOG_MISSING, "'hq'"), 1);
 	assert_int_equal(count_of(findings, FINDING_EPOCH_GAP, "mali/1"), 1);
 	assert_int_equal(count_of(findings, FINDING_EPOCH_GAP, "haiti/6"), 1);
 	assert_int_equal(findings_count(findings), 3);
-	history_free(h);
+	key_history_free(h);
 	findings_free(findings);
 	/* A log of the machine before does not stand for the present one's. */
 	h = world(&findings);
 	see(h, "haiti/3", NULL, &second, ROTATED_AT, findings);
-	assert_int_equal(history_missing(h, findings), OK);
+	assert_int_equal(key_history_missing(h, findings), OK);
 	assert_int_equal(count_of(findings, FINDING_LOG_MISSING, "'haiti'"), 1);
 	assert_int_equal(count_of(findings, FINDING_LOG_MISSING, "'kenya'"), 0);
-	history_free(h);
+	key_history_free(h);
 	findings_free(findings);
 }
 
 static void test_cap_of_logs(void **state)
 {
 	struct findings *findings;
-	struct history *h = world(&findings);
+	struct key_history *h = world(&findings);
 
 	for (unsigned i = 0; i <= LIMIT_LOGS; i++) {
 		char origin[LIMIT_ORIGIN + 1];
 
 		snprintf(origin, sizeof(origin), NETWORK "/mali/%u" EPOCH, i + 1);
-		assert_int_equal(history_opened(h, origin, BYTES_NONE, findings),
+		assert_int_equal(key_history_opened(h, origin, BYTES_NONE, findings),
 			i < LIMIT_LOGS ? OK : ERR_LIMIT);
 	}
-	history_free(h);
+	key_history_free(h);
 	findings_free(findings);
 }
 
@@ -510,7 +510,7 @@ static struct findings *judge_cut(const struct cut *cut)
 	struct revocation r = closing("kenya", KENYA_AT, &last, cut->recorded > 0);
 	struct findings *findings;
 	struct note_key key;
-	struct history *h;
+	struct key_history *h;
 	struct buf entry, recorded, note, opened;
 	struct note parsed;
 
@@ -527,24 +527,24 @@ static struct findings *judge_cut(const struct cut *cut)
 		buf_release(&recorded);
 	}
 	assert_int_equal(findings_new(&findings), OK);
-	assert_int_equal(history_new(NETWORK, &h), OK);
+	assert_int_equal(key_history_new(NETWORK, &h), OK);
 	found(h, findings);
 	revoked(&entry, &r);
 	feed(h, &entry, findings);
-	assert_int_equal(history_close(h), OK);
+	assert_int_equal(key_history_close(h), OK);
 	assert_int_equal(findings_count(findings), 0);
 	histories_note(&kenyas, 0, cut->size, &note);
 	histories_opened(&kenyas, kenya.node, &opened);
 
-	const struct history_size size = {.key = &key,
+	const struct key_history_size size = {.key = &key,
 		.note = buf_bytes(&note),
 		.opened = buf_bytes(&opened),
 		.tree = cut->tree ? &source : NULL};
 
-	assert_int_equal(history_size(h, &size, findings), OK);
+	assert_int_equal(key_history_size(h, &size, findings), OK);
 	buf_release(&note);
 	buf_release(&opened);
-	history_free(h);
+	key_history_free(h);
 	signer_free(log);
 	return findings;
 }
@@ -644,21 +644,21 @@ static void test_evidence(void **state)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct findings *findings;
-		struct history *h = world(&findings);
+		struct key_history *h = world(&findings);
 		char origin[LIMIT_ORIGIN + 1];
 		const struct finding *f;
 		struct buf message;
 
 		snprintf(origin, sizeof(origin), NETWORK "%s" EPOCH, rows[i].origin);
 		fork_of(origin, rows[i].node, &message);
-		assert_int_equal(history_evidence(h, NULL, buf_bytes(&message), findings), OK);
+		assert_int_equal(key_history_evidence(h, NULL, buf_bytes(&message), findings), OK);
 		f = findings_at(findings, 0);
 		assert_int_equal(
 			f->kind, rows[i].held ? FINDING_EVIDENCE_HELD : FINDING_EVIDENCE_BAD);
 		assert_string_equal(f->origin, origin);
 		assert_true(bytes_equal(f->proofs[0].data, buf_bytes(&message)));
 		buf_release(&message);
-		history_free(h);
+		key_history_free(h);
 		findings_free(findings);
 	}
 }
@@ -675,18 +675,19 @@ static void test_evidence_by_key(void **state)
 	assert_int_equal(log_note_key(&origin, signer_public(log), &key), OK);
 	assert_int_equal(findings_new(&findings), OK);
 	fork_of(origin.text, &mali, &message);
-	assert_int_equal(history_evidence(NULL, &key, buf_bytes(&message), findings), OK);
+	assert_int_equal(key_history_evidence(NULL, &key, buf_bytes(&message), findings), OK);
 	assert_int_equal(findings_at(findings, 0)->kind, FINDING_EVIDENCE_HELD);
-	assert_int_equal(history_evidence(NULL, NULL, buf_bytes(&message), findings), OK);
+	assert_int_equal(key_history_evidence(NULL, NULL, buf_bytes(&message), findings), OK);
 	assert_int_equal(findings_at(findings, 1)->kind, FINDING_EVIDENCE_BAD);
 	for (size_t at = 0; at < message.size; at++) {
 		message.data[at] ^= 4;
-		assert_int_equal(history_evidence(NULL, &key, buf_bytes(&message), findings), OK);
+		assert_int_equal(
+			key_history_evidence(NULL, &key, buf_bytes(&message), findings), OK);
 		message.data[at] ^= 4;
 	}
 	/* A change of the LogOpened does not matter to whoever has the key. */
 	assert_true(findings_of(findings, FINDING_VIOLATION) < message.size);
-	assert_int_equal(history_evidence(NULL, &key, BYTES_NONE, findings), OK);
+	assert_int_equal(key_history_evidence(NULL, &key, BYTES_NONE, findings), OK);
 	findings_free(findings);
 	buf_release(&message);
 	signer_free(log);
@@ -702,8 +703,8 @@ static void test_out_of_memory(void **state)
 	fork_of(NETWORK "/mali/1" EPOCH, &mali, &evidence);
 	for (size_t n = 1; err == ERR_NOMEM; n++) {
 		struct findings *findings;
-		struct history *h = world(&findings);
-		struct history_note said;
+		struct key_history *h = world(&findings);
+		struct key_history_note said;
 		size_t before = 0;
 
 		/* What grows here was made there: leaks are counted by the sanitizer. */
@@ -711,15 +712,15 @@ static void test_out_of_memory(void **state)
 		const struct allocator allocator = {failing_alloc_resize, &alloc};
 
 		mem_set_allocator(&allocator);
-		err = history_note(h, malis, buf_bytes(&note), &said, findings);
+		err = key_history_note(h, malis, buf_bytes(&note), &said, findings);
 		if (err == OK)
-			err = history_evidence(h, NULL, buf_bytes(&evidence), findings);
+			err = key_history_evidence(h, NULL, buf_bytes(&evidence), findings);
 		if (err == OK)
-			err = history_missing(h, findings);
+			err = key_history_missing(h, findings);
 		mem_set_allocator(NULL);
 		before = findings_count(findings);
 		assert_true(err != OK || before >= 2);
-		history_free(h);
+		key_history_free(h);
 		findings_free(findings);
 	}
 	assert_int_equal(err, OK);

@@ -2,7 +2,7 @@
  * Keys and their times. The fold is certs/directory's; the keys are read out of its members, of
  * what they had before, and of what cut them off, once it is at rest.
  */
-#include "replication/audit/history.h"
+#include "replication/audit/key_history.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,23 +21,23 @@ struct seen {
 	bool read;                      /* its LogOpened is one */
 };
 
-struct history {
+struct key_history {
 	struct directory *directory;
-	struct history_key *keys;
+	struct key_history_key *keys;
 	size_t count, capacity;
 	struct seen *logs;
 	size_t log_count, log_capacity;
 	bool sorted;
 };
 
-const char *history_use_name(enum history_use use)
+const char *key_history_use_name(enum key_history_use use)
 {
 	static const char *const names[] = {"node", "mirror", "witness"};
 
 	return names[use];
 }
 
-const char *history_end_name(enum history_end end)
+const char *key_history_end_name(enum key_history_end end)
 {
 	static const char *const names[] = {"live", "rotated", "replaced", "revoked"};
 
@@ -46,9 +46,9 @@ const char *history_end_name(enum history_end end)
 
 /* --- life --- */
 
-enum err history_new(const char *network, struct history **ret)
+enum err key_history_new(const char *network, struct key_history **ret)
 {
-	struct history *history = mem_zalloc(sizeof(*history));
+	struct key_history *history = mem_zalloc(sizeof(*history));
 	enum err err;
 
 	if (history == NULL)
@@ -62,7 +62,7 @@ enum err history_new(const char *network, struct history **ret)
 	return OK;
 }
 
-void history_free(struct history *history)
+void key_history_free(struct key_history *history)
 {
 	if (history == NULL)
 		return;
@@ -72,24 +72,24 @@ void history_free(struct history *history)
 	mem_free(history);
 }
 
-const struct directory *history_directory(const struct history *history)
+const struct directory *key_history_directory(const struct key_history *history)
 {
 	return history->directory;
 }
 
-size_t history_count(const struct history *history)
+size_t key_history_count(const struct key_history *history)
 {
 	return history->count;
 }
 
-const struct history_key *history_at(const struct history *history, size_t i)
+const struct key_history_key *key_history_at(const struct key_history *history, size_t i)
 {
 	return &history->keys[i];
 }
 
 /* --- the directory --- */
 
-static enum err entry_odd(const struct history *history, struct bytes entry, const char *reason,
+static enum err entry_odd(const struct key_history *history, struct bytes entry, const char *reason,
 	struct findings *findings)
 {
 	uint64_t index = directory_size(history->directory) - 1;
@@ -103,7 +103,8 @@ static enum err entry_odd(const struct history *history, struct bytes entry, con
 	return findings_add(findings, &finding);
 }
 
-enum err history_entry(struct history *history, struct bytes entry, struct findings *findings)
+enum err key_history_entry(
+	struct key_history *history, struct bytes entry, struct findings *findings)
 {
 	uint64_t odd = directory_odd(history->directory, NULL);
 	const char *reason;
@@ -114,10 +115,10 @@ enum err history_entry(struct history *history, struct bytes entry, struct findi
 	return entry_odd(history, entry, reason, findings);
 }
 
-static enum err make_room(struct history *history)
+static enum err make_room(struct key_history *history)
 {
 	size_t capacity = history->capacity == 0 ? 64 : 2 * history->capacity;
-	struct history_key *keys;
+	struct key_history_key *keys;
 
 	if (history->count + USES <= history->capacity)
 		return OK;
@@ -130,22 +131,22 @@ static enum err make_room(struct history *history)
 }
 
 /* The three keys of one machine; `from` has all but use and key. */
-static enum err add_keys(struct history *history, const struct history_key *from,
+static enum err add_keys(struct key_history *history, const struct key_history_key *from,
 	const struct ed25519_public *const keys[USES])
 {
 	TRY(make_room(history));
 	for (unsigned use = 0; use < USES; use++) {
-		struct history_key *key = &history->keys[history->count++];
+		struct key_history_key *key = &history->keys[history->count++];
 
 		*key = *from;
-		key->use = (enum history_use)use;
+		key->use = (enum key_history_use)use;
 		key->key = *keys[use];
 	}
 	return OK;
 }
 
 /* A machine that was revoked and replaced later ended when it was revoked. */
-static void end_earlier(const struct history *history, struct history_key *key)
+static void end_earlier(const struct key_history *history, struct key_history_key *key)
 {
 	const struct revocation *r;
 
@@ -161,12 +162,12 @@ static void end_earlier(const struct history *history, struct history_key *key)
 }
 
 static enum err add_former(
-	struct history *history, const struct member *member, const struct former *former)
+	struct key_history *history, const struct member *member, const struct former *former)
 {
 	const struct ed25519_public *const keys[USES] = {
 		&former->node, &former->mirror, &former->witness};
 	const struct former *before = former->former;
-	struct history_key key = {
+	struct key_history_key key = {
 		.node = member->name,
 		.came_index = before == NULL ? member->admitted_index : before->index,
 		.came_at = before == NULL ? member->made_at : before->ended_at,
@@ -181,12 +182,12 @@ static enum err add_former(
 	return add_keys(history, &key, keys);
 }
 
-static enum err add_member(struct history *history, const struct member *member)
+static enum err add_member(struct key_history *history, const struct member *member)
 {
 	const struct ed25519_public *const keys[USES] = {
 		&member->node, &member->mirror, &member->witness};
 	const struct former *before = member->former;
-	struct history_key key = {
+	struct key_history_key key = {
 		.node = member->name,
 		.came_index = member->keys_index,
 		.came_at = before == NULL ? member->made_at : before->ended_at,
@@ -202,7 +203,7 @@ static enum err add_member(struct history *history, const struct member *member)
 
 static int by_node(const void *a, const void *b)
 {
-	const struct history_key *x = a, *y = b;
+	const struct key_history_key *x = a, *y = b;
 	int c = strcmp(x->node, y->node);
 
 	if (c != 0)
@@ -212,7 +213,7 @@ static int by_node(const void *a, const void *b)
 	return (x->came_index > y->came_index) - (x->came_index < y->came_index);
 }
 
-enum err history_close(struct history *history)
+enum err key_history_close(struct key_history *history)
 {
 	const struct member *member;
 
@@ -225,13 +226,14 @@ enum err history_close(struct history *history)
 }
 
 /* The first key of that node and use; count: past the end, or of another. */
-static size_t first_key(const struct history *history, struct bytes node, enum history_use use)
+static size_t first_key(
+	const struct key_history *history, struct bytes node, enum key_history_use use)
 {
 	size_t low = 0, high = history->count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		const struct history_key *key = &history->keys[middle];
+		const struct key_history_key *key = &history->keys[middle];
 		int c = bytes_compare(bytes_str(key->node), node);
 
 		if (c < 0 || (c == 0 && key->use < use))
@@ -243,10 +245,10 @@ static size_t first_key(const struct history *history, struct bytes node, enum h
 }
 
 /* The keys of one node and use, one after the other; NULL at the end. */
-static const struct history_key *key_of(
-	const struct history *history, size_t at, struct bytes node, enum history_use use)
+static const struct key_history_key *key_of(
+	const struct key_history *history, size_t at, struct bytes node, enum key_history_use use)
 {
-	const struct history_key *key;
+	const struct key_history_key *key;
 
 	if (at >= history->count)
 		return NULL;
@@ -256,12 +258,12 @@ static const struct history_key *key_of(
 
 /* --- times --- */
 
-static bool too_early(const struct history_key *key, uint64_t time_s)
+static bool too_early(const struct key_history_key *key, uint64_t time_s)
 {
 	return time_s < key->came_at && key->came_at - time_s > HISTORY_SLACK_S;
 }
 
-static bool too_late(const struct history_key *key, uint64_t time_s)
+static bool too_late(const struct key_history_key *key, uint64_t time_s)
 {
 	return key->end != HISTORY_LIVE && time_s > key->ended_at &&
 	       time_s - key->ended_at > HISTORY_SLACK_S;
@@ -275,7 +277,7 @@ static uint64_t days(uint64_t from, uint64_t to)
 /* What somebody did with a key, at a time; *ret_valid: then it was valid. */
 struct deed {
 	const char *origin, *what; /* "cosigned this checkpoint" */
-	const struct history_key *key;
+	const struct key_history_key *key;
 	uint64_t time_s;
 	bool at_index_0;
 	const char *proof;
@@ -284,7 +286,7 @@ struct deed {
 
 static enum err judge_time(const struct deed *deed, struct findings *findings, bool *ret_valid)
 {
-	const struct history_key *key = deed->key;
+	const struct key_history_key *key = deed->key;
 	struct finding finding;
 
 	*ret_valid = true;
@@ -292,14 +294,14 @@ static enum err judge_time(const struct deed *deed, struct findings *findings, b
 		finding_say(&finding, FINDING_BEFORE_ADMISSION, deed->origin,
 			"the %s key of '%s' %s %" PRIu64
 			" days before it was admitted (record %" PRIu64 " of the directory)",
-			history_use_name(key->use), key->node, deed->what,
+			key_history_use_name(key->use), key->node, deed->what,
 			days(deed->time_s, key->came_at), key->came_index);
 	else if (too_late(key, deed->time_s))
 		finding_say(&finding, FINDING_KEY_REVOKED, deed->origin,
 			"the %s key of '%s' %s %" PRIu64 " days after it was %s (record %" PRIu64
 			" of the directory)",
-			history_use_name(key->use), key->node, deed->what,
-			days(key->ended_at, deed->time_s), history_end_name(key->end),
+			key_history_use_name(key->use), key->node, deed->what,
+			days(key->ended_at, deed->time_s), key_history_end_name(key->end),
 			key->ended_index);
 	else
 		return OK;
@@ -313,18 +315,18 @@ static enum err judge_time(const struct deed *deed, struct findings *findings, b
 /* --- cosignatures --- */
 
 /* "<network>/mirror/<node>", "<network>/witness/<node>" */
-static bool cosigner_name(const struct history *history, struct bytes name, enum history_use *ret,
-	struct bytes *ret_node)
+static bool cosigner_name(const struct key_history *history, struct bytes name,
+	enum key_history_use *ret, struct bytes *ret_node)
 {
 	const char *network = directory_network(history->directory);
 
 	for (unsigned use = HISTORY_MIRROR; use <= HISTORY_WITNESS; use++) {
 		char prefix[LIMIT_NETWORK_NAME + 16];
 		size_t size = (size_t)snprintf(prefix, sizeof(prefix), "%s/%s/", network,
-			history_use_name((enum history_use)use));
+			key_history_use_name((enum key_history_use)use));
 
 		if (name.size > size && memcmp(name.data, prefix, size) == 0) {
-			*ret = (enum history_use)use;
+			*ret = (enum key_history_use)use;
 			*ret_node = bytes_make(name.data + size, name.size - size);
 			return true;
 		}
@@ -332,7 +334,7 @@ static bool cosigner_name(const struct history *history, struct bytes name, enum
 	return false;
 }
 
-static enum err key_verifies(const struct history *history, const struct history_key *key,
+static enum err key_verifies(const struct key_history *history, const struct key_history_key *key,
 	const struct note_line *line, struct bytes text, uint64_t *ret_time_s, bool *ret)
 {
 	struct bytes network = bytes_str(directory_network(history->directory));
@@ -351,10 +353,10 @@ static enum err key_verifies(const struct history *history, const struct history
 	return err == ERR_NOMEM || err == ERR_CRYPTO ? err : OK;
 }
 
-static enum err find_cosigner(const struct history *history, const struct note_line *line,
-	struct bytes text, struct history_cosigner *ret)
+static enum err find_cosigner(const struct key_history *history, const struct note_line *line,
+	struct bytes text, struct key_history_cosigner *ret)
 {
-	enum history_use use;
+	enum key_history_use use;
 	struct bytes node;
 	bool good = false;
 
@@ -362,7 +364,7 @@ static enum err find_cosigner(const struct history *history, const struct note_l
 	if (!cosigner_name(history, line->name, &use, &node))
 		return OK;
 	for (size_t i = first_key(history, node, use); ret->key == NULL; i++) {
-		const struct history_key *key = key_of(history, i, node, use);
+		const struct key_history_key *key = key_of(history, i, node, use);
 
 		if (key == NULL)
 			return OK;
@@ -373,12 +375,12 @@ static enum err find_cosigner(const struct history *history, const struct note_l
 	return OK;
 }
 
-static enum err judge_lines(const struct history *history, const char *origin,
-	const struct note *note, struct bytes data, struct history_note *ret,
+static enum err judge_lines(const struct key_history *history, const char *origin,
+	const struct note *note, struct bytes data, struct key_history_note *ret,
 	struct findings *findings)
 {
 	for (size_t i = 0; i < note->count; i++) {
-		struct history_cosigner *cosigner = &ret->cosigners[ret->count];
+		struct key_history_cosigner *cosigner = &ret->cosigners[ret->count];
 		struct deed deed = {.origin = origin,
 			.what = "cosigned this checkpoint",
 			.proof = "checkpoint",
@@ -397,8 +399,8 @@ static enum err judge_lines(const struct history *history, const char *origin,
 	return OK;
 }
 
-enum err history_note(const struct history *history, const char *origin, struct bytes data,
-	struct history_note *ret, struct findings *findings)
+enum err key_history_note(const struct key_history *history, const char *origin, struct bytes data,
+	struct key_history_note *ret, struct findings *findings)
 {
 	struct note *note = mem_alloc(sizeof(*note));
 	enum err err;
@@ -418,7 +420,7 @@ enum err history_note(const struct history *history, const char *origin, struct 
 
 /* --- how a log was opened --- */
 
-static enum err add_log(struct history *history, const char *origin, struct seen **ret)
+static enum err add_log(struct key_history *history, const char *origin, struct seen **ret)
 {
 	struct seen *logs = history->logs;
 
@@ -443,8 +445,8 @@ static enum err add_log(struct history *history, const char *origin, struct seen
 
 /* The key of this node that signed it; NULL: none did. `ret_due`: it is the one that should have.
  */
-static enum err find_opener(const struct history *history, const char *origin, struct bytes entry,
-	const struct history_key **ret, bool *ret_due)
+static enum err find_opener(const struct key_history *history, const char *origin,
+	struct bytes entry, const struct key_history_key **ret, bool *ret_due)
 {
 	const struct ed25519_public *due = directory_opener(history->directory, origin);
 	struct bytes node;
@@ -455,7 +457,7 @@ static enum err find_opener(const struct history *history, const char *origin, s
 	if (!log_origin_read(origin, &node, &counter))
 		return OK;
 	for (size_t i = first_key(history, node, HISTORY_NODE); *ret == NULL; i++) {
-		const struct history_key *key = key_of(history, i, node, HISTORY_NODE);
+		const struct key_history_key *key = key_of(history, i, node, HISTORY_NODE);
 		struct log_opened opened;
 		struct arena arena;
 		enum err err;
@@ -475,8 +477,8 @@ static enum err find_opener(const struct history *history, const char *origin, s
 	return OK;
 }
 
-static enum err wrong_opener(const char *origin, const struct history_key *key, struct bytes entry,
-	uint32_t counter, struct findings *findings)
+static enum err wrong_opener(const char *origin, const struct key_history_key *key,
+	struct bytes entry, uint32_t counter, struct findings *findings)
 {
 	struct finding finding;
 
@@ -488,7 +490,7 @@ static enum err wrong_opener(const char *origin, const struct history_key *key, 
 		finding_say(&finding, FINDING_KEY_REVOKED, origin,
 			"it was opened by a key of '%s' that was %s, and counts for logs up to "
 			"number %" PRIu32 " (record %" PRIu64 " of the directory)",
-			key->node, history_end_name(key->end), key->epoch, key->ended_index);
+			key->node, key_history_end_name(key->end), key->epoch, key->ended_index);
 	else
 		finding_say(&finding, FINDING_BEFORE_ADMISSION, origin,
 			"it was opened by a key of '%s' that counts for later logs alone (record "
@@ -499,8 +501,8 @@ static enum err wrong_opener(const char *origin, const struct history_key *key, 
 	return findings_add(findings, &finding);
 }
 
-static enum err judge_opened(const struct history *history, const char *origin, struct bytes entry,
-	const struct log_opened *opened, struct findings *findings)
+static enum err judge_opened(const struct key_history *history, const char *origin,
+	struct bytes entry, const struct log_opened *opened, struct findings *findings)
 {
 	struct deed deed = {.origin = origin,
 		.what = "opened this log",
@@ -522,8 +524,8 @@ static enum err judge_opened(const struct history *history, const char *origin, 
 	return judge_time(&deed, findings, &valid);
 }
 
-enum err history_opened(
-	struct history *history, const char *origin, struct bytes entry, struct findings *findings)
+enum err key_history_opened(struct key_history *history, const char *origin, struct bytes entry,
+	struct findings *findings)
 {
 	struct log_opened opened;
 	struct arena arena;
@@ -580,7 +582,7 @@ static enum err recorded_note(
 }
 
 /* The root at the recorded size, and the proof that the checkpoint's tree had it. */
-static enum err root_then(const struct history_size *size, const struct checkpoint *checkpoint,
+static enum err root_then(const struct key_history_size *size, const struct checkpoint *checkpoint,
 	uint64_t at, struct hash *ret_root, struct proof *ret_proof)
 {
 	if (at == checkpoint->size) {
@@ -597,7 +599,7 @@ static enum err root_then(const struct history_size *size, const struct checkpoi
 		       : ERR_PROOF;
 }
 
-static enum err forked(const struct history_size *size, const struct checkpoint *checkpoint,
+static enum err forked(const struct key_history_size *size, const struct checkpoint *checkpoint,
 	const struct revoked_log *last, const struct evidence_parts *parts,
 	struct findings *findings)
 {
@@ -620,7 +622,7 @@ static enum err forked(const struct history_size *size, const struct checkpoint 
 	return findings_add(findings, &finding);
 }
 
-static enum err compare_recorded(const struct history_size *size,
+static enum err compare_recorded(const struct key_history_size *size,
 	const struct checkpoint *checkpoint, const struct revoked_log *last,
 	struct findings *findings)
 {
@@ -646,8 +648,8 @@ static enum err compare_recorded(const struct history_size *size,
 	return forked(size, checkpoint, last, &parts, findings);
 }
 
-enum err history_size(
-	const struct history *history, const struct history_size *size, struct findings *findings)
+enum err key_history_size(const struct key_history *history, const struct key_history_size *size,
+	struct findings *findings)
 {
 	struct checkpoint checkpoint;
 	const struct revoked_log *last;
@@ -673,7 +675,7 @@ static int by_origin(const void *a, const void *b)
 	return strcmp(((const struct seen *)a)->origin.text, ((const struct seen *)b)->origin.text);
 }
 
-static const struct seen *find_log(const struct history *history, const char *origin)
+static const struct seen *find_log(const struct key_history *history, const char *origin)
 {
 	struct seen key;
 
@@ -684,7 +686,7 @@ static const struct seen *find_log(const struct history *history, const char *or
 }
 
 /* The highest number of a log of that node; 0: there is none. */
-static uint32_t newest_log(const struct history *history, struct bytes node)
+static uint32_t newest_log(const struct key_history *history, struct bytes node)
 {
 	uint32_t newest = 0;
 
@@ -699,7 +701,7 @@ static uint32_t newest_log(const struct history *history, struct bytes node)
 	return newest;
 }
 
-bool history_ended(const struct history *history, const char *origin)
+bool key_history_ended(const struct key_history *history, const char *origin)
 {
 	struct bytes node;
 	uint32_t counter;
@@ -722,7 +724,7 @@ static enum err member_missing(const struct member *member, bool any, struct fin
 	return findings_add(findings, &finding);
 }
 
-static enum err judge_members(const struct history *history, struct findings *findings)
+static enum err judge_members(const struct key_history *history, struct findings *findings)
 {
 	const struct member *member;
 
@@ -740,7 +742,7 @@ static enum err judge_members(const struct history *history, struct findings *fi
 }
 
 /* The first log of a machine that took another's name has no previous one. */
-static bool may_begin(const struct history *history, struct bytes node, uint32_t counter)
+static bool may_begin(const struct key_history *history, struct bytes node, uint32_t counter)
 {
 	const struct member *member = directory_find(history->directory, node);
 
@@ -754,7 +756,7 @@ static bool may_begin(const struct history *history, struct bytes node, uint32_t
 }
 
 static enum err judge_previous(
-	const struct history *history, const struct seen *log, struct findings *findings)
+	const struct key_history *history, const struct seen *log, struct findings *findings)
 {
 	const char *previous = log->previous.text;
 	struct finding finding;
@@ -777,7 +779,7 @@ static enum err judge_previous(
 	return findings_add(findings, &finding);
 }
 
-enum err history_missing(struct history *history, struct findings *findings)
+enum err key_history_missing(struct key_history *history, struct findings *findings)
 {
 	if (!history->sorted && history->log_count > 0)
 		qsort(history->logs, history->log_count, sizeof(*history->logs), by_origin);
@@ -790,7 +792,7 @@ enum err history_missing(struct history *history, struct findings *findings)
 /* --- evidence --- */
 
 /* By the node key that the directory names for the log, or by a key of the log itself. */
-static enum err verify_evidence(const struct history *history, const struct note_key *key,
+static enum err verify_evidence(const struct key_history *history, const struct note_key *key,
 	const struct evidence *evidence, struct errctx *ctx)
 {
 	const char *origin = evidence->smaller.origin.text;
@@ -845,7 +847,7 @@ static enum err not_held(
 	return findings_add(findings, &finding);
 }
 
-enum err history_evidence(const struct history *history, const struct note_key *key,
+enum err key_history_evidence(const struct key_history *history, const struct note_key *key,
 	struct bytes message, struct findings *findings)
 {
 	struct errctx ctx = {""};
