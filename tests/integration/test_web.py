@@ -3,8 +3,10 @@
 answer, also such as no node gives), and with real ones. test_web.py BUILD [unittest args]"""
 
 import concurrent.futures
+import grp
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +17,11 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+import cases  # noqa: E402
 import fakenode  # noqa: E402
 from fakenode import FakeNode, connect, get, raw, receive, replies, response  # noqa: E402
-from network import Failed, wait_for  # noqa: E402
-from webserver import Web, open_directory  # noqa: E402
+from network import Failed, Network, wait_for  # noqa: E402
+from webserver import NOBODY, Web, open_directory  # noqa: E402
 
 BUILD = Path()
 ORIGIN = "ovra.example/haiti/1-0123456789abcdef"
@@ -501,6 +504,114 @@ class Node(Case):
             return False
         except OSError:
             return True
+
+
+class Real(unittest.TestCase):
+    """Two real nodes; sauti-web as another user where the test may."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory(prefix="sauti-web-")
+        cls.addClassCleanup(cls.scratch.cleanup)
+        cls.root = open_directory(Path(cls.scratch.name) / "open")
+        cls.network = Network(cls.root / "net", BUILD, "test.example")
+        cls.hq = cls.network.init()
+        cls.addClassCleanup(cls.network.stop)
+        cls.hq.start()
+        cls.socket = cls.root / "public.sock"
+        public = f"\n[public]\nsocket = {cls.socket}\n"
+        if os.geteuid() == 0:
+            public += f"group = {grp.getgrgid(NOBODY).gr_name}\n"
+        cls.haiti = cls.network.join("haiti", "HTI", config=public)
+        cls.haiti.start()
+        ref = f"{1:032x}"
+        events = [cases.opened(1, "ZZ-1")] + [cases.said(n, ref, "filler") for n in range(2, 320)]
+        cls.haiti.sauti("case", "import", "-", stdin=cases.lines(*events))
+        cls.network.settle()
+        cls.web = Web(BUILD, cls.root, cls.socket)
+        cls.addClassCleanup(cls.web.kill)
+
+    def get(self, path, *args, **opts):
+        return get(self.web.address, path, *args, **opts)
+
+    def export(self):
+        """{path: bytes} of everything that `sauti log export` writes."""
+        with tempfile.TemporaryDirectory(dir=self.root) as out:
+            self.haiti.sauti("log", "export", Path(out) / "x")
+            return {p.relative_to(Path(out) / "x").as_posix(): p.read_bytes()
+                    for p in sorted((Path(out) / "x").rglob("*")) if p.is_file() and p.name != ".sauti-export"}
+
+    def different(self):
+        return [path for path, data in self.export().items()
+                if not (lambda r: r.status == 200 and r.body == data)(self.get("/" + path))]
+
+    def test_as_exported(self):
+        """Every byte of every file. A cosignature may come between the two: then once more."""
+        try:
+            wait_for("every file to be as it is exported", lambda: self.different() == [], 20)
+        except Failed as e:
+            self.fail(f"{e}: {self.different()[:5]}")
+        files = self.export()
+        self.assertIn("tile/0/000", " ".join(files))
+        self.assertEqual(self.get("/logs").body.decode().split(),
+                         [log["origin"] for log in self.haiti.json("log", "list")])
+
+    def test_what_is_not_there(self):
+        origin = self.haiti.own()["origin"]
+        size = self.haiti.own()["size"]
+        whole = self.get(f"/{origin}/tile/0/000").body
+        self.assertEqual(len(whole), 8192)
+        self.assertEqual(self.get(f"/{origin}/tile/0/000.p/7").body, whole[:7 * 32])  # of an older checkpoint
+        self.assertEqual(self.get(f"/{origin}/tile/0/001.p/{size - 256 + 1}").status, 404)
+        self.assertEqual(self.get(f"/{origin}/tile/0/002").status, 404)
+        self.assertEqual(self.get(f"/{origin}/tile/2/000.p/1").status, 404)
+        self.assertEqual(self.get(f"/{origin[:-16]}{'0' * 16}/checkpoint").status, 404)
+
+    def test_metrics(self):
+        text = self.get("/metrics").body.decode()
+        values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        own = self.haiti.own()
+        self.assertEqual(values["sauti_up"], "1")
+        self.assertEqual(int(values[f'sauti_log_entries{{origin="{own["origin"]}"}}']), own["size"])
+        self.assertEqual(values["sauti_locked"], "0")
+        self.assertEqual(values["sauti_peers_connected"], "1")
+        self.assertEqual(values['sauti_disk_condition{condition="ok"}'], "1")
+        for secret in ("ZZ-1", "127.0.0.1", str(self.hq.port)):
+            self.assertNotIn(secret, text)
+        if shutil.which("promtool"):
+            done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True,
+                                  check=False, timeout=60)
+            self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to start a program as another user")
+    def test_other_user(self):
+        """It is another user, and that one reads nothing of the node's."""
+        status = Path(f"/proc/{self.web.process.pid}/status").read_text(encoding="ascii")
+        self.assertRegex(status, rf"Uid:\s+{NOBODY}\s+{NOBODY}\s")
+        self.assertIn("NoNewPrivs:\t1", status)
+        for path in ("keys/keystore", "store/data.mdb", "sauti.conf", "run/control.sock"):
+            done = subprocess.run(["cat", self.haiti.dir / path], user=NOBODY, group=NOBODY, extra_groups=[],
+                                  capture_output=True, check=False)
+            self.assertIn(b"Permission denied", done.stderr, path)
+
+    def test_restart(self):
+        """The node stops and starts again, locked: nothing has to be done here."""
+        self.assertEqual(self.get("/readyz").body, b"ready\n")
+        self.haiti.stop()
+        wait_for("503", lambda: self.get("/healthz").status == 503, 20)
+        self.haiti.start(unlock=False)
+        wait_for("the node to be found again", lambda: self.get("/healthz").status == 200, 20)
+        self.assertIn(b"\nsauti_locked 1\n", self.get("/metrics").body)
+        self.assertEqual(self.get(f"/{self.haiti.logs().popitem()[0]}/checkpoint").status, 200)
+        self.haiti.unlock()
+
+    def test_load(self):
+        """Eight readers at once, more than there are workers."""
+        origin = self.haiti.own()["origin"]
+        paths = [f"/{origin}/tile/0/000", f"/{origin}/tile/entries/000", "/logs", "/metrics", "/readyz"] * 20
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(self.get, paths))
+        self.assertEqual({(r.status, r.whole) for r in found}, {(200, True)})
 
 
 class Command(unittest.TestCase):
