@@ -15,6 +15,11 @@
 #define LIMIT_NOTE_SIGNATURES_MIN 16 /* every verifier accepts at least these */
 #define LIMIT_NOTE_SIGNATURES     64
 
+/* Checkpoints that anybody submits to a witness. */
+#define LIMIT_ADD_CHECKPOINT  (64 * 1024) /* bytes of one request's body */
+#define LIMIT_WITNESS_MINUTE  60 /* of one log: taken in a minute; and cosigned anew, as many */
+#define LIMIT_WITNESS_WAITING 64 /* that wait for the disk or a signature, of all logs */
+
 /* What is proven without a node. */
 #define LIMIT_REVEALED   100000                  /* P that were given away, remembered */
 #define LIMIT_TLOG_EXTRA (LIMIT_ENTRY_SIZE + 64) /* an entry, and what opens it */

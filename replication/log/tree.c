@@ -129,21 +129,17 @@ static bool consistency_trivial_ok(const struct proof *proof, uint64_t size1,
 	return size1 != 0 || hash_equal(root1, &empty);
 }
 
-bool proof_consistency_ok(const struct proof *proof, uint64_t size1, const struct hash *root1,
-	uint64_t size2, const struct hash *root2)
+/* Both roots that a proof leads to. seed: of a first tree that is perfect, which is a node of the
+ * second and not in the proof; NULL: it is in the proof. */
+static bool consistency_climb(const struct proof *proof, struct climb climb,
+	const struct hash *seed, struct hash *ret_hash1, struct hash *ret_hash2)
 {
-	struct climb climb = {size1 - 1, size2 - 1};
 	struct hash hash1, hash2;
 	size_t i = 0;
 
-	if (size1 > size2 || proof->count > LIMIT_PROOF_HASHES)
-		return false;
-	if (size1 == 0 || size1 == size2)
-		return consistency_trivial_ok(proof, size1, root1, size2, root2);
 	if (proof->count == 0)
 		return false;
-	/* A first tree that is perfect is a node of the second: its root is not in the proof. */
-	hash1 = (size1 & (size1 - 1)) == 0 ? *root1 : proof->hashes[i++];
+	hash1 = seed != NULL ? *seed : proof->hashes[i++];
 	hash2 = hash1;
 	while (climb.index & 1) {
 		climb.index >>= 1;
@@ -160,7 +156,43 @@ bool proof_consistency_ok(const struct proof *proof, uint64_t size1, const struc
 		}
 		climb_up(&climb);
 	}
-	return climb.last == 0 && hash_equal(&hash1, root1) && hash_equal(&hash2, root2);
+	*ret_hash1 = hash1;
+	*ret_hash2 = hash2;
+	return climb.last == 0;
+}
+
+static bool is_perfect(uint64_t size)
+{
+	return (size & (size - 1)) == 0;
+}
+
+bool proof_consistency_ok(const struct proof *proof, uint64_t size1, const struct hash *root1,
+	uint64_t size2, const struct hash *root2)
+{
+	struct hash hash1, hash2;
+
+	if (size1 > size2 || proof->count > LIMIT_PROOF_HASHES)
+		return false;
+	if (size1 == 0 || size1 == size2)
+		return consistency_trivial_ok(proof, size1, root1, size2, root2);
+	return consistency_climb(proof, (struct climb){size1 - 1, size2 - 1},
+		       is_perfect(size1) ? root1 : NULL, &hash1, &hash2) &&
+	       hash_equal(&hash1, root1) && hash_equal(&hash2, root2);
+}
+
+bool proof_consistency_from(const struct proof *proof, uint64_t size1, uint64_t size2,
+	const struct hash *root2, struct hash *ret_root1)
+{
+	struct hash hash1, hash2;
+
+	if (size1 == 0 || size1 >= size2 || proof->count > LIMIT_PROOF_HASHES ||
+		is_perfect(size1) ||
+		!consistency_climb(
+			proof, (struct climb){size1 - 1, size2 - 1}, NULL, &hash1, &hash2) ||
+		!hash_equal(&hash2, root2))
+		return false;
+	*ret_root1 = hash1;
+	return true;
 }
 
 /* The perfect subtrees of leaves [first, first + size), largest first, into ret (room for one per

@@ -46,6 +46,11 @@ bool proof_inclusion_ok(const struct proof *proof, uint64_t index, const struct 
 bool proof_consistency_ok(const struct proof *proof, uint64_t size1, const struct hash *root1,
 	uint64_t size2, const struct hash *root2) MUST_USE;
 
+/* Which tree of size1 does a proof to (size2, root2) come from? False: it does not lead there; or a
+ * tree of that size is one perfect subtree, of which the proof says nothing. 0 < size1 < size2. */
+bool proof_consistency_from(const struct proof *proof, uint64_t size1, uint64_t size2,
+	const struct hash *root2, struct hash *ret_root1) MUST_USE;
+
 /* Where the hashes of perfect subtrees come from: node(level, index) is the root of leaves
  * [index << level, (index + 1) << level), which all exist. Implementations: tiles.h, tests. */
 struct tree_source {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the seeds of corpus/frame, message, evidence, proof, mail, tlog_proof, disclosure and audit_state: valid and hostile wire bytes, each named by
-what it is. Run it after a change of the .proto files; files called found-* (what fuzzing found)
+"""Writes the seeds of corpus/frame, message, evidence, proof, mail, tlog_proof, disclosure,
+add_checkpoint and audit_state: valid and hostile wire bytes, each named by what it is. Run it after
+a change of the .proto files; files called found-* (what fuzzing found)
 are left alone. The bytes are made by hand, signatures included, so that the seeds do not come from
 the code that reads them.
 
@@ -466,6 +467,25 @@ def tlog_proof_seeds():
     }
 
 
+def add_checkpoint_seeds():
+    leaves = [leaf_hash(b"entry %d" % i) for i in range(7)]
+    path = b"".join(base64.b64encode(h) + b"\n" for h in consistency(3, leaves))
+    signed = note(7, tree_root(leaves)).encode()
+    return {
+        "grown": b"old 3\n" + path + b"\n" + signed,
+        "first": b"old 0\n\n" + signed,
+        "same": b"old 7\n\n" + signed,
+        "lines": b"old 3\n" + path + b"\n" + signed + signed.split(b"\n\n", 1)[1],
+        "larger-old": b"old 8\n\n" + signed,
+        "many-hashes": b"old 3\n" + path * 30 + b"\n" + signed,
+        "huge": b"old 9223372036854775807\n\n" + signed,
+        "zero-led": b"old 03\n" + path + b"\n" + signed,
+        "no-line": b"old 3\n" + path + signed,
+        "foreign": b"old 0\n\nexample.com/log\n1\n" + base64.b64encode(leaves[0])
+                   + b"\nextension\n\n" + signed.split(b"\n\n", 1)[1],
+    }
+
+
 def disclosure_seeds():
     def lv16(text):
         return struct.pack(">H", len(text)) + text.encode()
@@ -688,7 +708,8 @@ def main():
     for folder, seeds in (("frame", frame_seeds()), ("message", message_seeds()),
                           ("evidence", evidence_seeds()), ("proof", proof_seeds()),
                           ("mail", mail_seeds()), ("tlog_proof", tlog_proof_seeds()), ("escrow", escrow_seeds()),
-                          ("disclosure", disclosure_seeds()), ("audit_state", audit_state_seeds())):
+                          ("disclosure", disclosure_seeds()), ("audit_state", audit_state_seeds()),
+                          ("add_checkpoint", add_checkpoint_seeds())):
         path = os.path.join(HERE, folder)
         os.makedirs(path, exist_ok=True)
         there = {name for name in os.listdir(path) if not name.startswith("found-")}
