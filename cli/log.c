@@ -93,6 +93,21 @@ static void print_quorum(const json_t *quorum)
 		(unsigned long long)output_number(quorum, "needed"));
 }
 
+/* A checkpoint that somebody submitted may be of more entries than have come. */
+static void print_witnessed(const json_t *log)
+{
+	const json_t *witnessed = json_object_get(log, "witnessed");
+
+	if (!json_is_object(witnessed))
+		return;
+	if (output_true(witnessed, "lost"))
+		printf("%-16snot known: this node's witness signs nothing of it\n", "witnessed");
+	else
+		printf("%-16sseen up to %llu, held %llu\n", "witnessed",
+			(unsigned long long)output_number(witnessed, "size"),
+			(unsigned long long)output_number(log, "size"));
+}
+
 static void print_log(const json_t *log)
 {
 	const json_t *entry = json_object_get(log, "entry");
@@ -111,6 +126,7 @@ static void print_log(const json_t *log)
 	}
 	if (json_object_get(log, "quorum") != NULL)
 		print_quorum(json_object_get(log, "quorum"));
+	print_witnessed(log);
 	print_member("counts up to", log, "counts");
 	print_member("beyond that", log, "beyond");
 	if (entry != NULL) {

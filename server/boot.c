@@ -137,6 +137,24 @@ static bool was_unlocked(const struct runtime *rt)
 	       access(path, F_OK) == 0;
 }
 
+/* What was put back, or is at work elsewhere too, may lack what the witness key has signed: then
+ * that key is used no more, whatever comes back from others. */
+static enum err witness_judge(struct runtime *rt, struct errctx *ctx)
+{
+	enum guard_verdict verdict = rt->guard_state.verdict;
+	const struct ed25519_public *key = signer_public(rt->witness);
+	struct store_marks marks;
+
+	TRY(store_marks(rt->store, &marks, ctx));
+	rt->witness_lost =
+		(verdict != GUARD_NEW && verdict != GUARD_SAME) || rt->guard_state.paused ||
+		(marks.witness_lost &&
+			(!marks.witness_named || memcmp(&marks.witness, key, sizeof(*key)) == 0));
+	if (rt->witness_lost)
+		log_line(LOG_WARNING, "%s", witness_lost_text);
+	return OK;
+}
+
 static enum err open_guard(struct runtime *rt, struct errctx *ctx)
 {
 	const struct member *self = directory_find(rt->genesis.directory, bytes_str(rt->node));
@@ -158,7 +176,7 @@ static enum err open_guard(struct runtime *rt, struct errctx *ctx)
 				 guard_commits_missing(rt->guard);
 	rt->guard_state.directory_ended = guard_get(rt->guard, &record) && record.directory_ended;
 	report_guard(rt);
-	return OK;
+	return witness_judge(rt, ctx);
 }
 
 static void no_wake(void *arg) {}
@@ -329,6 +347,7 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 		.directory_own =
 			self != NULL && self->role == ROLE_HQ && guard_directory_ok(rt->guard),
 		.cosigning_paused = rt->guard_state.paused,
+		.witness_lost = rt->witness_lost,
 		.daily_bytes = rt->config.daily_bytes,
 	};
 
@@ -404,6 +423,8 @@ static enum err start_threads(struct runtime *rt, struct errctx *ctx)
 	struct writer_opts writer = {rt->store, rt->guard, runtime_wake, &rt->writer_async};
 
 	TRY(writer_start(&writer, &rt->writer, ctx));
+	if (rt->witness_lost)
+		writer_witness_lost(rt->writer, signer_public(rt->witness));
 	return vault_start(&vault, &rt->vault, ctx);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "server/control/control.h"
 #include "server/internal.h"
 #include "server/keys/escrow.h"
 #include "server/log.h"
@@ -300,6 +301,9 @@ void effect_perform(struct runtime *rt, struct effect *effect)
 		break;
 	case EFFECT_NOTICE:
 		do_notice(rt, effect);
+		break;
+	case EFFECT_WITNESSED:
+		control_witnessed(rt, effect);
 		break;
 	case EFFECT_MAIL_WRITE:
 	case EFFECT_MAIL_READ:

@@ -89,12 +89,28 @@ static bool is_guarded(struct runtime *rt, const char *origin)
 	return own != NULL && strcmp(own->origin.text, origin) == 0;
 }
 
+const char witness_lost_text[] = "what this node's witness key has signed is not all known here: "
+				 "it cosigns nothing as a witness "
+				 "any more; 'sauti node rotate' gives it a new one";
+
+/* The engine has stopped using the key; the next start must not begin again. */
+static void witness_lose(struct runtime *rt)
+{
+	if (rt->witness_lost || !engine_witness_lost(rt->engine) || rt->writer == NULL)
+		return;
+	rt->witness_lost = true;
+	writer_witness_lost(rt->writer, signer_public(rt->witness));
+	writer_probe(rt->writer);
+	log_line(LOG_ALARM, "%s", witness_lost_text);
+}
+
 void runtime_forked(struct runtime *rt, const struct effect *effect)
 {
 	struct guard_state *state = &rt->guard_state;
 	struct errctx ctx = {""};
 	enum err err;
 
+	witness_lose(rt);
 	if (!is_guarded(rt, effect->origin.text) || state->verdict == GUARD_OTHER ||
 		(!effect->proven && !guard_state_writable(state)))
 		return;

@@ -64,6 +64,8 @@ void runtime_out_of_memory(void) __attribute__((noreturn));
 void runtime_wake(void *async); /* any thread */
 
 /* epoch.c */
+/* What status and the log say when the witness key is used no more. */
+extern const char witness_lost_text[];
 void runtime_forked(struct runtime *rt, const struct effect *effect);
 /* Entries of an older epoch of this node, which the vault does not know yet. */
 void runtime_entries_returned(struct runtime *rt, const struct store_write *write);

@@ -420,6 +420,7 @@ static void stop(struct runtime *rt)
 		vault_stop(rt->vault);
 	if (rt->writer != NULL)
 		writer_stop(rt->writer);
+	control_witness_stop(rt);
 	mail_stop(rt);
 	if (rt->net != NULL)
 		net_close(rt->net, on_net_closed, rt);

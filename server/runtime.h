@@ -28,6 +28,7 @@ struct erasing;
 struct locking;
 struct mail;
 struct runtime;
+struct witness_waiting;
 
 /* Called once the append is durable or has failed. */
 typedef void (*append_done)(void *arg, enum err error, uint64_t index);
@@ -103,6 +104,8 @@ struct runtime {
 	struct store *store;
 	struct guard *guard;
 	struct guard_state guard_state;
+	bool witness_lost; /* what its witness key signed is not all known here */
+	struct witness_waiting *witness_waiting; /* server/control/witness.c */
 	struct ledger_views views;
 	struct escrow_loop escrow;
 	struct released released; /* server/keys/silence.h */

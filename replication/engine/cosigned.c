@@ -4,10 +4,10 @@
  *   mirror   "I durably hold all of this": <network>/mirror/<node>
  *   witness  "consistent with all that I saw": <network>/witness/<node>; it never counts as held
  *
- * Both are made here when a checkpoint is durable together with its entries: what was seen before
- * is then a prefix of what is held, by the proofs its batches brought, and the stored head is the
- * witness's memory as well as the mirror's. So there is no second state that could be lost. They
- * are made anew once a day for logs that are idle.
+ * Both are made when a checkpoint is durable together with its entries: what was seen before is
+ * then a prefix of what is held, by the proofs its batches brought. The stored head is the mirror's
+ * memory; the witness has one of its own (witness.c), since it may have seen more than is held.
+ * They are made anew once a day for logs that are idle.
  *
  * One that is heard is kept once its checkpoint is known to be of the history that is held here. If
  * it is over more than is held, or the store must be asked (root.c), it waits, with its signature
@@ -44,7 +44,7 @@ struct cosigned *cosigned_of(struct elog *log, const char *cosigner)
 	return NULL;
 }
 
-static void cosigner_name(const struct engine *engine, bool witness, char ret[COSIGNER_NAME + 1])
+void cosigned_name(const struct engine *engine, bool witness, char ret[COSIGNER_NAME + 1])
 {
 	snprintf(ret, COSIGNER_NAME + 1, "%s%s", witness ? COSIGNER_WITNESS : "", engine->node);
 }
@@ -156,9 +156,17 @@ static struct cosigned *keep(struct engine *engine, struct elog *log, const char
 	return c;
 }
 
-static uint64_t time_of(const struct note_line *line)
+uint64_t cosigned_time(const struct note_line *line)
 {
 	return line->blob_size >= 8 ? get_u64be(line->blob) : 0;
+}
+
+static bool is_mine(const struct engine *engine, const struct cosigned *c, bool witness)
+{
+	char name[COSIGNER_NAME + 1];
+
+	cosigned_name(engine, witness, name);
+	return strcmp(c->cosigner, name) == 0;
 }
 
 void cosigned_load(struct engine *engine, struct elog *log, const struct store_cosignature *stored)
@@ -173,10 +181,12 @@ void cosigned_load(struct engine *engine, struct elog *log, const struct store_c
 		note_line_parse(cursor.rest, &line, NULL) != OK)
 		return;
 	item.line = cursor.rest;
-	item.time_s = time_of(&line);
+	item.time_s = cosigned_time(&line);
 	c = keep(engine, log, stored->cosigner, &item);
 	if (c != NULL)
 		c->unsaved = false;
+	if (c != NULL && is_mine(engine, c, true))
+		witness_load_cosigned(engine, log, c);
 	log->save_due_ms = 0;
 }
 
@@ -215,7 +225,7 @@ static bool claim_read(
 		return false;
 	snprintf(ret->cosigner, sizeof(ret->cosigner), "%s%s", ret->witness ? COSIGNER_WITNESS : "",
 		ret->member->name);
-	ret->is.time_s = time_of(&ret->parsed);
+	ret->is.time_s = cosigned_time(&ret->parsed);
 	if (item->root.len == HASH_SIZE)
 		memcpy(ret->is.root.b, item->root.data, HASH_SIZE);
 	return true;
@@ -526,6 +536,8 @@ static void drop_void(struct engine *engine, struct elog *log)
 			i++;
 			continue;
 		}
+		if (is_mine(engine, &log->cosigned[i], true))
+			witness_forget_line(log);
 		buf_release(&log->cosigned[i].line);
 		log->cosigned_count--;
 		memmove(log->cosigned + i, log->cosigned + i + 1,
@@ -612,7 +624,7 @@ static bool may_cosign(const struct engine *engine, const struct elog *log)
 	       (!engine->opts.cosigning_paused || shown_whole(engine, log));
 }
 
-static void ask_cosign(struct engine *engine, struct elog *log, bool witness)
+static void ask_cosign(struct engine *engine, struct elog *log)
 {
 	struct checkpoint checkpoint = log->checkpoint;
 	struct effect *effect = effect_add(engine, EFFECT_COSIGN);
@@ -620,7 +632,6 @@ static void ask_cosign(struct engine *engine, struct elog *log, bool witness)
 	if (effect == NULL)
 		return;
 	effect->origin = log->origin;
-	effect->witness = witness;
 	checkpoint.origin = log->origin;
 	checkpoint_format(&effect->body, &checkpoint);
 	engine->nomem |= effect->body.err != OK;
@@ -628,24 +639,19 @@ static void ask_cosign(struct engine *engine, struct elog *log, bool witness)
 	log->cosign_of = log->checkpoint;
 }
 
-static struct cosigned *mine(const struct engine *engine, struct elog *log, bool witness)
+/* The mirror's. */
+static struct cosigned *mine(const struct engine *engine, struct elog *log)
 {
-	char name[COSIGNER_NAME + 1];
-
-	cosigner_name(engine, witness, name);
-	return cosigned_of(log, name);
+	return cosigned_of(log, engine->node);
 }
 
 void cosigned_make(struct engine *engine, struct elog *log)
 {
-	if (!may_cosign(engine, log))
-		return;
-	for (int witness = 0; witness < 2; witness++) {
-		struct cosigned *c = mine(engine, log, witness);
+	const struct cosigned *c = mine(engine, log);
 
-		if (c == NULL || c->size < log->checkpoint.size)
-			ask_cosign(engine, log, witness);
-	}
+	if (may_cosign(engine, log) && (c == NULL || c->size < log->checkpoint.size))
+		ask_cosign(engine, log);
+	witness_look(engine, log);
 }
 
 static void send_held(
@@ -681,42 +687,52 @@ static void tell_mine(struct engine *engine, struct elog *log, const struct cosi
 		send_held(engine, log, author, c);
 }
 
+void cosigned_keep_mine(
+	struct engine *engine, struct elog *log, bool witness, const struct cosigned_line *item)
+{
+	char name[COSIGNER_NAME + 1];
+	struct cosigned *c;
+
+	cosigned_name(engine, witness, name);
+	c = cosigned_of(log, name);
+
+	bool again = c != NULL && c->size == item->size; /* a day later */
+
+	if (c != NULL && !newer(engine, c->size, c->time_s, item))
+		return;
+	c = keep(engine, log, name, item);
+	if (c == NULL)
+		return;
+	if (!witness && !again)
+		tell_mine(engine, log, c);
+	tell(engine, log, c, false);
+}
+
 void cosigned_event(struct engine *engine, const struct event *event)
 {
 	struct elog *log = log_find(engine, bytes_str(event->origin->text));
 	struct cosigned_line item = {.line = event->line};
-	char name[COSIGNER_NAME + 1];
 	struct note_line line;
-	struct cosigned *c;
 
-	assert(log != NULL && log->cosigning > 0);
+	assert(log != NULL);
+	if (event->witness) {
+		witness_signed(engine, log, event);
+		return;
+	}
+	assert(log->cosigning > 0);
 	log->cosigning--;
 	if (event->error != OK) {
 		effect_notice(engine, NOTICE_WARNING, "log '%s': cannot cosign: %s",
 			log->origin.text, err_text(event->error));
-		if (!event->witness)
-			fetch_acknowledge(engine, log);
+		fetch_acknowledge(engine, log);
 		return;
 	}
-	cosigner_name(engine, event->witness, name);
 	item.size = log->cosign_of.size;
 	item.root = log->cosign_of.root;
 	if (note_line_parse(event->line, &line, NULL) == OK)
-		item.time_s = time_of(&line);
-	c = mine(engine, log, event->witness);
-
-	bool again = c != NULL && c->size == item.size; /* a day later */
-
-	if (!again || newer(engine, c->size, c->time_s, &item))
-		c = keep(engine, log, name, &item);
-	else
-		c = NULL;
-	if (c != NULL && !event->witness && !again)
-		tell_mine(engine, log, c);
-	if (c != NULL)
-		tell(engine, log, c, false);
-	if (log->cosigning == 0)
-		cosigned_make(engine, log);
+		item.time_s = cosigned_time(&line);
+	cosigned_keep_mine(engine, log, false, &item);
+	cosigned_make(engine, log);
 }
 
 /* ---- daily ---- */
@@ -728,7 +744,7 @@ static bool is_old(const struct engine *engine, const struct cosigned *c, uint64
 
 static bool is_stale(const struct engine *engine, struct elog *log, uint64_t age_s)
 {
-	const struct cosigned *c = mine(engine, log, false);
+	const struct cosigned *c = mine(engine, log);
 
 	return may_cosign(engine, log) && is_old(engine, c, age_s) &&
 	       c->size == log->checkpoint.size;
@@ -753,8 +769,8 @@ static void cosign_anew(struct engine *engine)
 			engine->recosign_ms = engine->now_ms + GROUP_MS;
 			return;
 		}
-		ask_cosign(engine, log, false);
-		ask_cosign(engine, log, true);
+		ask_cosign(engine, log);
+		witness_renew(engine, log);
 	}
 	engine->recosigning = false;
 }
@@ -819,6 +835,7 @@ void cosigned_tick(struct engine *engine)
 			cosigned_settle(engine, log);
 		if (log->save_due_ms != 0 && log->save_due_ms <= engine->now_ms)
 			save(engine, log);
+		witness_tick(engine, log);
 	}
 }
 
@@ -826,9 +843,14 @@ uint64_t cosigned_deadline(const struct engine *engine)
 {
 	uint64_t due = engine->started ? engine->recosign_ms : UINT64_MAX;
 
-	for (size_t i = 0; i < engine->log_count; i++)
-		if (engine->logs[i]->save_due_ms != 0 && engine->logs[i]->save_due_ms < due)
-			due = engine->logs[i]->save_due_ms;
+	for (size_t i = 0; i < engine->log_count; i++) {
+		const struct elog *log = engine->logs[i];
+
+		if (log->save_due_ms != 0 && log->save_due_ms < due)
+			due = log->save_due_ms;
+		if (log->witness.retry_ms != 0 && log->witness.retry_ms < due)
+			due = log->witness.retry_ms;
+	}
 	return due;
 }
 

@@ -78,6 +78,7 @@ void engine_free(struct engine *engine)
 		session_free(&engine->import->session);
 	mem_free(engine->quotas);
 	evidence_release(engine);
+	witness_asks_release(engine);
 	mail_release(engine);
 	dispute_release(engine);
 	directory_free(engine->directory);
@@ -247,6 +248,12 @@ enum err engine_step(struct engine *engine, struct event *event, struct effects 
 	case EVENT_IMPORT_END:
 		import_end(engine);
 		break;
+	case EVENT_ADD_CHECKPOINT:
+		witness_submitted(engine, event);
+		break;
+	case EVENT_WITNESS_GET:
+		witness_asked(engine, event);
+		break;
 	case EVENT_MAIL_LOADED:
 		mail_loaded(engine, event->entry);
 		break;
@@ -332,6 +339,7 @@ void engine_log_at(const struct engine *engine, size_t position, struct engine_l
 					       : 0,
 		.another_history = log->listed && log->cut == CUT_OTHER,
 	};
+	witness_view(log, &ret->witness);
 	for (const struct session *s = engine->sessions; s != NULL; s = s->next)
 		if (position < s->log_count && s->logs[position].have_size > ret->known)
 			ret->known = s->logs[position].have_size;
@@ -347,6 +355,11 @@ bool engine_log_find(const struct engine *engine, struct bytes origin, struct en
 	engine_log_at(engine, log->position, ret);
 	*ret_position = log->position;
 	return true;
+}
+
+bool engine_witness_lost(const struct engine *engine)
+{
+	return engine->opts.witness_lost;
 }
 
 const struct origin *engine_log_origin(const struct engine *engine, size_t position)

@@ -74,6 +74,8 @@ struct engine_opts {
 	bool cosigning_paused; /* the store is behind what this node once held (DESIGN 10): before
 				* EVENT_CAUGHT_UP a log is cosigned only when somebody connected
 				* shows it and nobody shows more of it than is held */
+	/* What the witness key was put to is not all known here (DESIGN 10): it is used no more. */
+	bool witness_lost;
 	struct engine_timing timing;
 	/* Of the entries of one author, in a day; then nothing more of it is taken. 0: no cap */
 	uint64_t daily_bytes;
@@ -117,17 +119,20 @@ enum event_type {
 	EVENT_IMPORT, /* session, peer: a bundle begins, the only one at a time. Its session is
 		       * never announced and nothing is sent to it. peer: whose it is, if that
 		       * is certain; "" */
-	EVENT_IMPORT_FRAME,  /* session, frame, vouched: one at a time -> EFFECT_IMPORTED */
-	EVENT_IMPORT_END,    /* session */
-	EVENT_MAIL_LOADED,   /* entry: a packed MailState; before EVENT_START, once per item */
-	EVENT_MAIL_SUBMIT,   /* entry: a packed Mail of this node's own, ticket */
-	EVENT_MAIL_WITHDRAW, /* item, ticket: this node's own, that has not ended, is dropped ->
-			      * EFFECT_MAIL_WITHDRAWN. What others hold of it stays there */
-	EVENT_MAIL_STORED,   /* mail (handed over), with its result */
-	EVENT_MAIL_READ,     /* ticket, entry: the packed Mail, or error */
-	EVENT_MAIL_OPEN,     /* sealed mail can be processed from here on, until EVENT_LOCKED */
-	EVENT_MAIL_DONE,     /* item: was processed; entry: its packed MailEnd, line: what goes into
-			      * the inbox, or empty; or error: not now */
+	EVENT_IMPORT_FRAME,   /* session, frame, vouched: one at a time -> EFFECT_IMPORTED */
+	EVENT_IMPORT_END,     /* session */
+	EVENT_ADD_CHECKPOINT, /* entry: the body of a C2SP add-checkpoint, ticket ->
+			       * EFFECT_WITNESSED */
+	EVENT_WITNESS_GET,    /* origin, ticket: the newest that was cosigned -> EFFECT_WITNESSED */
+	EVENT_MAIL_LOADED,    /* entry: a packed MailState; before EVENT_START, once per item */
+	EVENT_MAIL_SUBMIT,    /* entry: a packed Mail of this node's own, ticket */
+	EVENT_MAIL_WITHDRAW,  /* item, ticket: this node's own, that has not ended, is dropped ->
+			       * EFFECT_MAIL_WITHDRAWN. What others hold of it stays there */
+	EVENT_MAIL_STORED,    /* mail (handed over), with its result */
+	EVENT_MAIL_READ,      /* ticket, entry: the packed Mail, or error */
+	EVENT_MAIL_OPEN,      /* sealed mail can be processed from here on, until EVENT_LOCKED */
+	EVENT_MAIL_DONE, /* item: was processed; entry: its packed MailEnd, line: what goes into
+			  * the inbox, or empty; or error: not now */
 };
 
 struct event {
@@ -163,7 +168,8 @@ enum effect_type {
 	EFFECT_DIAL,       /* peer */
 	EFFECT_SEND,       /* session, frame: header included, owned; class */
 	EFFECT_CLOSE,      /* session: after what is queued has left; reason in text */
-	EFFECT_WRITE,      /* write, owned -> EVENT_WRITTEN */
+	EFFECT_WRITE,      /* write, owned; witness: only of what the witness key is put to ->
+			    * EVENT_WRITTEN */
 	EFFECT_READ,       /* read -> EVENT_READ */
 	EFFECT_VERIFY,     /* origin: hash what is stored of it again -> EVENT_VERIFIED */
 	EFFECT_SIGN,       /* origin, body: the checkpoint text, owned -> EVENT_SIGNED */
@@ -178,6 +184,7 @@ enum effect_type {
 	EFFECT_IMPORTED,   /* session, error, imported, origin ("": of none), text when there is an
 			    * error: what became of the frame; what was taken is durable. ERR_AGAIN:
 			    * entries that do not join on to what is held */
+	EFFECT_WITNESSED,  /* ticket, index: a status of HTTP, body: what goes with it, owned */
 	EFFECT_MAIL_WRITE, /* mail, owned -> EVENT_MAIL_STORED */
 	EFFECT_MAIL_READ,  /* item, ticket -> EVENT_MAIL_READ */
 	EFFECT_MAIL_DELIVER,   /* item: for this node, durable here -> EVENT_MAIL_DONE; may be asked
@@ -247,6 +254,13 @@ uint64_t engine_deadline(const struct engine *engine);
 /* What it knows, for showing and for checking; valid until the next step. */
 const struct directory *engine_directory(const struct engine *engine);
 
+/* What this node's witness key was put to last. */
+struct engine_witness {
+	uint64_t size, time_s; /* 0: nothing */
+	struct hash root;
+	bool lost; /* nobody knows: it is not used for this log */
+};
+
 struct engine_log {
 	struct origin origin;
 	bool own, open, frozen; /* open: may be appended to */
@@ -263,12 +277,14 @@ struct engine_log {
 	uint64_t counts;      /* UINT64_MAX: all. checkpoint is not larger */
 	bool another_history; /* .. and those that are held are not they */
 	size_t evidence;      /* of its fork */
-	bool over_quota;      /* more of its author came today than is taken */
+	struct engine_witness witness;
+	bool over_quota; /* more of its author came today than is taken */
 };
 size_t engine_log_count(const struct engine *engine);
 void engine_log_at(const struct engine *engine, size_t position, struct engine_log *ret);
 bool engine_log_find(const struct engine *engine, struct bytes origin, struct engine_log *ret,
 	size_t *ret_position);
+bool engine_witness_lost(const struct engine *engine); /* the key is used no more */
 /* Valid as long as the engine. */
 const struct origin *engine_log_origin(const struct engine *engine, size_t position);
 /* False while its LogOpened is not known. */

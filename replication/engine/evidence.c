@@ -134,7 +134,16 @@ void evidence_written(struct engine *engine, const struct store_write *write)
 			is_stored(engine, item);
 		else if (write->result != ERR_LIMIT) /* the store has enough of it */
 			item->save_due_ms = engine->now_ms + engine->opts.timing.retry_delay;
+		witness_evidence(engine, engine->logs[item->log], write->result);
 	}
+}
+
+bool evidence_unstored(const struct engine *engine, const struct elog *log)
+{
+	for (size_t i = 0; i < engine->evidence_count; i++)
+		if (!engine->evidence[i].stored && engine->evidence[i].log == log->position)
+			return true;
+	return false;
 }
 
 bool evidence_stored(const struct engine *engine, const struct elog *log)
@@ -325,7 +334,7 @@ void evidence_heard(struct engine *engine, struct session *session, const Sauti_
 
 /* ---- found ---- */
 
-static void found(
+void evidence_found(
 	struct engine *engine, struct elog *log, const struct evidence_parts *parts, const char *by)
 {
 	struct errctx ctx = {""};
@@ -358,7 +367,7 @@ void evidence_equal(struct engine *engine, struct elog *log, struct bytes note, 
 {
 	struct evidence_parts parts = {.a = note, .b = shown, .opened = buf_bytes(&log->opened)};
 
-	found(engine, log, &parts, by);
+	evidence_found(engine, log, &parts, by);
 }
 
 /* ---- 1. shown ---- */
@@ -505,7 +514,7 @@ void evidence_read_done(struct engine *engine, struct session *session, struct e
 		if (note.err != OK)
 			engine->nomem = true;
 		else
-			found(engine, log, &parts, session->peer);
+			evidence_found(engine, log, &parts, session->peer);
 	}
 	pl->answering = false;
 	serve_session(engine, session);
@@ -675,7 +684,7 @@ void evidence_proved(struct engine *engine, struct session *session, const Sauti
 		parts.root = &answer.root;
 		parts.proof = &answer.proof;
 	}
-	found(engine, log, &parts, session->peer);
+	evidence_found(engine, log, &parts, session->peer);
 	buf_clear(&pl->asked);
 }
 

@@ -392,6 +392,7 @@ static void claim_take(
 	if (log->head.size == log->pin.size) {
 		buf_put(&write->checkpoint, buf_bytes(&log->pin_note));
 		engine->nomem |= write->checkpoint.err != OK;
+		witness_along(engine, log, write);
 		log->pinned = log->tailed = false;
 		reached(log);
 	} else {

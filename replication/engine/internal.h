@@ -23,6 +23,7 @@
  *   import.c   bundles
  *   root.c     whether a checkpoint is one of the history that is held
  *   cut.c      logs of a revoked node: up to where they count
+ *   witness.c  what the witness key was put to; checkpoints that are submitted
  *   dispute.c  what nodes say against records about them
  *   guest.c    peers that the directory does not list; what it says of this node itself
  *   mail.c     mail that is held: the table, its caps, what is durable of it
@@ -86,6 +87,23 @@ struct cosigned_line {
 	struct hash root;
 	uint64_t time_s;
 	struct bytes line;
+};
+
+/* witness.c: what this node's witness key was put to last of one log. */
+struct witnessed {
+	struct checkpoint is; /* durable; size 0: nothing */
+	struct buf note;      /* .. signed by the log; empty: an older Sauti kept none */
+	uint64_t time_s;
+	bool lost;       /* the row is damaged: nothing is signed of this log */
+	bool joined;     /* it is of the history held here, and no larger */
+	struct buf line; /* the newest cosignature of `is`; empty: none at hand */
+	uint64_t line_s;
+	enum { WITNESS_IDLE, WITNESS_WRITING, WITNESS_SIGNING, WITNESS_ASKING } state;
+	struct checkpoint next, signing, asked;
+	struct buf next_note, asked_note;
+	uint64_t retry_ms; /* nothing before, after a failure */
+	uint64_t minute_ms;
+	unsigned taken[2]; /* until then: that grew, that were signed again */
 };
 
 /* A peer that failed as provider of one log. It outlives the peer's sessions: who reconnects does
@@ -153,9 +171,10 @@ struct elog {
 	uint64_t cosigned_version; /* counts changes */
 	struct cosigned *waiting;  /* verified, over checkpoints not known to be ours yet */
 	size_t waiting_count;
-	unsigned cosigning;          /* signatures asked for */
+	unsigned cosigning;          /* the mirror's signature was asked for */
 	struct checkpoint cosign_of; /* while cosigning */
-	uint64_t save_due_ms;        /* cosignatures to the store; 0: none waiting */
+	struct witnessed witness;
+	uint64_t save_due_ms; /* cosignatures to the store; 0: none waiting */
 
 	/* Of a revoked node: cut.c. */
 	enum { CUT_NONE, CUT_BEHIND, CUT_ASKING, CUT_AT, CUT_OTHER } cut;
@@ -415,7 +434,8 @@ struct read_ticket {
 	uint64_t ticket;
 	struct session_id session;
 	size_t log;
-	bool root; /* asked by root.c, for no session */
+	bool root;    /* asked by root.c, for no session */
+	bool witness; /* .. by witness.c */
 	enum store_read_kind kind;
 	uint64_t first, target;
 };
@@ -467,6 +487,8 @@ struct engine {
 	uint64_t recheck_ms;            /* no log is read again before */
 	struct evidence_item *evidence; /* grows only */
 	size_t evidence_count;
+	struct witness_ask *asks; /* in order of their coming */
+	size_t ask_count;
 	struct dispute *disputes; /* grows only */
 	size_t dispute_count;
 	uint64_t next_ticket;
@@ -708,6 +730,35 @@ void cosigned_quorum(
 	const struct engine *engine, const struct elog *log, struct engine_quorum *ret);
 unsigned cosigned_holders(const struct engine *engine, const struct elog *log, uint64_t index);
 
+void cosigned_name(const struct engine *engine, bool witness, char ret[COSIGNER_NAME + 1]);
+uint64_t cosigned_time(const struct note_line *line);
+/* One's own, which was just signed, over a checkpoint of the history that is held. */
+void cosigned_keep_mine(
+	struct engine *engine, struct elog *log, bool witness, const struct cosigned_line *item);
+
+/* witness.c */
+void witness_init(struct elog *log);
+void witness_release(struct elog *log);
+void witness_load(struct engine *engine, struct elog *log, const struct log_head *head);
+void witness_load_cosigned(struct engine *engine, struct elog *log, const struct cosigned *c);
+void witness_view(const struct elog *log, struct engine_witness *ret);
+/* Something may be to do: more is held, or somebody waits. */
+void witness_look(struct engine *engine, struct elog *log);
+/* The write brings what is held to the pin: the memory goes along, if nothing is in the way. */
+void witness_along(struct engine *engine, struct elog *log, struct store_write *write);
+void witness_renew(struct engine *engine, struct elog *log); /* a day later */
+void witness_forget_line(struct elog *log);                  /* it was made by a former key */
+void witness_written(struct engine *engine, struct elog *log, const struct store_write *write);
+void witness_signed(struct engine *engine, struct elog *log, const struct event *event);
+void witness_read(struct engine *engine, struct elog *log, const struct event *event,
+	const struct read_ticket *ticket);
+/* Evidence of this log is durable, or could not be written. */
+void witness_evidence(struct engine *engine, struct elog *log, enum err error);
+void witness_submitted(struct engine *engine, const struct event *event);
+void witness_asked(struct engine *engine, const struct event *event);
+void witness_tick(struct engine *engine, struct elog *log);
+void witness_asks_release(struct engine *engine);
+
 /* fetch.c */
 void fetch_choose(struct engine *engine, struct elog *log);
 void fetch_batch(struct engine *engine, struct session *session, const Sauti__Batch *batch);
@@ -787,6 +838,11 @@ void evidence_equal(struct engine *engine, struct elog *log, struct bytes note, 
 	const char *by);
 void evidence_shown(struct engine *engine, struct session *session, struct elog *log,
 	struct peer_log *pl, struct bytes note, const struct checkpoint *shown);
+/* Two notes of this log that contradict each other, as evidence_make takes them. */
+struct evidence_parts;
+void evidence_found(struct engine *engine, struct elog *log, const struct evidence_parts *parts,
+	const char *by);
+bool evidence_unstored(const struct engine *engine, const struct elog *log);
 /* Whether the session's checkpoint is of our history is not known yet. */
 bool evidence_unsure(const struct elog *log, const struct peer_log *pl);
 void evidence_check(

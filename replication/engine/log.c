@@ -78,6 +78,7 @@ static void log_init(struct engine *engine, struct elog *log, const struct origi
 	buf_init(&log->opened, LIMIT_LOG_OPENED);
 	buf_init(&log->seen_note, LIMIT_NOTE_SIZE);
 	buf_init(&log->end_note, LIMIT_NOTE_SIZE);
+	witness_init(log);
 	log->queue_end = &log->queue;
 	if (strcmp(origin->text, engine->opts.directory.text) == 0) {
 		log->directory = true;
@@ -150,6 +151,7 @@ struct elog *log_make(struct engine *engine, const struct origin *origin, struct
 static void log_release(struct elog *log)
 {
 	cosigned_release(log);
+	witness_release(log);
 	mem_free(log->marks);
 	buf_release(&log->note);
 	buf_release(&log->pin_note);
@@ -421,6 +423,7 @@ enum err log_load(struct engine *engine, const struct log_head *head)
 		log->key_known = true;
 	}
 	log_keep_opened(engine, log, buf_bytes(&head->first_entry));
+	witness_load(engine, log, head);
 	if (head->checkpoint.size == 0)
 		return log_load_pin(log, buf_bytes(&head->pin));
 	TRY(checkpoint_peek(buf_bytes(&head->checkpoint), &checkpoint, NULL));
@@ -491,6 +494,9 @@ static void freeze(
 	log->proven = proven;
 	effect_notice(engine, NOTICE_ALARM, "log '%s': %s, shown by '%s': it takes nothing new",
 		log->origin.text, what, by);
+	/* A copy of this node is at work, or its disk was put back: what its witness signed there
+	 * is not known here. */
+	engine->opts.witness_lost |= log->own && engine->started;
 	if (log->own || (proven && log_is_ours(engine, log)))
 		tell_forked(engine, log, what, by, proven);
 	fetch_stop(engine, log, true);
@@ -520,6 +526,9 @@ static bool contradicted(struct engine *engine, struct elog *log, const struct c
 		ours = &log->pin_note;
 	else if (contradicts(log->seen.size, &log->seen.root, shown))
 		ours = &log->seen_note;
+	else if (log->witness.note.size > 0 &&
+		 contradicts(log->witness.is.size, &log->witness.is.root, shown))
+		ours = &log->witness.note;
 	if (ours == NULL)
 		return false;
 	if (note.size > 0)
@@ -636,6 +645,8 @@ static void entries_written(
 	struct checkpoint checkpoint;
 
 	log->writing--;
+	if (write->witness.size > 0)
+		witness_written(engine, log, write);
 	if (write->first >= log->stream_from && log->unwritten > 0)
 		log->unwritten--;
 	if (write->result != OK) {
@@ -693,6 +704,9 @@ void log_written(struct engine *engine, struct store_write *write)
 		import_written(engine, log, write);
 	} else if (write->cosigner[0] != '\0') {
 		cosigned_written(engine, log, write);
+	} else if (write->witness.size > 0) {
+		witness_written(engine, log, write);
+		witness_look(engine, log);
 	}
 	store_write_free(write);
 }

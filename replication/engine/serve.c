@@ -231,7 +231,9 @@ void serve_read(struct engine *engine, struct event *event)
 		break;
 	}
 	session = session_find(engine, ticket.session);
-	if (ticket.root) {
+	if (ticket.witness) {
+		witness_read(engine, engine->logs[ticket.log], event, &ticket);
+	} else if (ticket.root) {
 		root_read(engine, engine->logs[ticket.log], event);
 	} else if (session != NULL) {
 		session->reads--;

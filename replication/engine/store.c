@@ -14,6 +14,7 @@ struct store_write *store_write_new(const struct origin *origin)
 	buf_init(&write->pin, LIMIT_NOTE_SIZE);
 	buf_init(&write->evidence, LIMIT_EVIDENCE_SIZE);
 	buf_init(&write->dispute, LIMIT_DISPUTE_SIZE);
+	buf_init(&write->witness, LIMIT_NOTE_SIZE);
 	return write;
 }
 
@@ -27,6 +28,7 @@ void store_write_free(struct store_write *write)
 	buf_release(&write->pin);
 	buf_release(&write->evidence);
 	buf_release(&write->dispute);
+	buf_release(&write->witness);
 	mem_free(write);
 }
 
@@ -40,5 +42,6 @@ void log_head_release(struct log_head *head)
 	buf_release(&head->checkpoint);
 	buf_release(&head->first_entry);
 	buf_release(&head->pin);
+	buf_release(&head->witness);
 	*head = (struct log_head){0};
 }

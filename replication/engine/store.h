@@ -36,6 +36,11 @@ struct store_write {
 	/* A dispute, and its id: as evidence. owned */
 	struct buf dispute;
 	struct hash dispute_id;
+	/* The log's signed note that this node's witness key may be put to from now on, and when
+	 * (seconds since 1970); empty: unchanged. Of one that is stored it must be no smaller and
+	 * no other of that size: ERR_STALE, ERR_FORK. owned */
+	struct buf witness;
+	uint64_t witness_s;
 	uint64_t ticket;          /* the asker's, given back */
 	enum err result;          /* set by the store */
 	struct store_write *next; /* the store's and its caller's queues */
@@ -80,7 +85,10 @@ struct log_head {
 	struct compact compact; /* of [0, size) */
 	struct buf checkpoint;  /* newest signed note stored; empty: none. Its size <= size */
 	struct buf first_entry; /* the entry at index 0 */
-	struct buf pin; /* the note that entries behind the checkpoint were proven against */
+	struct buf pin;     /* the note that entries behind the checkpoint were proven against */
+	struct buf witness; /* what the witness key was put to last; empty: nothing */
+	uint64_t witness_s;
+	bool witness_damaged;                   /* .. or nobody knows */
 	struct store_cosignature *cosignatures; /* newest of each cosigner */
 	size_t cosignature_count;
 };

@@ -60,6 +60,10 @@ void control_fail(
 /* requests.c: begins one; what it borrows is gone when it returns. */
 void control_begin(struct control_request *request, const Sauti__ControlRequest *message);
 
+/* witness.c: the engine's answer to somebody who waits; the node stops. */
+void control_witnessed(struct runtime *rt, const struct effect *effect);
+void control_witness_stop(struct runtime *rt);
+
 /* Is it to lock the node? */
 bool control_locks(const Sauti__ControlRequest *message);
 /* Does it keep the node from locking itself for idleness? */

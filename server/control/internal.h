@@ -159,6 +159,12 @@ void begin_public_evidence(
 /* May this log be given out to who asks? */
 bool public_gives(const struct control_request *request, const char *origin);
 
+/* witness.c */
+void begin_add_checkpoint(
+	struct control_request *request, const Sauti__AddCheckpointRequest *message);
+void begin_witness_checkpoint(
+	struct control_request *request, const Sauti__WitnessCheckpointRequest *message);
+
 /* backups.c */
 void begin_backup(struct control_request *request, const Sauti__BackupRequest *message);
 

@@ -48,6 +48,15 @@ static json_t *quorum_json(const struct runtime *rt, size_t position)
 		(int)quorum.current, "size", (json_int_t)quorum.size);
 }
 
+/* What this node's witness key was put to last, which may be more than is held. */
+static json_t *witnessed_json(const struct engine_witness *witness)
+{
+	if (witness->size == 0 && !witness->lost)
+		return json_null();
+	return json_pack("{s:I,s:I,s:b}", "size", (json_int_t)witness->size, "time",
+		(json_int_t)witness->time_s, "lost", witness->lost);
+}
+
 static json_t *log_json(const struct runtime *rt, size_t position)
 {
 	struct engine_log log;
@@ -67,6 +76,7 @@ static json_t *log_json(const struct runtime *rt, size_t position)
 
 	json_object_set_new(json, "branch", json_boolean(log.branch));
 	json_object_set_new(json, "over_quota", json_boolean(log.over_quota));
+	json_object_set_new(json, "witnessed", witnessed_json(&log.witness));
 
 	uint64_t behind = log.known > log.size ? log.known - log.size : 0, now = runtime_wall_s();
 

@@ -272,6 +272,8 @@ static void begin_status(struct control_request *request)
 				     "or a bundle; they are not given out",
 				(unsigned long long)rt->damaged_left));
 	alarm_logs(rt, alarms);
+	if (rt->witness_lost)
+		json_array_append_new(alarms, json_string(witness_lost_text));
 	if (rt->unread > 0)
 		json_array_append_new(alarms,
 			json_sprintf("%llu entries of this node's logs cannot be read, and are "
@@ -457,6 +459,12 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_LOG_EVIDENCE:
 		begin_log_evidence(request, message->log_evidence);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_ADD_CHECKPOINT:
+		begin_add_checkpoint(request, message->add_checkpoint);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_WITNESS_CHECKPOINT:
+		begin_witness_checkpoint(request, message->witness_checkpoint);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_NODE_LIST:
 		begin_node_list(request, message->node_list);

@@ -40,6 +40,7 @@ struct fsck {
 	size_t bad_rows; /* of tables, in this round */
 	bool old_format; /* or its upgrade was interrupted: nothing else is judged */
 	bool commits_missing;
+	bool witness_lost;              /* .. of the memory, which is not noted yet */
 	bool names_bad;                 /* whose it is cannot be read; the configuration says it */
 	size_t nameless;                /* logs without a row in the table of logs */
 	size_t bad_lines, marked_lines; /* in this round; the latter of logs with marks alone */
@@ -174,7 +175,8 @@ static bool tables_open(struct fsck *f)
 			continue;
 		}
 		/* An older store of this format has never had them. */
-		if (slot == DB_EVIDENCE || slot == DB_PINS || slot == DB_DISPUTES)
+		if (slot == DB_EVIDENCE || slot == DB_PINS || slot == DB_DISPUTES ||
+			slot == DB_WITNESSED)
 			continue;
 		whole = false;
 		tell(f, true, "store: the table '%s' is missing", store_tables[slot]);
@@ -351,19 +353,35 @@ static void losses_judge(struct fsck *f, struct txn *txn, const char *const *tab
 			f->before.due[slot] - count, tables[slot]);
 }
 
+static bool is_lost(const struct fsck *f, struct txn *txn, unsigned slot)
+{
+	return !f->before.known[slot] || txn_count(txn, slot) < f->before.due[slot];
+}
+
+/* What the witness key was put to cannot be had from anybody: when some of it is lost the key is
+ * used no more. */
+static void witness_judge(struct fsck *f, struct txn *txn)
+{
+	struct bytes value;
+
+	f->witness_lost = f->rebuilt && txn->err == OK &&
+			  (is_lost(f, txn, DB_WITNESSED) || is_lost(f, txn, DB_META)) &&
+			  !txn_get(txn, DB_META, bytes_str(STORE_WITNESS_LOST), &value);
+}
+
 static enum err tables_judge(struct fsck *f)
 {
 	static const unsigned checked[] = {DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES,
-		DB_EVIDENCE, DB_PINS, DB_DISPUTES};
-	static const unsigned losses[] = {
-		DB_META, DB_LOGS, DB_HEADS, DB_INVITES, DB_DAMAGE, DB_EVIDENCE, DB_DISPUTES};
-	static const unsigned of_logs[] = {
-		DB_HEADS, DB_ENTRIES, DB_TILES, DB_COSIGNATURES, DB_LOCATORS, DB_DAMAGE, DB_PINS};
+		DB_EVIDENCE, DB_PINS, DB_DISPUTES, DB_WITNESSED};
+	static const unsigned losses[] = {DB_META, DB_LOGS, DB_HEADS, DB_INVITES, DB_DAMAGE,
+		DB_EVIDENCE, DB_DISPUTES, DB_WITNESSED};
+	static const unsigned of_logs[] = {DB_HEADS, DB_ENTRIES, DB_TILES, DB_COSIGNATURES,
+		DB_LOCATORS, DB_DAMAGE, DB_PINS, DB_WITNESSED};
 	struct txn txn;
 	enum err err;
 
 	f->bad_rows = 0;
-	f->names_bad = f->commits_missing = false;
+	f->names_bad = f->commits_missing = f->witness_lost = false;
 	txn_begin(&txn, f->store.env, TXN_READ);
 	format_judge(f, &txn);
 	if (f->old_format)
@@ -379,6 +397,7 @@ static enum err tables_judge(struct fsck *f)
 		strangers_judge(f, &txn, of_logs[i]);
 	for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++)
 		losses_judge(f, &txn, store_tables, losses[i]);
+	witness_judge(f, &txn);
 	err = txn_finish(&txn, f->ctx);
 	if (err == ERR_NOMEM)
 		return err;
@@ -542,8 +561,8 @@ static enum err check(struct fsck *f)
 	TRY(tables_judge(f));
 	if (f->old_format)
 		return OK;
-	result->repairable |=
-		f->bad_rows > 0 || f->names_bad || f->commits_missing || f->nameless > 0;
+	result->repairable |= f->bad_rows > 0 || f->names_bad || f->commits_missing ||
+			      f->nameless > 0 || f->witness_lost;
 	TRY(logs_check(f));
 	result->only_marks = f->bad_lines > 0 && f->bad_lines == f->marked_lines;
 	return OK;
@@ -554,7 +573,7 @@ static enum err check(struct fsck *f)
 static enum err repair_once(struct fsck *f, bool *ret_changed)
 {
 	static const unsigned checked[] = {DB_META, DB_LOGS, DB_HEADS, DB_COSIGNATURES, DB_INVITES,
-		DB_DAMAGE, DB_EVIDENCE, DB_PINS, DB_DISPUTES};
+		DB_DAMAGE, DB_EVIDENCE, DB_PINS, DB_DISPUTES, DB_WITNESSED};
 	size_t changed = 0, renamed = 0;
 	struct txn txn;
 	enum err err;
@@ -572,6 +591,10 @@ static enum err repair_once(struct fsck *f, bool *ret_changed)
 	/* A number that is too low: the guard then waits until the node has caught up. */
 	if (f->commits_missing && changed == 0) {
 		store_commits_put(&txn, 1);
+		changed++;
+	}
+	if (f->witness_lost && changed == 0) {
+		checked_put(&txn, DB_META, bytes_str(STORE_WITNESS_LOST), BYTES_NONE);
 		changed++;
 	}
 	/* What a damaged row made look wrong is judged again first. */
@@ -632,6 +655,8 @@ static bool row_fits(size_t table, struct bytes key, struct bytes value)
 		return key.size == HASH_SIZE && value.size <= LIMIT_DISPUTE_SIZE + CHECK_SIZE;
 	case DB_PINS:
 		return key.size == 4 && value.size <= LIMIT_NOTE_SIZE + CHECK_SIZE;
+	case DB_WITNESSED:
+		return key.size == 4 && value.size <= 8 + LIMIT_NOTE_SIZE + CHECK_SIZE;
 	default:
 		return value.size <= LIMIT_NOTE_SIZE;
 	}

@@ -241,6 +241,31 @@ static enum err cosignatures_judge(
 	return err == ERR_NOMEM ? err : r->bad_cosignatures.err;
 }
 
+/* What the witness key was put to: a note of this log, by its key. */
+static enum err witness_judge(struct txn *txn, struct log_report *r)
+{
+	struct store_key key = log_key(r->number);
+	struct checkpoint checkpoint;
+	struct bytes value, note;
+	uint64_t time_s;
+	enum err err = checked_get(txn, DB_WITNESSED, store_key_bytes(&key), &value);
+
+	if (err != OK) /* its row was judged with its table */
+		return txn->err;
+	if (!store_witness_read(value, &time_s, &note))
+		err = ERR_MALFORMED;
+	else if (r->has_key)
+		err = checkpoint_open(note, &r->key, &checkpoint, NULL, NULL);
+	else
+		err = checkpoint_peek(note, &checkpoint, NULL);
+	if (err == OK && strcmp(checkpoint.origin.text, r->origin.text) != 0)
+		err = ERR_MALFORMED;
+	if (err != OK && err != ERR_NOMEM)
+		snprintf(r->witness_text, sizeof(r->witness_text),
+			"what was witnessed of it is no checkpoint of it");
+	return err == ERR_NOMEM ? err : OK;
+}
+
 /* A size 0 checkpoint covers nothing; behind the last covered entry is the tail. */
 static void tail_judge(struct log_report *r)
 {
@@ -302,6 +327,8 @@ static enum err cosignatures_read(
 
 	txn_begin(&txn, store->env, TXN_READ);
 	err = cosignatures_judge(&txn, keys, r);
+	if (err == OK)
+		err = witness_judge(&txn, r);
 	failed = txn_finish(&txn, ctx);
 	return failed != OK ? failed : err;
 }
@@ -313,7 +340,7 @@ enum err fsck_log_cosignatures(
 	enum err err;
 
 	r->cosignatures = 0;
-	r->cosignature_text[0] = '\0';
+	r->cosignature_text[0] = r->witness_text[0] = '\0';
 	buf_clear(&r->bad_cosignatures);
 	if (keys == NULL)
 		return OK;
@@ -394,7 +421,7 @@ enum err fsck_log(struct store *store, const struct fsck_keys *keys,
 static bool clean_but_marks(const struct log_report *r)
 {
 	return r->failed.text[0] == '\0' && r->bad_entries == 0 && r->derived == 0 &&
-	       !r->index_bad && r->cosignature_text[0] == '\0' &&
+	       !r->index_bad && r->cosignature_text[0] == '\0' && r->witness_text[0] == '\0' &&
 	       (r->note == NOTE_NONE || r->note == NOTE_GOOD || r->note == NOTE_UNVERIFIED ||
 		       (r->note == NOTE_BAD_ROOT && r->marked > 0));
 }
@@ -465,6 +492,8 @@ void fsck_log_text(const struct log_report *r, struct buf *out)
 		buf_put_str(out, "; its index of locators does not fit its entries");
 	if (r->cosignature_text[0] != '\0')
 		buf_printf(out, "; %s", r->cosignature_text);
+	if (r->witness_text[0] != '\0')
+		buf_printf(out, "; %s", r->witness_text);
 }
 
 void log_report_release(struct log_report *r)

@@ -53,6 +53,7 @@ struct log_report {
 	unsigned cosignatures;       /* good ones */
 	char cosignature_text[160];  /* the first bad one; "" */
 	struct buf bad_cosignatures; /* the keys of their rows, lv16 each */
+	char witness_text[160];      /* what is wrong with what was witnessed of it; "" */
 	struct errctx failed;        /* LMDB, or the head: nothing else is known then; "" */
 };
 

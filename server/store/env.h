@@ -29,7 +29,7 @@
 #include "server/store/lmdb_file.h"
 
 enum {
-	ENV_DATABASES = 12,
+	ENV_DATABASES = 13,
 	ENV_READERS = 126,
 	ENV_FORMAT = 1, /* the format this program writes and the newest it reads: migrate.h */
 };

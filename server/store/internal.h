@@ -26,9 +26,14 @@ enum {
 	DB_EVIDENCE,
 	DB_PINS,
 	DB_DISPUTES,
+	DB_WITNESSED,
 	DB_COUNT
 };
 _Static_assert((int)DB_COUNT <= (int)ENV_DATABASES, "every database needs a slot");
+
+/* In `meta`: the public key that may have signed more than `seen` says, or nothing: whichever
+ * it is at the next start. */
+#define STORE_WITNESS_LOST "witness lost"
 
 extern const char *const store_tables[DB_COUNT]; /* their names */
 
@@ -114,6 +119,17 @@ void store_evidence_put(struct txn *txn, const struct store_write *write);
 enum err store_dispute_check(
 	struct txn *txn, const struct store_write *write, struct errctx *ctx) MUST_USE;
 void store_dispute_put(struct txn *txn, const struct store_write *write);
+
+/* witnessed.c: what the witness key is put to. ERR_STALE: less than is stored, ERR_FORK: another of
+ * that size, ERR_CORRUPT: the row is damaged, ERR_INVALID: a note of another log. Errors of the put
+ * stick in txn. */
+enum err store_witness_check(struct txn *txn, const struct log_row *row,
+	const struct store_write *write, struct errctx *ctx) MUST_USE;
+void store_witness_put(struct txn *txn, uint32_t log, const struct store_write *write);
+/* Into the head; a damaged row is said to be so, and fails nothing. */
+enum err store_witness_fill(struct txn *txn, uint32_t log, struct log_head *head) MUST_USE;
+/* The row's parts: when, and the note, a view. False: it is none. */
+bool store_witness_read(struct bytes value, uint64_t *ret_time_s, struct bytes *ret_note) MUST_USE;
 
 /* *ret_found says whether it is a sealed entry with a locator of 16 bytes; anything else, malformed
  * too, has none. Clears the arena. ERR_NOMEM. */

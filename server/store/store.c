@@ -29,6 +29,7 @@ const char *const store_tables[DB_COUNT] = {
 	[DB_EVIDENCE] = "evidence",
 	[DB_PINS] = "pins",
 	[DB_DISPUTES] = "disputes",
+	[DB_WITNESSED] = "seen",
 };
 
 /* Opening. */
@@ -354,6 +355,7 @@ static enum err head_fill(
 		return err_set(ctx, err, "its tiles are not whole");
 	TRY(fill(&head->checkpoint, row->checkpoint, ctx));
 	TRY(pin_fill(txn, row->number, head, ctx));
+	TRY(store_witness_fill(txn, row->number, head));
 	if (row->size > 0)
 		TRY(first_fill(&tiles, head, ctx));
 	return cosignatures_load(txn, row->number, head, ctx);
@@ -825,6 +827,18 @@ enum err store_inclusion(struct store *store, const struct origin *origin,
 	return read_finish(&txn, err, origin, ctx);
 }
 
+/* A mark that is damaged was there. */
+static void witness_mark(struct txn *txn, struct store_marks *ret)
+{
+	struct bytes value = BYTES_NONE;
+	enum err err = checked_get(txn, DB_META, bytes_str(STORE_WITNESS_LOST), &value);
+
+	ret->witness_lost = err != ERR_NOTFOUND;
+	ret->witness_named = err == OK && value.size == sizeof(ret->witness.b);
+	if (ret->witness_named)
+		memcpy(ret->witness.b, value.data, sizeof(ret->witness.b));
+}
+
 enum err store_marks(struct store *store, struct store_marks *ret, struct errctx *ctx)
 {
 	struct store_marks marks = {0};
@@ -842,6 +856,7 @@ enum err store_marks(struct store *store, struct store_marks *ret, struct errctx
 		text_escape(value, marks.backup, sizeof(marks.backup));
 	else if (backup != ERR_NOTFOUND)
 		snprintf(marks.backup, sizeof(marks.backup), "which cannot be read");
+	witness_mark(&txn, &marks);
 	TRY(txn_finish(&txn, ctx));
 	if (err != OK)
 		return err_set(

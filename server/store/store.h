@@ -3,7 +3,8 @@
  *
  *   meta          "format" -> u32be 1, "network", "node", "commits" -> u64be (commit number);
  *                 "guarded": it has been under a guard; "backup": in a backup, and in what was
- *                 restored from one (copy.h); "migrating": migrate.h
+ *                 restored from one (copy.h); "witness lost" -> the public key that may have signed
+ *                 more than `seen` says; "migrating": migrate.h
  *   logs          origin -> log number u32be
  *   heads         log u32be -> size u64be, and the newest signed checkpoint
  *   entries       {log u32be, index u64be} -> entry bytes, appended in order
@@ -15,8 +16,10 @@
  *   evidence      id -> Evidence (replication/log/evidence.h); never deleted
  *   disputes      SHA-256 of the body -> the signed record; never deleted
  *   pins          log u32be -> the signed note that entries behind the checkpoint were proven
- * against damage        {log u32be, index u64be} -> count, expected leaf hash: entries to be
- * fetched again
+ *                 against
+ *   seen          log u32be -> time u64be, the signed note that the witness key was put to last
+ *   damage        {log u32be, index u64be} -> count, expected leaf hash: entries to be fetched
+ *                 again
  *
  * Rows that nothing else vouches for carry a check (checked.h): all but those of entries, tiles and
  * locators, and "format".
@@ -107,6 +110,10 @@ struct store_marks {
 	uint64_t commits; /* commit number: one more with each commit of the writer */
 	bool guarded;     /* it has been under a guard (guard.h) */
 	char backup[STORE_MARK_MAX + 1]; /* "": not a restored backup; else which, in words */
+	/* Witness keys that may have signed more than is remembered: `lost` alone, whichever it is
+	 * now; or one. */
+	bool witness_lost, witness_named;
+	struct ed25519_public witness;
 };
 enum err store_marks(struct store *store, struct store_marks *ret, struct errctx *ctx) MUST_USE;
 

@@ -51,6 +51,8 @@ struct writer {
 	struct list queue, done;
 	struct errctx failure; /* of the first failed write in done */
 	bool stopping, caught_up;
+	bool witness_lost; /* .. and is to be noted */
+	struct ed25519_public witness;
 	bool probe; /* asked for */
 	struct condition condition;
 
@@ -158,6 +160,9 @@ static enum err write_check(struct txn *txn, const struct store_write *write,
 	if (count > 0)
 		TRY(edge_check(txn, &row, ctx));
 	TRY(checkpoint_check(write, row.size + count, ctx));
+	if (write->witness.size > 0 && new &&count == 0)
+		return err_set(ctx, ERR_INVALID, "nothing of it is held");
+	TRY(store_witness_check(txn, &row, write, ctx));
 	TRY(write->cosignature.err);
 	TRY(write->pin.err);
 	*ret_row = row;
@@ -315,6 +320,8 @@ static void write_put(struct writer *writer, struct txn *txn, struct log_row *ro
 		head_put(txn, row, write);
 	if (write->cosigner[0] != '\0')
 		cosignature_put(txn, row->number, write);
+	if (write->witness.size > 0)
+		store_witness_put(txn, row->number, write);
 	if (write->pin.size > 0)
 		checked_put(txn, DB_PINS, store_key_bytes(&key), buf_bytes(&write->pin));
 	else if (write->checkpoint.size > 0 && !new &&txn_count(txn, DB_PINS) > 0)
@@ -358,14 +365,29 @@ static uint64_t commit_count(struct writer *writer, struct txn *txn)
 	return commits + 1;
 }
 
+/* With each commit: which of them reaches the disk first need not be known. */
+static bool writer_notes_witness(struct writer *writer, struct ed25519_public *ret)
+{
+	bool lost;
+
+	pthread_mutex_lock(&writer->mutex);
+	lost = writer->witness_lost;
+	*ret = writer->witness;
+	pthread_mutex_unlock(&writer->mutex);
+	return lost;
+}
+
 /* A store says for ever that it has been under a guard; and no longer that it is a backup, once a
  * new epoch has begun. */
 static void marks_put(struct writer *writer, struct txn *txn, const struct list *group)
 {
 	static const uint8_t yes[] = {1};
+	struct ed25519_public key;
 
 	if (!writer->guarded)
 		checked_put(txn, DB_META, bytes_str("guarded"), BYTES_ARRAY(yes));
+	if (writer_notes_witness(writer, &key))
+		checked_put(txn, DB_META, bytes_str(STORE_WITNESS_LOST), BYTES_ARRAY(key.b));
 	for (const struct store_write *write = group->first; write != NULL; write = write->next)
 		if (write->result == OK && write->entries != NULL &&
 			guard_opens(writer->opts.guard, write->origin.text))
@@ -722,6 +744,14 @@ void writer_caught_up(struct writer *writer)
 {
 	pthread_mutex_lock(&writer->mutex);
 	writer->caught_up = true;
+	pthread_mutex_unlock(&writer->mutex);
+}
+
+void writer_witness_lost(struct writer *writer, const struct ed25519_public *key)
+{
+	pthread_mutex_lock(&writer->mutex);
+	writer->witness_lost = true;
+	writer->witness = *key;
 	pthread_mutex_unlock(&writer->mutex);
 }
 

@@ -48,6 +48,9 @@ struct store_write *writer_done(struct writer *writer, struct errctx *ctx);
 /* The store has what its guard remembers of more commits than it counts (GUARD_ROLLED): its number
  * goes on behind the guard's with the next commit. Any thread. */
 void writer_caught_up(struct writer *writer);
+/* This node's witness key may have signed more than the store remembers: that is noted with each
+ * commit from here on. Any thread. */
+void writer_witness_lost(struct writer *writer, const struct ed25519_public *key);
 /* OK, or why the indexer's last pass did not go through; it is tried again. From the loop thread.
  */
 enum err writer_index_failure(struct writer *writer, struct errctx *ctx);

@@ -287,6 +287,7 @@ static void perform(struct node *node, struct effect *effect)
 	} else if (effect->type == EFFECT_COSIGN) {
 		step(node, &(struct event){.type = EVENT_COSIGNED,
 				   .origin = &effect->origin,
+				   .witness = effect->witness,
 				   .error = ERR_LOCKED});
 	} else if (effect->type == EFFECT_READ) {
 		step(node, &(struct event){.type = EVENT_READ,

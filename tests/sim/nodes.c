@@ -83,6 +83,7 @@ static void perform(struct world *world, struct node *node, struct effect *effec
 		break;
 	case EFFECT_MEMBERS:
 	case EFFECT_IMPORTED: /* no bundles here */
+	case EFFECT_WITNESSED:
 		break;
 	case EFFECT_NOTICE:
 		world_say(world, "%s: %s", node->name, effect->text);

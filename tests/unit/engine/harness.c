@@ -328,6 +328,7 @@ static void tape_effect(struct buf *tape, const struct effect *e)
 	}
 	if (e->write != NULL) {
 		buf_put(tape, buf_bytes(&e->write->pin));
+		buf_put(tape, buf_bytes(&e->write->witness));
 		buf_put(tape, buf_bytes(&e->write->evidence));
 	}
 	if (e->mail != NULL) {
@@ -340,9 +341,23 @@ static void tape_effect(struct buf *tape, const struct effect *e)
 			(unsigned long long)e->read.target, (unsigned long long)e->read.ticket);
 }
 
+static void step_at(struct rig *rig, struct event *event);
+
+/* What it brings about comes behind what is being looked at. */
+static void remembered(struct rig *rig, struct store_write *write)
+{
+	write->result = OK;
+	step_at(rig, &(struct event){.type = EVENT_WRITTEN, .write = write});
+}
+
 static void keep_pending(struct rig *rig, struct effect *e)
 {
-	if (e->type == EFFECT_WRITE) {
+	if (e->type == EFFECT_WRITE && e->witness && !rig->witness_waits) {
+		struct store_write *write = e->write;
+
+		e->write = NULL;
+		remembered(rig, write);
+	} else if (e->type == EFFECT_WRITE) {
 		assert_true(rig->write_count < WRITES_MAX);
 		rig->writes[rig->write_count++] = e->write;
 		e->write = NULL;
@@ -736,6 +751,12 @@ static void answer_sign(struct rig *rig, struct pending_sign asked, bool witness
 	rig_step(rig, &event);
 	buf_release(&line);
 	buf_release(&asked.body);
+}
+
+void rig_witness_signed(struct rig *rig, enum err error)
+{
+	assert_true(rig->witness_count > 0);
+	answer_sign(rig, take_sign(rig->witness, &rig->witness_count, 0), true, error);
 }
 
 void rig_read(struct rig *rig, const struct chain *chain, size_t count_max)

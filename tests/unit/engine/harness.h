@@ -87,7 +87,9 @@ struct rig {
 	struct session_id importing; /* a bundle: what is heard from it is of a bundle */
 	uint64_t vouched;            /* of the next frames of it */
 
-	bool kernel_full; /* what is sent stays with the runtime; else it is gone at once */
+	bool witness_waits; /* writes of the witness's memory wait like others; else they are
+			     * durable at once */
+	bool kernel_full;   /* what is sent stays with the runtime; else it is gone at once */
 	/* Mail: what is to be stored and read, in order; what was stored stays with the test. */
 	struct mail_write *mails[WRITES_MAX];
 	size_t mail_count;
@@ -115,6 +117,9 @@ void rig_start(struct rig *rig);
 /* One step at the rig's time. Effects are in rig->out; what must be answered is queued. */
 void rig_step(struct rig *rig, struct event *event);
 void rig_tick(struct rig *rig, uint64_t later_ms); /* moves the clock, then EVENT_TICK */
+
+/* The oldest signature by the witness key that was asked for. */
+void rig_witness_signed(struct rig *rig, enum err error);
 
 /* What the last step did. */
 size_t rig_count(const struct rig *rig, enum effect_type type); /* witness cosigning apart */
