@@ -105,6 +105,11 @@
 #define LIMIT_PART_SIZE       (64 * 1024) /* decompressed */
 #define LIMIT_PLAINTEXT_SIZE  65000       /* padded, the last step */
 #define LIMIT_LOCATOR_GAP     16
+#define LIMIT_RECEIPT_ITEM    153  /* bytes of one in a batch, no more and no less */
+#define LIMIT_RECEIPTS_BATCH  64   /* items of a batch, when there are more than the next */
+#define LIMIT_RECEIPTS_FEW    16   /* .. else */
+#define LIMIT_RECEIPTS_CASE   16   /* given for one case */
+#define LIMIT_RECEIPTS_OPEN   4096 /* of a node that the quorum does not hold yet */
 #define LIMIT_EVENT_JSON      (48 * 1024)
 #define LIMIT_EVENT_FIELDS    64
 #define LIMIT_CASES           200000

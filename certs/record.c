@@ -134,6 +134,8 @@ const char *record_purpose(Sauti__RecordType type)
 		return PURPOSE_ESCROW_CHUNK;
 	case SAUTI__RECORD_TYPE__RECORD_ESCROW_MANIFEST:
 		return PURPOSE_ESCROW_MANIFEST;
+	case SAUTI__RECORD_TYPE__RECORD_RECEIPT_TAGS:
+		return PURPOSE_RECEIPT_TAGS;
 	default:
 		return NULL;
 	}

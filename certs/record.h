@@ -28,6 +28,7 @@
 #define PURPOSE_PREKEY          "prekey"
 #define PURPOSE_ESCROW_CHUNK    "escrow-chunk"
 #define PURPOSE_ESCROW_MANIFEST "escrow-manifest"
+#define PURPOSE_RECEIPT_TAGS    "receipt-tags"
 
 /* The words of a network that no node may be called: "directory" stands in the directory's origin
  * where a log has its node's name. */

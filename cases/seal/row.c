@@ -113,6 +113,7 @@ static const struct {
 	[ROW_APPROVAL] = {LABEL, true},
 	[ROW_REVEALED] = {LABEL, true},
 	[ROW_HOLD] = {LABEL, true},
+	[ROW_RECEIPT] = {LABEL, true},
 };
 
 static size_t binding_make(enum row_kind kind, const struct row_name *name, uint8_t ret[AAD_SIZE])

@@ -33,7 +33,8 @@ enum row_kind {
 	ROW_APPROVAL = 10, /* one that is waited for */
 	ROW_REVEALED = 11, /* P of an entry that was shown to somebody */
 	ROW_HOLD = 12,     /* why an order is not obeyed yet */
-	ROW_KIND_LAST = ROW_HOLD,
+	ROW_RECEIPT = 13,  /* a receipt that was given (cases/receipt/receipt_row.h) */
+	ROW_KIND_LAST = ROW_RECEIPT,
 };
 
 struct row_name {

@@ -700,6 +700,28 @@ def escrow_seeds():
     }
 
 
+def receipt_seeds():
+    def batch(count, step=1):
+        return record(13, data(1, b"".join(bytes([i * step]) + octets(0, 152) for i in range(count))))
+    event, item, origin = octets(0, 16), octets(0, 153), b"\0\x06a/b/1-"
+    times = b"".join(bytes(7) + bytes([n]) for n in (1, 2, 3, 4))
+    return {
+        "batch-16": b"\0" + batch(16),
+        "batch-64": b"\0" + batch(64),
+        "batch-15": b"\0" + batch(15),
+        "batch-same": b"\0" + batch(16, 0),
+        "waiting": b"\1\1\1" + event + bytes(8) + item,
+        "logged": b"\1\1\2" + event + bytes(8) + item + origin + bytes(8),
+        "confirmed": b"\1\1\3" + event + bytes(8),
+        "clock": b"\2\1\4" + times + origin + b"\0",
+        "clock-writing": b"\2\1\4" + times + origin + b"\1" + bytes(8) + octets(0, 32),
+        "words": b"\3zoo lend weasel beach abandon ocean",
+        "words-typed": b"\3 ZOO\tlend weas\r\nbeac aban ocean ",
+        "words-seven": b"\3zoo zoo zoo zoo zoo zoo zoo",
+        "item": b"\4" + item,
+    }
+
+
 def main():
     check = sys.argv[1:] == ["--check"]
     if sys.argv[1:] and not check:
@@ -710,6 +732,7 @@ def main():
                           ("mail", mail_seeds()), ("tlog_proof", tlog_proof_seeds()), ("escrow", escrow_seeds()),
                           ("disclosure", disclosure_seeds()), ("audit_state", audit_state_seeds()),
                           ("add_checkpoint", add_checkpoint_seeds())):
+                          ("receipt", receipt_seeds())):
         path = os.path.join(HERE, folder)
         os.makedirs(path, exist_ok=True)
         there = {name for name in os.listdir(path) if not name.startswith("found-")}

@@ -41,7 +41,7 @@ def main(build):
     for kind, name in (("seal", "seal.json"), ("entry", "entry.json"),
                        ("checkpoint", "checkpoint.json"), ("tile", "tiles.json"),
                        ("part", "part.json"), ("grant", "grant.json"),
-                       ("packet", "packet.json")):
+                       ("packet", "packet.json"), ("receipt", "receipt.json")):
         made = subprocess.run([build / f"make_{kind}_vectors"], check=True, capture_output=True)
         different = compare(name, json.loads((HERE / name).read_text(encoding="utf-8")),
                             json.loads(made.stdout))
