@@ -213,6 +213,7 @@ const struct cli_command case_commands[] = {
 		1, 1, hold_options, case_hold_run},
 	EXPORT_COMMAND,
 	PROVE_COMMAND,
+	RECEIPT_COMMAND,
 	PACKET_COMMANDS,
 	OPENING_COMMANDS,
 	SHEET_COMMAND,

@@ -48,8 +48,12 @@ typedef enum err case_run(struct cli *cli, const struct cli_args *args, struct e
 case_run case_open_run, case_add_run, case_import_run, case_show_run, case_list_run;
 case_run case_types_run, case_drafts_run, case_correct_run, case_assign_run, case_close_run,
 	case_reopen_run, case_find_run, case_today_run, case_resolve_run;
-case_run case_prove_run, case_erase_run, case_hold_run;
-extern const struct cli_option prove_options[];
+case_run case_prove_run, case_erase_run, case_hold_run, case_receipt_run;
+extern const struct cli_option prove_options[], case_receipt_options[];
+
+/* Receipts of a case, as the node tells how far they are: an array. */
+enum err case_receipts_ask(
+	const struct cli *cli, const char *name, json_t **ret, struct errctx *ctx) MUST_USE;
 
 /* For the table. */
 #define PROVE_COMMAND                                                                              \
@@ -63,6 +67,19 @@ extern const struct cli_option prove_options[];
 			"opened. "                                                                 \
 			"'sauti audit proof'\nchecks it, without a node.",                         \
 			1, 1, prove_options, case_prove_run                                        \
+	}
+#define RECEIPT_COMMAND                                                                            \
+	{                                                                                          \
+		"case", "receipt", "CASE",                                                         \
+			"give the victim a receipt: six words to know by heart",                   \
+			"They prove, at any office and to any auditor, that the record of the "    \
+			"first\ncontact exists. They are told this once and "                      \
+			"kept\nnowhere. By default they are said and learnt; --paper only after "  \
+			"the "                                                                     \
+			"risk was\ntalked about. Provisional until the daily batch is in the "     \
+			"log, "                                                                    \
+			"confirmed once\nthe quorum holds it.",                                    \
+			1, 1, case_receipt_options, case_receipt_run                               \
 	}
 
 #endif

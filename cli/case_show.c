@@ -9,6 +9,7 @@
 #include "base/secret.h"
 #include "cases/event/json_memory.h"
 #include "cli/approvals.h"
+#include "cli/case.h"
 #include "cli/case_types.h"
 #include "cli/case_view.h"
 #include "cli/daemon.h"
@@ -434,6 +435,35 @@ static void print_now(const struct case_view *view, const struct term *term)
 			(unsigned long long)left_out);
 }
 
+/* How far they are is no event: the node is asked once more, of a case that has some. */
+static enum err print_receipts(
+	const struct cli *cli, const struct case_view *view, struct errctx *ctx)
+{
+	static const char *const states[] = {
+		"provisional", "logged", "confirmed", "elsewhere", "unknown"};
+	CLEANUP(daemon_json_release) json_t *list = NULL;
+	const json_t *item;
+	struct output_buffer b;
+	size_t i, given = 0;
+
+	json_array_foreach(json_object_get(view->doc, "events"), i, item) given +=
+		strcmp(output_member(item, "type", &b), "RECEIPT_GIVEN") == 0;
+	if (given == 0)
+		return OK;
+	TRY(case_receipts_ask(cli, view->ref, &list, ctx));
+	printf("receipts: ");
+	for (size_t s = 0, said = 0; s < sizeof(states) / sizeof(states[0]); s++) {
+		size_t count = 0;
+
+		json_array_foreach(list, i, item) count +=
+			strcmp(output_member(item, "state", &b), states[s]) == 0;
+		if (count > 0)
+			printf("%s%zu %s", said++ > 0 ? ", " : "", count, states[s]);
+	}
+	putchar('\n');
+	return OK;
+}
+
 enum err case_show_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	CLEANUP(case_view_release) struct case_view view = {0};
@@ -451,6 +481,7 @@ enum err case_show_run(struct cli *cli, const struct cli_args *args, struct errc
 		return OK;
 	}
 	print_now(&view, &term);
+	TRY(print_receipts(cli, &view, ctx));
 	approvals_print_case(view.doc);
 	events = json_object_get(view.doc, "events");
 	count = json_array_size(events);

@@ -22,6 +22,7 @@ static const struct {
 	{"open_complaints", "Open complaints"},
 	{"openings", "Opened without consent"},
 	{"packets_to_recall", "Packets to recall"},
+	{"receipts", "Receipts that are not confirmed"},
 	{"unsynced", "Not held by the quorum yet"},
 };
 
@@ -60,6 +61,8 @@ static void reason_text(const json_t *item, const char *on, char *ret, size_t si
 	else if (strcmp(section, "packets_to_recall") == 0)
 		snprintf(ret, size, "%s packet%s, consent taken back on %s, %s", why,
 			strcmp(why, "1") == 0 ? "" : "s", since, words);
+	else if (strcmp(section, "receipts") == 0)
+		snprintf(ret, size, "%s, given three days ago or earlier", why);
 	else if (strcmp(section, "unsynced") == 0)
 		snprintf(ret, size, "%s event%s", why, strcmp(why, "1") == 0 ? "" : "s");
 	else

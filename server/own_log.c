@@ -12,6 +12,7 @@
 #include "server/keys/silence.h"
 #include "server/log.h"
 #include "server/mail.h"
+#include "server/receipts.h"
 
 void runtime_append(
 	struct runtime *rt, const char *text, struct entries *entries, append_done done, void *arg)
@@ -102,6 +103,7 @@ static void opened(struct runtime *rt)
 	rt->guard_state.resealed = rt->guard_state.returned = 0;
 	runtime_reseal(rt);
 	escrow_wake(rt);
+	receipts_tick(rt);
 	mail_wake(rt); /* the prekey may have to be published */
 }
 

@@ -17,6 +17,7 @@
 #include "server/locking.h"
 #include "server/log.h"
 #include "server/mail.h"
+#include "server/receipts.h"
 
 enum { TIDY_MS = 60 * 1000, REFUSED_LINES = 60, NOTICE_LINES = 240, TRIM_SIZE = 1024 * 1024 };
 
@@ -177,6 +178,7 @@ static void on_tidy(uv_timer_t *timer)
 	runtime_guard_tidy(rt);
 	mail_chores(rt);
 	grants_tidy(rt);
+	receipts_tick(rt);
 	err = writer_index_failure(rt->writer, &ctx);
 	if (err != OK)
 		log_line(LOG_WARNING, "store: %s (nothing is lost; cases take longer to find)",

@@ -108,6 +108,10 @@ struct runtime {
 	struct witness_waiting *witness_waiting; /* server/control/witness.c */
 	struct ledger_views views;
 	struct escrow_loop escrow;
+	struct {
+		bool asking;    /* the vault */
+		bool appending; /* a batch is on its way to the log */
+	} receipts;
 	struct released released; /* server/keys/silence.h */
 	struct writer *writer;
 	struct engine *engine;

@@ -67,7 +67,8 @@
 	X(GUARDIAN_CHANGED, 48, CONSENT, FIXED)                                                    \
 	X(EXTERNAL_PACKET, 49, CORE, FIXED)                                                        \
 	X(KEYS_ERASED, 50, AUDIT, LEDGER)                                                          \
-	X(MAIL_RELEASED, 51, AUDIT, LEDGER)
+	X(MAIL_RELEASED, 51, AUDIT, LEDGER)                                                        \
+	X(RECEIPT_GIVEN, 52, CORE, FIXED)
 
 enum event_type_number {
 #define X(symbol, number, group, rule) EVENT_##symbol = number,
@@ -75,7 +76,7 @@ enum event_type_number {
 #undef X
 };
 
-enum { EVENT_TYPE_LAST = EVENT_MAIL_RELEASED };
+enum { EVENT_TYPE_LAST = EVENT_RECEIPT_GIVEN };
 
 enum event_rule {
 	EVENT_RULE_FIXED,      /* the main group is the table's */

@@ -52,7 +52,7 @@ enum err rules_refuse(const struct judged *j, const char *format, ...)
 static const char *const past[] = {"report_date", "first_contact_date", "incident_date",
 	"offered_on", "stage_on", "outcome_on", "victim_informed_on", "action_on", "reported_on",
 	"started_on", "resolved_on", "sought_on", "granted_on", "acknowledged_on", "informed_on",
-	"closed_on", "reopened_on", "victim_told_on"};
+	"closed_on", "reopened_on", "victim_told_on", "risk_discussed_on"};
 
 static enum err not_ahead(const struct judged *j, const char *name, fold_day day)
 {
@@ -97,6 +97,7 @@ static unsigned taken(uint32_t type)
 	case EVENT_CONSENT_WITHDRAWN:
 	case EVENT_FEEDBACK:
 	case EVENT_MANDATORY_REPORT:
+	case EVENT_RECEIPT_GIVEN:
 		return CLOSED_TOO;
 	case EVENT_CASE_OPENED:
 	case EVENT_COMPLAINT_RECEIVED:

@@ -38,19 +38,21 @@
  * A *contact-only* case, of a victim without live consent to CASE_MGMT, takes contact, consent and
  * core: CASE_OPENED, PERSON_RECORDED without names, contacts, documents and disability,
  * RIGHTS_EXPLAINED, CONSENT_*, GUARDIAN_CHANGED, CONTACT, VICTIM_VIEW on all but the investigation,
- * FEEDBACK, OFFICER_ASSIGNED, TRANSFER_*, EXTERNAL_PACKET (on its own consent), CASE_CLOSED,
- * CASE_REOPENED. No note, but beside the consent to CASE_MGMT itself. What the victim has a right
- * to stays possible: CORRECTION (of what is kept: it adds no data group to an event), ERASURE_*,
- * CONFLICT_RESOLVED, LEGAL_HOLD; what the law demands: MANDATORY_REPORT; and what brings to an end
- * what was begun: REFERRAL_ENDED, PATERNITY_STAGE with CLOSED_*, PROTECTION_ACTION with
+ * FEEDBACK, OFFICER_ASSIGNED, TRANSFER_*, EXTERNAL_PACKET (on its own consent), RECEIPT_GIVEN,
+ * CASE_CLOSED, CASE_REOPENED. No note, but beside the consent to CASE_MGMT itself. What the victim
+ *has a right to stays possible: CORRECTION (of what is kept: it adds no data group to an event),
+ *ERASURE_*, CONFLICT_RESOLVED, LEGAL_HOLD; what the law demands: MANDATORY_REPORT; and what brings
+ *to an end what was begun: REFERRAL_ENDED, PATERNITY_STAGE with CLOSED_*, PROTECTION_ACTION with
  * resolved_on. A complaint is a case of its own and needs no consent.
  *
  * A case that another node opened, and of which it gave keys for some data groups, takes what
  *belongs to these groups alone, and OFFICER_ASSIGNED (rules_granted).
  *
  * A closed case takes CASE_REOPENED, CORRECTION, CONFLICT_RESOLVED, ERASURE_*, LEGAL_HOLD,
- * CONSENT_REFUSED and CONSENT_WITHDRAWN, OFFICER_ASSIGNED, FEEDBACK, COMPLAINT_STAGE and
- * MANDATORY_REPORT, nothing else.
+ * CONSENT_REFUSED and CONSENT_WITHDRAWN, OFFICER_ASSIGNED, FEEDBACK, COMPLAINT_STAGE,
+ * MANDATORY_REPORT and RECEIPT_GIVEN, nothing else.
+ *
+ * RECEIPT_GIVEN on PAPER says on which day the risk was talked about.
  *
  * Pure: today is handed in.
  */

@@ -155,6 +155,7 @@ static bool always_bare(uint32_t type)
 	case EVENT_REFERRAL_ENDED:
 	case EVENT_COMPLAINT_RECEIVED:
 	case EVENT_COMPLAINT_STAGE:
+	case EVENT_RECEIPT_GIVEN:
 		return true;
 	default:
 		return false;

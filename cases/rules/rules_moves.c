@@ -371,6 +371,7 @@ static bool is_fixed(uint32_t type, struct bytes field)
 		{EVENT_CONSENT_WITHDRAWN, "effective_at"},
 		{EVENT_GUARDIAN_CHANGED, "replaces"},
 		{EVENT_COMPLAINT_RECEIVED, "subject_officer"},
+		{EVENT_RECEIPT_GIVEN, "medium"},
 		{EVENT_LEGAL_HOLD, "approvers"},
 		{EVENT_LEGAL_HOLD, "until"},
 		{EVENT_CONFLICT_RESOLVED, "chosen"},

@@ -135,6 +135,22 @@ static enum err check_erasure(const struct judged *j)
 	return OK;
 }
 
+/* Paper can be found. */
+static enum err check_receipt(const struct judged *j)
+{
+	fold_day talk = value_day(j->event, "risk_discussed_on");
+
+	if (value_is(j->event, "medium", "PAPER") && talk == 0)
+		return err_set(j->ctx, ERR_INVALID,
+			"risk_discussed_on: missing; a receipt is put on paper only after the risk "
+			"was talked about");
+	if (talk > day_last(day_of_event(j->event)))
+		return err_set(j->ctx, ERR_INVALID,
+			"risk_discussed_on: is after the receipt was given; allowed is that day, "
+			"or one before");
+	return OK;
+}
+
 enum err rules_single(const struct judged *j)
 {
 	switch (j->event->type) {
@@ -168,6 +184,8 @@ enum err rules_single(const struct judged *j)
 		return check_hold(j);
 	case EVENT_ERASURE_REQUESTED:
 		return check_erasure(j);
+	case EVENT_RECEIPT_GIVEN:
+		return check_receipt(j);
 	default:
 		return OK;
 	}

@@ -255,6 +255,8 @@ CODES(guardian_reasons, "guardian_reasons", "Why a guardian changes",
 	{"REMOVED", "removed"}, {"REQUEST", "at request"})
 CODES(packet_formats, "packet_formats", "Form of a packet", {"ENCRYPTED_FILE", "encrypted file"},
 	{"PAPER", "paper"})
+CODES(receipt_media, "receipt_media", "How a victim keeps a receipt",
+	{"WORDS", "words that are learnt"}, {"PAPER", "paper"})
 
 static const struct code_list *const lists[] = {
 #define LIST(symbol) &list_##symbol,

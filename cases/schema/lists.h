@@ -28,7 +28,7 @@
 	LIST(transfer_reasons) LIST(transfer_answers) LIST(closures) LIST(reopenings) \
 	LIST(correction_reasons) LIST(erasure_scopes) LIST(erasure_askers) \
 	LIST(erasure_bases) LIST(erasure_decisions) LIST(erasure_stages) LIST(export_formats) \
-	LIST(guardian_reasons) LIST(packet_formats) LIST(grant_bases) \
+	LIST(guardian_reasons) LIST(packet_formats) LIST(receipt_media) LIST(grant_bases) \
 	LIST(revocation_reasons) LIST(opening_decisions)
 /* clang-format on */
 

@@ -428,6 +428,10 @@ static const struct schema_field external_packet[] = {
 	FIELD("consent_ref", EVENT, "On which consent?", NEED),
 	FIELD("recalled_on", DAY, "When was it recalled?"),
 };
+static const struct schema_field receipt_given[] = {
+	FIELD("medium", CODE, "How does the victim keep it?", NEED, LIST(receipt_media)),
+	FIELD("risk_discussed_on", DAY, "On which day was the risk of paper talked about?"),
+};
 
 #define TYPES(TYPE)                                                                                \
 	TYPE(CASE_OPENED, case_opened, "open", "Case opened",                                      \
@@ -503,7 +507,10 @@ static const struct schema_field external_packet[] = {
 	TYPE(KEYS_ERASED, keys_erased, "keys-erased", "Keys erased",                               \
 		"An order to destroy keys: that it was given, obeyed, or is complete.")            \
 	TYPE(MAIL_RELEASED, mail_released, "mail-released", "Keys may leave",                      \
-		"Headquarters is silent; for a day, on two officers' word.")
+		"Headquarters is silent; for a day, on two officers' word.")                       \
+	TYPE(RECEIPT_GIVEN, receipt_given, "receipt", "Receipt given",                             \
+		"Six words that prove the first contact; made and recorded by case receipt. On "   \
+		"paper only after the risk was talked about.")
 
 static const struct schema_type table[] = {
 #define TYPE(symbol, array, alias_, title_, help_)                                                 \

@@ -465,6 +465,9 @@ void control_vault_done(struct control_server *server, struct vault_request *don
 	} else if (done->type == VAULT_PACKET) {
 		done_case_packet(request, done); /* takes it */
 		return;
+	} else if (done->type == VAULT_RECEIPTS) {
+		done_case_receipts(request, done); /* takes it */
+		return;
 	} else if (done->type == VAULT_LEDGER_LIST) {
 		done_ledger_list(request, done); /* takes it */
 		return;

@@ -54,6 +54,12 @@ void done_case_packet(struct control_request *request, struct vault_request *don
 enum err groups_read(char *const *names, size_t count, uint16_t *ret) MUST_USE;
 json_t *groups_list_json(uint16_t groups);
 
+/* receipts.c; done takes the answer */
+void begin_case_receipt(struct control_request *request, const Sauti__CaseReceiptRequest *message);
+void begin_case_receipts(
+	struct control_request *request, const Sauti__CaseReceiptsRequest *message);
+void done_case_receipts(struct control_request *request, struct vault_request *done);
+
 /* disclose.c */
 void begin_ledger_disclose(
 	struct control_request *request, const Sauti__LedgerDiscloseRequest *message);

@@ -421,6 +421,12 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_PACKET:
 		begin_case_packet(request, message->case_packet);
 		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_RECEIPT:
+		begin_case_receipt(request, message->case_receipt);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_CASE_RECEIPTS:
+		begin_case_receipts(request, message->case_receipts);
+		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_BREAK_GLASS:
 		begin_case_break_glass(request, message->case_break_glass);
 		break;

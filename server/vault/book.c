@@ -24,6 +24,7 @@
 #include "server/vault/grants/approvals.h"
 #include "server/vault/grants/confirm.h"
 #include "server/vault/grants/grants.h"
+#include "server/vault/receipts.h"
 
 enum { CANDIDATES_MAX = 8 }; /* entries with one locator that are looked at */
 
@@ -90,6 +91,8 @@ static enum err load_key(void *arg, const struct keyring_item *item, struct errc
 		return complaint_load_away(book, item, ctx);
 	case ROW_APPROVAL:
 		return approvals_load(book, item, ctx);
+	case ROW_RECEIPT:
+		return receipts_load(book, item, ctx);
 	case ROW_REVEALED:
 		book->revealed_rows++;
 		return OK;
@@ -479,6 +482,7 @@ static enum err book_fill(struct book *book, struct errctx *ctx)
 	TRY(grants_new(&book->grants));
 	TRY(escrow_new(&book->escrow));
 	TRY(approvals_new(&book->approvals));
+	TRY(receipts_new(&book->receipts));
 	TRY(ledger_new(book->opts.now_s, &book->ledger));
 	TRY(erasures_new(&book->erasures));
 	TRY(sealer_new(&book->sealer));
@@ -519,6 +523,7 @@ void book_close(struct book *book)
 	trust_release(&book->trust);
 	escrow_free(book->escrow);
 	approvals_free(book->approvals);
+	receipts_free(book->receipts);
 	mem_free(book->away);
 	casebook_free(book->cases);
 	ledger_free(book->ledger);

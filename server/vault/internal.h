@@ -12,6 +12,7 @@
  *   show.c    opened events -> documents
  *   export.c  cases as a file
  *   reveal.c  one part opened for somebody who has no key (reveal.h)
+ *   receipts.c  what victims keep of a first contact (receipts.h); receipts_batch.c  into the log
  *   disclose.c  the ledger, and the consents it cites, for whoever is to check them
  *   packet.c  what an organisation without a node gets of a case
  *   ledger.c  the node's own ledger: its events, the views that wait, reading it
@@ -66,6 +67,7 @@ enum { BOOK_OWN_LOG = 0, BOOK_LOGS_MAX = 3 * LIMIT_EPOCHS_PER_NODE /* and two br
 struct destroy_opts;
 struct erasures;
 struct ledger;
+struct receipts;
 struct timeline;
 
 struct book_opts {
@@ -95,6 +97,7 @@ struct book {
 	struct seal_locator *away; /* complaint.c: of entries that no key here opens */
 	size_t away_count;
 	struct approvals *approvals; /* approvals.h */
+	struct receipts *receipts;   /* receipts.h */
 	struct foreign *foreign;     /* foreign.c: its logs have the numbers behind BOOK_LOGS_MAX */
 	struct escrow *escrow;       /* escrow.h */
 	uint64_t unread;             /* unread.c */

@@ -13,6 +13,7 @@
 #include "cases/schema/schema.h"
 #include "server/vault/grants/approvals.h"
 #include "server/vault/grants/grants.h"
+#include "server/vault/receipts.h"
 
 enum { SOON_DAYS = 30, UNANSWERED_DAYS = 14 };
 
@@ -304,12 +305,13 @@ enum section {
 	OPEN_COMPLAINTS,
 	OPENINGS,
 	PACKETS_TO_RECALL,
+	RECEIPTS,
 	UNSYNCED,
 	SECTIONS,
 };
 static const char *const section_names[SECTIONS] = {"imminent_concerns", "overdue_contacts",
 	"unanswered_referrals", "expiring_consents", "open_complaints", "openings",
-	"packets_to_recall", "unsynced"};
+	"packets_to_recall", "receipts", "unsynced"};
 
 /* The more days, the more urgent; of consents, the fewer. */
 struct todo {
@@ -324,6 +326,7 @@ struct todos {
 	size_t count, capacity;
 	size_t counts[SECTIONS];
 	uint64_t cases, unsynced;
+	bool late; /* there are receipts that are not confirmed in time */
 };
 
 static enum err todo_add(
@@ -499,6 +502,18 @@ static enum err todo_rest(struct query *q, struct todos *todos, const struct see
 	return todo_add(q, todos, seen, &unsynced);
 }
 
+/* Given three days ago or longer, and not held by the quorum. */
+static enum err todo_receipts(struct query *q, struct todos *todos, const struct seen *seen)
+{
+	struct todo todo = {.section = RECEIPTS};
+	uint64_t count = receipts_late(q->book, seen->kase, q->request->now_s);
+
+	if (count == 0)
+		return OK;
+	snprintf(todo.why, sizeof(todo.why), "%" PRIu64, count);
+	return todo_add(q, todos, seen, &todo);
+}
+
 static int todo_compare(const void *a, const void *b)
 {
 	const struct todo *x = a, *y = b;
@@ -529,6 +544,8 @@ static enum err todo_gather(struct query *q, struct todos *todos)
 		TRY(todo_referrals(q, todos, &seen));
 		TRY(todo_consents(q, todos, &seen));
 		TRY(todo_rest(q, todos, &seen));
+		if (todos->late)
+			TRY(todo_receipts(q, todos, &seen));
 	}
 	return OK;
 }
@@ -575,7 +592,7 @@ static enum err todo_all(struct query *q, const struct todos *todos)
 
 static enum err today(struct query *q)
 {
-	struct todos todos = {.list = NULL};
+	struct todos todos = {.late = receipts_late(q->book, NULL, q->request->now_s) > 0};
 	enum err err = todo_gather(q, &todos);
 
 	if (err == OK && todos.count > 0)

@@ -22,23 +22,16 @@ enum { ROW_VALUE_MAX = 1024 };
 
 _Static_assert(sizeof(((struct vault_request *)0)->to) == REVEALED_TO_MAX + 1, "whom it is for");
 
-/* Where the part stands. */
-struct place {
-	const struct casebook_key *key;
-	const struct casebook_entry *entry;
-};
-
 /* A branch repeats what its log has. */
 static bool provable(const struct book *book, const struct casebook_entry *entry)
 {
 	return strchr(book_log_at(book, entry->log)->origin.text, '~') == NULL;
 }
 
-/* In the log that is written now, if it stands there: the lowest number. */
-static bool find_part(const struct book *book, const struct casebook_case *kase, enum group group,
-	const struct event_id *id, struct place *ret)
+bool reveal_find(const struct book *book, const struct casebook_case *kase, enum group group,
+	const struct event_id *id, struct reveal_place *ret)
 {
-	struct place place = {NULL, NULL};
+	struct reveal_place place = {NULL, NULL};
 
 	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
 		if (key->foreign || key->group != group)
@@ -51,7 +44,7 @@ static bool find_part(const struct book *book, const struct casebook_case *kase,
 				!provable(book, e) ||
 				(place.entry != NULL && place.entry->log <= e->log))
 				continue;
-			place = (struct place){key, e};
+			place = (struct reveal_place){key, e};
 		}
 	}
 	*ret = place;
@@ -75,7 +68,7 @@ static enum err find_group(const struct book *book, const struct casebook_case *
 }
 
 static enum err find_place(struct book *book, struct vault_request *request,
-	const struct casebook_case *kase, struct place *ret)
+	const struct casebook_case *kase, struct reveal_place *ret)
 {
 	struct errctx *ctx = &request->ctx;
 	struct event_id id;
@@ -84,7 +77,7 @@ static enum err find_place(struct book *book, struct vault_request *request,
 	if (event_id_parse(bytes_str(request->event_id), &id) != OK)
 		return err_set(ctx, ERR_INVALID, "--event: no id of an event");
 	TRY(find_group(book, kase, request, &id, &group, ctx));
-	if (!find_part(book, kase, group, &id, ret))
+	if (!reveal_find(book, kase, group, &id, ret))
 		return err_set(ctx, ERR_NOTFOUND,
 			"the event has no part in the data group '%s', or it is not in the log yet",
 			group_name(group));
@@ -96,7 +89,7 @@ static enum err find_place(struct book *book, struct vault_request *request,
 /* What the victim agreed to have shown to that recipient; the victim's own entries to the victim.
  * A consent names nobody, and is what others are to check. */
 static enum err check_consent(const struct book *book, const struct case_state *state,
-	const struct place *place, struct vault_request *request)
+	const struct reveal_place *place, struct vault_request *request)
 {
 	struct grant_office office = {book, place->key->owner};
 	struct grant_ask ask = {
@@ -224,7 +217,7 @@ enum err reveal_entry(struct book *book, const struct casebook_key *key,
 /* --- answering --- */
 
 static enum err write_file(
-	struct book *book, const struct place *place, struct vault_request *request)
+	struct book *book, const struct reveal_place *place, struct vault_request *request)
 {
 	struct opened opened = {.has_p = request->open};
 	struct revealed revealed;
@@ -249,7 +242,7 @@ enum err reveal_part(struct book *book, struct vault_request *request)
 {
 	const struct casebook_case *kase;
 	const struct case_state *state;
-	struct place place = {NULL, NULL};
+	struct reveal_place place = {NULL, NULL};
 
 	TRY(ledger_check_purpose(request));
 	TRY(case_named(book, request, &kase, &state));

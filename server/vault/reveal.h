@@ -10,6 +10,15 @@
 #include "cases/keys/revealed.h"
 #include "server/vault/internal.h"
 
+/* Where a part of an event that this node wrote stands, durable; in the log that is written now, if
+ * it stands there. False: nowhere, and the pointers are NULL. */
+struct reveal_place {
+	const struct casebook_key *key;
+	const struct casebook_entry *entry;
+};
+bool reveal_find(const struct book *book, const struct casebook_case *kase, enum group group,
+	const struct event_id *id, struct reveal_place *ret);
+
 /* P of an entry that the casebook has under a key of this node's, and what is to be remembered of
  * it but when and for whom; the entry stays in book->entry. Errors of book_read. */
 enum err reveal_entry(struct book *book, const struct casebook_key *key,

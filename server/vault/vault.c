@@ -38,6 +38,7 @@
 #include "server/vault/grants/confirm.h"
 #include "server/vault/grants/grants.h"
 #include "server/vault/internal.h"
+#include "server/vault/receipts.h"
 #include "server/vault/reveal.h"
 
 struct list {
@@ -129,6 +130,15 @@ static void docs_free(struct vault_request *request)
 	}
 }
 
+static void receipts_wipe(struct vault_receipts *io)
+{
+	if (io == NULL)
+		return;
+	buf_wipe(&io->line);
+	buf_release(&io->body);
+	wipe(io->words, sizeof(io->words));
+}
+
 void vault_request_free(struct vault_request *request)
 {
 	if (request == NULL)
@@ -158,6 +168,8 @@ void vault_request_free(struct vault_request *request)
 	if (request->approval != NULL)
 		wipe(request->approval, sizeof(*request->approval));
 	mem_free(request->approval);
+	receipts_wipe(request->receipts);
+	mem_free(request->receipts);
 	docs_free(request);
 	wipe(request, sizeof(*request));
 	mem_free(request);
@@ -663,6 +675,8 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 		return packet_make(vault->book, request);
 	case VAULT_APPROVAL:
 		return approvals_answer(vault->book, request);
+	case VAULT_RECEIPTS:
+		return receipts_answer(vault->book, request);
 	case VAULT_RESEAL:
 		return reseal(vault, request);
 	case VAULT_GRANT:
@@ -760,6 +774,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_DISCLOSE:
 	case VAULT_PACKET:
 	case VAULT_APPROVAL:
+	case VAULT_RECEIPTS:
 	case VAULT_LIST:
 	case VAULT_FIND:
 	case VAULT_TODAY:
@@ -826,6 +841,7 @@ static void finish(struct vault_request *request, enum err result)
 	if (result != OK) {
 		docs_free(request);
 		buf_wipe(&request->file);
+		receipts_wipe(request->receipts);
 	}
 	secret_release(&request->passphrase);
 	secret_release(&request->new_passphrase);

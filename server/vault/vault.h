@@ -45,6 +45,7 @@
 #include "base/secret.h"
 #include "cases/keys/approval.h"
 #include "cases/keys/trust.h"
+#include "cases/receipt/receipt.h"
 #include "certs/keystore.h"
 #include "certs/mail.h"
 #include "certs/record_escrow.h"
@@ -100,6 +101,7 @@ enum vault_type {
 	VAULT_PACKET,   /* name, packet -> file, file_hash, refs, groups, events; packet's line and
 			 * consent: to be recorded before a byte of the file leaves */
 	VAULT_APPROVAL, /* approval -> approval; what `op` says */
+	VAULT_RECEIPTS, /* receipts -> receipts; what `op` says (receipts.h) */
 	VAULT_DISCLOSE, /* to -> file: the ledger and the consents it cites, opened
 			 * (cases/keys/disclosure.h); file_hash; cases, events: of how many cases
 			 * the consents are, how many entries are opened */
@@ -335,6 +337,23 @@ struct vault_approval {
 	bool approve, found;
 	enum approval_verdict verdict;
 };
+/* Receipts of victims (vault/receipts.h). */
+enum vault_receipts_op {
+	RECEIPTS_MAKE, /* name, medium, risk_on -> words, line: to be recorded before the words
+			  leave */
+	RECEIPTS_DROP, /* event_id: it could not be recorded */
+	RECEIPTS_SHOW, /* name, held -> docs */
+	RECEIPTS_STEP, /* held, node_s, writable -> body: a record to be appended now, or nothing */
+};
+struct vault_receipts {
+	enum vault_receipts_op op;
+	char medium[16], risk_on[11];
+	char event_id[37];
+	char words[RECEIPT_TEXT_MAX]; /* secret */
+	struct buf line, body;
+	uint64_t due_s; /* out of MAKE: the next batch */
+	bool writable;
+};
 struct vault_approval_counts {
 	uint32_t waiting, approved, refused, withdrawn; /* this node's */
 	uint32_t asked;                                 /* others', that wait for an officer here */
@@ -363,7 +382,7 @@ struct vault_request {
 	bool renew;             /* UNLOCK: the own log is never signed again */
 	uint64_t turn;          /* .. of the guard's state, when it was asked for */
 	uint64_t now_s, now_ms; /* wall clock: recorded_at and event ids that are absent */
-	uint64_t node_s;        /* of UNLOCK: the node's time, for prekeys; 0: now_s */
+	uint64_t node_s;        /* of UNLOCK, RECEIPTS: the node's time; of UNLOCK 0: now_s */
 	/* Who asks; of UNLOCK: whose slot, "" the only one, and out whose it was, with the roles.
 	 * Of SEAL: recorded_by where it is absent. Of SHOW: who looks, "": no person. */
 	char officer[65];
@@ -393,6 +412,7 @@ struct vault_request {
 	struct vault_prekeys *prekeys;     /* owned; of PREKEYS alone */
 	struct vault_packet *packet;       /* owned; of PACKET alone */
 	struct vault_erase *erase;         /* owned; of ERASE_x alone */
+	struct vault_receipts *receipts;   /* owned; of RECEIPTS alone; wiped */
 	bool relock; /* out: the vault has locked itself, since the keyring cannot be used */
 	struct vault_grant *grant;    /* owned; of GRANT* */
 	struct vault_escrow *escrow;  /* owned; of ESCROW*, RECOVER* */

@@ -340,6 +340,9 @@ class Memory(Case):
         self.assertIn(self.NAME, (self.root / "packet").read_text())
         hq.sauti("case", "report", self.CODE, "--authority", "ZZ-Authority", "--legal-basis", "ZZ identity law",
                  "--groups", "identity", "--reason", self.PURPOSE, "--out", self.root / "report")
+        six = hq.json("case", "receipt", self.CODE, "--yes")["words"]
+        wait_for("the words to be gone, locked or not", lambda: not self.found([six[4:], six[:-4]]))
+        self.text += [six[4:], six[:-4]]
         opening = hq.json("approvals", "list")[0]["opening"]
         hq.sauti("approvals", "approve", opening, check=False)  # one's own
         hq.sauti("approvals", "told", opening)
