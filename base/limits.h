@@ -234,6 +234,8 @@
 #define LIMIT_PUBLIC_REQUEST    (128 * 1024) /* bytes of one request on it */
 #define LIMIT_PUBLIC_FILES      4            /* files of logs given out at a time; others wait */
 #define LIMIT_PUBLIC_STALL_MS   20000        /* half a request, or an answer that is not taken */
+#define LIMIT_WAITS             16           /* clients that wait until something is held or safe */
+#define LIMIT_WAIT_MS           (5 * 60 * 1000) /* in one request */
 #define LIMIT_CONFIG_SIZE       (256 * 1024)
 #define LIMIT_MAP_SIZE_MIN      (UINT64_C(1) << 20) /* of the store's map */
 #define LIMIT_MAP_SIZE          (UINT64_C(16) << 40)

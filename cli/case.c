@@ -8,6 +8,7 @@
 #include "cli/passphrase.h"
 #include "cli/share.h"
 #include "cli/sheet.h"
+#include "cli/wait.h"
 
 #define EVENT_OPTIONS                                                                              \
 	{"office", "CODE", "the event's office (default: the node's country)", false},             \
@@ -23,6 +24,7 @@ static const struct cli_option open_options[] = {
 	{"code", "CODE", "the case's code (default: a new one)", false},
 	{"ask", NULL, "ask for what is not given, also when answers come from a pipe", false},
 	EVENT_OPTIONS,
+	WAIT_OPTIONS,
 	{0},
 };
 static const struct cli_option add_options[] = {
@@ -31,6 +33,7 @@ static const struct cli_option add_options[] = {
 	{"ask", NULL, "ask for what is not given, also when answers come from a pipe", false},
 	{"resume", NULL, "go on with a draft: its number, or the only one", false},
 	EVENT_OPTIONS,
+	WAIT_OPTIONS,
 	{0},
 };
 
@@ -53,15 +56,18 @@ static const struct cli_option correct_options[] = {
 	{"value-from", "FILE", ".. read from a file ('-': stdin): texts and names", false},
 	{"reason", "CODE", "error, new-info or victim-request", false},
 	OTHER_OPTIONS,
+	WAIT_OPTIONS,
 	{0},
 };
 static const struct cli_option assign_options[] = {
 	{"from", "DAY", "from which day on (default: today)", false},
 	OTHER_OPTIONS,
+	WAIT_OPTIONS,
 	{0},
 };
 static const struct cli_option close_options[] = {
 	OTHER_OPTIONS,
+	WAIT_OPTIONS,
 	{0},
 };
 #define SORT_OPTION                                                                                \
@@ -100,6 +106,7 @@ static const struct cli_option drafts_options[] = {
 static const struct cli_option import_options[] = {
 	{"map", "MAP", "the input is a table, and this file says what its columns mean", false},
 	{"dry-run", NULL, "say what would be recorded, and record nothing", false},
+	WAIT_OPTIONS,
 	{0},
 };
 

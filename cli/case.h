@@ -30,8 +30,10 @@ enum err case_event_fields(
 /* Records one event. */
 enum err case_event_append(const struct cli *cli, const json_t *event, struct import_counts *ret,
 	struct errctx *ctx) MUST_USE;
-/* Says what was recorded. */
-enum err case_report_counts(const struct cli *cli, const struct import_counts *counts) MUST_USE;
+/* Says what was recorded, and waits if that was asked for (cli/wait.h). */
+enum err case_report_counts(
+	const struct cli *cli, const struct import_counts *counts, struct errctx *ctx) MUST_USE;
+json_t *case_counts_json(const struct import_counts *counts);
 
 /* YYYY-MM-DD, UTC, as nodes count days. */
 void case_today(char ret[11]);

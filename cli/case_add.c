@@ -17,11 +17,12 @@
 #include "cli/form.h"
 #include "cli/officer.h"
 #include "cli/output.h"
+#include "cli/wait.h"
 
 /* ---- what was recorded ---- */
 
 static enum err report(const struct cli *cli, const char *kase, const json_t *event,
-	const struct import_counts *counts)
+	const struct import_counts *counts, struct errctx *ctx)
 {
 	struct output_buffer b;
 	const struct schema_type *type =
@@ -30,14 +31,8 @@ static enum err report(const struct cli *cli, const char *kase, const json_t *ev
 		output_member(event, "type", &b), "events", (json_int_t)counts->events, "added",
 		(json_int_t)counts->added, "known", (json_int_t)counts->known);
 
-	if (json == NULL)
-		return ERR_NOMEM;
-	if (cli->json)
-		output_json(json);
-	else
-		printf("recorded in %s: %s\n", kase, type == NULL ? "" : type->title);
-	json_decref(json);
-	return OK;
+	return wait_report(
+		cli, json, ctx, "recorded in %s: %s", kase, type == NULL ? "" : type->title);
 }
 
 /* ---- questions ---- */
@@ -53,7 +48,7 @@ static enum err record_form(struct form *form, struct errctx *ctx)
 	if (err != OK && err != ERR_NOTFOUND)
 		cli_note(form->cli, "recorded, but draft %u is still there: %s", form->draft.number,
 			err_message(&why, err));
-	return report(form->cli, form->kase, form->event, &counts);
+	return report(form->cli, form->kase, form->event, &counts, ctx);
 }
 
 static enum err ask_event(struct cli *cli, const struct cli_args *args, struct ask *ask,
@@ -200,7 +195,7 @@ static enum err add_typed(struct cli *cli, const struct cli_args *args, const ch
 	if (json_object_set_new(event, "case_ref", json_string(ref)) != 0)
 		return ERR_NOMEM;
 	TRY(case_event_append(cli, event, &counts, ctx));
-	return report(cli, args_at(args, 0), event, &counts);
+	return report(cli, args_at(args, 0), event, &counts, ctx);
 }
 
 /* --type and --field: names and values as they are in the event. */
@@ -218,7 +213,7 @@ static enum err add_plain(struct cli *cli, const struct cli_args *args, struct e
 	if (json_object_set_new(event, "case_ref", json_string(ref)) != 0)
 		return ERR_NOMEM;
 	TRY(case_event_append(cli, event, &counts, ctx));
-	return case_report_counts(cli, &counts);
+	return case_report_counts(cli, &counts, ctx);
 }
 
 static enum err add_file(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
@@ -230,7 +225,7 @@ static enum err add_file(struct cli *cli, const struct cli_args *args, struct er
 		return cli_usage(cli, ctx, "fields go with a type, not with --from");
 	TRY(case_find_ref(cli, args_at(args, 0), ref, ctx));
 	TRY(import_events(cli, args_option(args, "from"), ref, &counts, ctx));
-	return case_report_counts(cli, &counts);
+	return case_report_counts(cli, &counts, ctx);
 }
 
 enum err case_add_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)

@@ -8,6 +8,7 @@
 #include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/share.h"
+#include "cli/wait.h"
 
 const struct cli_option answer_options_table[] = {
 	{"accept", NULL, "the answer is yes", false},
@@ -19,6 +20,7 @@ const struct cli_option answer_options_table[] = {
 	{"on", "DATE", "when it was answered (default: today)", false},
 	{"officer", "NAME", "who records it (default: whose session it is)", false},
 	{"office", "CODE", "the event's office (default: the node's country)", false},
+	WAIT_OPTIONS,
 	{0},
 };
 
@@ -104,9 +106,7 @@ enum err case_answer_run(struct cli *cli, const struct cli_args *args, struct er
 	TRY(put_day(cli, args, event, ctx));
 	TRY(case_event_common(cli, args, event, ctx));
 	TRY(case_event_append(cli, event, &counts, ctx));
-	if (cli->json)
-		return case_report_counts(cli, &counts);
-	printf("%s: the office that asked will read it\n",
+	return wait_report(cli, case_counts_json(&counts), ctx,
+		"%s: the office that asked will read it",
 		args_flag(args, "accept") ? "accepted" : "declined");
-	return OK;
 }

@@ -13,6 +13,7 @@
 #include "cli/daemon.h"
 #include "cli/form.h"
 #include "cli/output.h"
+#include "cli/wait.h"
 
 enum { EVENTS_OFFERED = 20 };
 
@@ -253,12 +254,9 @@ static enum err record(struct correcting *c, struct errctx *ctx)
 		return ERR_NOMEM;
 	TRY(case_event_common(c->cli, c->args, event, ctx));
 	TRY(case_event_append(c->cli, event, &counts, ctx));
-	if (c->cli->json)
-		return case_report_counts(c->cli, &counts);
-	printf("corrected in %s: #%llu %s, %s\n", c->view->code,
-		(unsigned long long)output_number(c->target, "number"), c->type->title,
-		c->field->name);
-	return OK;
+	return wait_report(c->cli, case_counts_json(&counts), ctx, "corrected in %s: #%llu %s, %s",
+		c->view->code, (unsigned long long)output_number(c->target, "number"),
+		c->type->title, c->field->name);
 }
 
 /* .. with all that it says now. */
@@ -306,11 +304,9 @@ static enum err record_anew(struct correcting *c, struct errctx *ctx)
 	if (err == ERR_INVALID || err == ERR_EXISTS)
 		return err_wrap(ctx, err, "the day of #%llu stays", number);
 	TRY(err);
-	if (c->cli->json)
-		return case_report_counts(c->cli, &counts);
-	printf("corrected in %s: #%llu %s, recorded anew with its day\n", c->view->code, number,
+	return wait_report(c->cli, case_counts_json(&counts), ctx,
+		"corrected in %s: #%llu %s, recorded anew with its day", c->view->code, number,
 		c->type->title);
-	return OK;
 }
 
 enum err case_correct_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)

@@ -12,6 +12,7 @@
 #include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/reply.h"
+#include "cli/wait.h"
 
 /* A slip in a code is told apart from a case that is not here. */
 static enum err not_known(const char *name, enum err err, struct errctx *ctx)
@@ -203,20 +204,18 @@ enum err case_event_append(
 	return err;
 }
 
-enum err case_report_counts(const struct cli *cli, const struct import_counts *counts)
+json_t *case_counts_json(const struct import_counts *counts)
 {
-	json_t *json = json_pack("{s:I, s:I, s:I}", "events", (json_int_t)counts->events, "added",
+	return json_pack("{s:I, s:I, s:I}", "events", (json_int_t)counts->events, "added",
 		(json_int_t)counts->added, "known", (json_int_t)counts->known);
+}
 
-	if (json == NULL)
-		return ERR_NOMEM;
-	if (cli->json)
-		output_json(json);
-	else
-		printf("events added: %llu, already there: %llu\n",
-			(unsigned long long)counts->added, (unsigned long long)counts->known);
-	json_decref(json);
-	return OK;
+enum err case_report_counts(
+	const struct cli *cli, const struct import_counts *counts, struct errctx *ctx)
+{
+	return wait_report(cli, case_counts_json(counts), ctx,
+		"events added: %llu, already there: %llu", (unsigned long long)counts->added,
+		(unsigned long long)counts->known);
 }
 
 enum err case_day_option(struct cli *cli, const struct cli_args *args, const char *option,

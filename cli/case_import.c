@@ -238,7 +238,7 @@ enum err case_import_run(struct cli *cli, const struct cli_args *args, struct er
 		err = survey.err;
 	if (err == OK)
 		err = counts.only_check ? report_survey(cli, &survey, &counts)
-					: case_report_counts(cli, &counts);
+					: case_report_counts(cli, &counts, ctx);
 	survey_release(&survey);
 	return err;
 }

@@ -8,6 +8,7 @@
 #include "cli/daemon.h"
 #include "cli/form.h"
 #include "cli/output.h"
+#include "cli/wait.h"
 
 enum { CODE_TRIES_MAX = 16 };
 
@@ -82,19 +83,12 @@ static enum err take_code(
 }
 
 static enum err report_open(const struct cli *cli, const char *code, const char *ref,
-	const struct import_counts *counts)
+	const struct import_counts *counts, struct errctx *ctx)
 {
 	json_t *json = json_pack("{s:s, s:s, s:I}", "code", code, "case_ref", ref, "added",
 		(json_int_t)counts->added);
 
-	if (json == NULL)
-		return ERR_NOMEM;
-	if (cli->json)
-		output_json(json);
-	else
-		printf("%s  %s\n", code, ref);
-	json_decref(json);
-	return OK;
+	return wait_report(cli, json, ctx, "%s  %s  ", code, ref);
 }
 
 /* A case is opened on the day it is opened, unless somebody says otherwise. */
@@ -157,5 +151,5 @@ enum err case_open_run(struct cli *cli, const struct cli_args *args, struct errc
 	if (case_types_asks(args))
 		TRY(ask_event(cli, args, event, ctx));
 	TRY(case_event_append(cli, event, &counts, ctx));
-	return report_open(cli, code, ref, &counts);
+	return report_open(cli, code, ref, &counts, ctx);
 }

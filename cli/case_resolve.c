@@ -9,6 +9,7 @@
 #include "cli/case_view.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
+#include "cli/wait.h"
 
 static bool in_conflict(const json_t *event)
 {
@@ -115,11 +116,8 @@ static enum err record(struct cli *cli, const struct cli_args *args, const struc
 		return ERR_NOMEM;
 	TRY(case_event_common(cli, args, event, ctx));
 	TRY(case_event_append(cli, event, &counts, ctx));
-	if (cli->json)
-		return case_report_counts(cli, &counts);
-	printf("resolved in %s: #%llu holds\n", view->code,
-		(unsigned long long)output_number(chosen, "number"));
-	return OK;
+	return wait_report(cli, case_counts_json(&counts), ctx, "resolved in %s: #%llu holds",
+		view->code, (unsigned long long)output_number(chosen, "number"));
 }
 
 enum err case_resolve_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)

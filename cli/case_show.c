@@ -101,8 +101,9 @@ static bool is_plumbing(const char *name)
 {
 	static const char *const names[] = {"type", "event_id", "case_ref", "occurred_on",
 		"precision", "recorded_at", "recorded_by", "office", "language", "parents",
-		"consent_refs", "supersedes", "synced", "safe", "partial", "author", "contested",
-		"number", "changes", "conflicts_with", "overruled_by", "superseded_by", "old_hash"};
+		"consent_refs", "supersedes", "synced", "safe", "state", "partial", "author",
+		"contested", "number", "changes", "conflicts_with", "overruled_by", "superseded_by",
+		"old_hash"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0)
@@ -269,10 +270,10 @@ static void print_head(const struct case_view *view, const struct term *term,
 		fputs("  only in part", term->file);
 	if (output_true(event, "contested"))
 		term_put(term, TERM_ALARM, "  CONFLICT: another node says something else");
-	if (json_is_false(json_object_get(event, "synced")))
-		term_put(term, TERM_DIM, "  here only");
-	else if (json_is_false(json_object_get(event, "safe")))
-		term_put(term, TERM_DIM, "  not safe yet");
+	if (json_is_false(json_object_get(event, "safe"))) {
+		fputs("  ", term->file);
+		term_put(term, TERM_DIM, output_member(event, "state", &b));
+	}
 	fputc('\n', term->file);
 }
 
@@ -343,7 +344,7 @@ static void print_state(const struct case_view *view, const struct term *term)
 	print_days(view, term);
 	if (newest != NULL)
 		fprintf(term->file, "newest entry: %s\n",
-			output_state(json_object_get(newest, "state"), &b));
+			output_member(json_object_get(newest, "state"), "state", &b));
 	if (s->legal_hold)
 		term_wrap(term, 0, 0, "legal hold: nothing of it is erased");
 	if (s->contact_only && !s->complaint && s->stage != STAGE_CLOSED)

@@ -114,8 +114,8 @@ static enum err add_parts(struct timeline *timeline, const struct event *event, 
 /* Without what is said about it here. */
 static char *dump_event(const json_t *json)
 {
-	static const char *const ours[] = {"synced", "safe", "author", "contested", "number",
-		"changes", "conflicts_with", "overruled_by", "superseded_by"};
+	static const char *const ours[] = {"synced", "safe", "state", "author", "contested",
+		"number", "changes", "conflicts_with", "overruled_by", "superseded_by"};
 	json_t *copy = json_copy((json_t *)json);
 	char *text;
 

@@ -6,6 +6,7 @@
 #include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/share.h"
+#include "cli/wait.h"
 
 const struct cli_option withdraw_options_table[] = {
 	{"consent", "ID", "which consent, as C-2; 'case show' lists them", false},
@@ -13,6 +14,7 @@ const struct cli_option withdraw_options_table[] = {
 	{"on", "DATE", "from which day on (default: today)", false},
 	{"officer", "NAME", "who records it (default: whose session it is)", false},
 	{"office", "CODE", "the event's office (default: the node's country)", false},
+	WAIT_OPTIONS,
 	{0},
 };
 
@@ -49,18 +51,21 @@ static void leave_received(json_t *all)
 enum err case_withdraw_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	CLEANUP(daemon_json_release) json_t *all = NULL;
+	enum err waited;
 
 	if (args_option(args, "consent") == NULL)
 		return cli_usage(cli, ctx, "--consent ID says which consent is withdrawn");
 	TRY(record(cli, args, ctx));
+	waited = wait_end(cli, ctx);
 	TRY(share_ask(cli, args_at(args, 0), &all, ctx));
 	leave_received(all);
 	if (cli->json) {
 		output_json(all);
-		return OK;
+		return waited;
 	}
 	printf("withdrawn: consent ");
 	output_text(stdout, args_option(args, "consent"), false);
-	putchar('\n');
-	return share_print(all);
+	printf("; %s\n", wait_state(cli));
+	TRY(share_print(all));
+	return waited;
 }

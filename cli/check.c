@@ -10,6 +10,7 @@
 #include "cli/daemon.h"
 #include "cli/output.h"
 #include "node/genesis.h"
+#include "node/safe_policy.h"
 #include "node/swap.h"
 
 struct check {
@@ -69,6 +70,17 @@ static enum err check_public(const struct node_config *config, struct errctx *ct
 	if (config->public_socket[0] == '\0' || config->public_group[0] == '\0')
 		return OK;
 	return config_group(config->public_group, &gid, ctx);
+}
+
+/* Without a node nobody knows yet who could cosign: then the file alone is judged. */
+static enum err check_policy(const struct check *check, bool node, struct errctx *ctx)
+{
+	struct safe_policy_node self = {check->boot.network, check->config->name};
+	struct tlog_policy *policy = NULL;
+	enum err err = safe_policy_load(check->config, node ? &self : NULL, &policy, ctx);
+
+	tlog_policy_free(policy);
+	return err;
 }
 
 static enum err check_keystore(struct check *check, struct errctx *ctx)
@@ -205,6 +217,7 @@ static enum err check_config(
 	node = files_exist(check.paths.boot) || files_exist(check.paths.genesis);
 	if (node)
 		TRY(check_files(&check, ctx));
+	TRY(check_policy(&check, node, ctx));
 	return report(cli, &check, node);
 }
 

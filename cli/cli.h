@@ -30,6 +30,7 @@ struct cli {
 	bool usage;              /* the error is about how sauti was called */
 	const char *purpose;     /* of looking at a case; NULL: not said */
 	const char *ca;          /* whom https is verified with; NULL: whom the system trusts */
+	struct wait *wait;       /* cli/wait.h: what was recorded, and what is waited for */
 };
 
 struct cli_option {

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
+#include "cli/wait.h"
 #include "proto/codec.h"
 
 struct import {
@@ -173,6 +174,7 @@ static enum err flush(struct import *import, bool end, struct errctx *ctx)
 		return line_error(import, ctx, err, import->numbers[line - 1]);
 	if (err != OK)
 		return err;
+	wait_note(import->cli, answer);
 	if (!import->dry_run || import->counts.only_check) {
 		import->counts.added += output_number(answer, "added");
 		import->counts.known += output_number(answer, "known");
@@ -335,5 +337,6 @@ enum err import_line(
 	ret->events = 1;
 	ret->added = output_number(answer, "added");
 	ret->known = output_number(answer, "known");
+	wait_note(cli, answer);
 	return OK;
 }

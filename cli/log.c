@@ -135,7 +135,7 @@ static void print_log(const json_t *log)
 		print_member("kind", entry, "kind");
 		print_member("leaf hash", entry, "leaf_hash");
 		printf("%-16s%s\n", "state",
-			output_state(json_object_get(entry, "state"), &buffer));
+			output_member(json_object_get(entry, "state"), "state", &buffer));
 	}
 	if (note != NULL) {
 		putchar('\n');
@@ -337,14 +337,22 @@ static enum err run_policy(struct cli *cli, const struct cli_args *args, struct 
 	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
 	Sauti__LogPolicyRequest policy = SAUTI__LOG_POLICY_REQUEST__INIT;
 	CLEANUP(daemon_json_release) json_t *answer = NULL;
+	const char *witnesses = args_option(args, "witnesses");
 	char *origins[ARGS_MAX];
+	uint64_t needed = 0;
 	const char *text;
+
+	if (witnesses != NULL &&
+		decimal_parse(bytes_str(witnesses), LIMIT_POLICY_ITEMS, &needed) != OK)
+		return cli_usage(
+			cli, ctx, "--witnesses is a number of at most %d", LIMIT_POLICY_ITEMS);
 
 	while (args_at(args, policy.n_origins) != NULL) {
 		origins[policy.n_origins] = (char *)args_at(args, policy.n_origins);
 		policy.n_origins++;
 	}
 	policy.origins = origins;
+	policy.witnesses = (uint32_t)needed;
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_LOG_POLICY;
 	request.log_policy = &policy;
 	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
@@ -358,6 +366,11 @@ static enum err run_policy(struct cli *cli, const struct cli_args *args, struct 
 
 static const struct cli_option export_options[] = {
 	{"compare", NULL, "compare every file that is there, and write again what differs", false},
+	{0},
+};
+
+static const struct cli_option policy_options[] = {
+	{"witnesses", "K", "so many witnesses must have cosigned, too (default: 0)", false},
 	{0},
 };
 
@@ -391,8 +404,13 @@ const struct cli_command log_commands[] = {
 	{"log", "policy", "[LOG...]", "whom an outsider is to believe (C2SP tlog-policy)",
 		"The keys of the logs and of the mirrors that count, and the network's quorum, as "
 		"this\n"
-		"node's verified directory has them: for 'sauti audit' and for any other verifier.",
-		0, ARGS_MAX, NULL, run_policy},
+		"node's verified directory has them: for 'sauti audit', for any other verifier, "
+		"and "
+		"for\n[safe] policy of sauti.conf. Witnesses are listed, so that what they "
+		"cosigned is "
+		"checked,\ntoo; --witnesses makes the quorum take so many of them besides its "
+		"mirrors.",
+		0, ARGS_MAX, policy_options, run_policy},
 	{"log", "evidence", "[LOG]", "proofs that a log has two histories",
 		"Without LOG, of every log. Exit code 4 when there is any, as when a file "
 		"verifies.",

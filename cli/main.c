@@ -16,6 +16,7 @@
 #include "certs/account.h"
 #include "cli/args.h"
 #include "cli/term.h"
+#include "cli/wait.h"
 
 #define DIR_DEFAULT "/var/lib/sauti"
 
@@ -182,6 +183,7 @@ static enum err run(
 		args_help(stdout, args);
 		return OK;
 	}
+	TRY(wait_options(cli, args, ctx));
 	TRY(crypto_init());
 	err = args->command->run(cli, args, ctx);
 	crypto_release();
@@ -197,7 +199,8 @@ static void out_of_memory(void)
 int main(int argc, char **argv)
 {
 	const char *dir = getenv("SAUTI_DIR");
-	struct cli cli = {.dir = dir != NULL && dir[0] != '\0' ? dir : DIR_DEFAULT};
+	struct wait wait = {.level = 0};
+	struct cli cli = {.wait = &wait, .dir = dir != NULL && dir[0] != '\0' ? dir : DIR_DEFAULT};
 	static struct cli_args args;
 	struct errctx ctx = {""};
 	enum err err;
@@ -206,6 +209,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	json_memory_init(out_of_memory);
 	err = run(&cli, argc, argv, &args, &ctx);
+	wait_release(&wait);
 	/* Data that did not arrive is a failure, whatever the command thinks. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && err == OK)
 		err = err_set(&ctx, ERR_IO, "standard output could not be written");

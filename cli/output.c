@@ -211,16 +211,3 @@ void output_table_release(struct output_table *table)
 	mem_free(table->cells);
 	*table = (struct output_table){0};
 }
-
-const char *output_state(const json_t *state, struct output_buffer *buffer)
-{
-	unsigned long long by = output_number(state, "held_by"),
-			   needed = output_number(state, "quorum");
-
-	snprintf(buffer->text, sizeof(buffer->text), "%s (%llu mirror%s, %llu needed)",
-		output_true(state, "in_quorum") ? "held by the quorum"
-		: by > 0                        ? "held"
-						: "durable here only",
-		by, by == 1 ? "" : "s", needed);
-	return buffer->text;
-}

@@ -27,8 +27,6 @@ struct output_buffer {
 const char *output_member(const json_t *object, const char *name, struct output_buffer *buffer);
 uint64_t output_number(const json_t *object, const char *name);
 bool output_true(const json_t *object, const char *name);
-/* How well an entry is held, in words: "held by the quorum (2 mirrors, 2 needed)". */
-const char *output_state(const json_t *state, struct output_buffer *buffer);
 /* A time: a number of seconds as "2026-01-31T12:00:00Z", "-" for 0 or nothing, text as it is. */
 const char *output_time(const json_t *object, const char *name, struct output_buffer *buffer);
 

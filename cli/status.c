@@ -306,6 +306,30 @@ static void print_escrow(const json_t *status)
 			json_array_size(json_object_get(escrow, "asks")));
 }
 
+/* How far what is recorded here is held, and what the policy lacks. */
+static void print_safe(const json_t *safe)
+{
+	const json_t *policy = json_object_get(safe, "policy");
+	struct output_buffer b;
+
+	if (json_is_string(json_object_get(safe, "origin"))) {
+		printf("%-12snewest entry: %s", "held",
+			output_member(json_object_get(safe, "newest"), "state", &b));
+		printf("; %llu of %llu by all that is wanted\n",
+			(unsigned long long)output_number(safe, "held"),
+			(unsigned long long)output_number(safe, "size"));
+	}
+	if (!json_is_object(policy))
+		return;
+	printf("%-12s", "policy");
+	output_text(stdout, output_member(policy, "file", &b), false);
+	if (json_is_integer(json_object_get(policy, "size")))
+		printf(": %llu entries cosigned\n",
+			(unsigned long long)output_number(policy, "size"));
+	else
+		puts(": nobody need cosign");
+}
+
 static void print_erasures(const json_t *erasures)
 {
 	if (output_number(erasures, "open") > 0)
@@ -428,6 +452,7 @@ static enum err print_status(const json_t *status)
 	print_headquarters(json_object_get(status, "headquarters"));
 	print_mail(json_object_get(status, "mail"));
 	print_erasures(json_object_get(status, "erasures"));
+	print_safe(json_object_get(status, "safe"));
 	print_escrow(status);
 	if (output_number(status, "grants_waiting") > 0)
 		printf("%-12s%llu %s: 'sauti case shares CASE' says whose; is the other node's key "

@@ -468,6 +468,7 @@ static const struct ini_key lock_keys[] = {
 	{"unencrypted_swap", set_swap, AT(swap_allowed), 0, 0},
 };
 static const struct ini_key escrow_keys[] = {{"custodians", set_custodians, AT(custodians), 0, 0}};
+static const struct ini_key safe_keys[] = {{"policy", set_path, AT(safe_policy), 0, 0}};
 static const struct ini_key sessions_keys[] = {
 	{"idle", set_duration, AT(session_idle), 1000, 24 * 3600000},
 	{"absolute", set_duration, AT(session_absolute), 1000, 7 * 24 * 3600000},
@@ -510,6 +511,7 @@ static const struct ini_section sections[] = {
 	{"lock", NULL, NULL, KEYS(lock_keys)},
 	{"sessions", NULL, NULL, KEYS(sessions_keys)},
 	{"escrow", NULL, NULL, KEYS(escrow_keys)},
+	{"safe", NULL, NULL, KEYS(safe_keys)},
 	{"network", NULL, NULL, KEYS(network_keys)},
 	{"bandwidth", NULL, NULL, KEYS(bandwidth_keys)},
 	{"peer", "NAME", open_peer, KEYS(peer_keys)},
@@ -710,6 +712,8 @@ static enum err resolve_paths(struct node_config *config, struct errctx *ctx)
 	TRY(check_guard(config, ctx));
 	if (config->proxy_credentials[0] != '\0')
 		TRY(files_join(parent, config->proxy_credentials, config->proxy_credentials, ctx));
+	if (config->safe_policy[0] != '\0')
+		TRY(files_join(parent, config->safe_policy, config->safe_policy, ctx));
 	if (config->socket[0] == '\0')
 		strcpy(config->socket, "run/control.sock");
 	TRY(files_join(config->directory, config->socket, config->socket, ctx));
@@ -945,6 +949,8 @@ void config_write(const struct node_config *config, struct buf *out)
 	write_lock(config, out);
 	write_sessions(config, out);
 	write_escrow(config, out);
+	if (config->safe_policy[0] != '\0')
+		buf_printf(out, "\n[safe]\npolicy = %s\n", config->safe_policy);
 	write_network(config, out);
 	for (size_t i = 0; i < config->peer_count; i++) {
 		buf_printf(out, "\n[peer %s]\n", config->peers[i].name);

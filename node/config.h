@@ -83,6 +83,7 @@ struct node_config {
 	bool swap_allowed;    /* unlocks although memory may reach a disk in clear */
 	char custodians[LIMIT_ESCROW_CUSTODIANS][LIMIT_NODE_NAME + 1]; /* "" past the last */
 	uint32_t session_idle, session_absolute; /* of an officer's session, milliseconds */
+	char safe_policy[PATH_MAX]; /* who must have cosigned besides (tlog-policy); "": nobody */
 };
 
 /* Defaults for a file at that path; name stays "". ERR_LIMIT for paths too long. Release after. */

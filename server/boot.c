@@ -14,6 +14,7 @@
 #include "server/locking.h"
 #include "server/log.h"
 #include "server/mail.h"
+#include "server/safe.h"
 
 enum { HANDSHAKE_MS = 10 * 1000 }; /* DESIGN 11: strangers */
 
@@ -357,6 +358,7 @@ static enum err start_engine(struct runtime *rt, struct errctx *ctx)
 	timing(&rt->config.timing, &opts.timing);
 	TRY(random_bytes((uint8_t *)&opts.seed, sizeof(opts.seed)));
 	TRY(engine_new(&opts, &rt->engine));
+	safe_start(rt);
 	TRY(load_evidence(rt, ctx));
 	TRY(store_heads(rt->store, &heads, &count, ctx));
 	for (size_t i = 0; i < count; i++) {
@@ -516,6 +518,7 @@ enum err boot(struct runtime *rt, const char *config_file, struct errctx *ctx)
 	if (rt->config.network[0] != '\0' && strcmp(rt->config.network, rt->genesis.network) != 0)
 		return err_set(ctx, ERR_INVALID, "%s is of network '%s', the configuration of '%s'",
 			rt->paths.genesis, rt->genesis.network, rt->config.network);
+	TRY(safe_boot(rt, ctx));
 	TRY(load_identity(rt, ctx));
 	struct store_opts store = {
 		.path = rt->paths.store,

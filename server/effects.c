@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "server/control/control.h"
+#include "server/control/wait.h"
 #include "server/internal.h"
 #include "server/keys/escrow.h"
 #include "server/log.h"
@@ -288,13 +289,16 @@ void effect_perform(struct runtime *rt, struct effect *effect)
 			bundle_import_answer(rt->import, effect);
 		break;
 	case EFFECT_HELD:
-		prekeys_peer_holds(rt);
+		if (!effect->witness)
+			prekeys_peer_holds(rt);
+		waits_wake(rt);
 		break;
 	case EFFECT_MEMBERS: /* the judge asks the directory itself; the engine ends sessions */
 		if (rt->mail != NULL)
 			rt->mail->tell = true;
 		mail_wake(rt);
 		escrow_wake(rt);
+		waits_wake(rt);
 		break;
 	case EFFECT_FORKED:
 		runtime_forked(rt, effect);

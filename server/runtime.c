@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "server/control/control.h"
+#include "server/control/wait.h"
 #include "server/internal.h"
 #include "server/keys/approvals.h"
 #include "server/keys/erasing.h"
@@ -18,6 +19,7 @@
 #include "server/log.h"
 #include "server/mail.h"
 #include "server/receipts.h"
+#include "server/safe.h"
 
 enum { TIDY_MS = 60 * 1000, REFUSED_LINES = 60, NOTICE_LINES = 240, TRIM_SIZE = 1024 * 1024 };
 
@@ -296,6 +298,14 @@ static void on_signal(uv_signal_t *signal, int number)
 		ledger_flush(rt, on_flushed, rt);
 }
 
+static void on_hangup(uv_signal_t *signal, int number)
+{
+	struct runtime *rt = signal->data;
+
+	if (!rt->stopping)
+		safe_reload(rt);
+}
+
 static void init_handles(struct runtime *rt)
 {
 	uv_loop_init(&rt->loop);
@@ -306,12 +316,14 @@ static void init_handles(struct runtime *rt)
 	uv_timer_init(&rt->loop, &rt->officers_timer);
 	uv_signal_init(&rt->loop, &rt->sigint);
 	uv_signal_init(&rt->loop, &rt->sigterm);
+	uv_signal_init(&rt->loop, &rt->sighup);
 	rt->writer_async.data = rt->vault_async.data = rt;
 	ledger_init(rt);
 	grants_boot(rt);
 	escrow_begin(rt);
+	waits_init(rt);
 	rt->tick.data = rt->tidy.data = rt->officers_timer.data = rt;
-	rt->sigint.data = rt->sigterm.data = rt;
+	rt->sigint.data = rt->sigterm.data = rt->sighup.data = rt;
 }
 
 enum err runtime_new(const char *config_file, struct runtime **ret, struct errctx *ctx)
@@ -345,6 +357,7 @@ void runtime_run(struct runtime *rt)
 {
 	uv_signal_start(&rt->sigint, on_signal, SIGINT);
 	uv_signal_start(&rt->sigterm, on_signal, SIGTERM);
+	uv_signal_start(&rt->sighup, on_hangup, SIGHUP);
 	uv_timer_start(&rt->tidy, on_tidy, TIDY_MS, TIDY_MS);
 	runtime_step(rt, &(struct event){.type = EVENT_START});
 	log_line(LOG_INFO, "node '%s' of '%s' is up, locked; control socket %s", rt->node,
@@ -376,6 +389,8 @@ static void surfaces_closed(struct runtime *rt)
 	close_handle((uv_handle_t *)&rt->views.flush);
 	close_handle((uv_handle_t *)&rt->sigint);
 	close_handle((uv_handle_t *)&rt->sigterm);
+	close_handle((uv_handle_t *)&rt->sighup);
+	close_handle((uv_handle_t *)&rt->waits.timer);
 	locking_close(rt);
 }
 
@@ -485,6 +500,7 @@ void runtime_free(struct runtime *rt)
 	signer_free(rt->mirror);
 	signer_free(rt->witness);
 	genesis_release(&rt->genesis);
+	safe_free(rt);
 	config_release(&rt->config);
 	buf_release(&rt->root_certificate);
 	buf_release(&rt->issuing_certificate);

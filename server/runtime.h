@@ -29,6 +29,7 @@ struct locking;
 struct mail;
 struct runtime;
 struct witness_waiting;
+struct waiting;
 
 /* Called once the append is durable or has failed. */
 typedef void (*append_done)(void *arg, enum err error, uint64_t index);
@@ -77,6 +78,16 @@ struct escrow_loop {
 	uint64_t wrote_ms, ticket;
 	size_t coming;         /* letters that the mail store has not answered */
 	struct json_t *status; /* as the vault said it last; NULL */
+	bool told;             /* .. and nothing has happened since */
+};
+
+/* Clients that wait until something is safe (server/control/wait.h). */
+struct waits {
+	uv_timer_t timer;
+	struct waiting *list;
+	unsigned count;
+	uint64_t numbers;
+	bool waking, again;
 };
 
 /* May this node's own log be written? */
@@ -112,7 +123,9 @@ struct runtime {
 		bool asking;    /* the vault */
 		bool appending; /* a batch is on its way to the log */
 	} receipts;
-	struct released released; /* server/keys/silence.h */
+	struct released released;        /* server/keys/silence.h */
+	struct tlog_policy *safe_policy; /* server/safe.h; NULL: none */
+	struct waits waits;
 	struct writer *writer;
 	struct engine *engine;
 	struct vault *vault;
@@ -130,7 +143,7 @@ struct runtime {
 	struct sessions *officers; /* who is logged in */
 	uv_async_t writer_async, vault_async;
 	uv_timer_t tick, tidy, officers_timer;
-	uv_signal_t sigint, sigterm;
+	uv_signal_t sigint, sigterm, sighup;
 	struct event *pending; /* events that came up during a step, to be stepped after it */
 	size_t pending_first, pending_count, pending_capacity;
 	struct buf pending_line; /* the cosignature lines among them */

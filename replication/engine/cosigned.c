@@ -18,6 +18,9 @@
  * than a day ahead of our clock. One that is kept and is so far ahead gives way to any that is not:
  * a clock that jumped by years neither stays for ever nor is jumped back and forth with.
  *
+ * An author who waits for witnesses' cosignatures (engine_want_witnesses) says so in its Hello:
+ * they are told to it as soon as mirrors' are.
+ *
  * Each session knows what its peer has been told of or has told us (peer_log.knows, a bit for each
  * cosigner), so that nothing goes twice or back to where it came from.
  */
@@ -284,19 +287,21 @@ static void tell(struct engine *engine, struct elog *log, const struct cosigned 
 
 		if (s->state == SESSION_CLOSING)
 			continue;
-		if (waits && mirror && have_is_author(engine, s, log))
+		if (waits && (mirror || s->wants_witnesses) && have_is_author(engine, s, log))
 			have_due(engine, s);
 		else if (s->cosigned_due_ms == 0 || due < s->cosigned_due_ms)
 			s->cosigned_due_ms = due;
 	}
-	if (log->own && mirror) {
+	if (log->own) {
 		struct effect *effect = effect_add(engine, EFFECT_HELD);
 
 		if (effect == NULL)
 			return;
 		effect->origin = log->origin;
 		effect->index = c->size;
-		snprintf(effect->peer, sizeof(effect->peer), "%.*s", LIMIT_NODE_NAME, c->cosigner);
+		effect->witness = !mirror;
+		snprintf(effect->peer, sizeof(effect->peer), "%.*s", LIMIT_NODE_NAME,
+			mirror ? c->cosigner : strchr(c->cosigner, '/') + 1);
 	}
 }
 
@@ -705,7 +710,7 @@ void cosigned_keep_mine(
 		return;
 	if (!witness && !again)
 		tell_mine(engine, log, c);
-	tell(engine, log, c, false);
+	tell(engine, log, c, witness && !again);
 }
 
 void cosigned_event(struct engine *engine, const struct event *event)

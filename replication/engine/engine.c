@@ -485,6 +485,11 @@ bool engine_peer_holds(
 	return true;
 }
 
+void engine_want_witnesses(struct engine *engine, bool want)
+{
+	engine->want_witnesses = want;
+}
+
 bool engine_dispute_at(const struct engine *engine, size_t position, struct engine_dispute *ret)
 {
 	if (position >= engine->dispute_count)

@@ -175,7 +175,8 @@ enum effect_type {
 	EFFECT_SIGN,       /* origin, body: the checkpoint text, owned -> EVENT_SIGNED */
 	EFFECT_COSIGN,     /* origin, body: the checkpoint text, owned; witness -> EVENT_COSIGNED */
 	EFFECT_APPENDED,   /* ticket, error, index: of the first entry, durable */
-	EFFECT_HELD,       /* origin, peer, index: a mirror holds that size of an own log */
+	EFFECT_HELD,       /* origin, peer, index: a mirror holds that size of an own log; witness:
+			    * a witness has cosigned it */
 	EFFECT_MEMBERS,    /* the directory grew: judge sessions and shows again */
 	EFFECT_FORKED,     /* origin, peer, text, proven: an own log, another history of which was
 			    * shown;   proven: there is evidence, and nobody will take this log any
@@ -247,6 +248,10 @@ void effects_release(struct effects *effects); /* as clear, and the array */
 
 /* Appends to effects. ERR_NOMEM alone. */
 enum err engine_step(struct engine *engine, struct event *event, struct effects *effects) MUST_USE;
+
+/* Cosignatures of this node's log by witnesses are waited for: peers are told so in Hello, at the
+ * next session, and bring them as soon as those of mirrors. */
+void engine_want_witnesses(struct engine *engine, bool want);
 
 /* When the engine wants EVENT_TICK at the latest (monotonic ms); UINT64_MAX: no need. */
 uint64_t engine_deadline(const struct engine *engine);

@@ -365,6 +365,7 @@ struct session {
 	struct engine_traffic traffic;
 	size_t peer_position; /* SIZE_MAX: none */
 	bool metered;         /* the peer says so */
+	bool wants_witnesses; /* .. and that it waits for cosignatures of its log by witnesses */
 	uint64_t asked;       /* bytes a second that the peer wants; RATE_UNLIMITED */
 	struct rate_bucket asked_bucket;
 	struct pace pace;
@@ -496,6 +497,7 @@ struct engine {
 	uint32_t next_stream;
 	uint64_t recosign_ms;  /* when to look for own cosignatures that are a day old */
 	bool recosigning;      /* .. and a look is under way */
+	bool want_witnesses;   /* said in Hello */
 	struct rate_link link; /* with all peers that have none of their own */
 	struct rate_bucket up, down;
 	bool has_hours; /* some link has */

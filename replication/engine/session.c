@@ -12,7 +12,7 @@
 #include "replication/engine/internal.h"
 
 enum { BYE_SHUTDOWN = 0, BYE_VIOLATION = 1 };
-enum { HELLO_METERED = 1 }; /* features */
+enum { HELLO_METERED = 1, HELLO_WITNESSES = 2 }; /* features */
 
 struct session *session_find(const struct engine *engine, struct session_id id)
 {
@@ -179,6 +179,8 @@ static void say_hello(struct engine *engine, struct session *session)
 	hello.max_frame = LIMIT_FRAME_SIZE;
 	hello.format = FORMAT_VERSION;
 	hello.features = bound_says_metered(engine, session) ? HELLO_METERED : 0;
+	if (engine->want_witnesses)
+		hello.features |= HELLO_WITNESSES;
 	frame.body_case = SAUTI__FRAME__BODY_HELLO;
 	frame.hello = &hello;
 	effect_send(engine, session, &frame);
@@ -327,6 +329,7 @@ static void hear_hello(struct engine *engine, struct session *session, const Sau
 		session->state = SESSION_ACTIVE;
 		lag_session(engine, session);
 		session->metered = (hello->features & HELLO_METERED) != 0;
+		session->wants_witnesses = (hello->features & HELLO_WITNESSES) != 0;
 		if (peer != NULL) {
 			/* Peers end the sessions of a revoked node, one after the other. */
 			if (!guest_self_revoked(engine) && !guest_self_other(engine))

@@ -402,3 +402,84 @@ enum err tlog_policy_check(const struct tlog_policy *policy, struct bytes data,
 	*ret = judgement.verdict;
 	return OK;
 }
+
+/* --- how far a quorum reaches --- */
+
+bool tlog_tally_add(const struct tlog_policy *policy, struct tlog_tally *tally,
+	const struct note_key *key, uint64_t size)
+{
+	for (size_t i = 0; i < policy->party_count; i++) {
+		const struct party *party = &policy->parties[i];
+
+		if (party->group || party->key.type != key->type || party->key.id != key->id ||
+			!same_key(&party->key, key) || strcmp(party->key.name, key->name) != 0)
+			continue;
+		if (size > tally->sizes[i])
+			tally->sizes[i] = size;
+		return true;
+	}
+	return false;
+}
+
+/* The needed-th largest of what the members of a group reach: every smaller checkpoint is covered
+ * by as many of them. */
+static uint64_t group_reach(
+	const struct tlog_policy *policy, size_t group, const uint64_t *reach, size_t needed)
+{
+	uint64_t largest = UINT64_MAX;
+	size_t above = 0;
+
+	/* From the largest down; several may reach as far. */
+	while (above < needed) {
+		uint64_t next = 0;
+		size_t count = 0;
+
+		for (size_t i = 0; i < group; i++) {
+			if (policy->parties[i].member_of != (int)group)
+				continue;
+			if (above > 0 && reach[i] >= largest)
+				continue;
+			if (count == 0 || reach[i] > next) {
+				next = reach[i];
+				count = 1;
+			} else if (reach[i] == next) {
+				count++;
+			}
+		}
+		largest = next;
+		above += count;
+	}
+	return largest;
+}
+
+/* Members stand before their groups. */
+uint64_t tlog_policy_reach(const struct tlog_policy *policy, const struct tlog_tally *tally)
+{
+	uint64_t reach[2 * LIMIT_POLICY_ITEMS];
+
+	if (policy->quorum == NOBODY)
+		return UINT64_MAX;
+	for (size_t i = 0; i <= (size_t)policy->quorum; i++) {
+		const struct party *party = &policy->parties[i];
+
+		reach[i] = party->group ? group_reach(policy, i, reach, party->needed)
+					: tally->sizes[i];
+	}
+	return reach[policy->quorum];
+}
+
+const struct note_key *tlog_policy_cosigner(
+	const struct tlog_policy *policy, size_t n, bool *ret_counts)
+{
+	for (size_t i = 0; i < policy->party_count; i++) {
+		int top = (int)i;
+
+		if (policy->parties[i].group || n-- > 0)
+			continue;
+		while (policy->parties[top].member_of != NOBODY && top != policy->quorum)
+			top = policy->parties[top].member_of;
+		*ret_counts = top == policy->quorum;
+		return &policy->parties[i].key;
+	}
+	return NULL;
+}

@@ -63,4 +63,22 @@ enum err tlog_policy_judge(const struct tlog_policy *policy, const struct note_k
 enum err tlog_policy_check(const struct tlog_policy *policy, struct bytes note,
 	struct tlog_verdict *ret, struct errctx *ctx) MUST_USE;
 
+/* Over how many entries of one log each cosigner of the policy has cosigned the one history of it,
+ * by its place in the policy; zeroed: nobody has. */
+struct tlog_tally {
+	uint64_t sizes[2 * LIMIT_POLICY_ITEMS];
+};
+/* A cosignature that was verified, of that key; the largest of a cosigner counts. False: nobody of
+ * the policy has that key: name, type and public key must be the same. */
+bool tlog_tally_add(const struct tlog_policy *policy, struct tlog_tally *tally,
+	const struct note_key *key, uint64_t size);
+/* So many entries the quorum has cosigned: whoever cosigned a checkpoint covers every smaller one.
+ * 0: none; UINT64_MAX: "quorum none", nobody need. */
+uint64_t tlog_policy_reach(const struct tlog_policy *policy, const struct tlog_tally *tally);
+
+/* The n-th cosigner of the file, and whether the quorum hangs on it at all; NULL past the last.
+ * Borrowed. */
+const struct note_key *tlog_policy_cosigner(
+	const struct tlog_policy *policy, size_t n, bool *ret_counts);
+
 #endif

@@ -14,6 +14,7 @@
 #include "server/log.h"
 #include "server/mail.h"
 #include "server/outbox.h"
+#include "server/safe.h"
 
 /* An officer gives the old log up. Only where it cannot be continued as it is. */
 static bool may_renew(struct control_request *request)
@@ -239,14 +240,32 @@ struct appending {
 	struct control_request *request;
 	struct runtime *rt;
 	uint64_t added, known;
+	uint64_t entries;
+	char origin[LIMIT_LOG_NAME + 1];
 	struct sealed_batch batch;
 };
 
-static void answer_appended(struct control_request *request, uint64_t added, uint64_t known)
+static json_t *counts_json(uint64_t added, uint64_t known)
 {
-	answer_json(request,
-		json_pack("{s:I,s:I}", "added", (json_int_t)added, "known", (json_int_t)known),
-		true);
+	return json_pack("{s:I,s:I}", "added", (json_int_t)added, "known", (json_int_t)known);
+}
+
+/* Where they stand, and how well the last is held by now. Its keys are the vault's to know. */
+static json_t *appended_json(const struct appending *a, uint64_t index)
+{
+	json_t *json = counts_json(a->added, a->known);
+	struct safe_state state;
+	struct engine_log log;
+	size_t position;
+
+	if (!engine_log_find(a->rt->engine, bytes_str(a->origin), &log, &position))
+		return json;
+	safe_look(a->rt, position, index + a->entries - 1, SAFE_KEYS_UNKNOWN, &state);
+	json_object_set_new(json, "log", json_string(a->origin));
+	json_object_set_new(json, "first", json_integer((json_int_t)index));
+	json_object_set_new(json, "end", json_integer((json_int_t)(index + a->entries)));
+	json_object_set_new(json, "state", safe_state_json(&state));
+	return json;
 }
 
 /* Durable, or failed: the vault is told first, the client after it. */
@@ -256,7 +275,7 @@ static void on_appended(void *arg, enum err error, uint64_t index)
 
 	runtime_tell_vault(appending->rt, appending->batch, error, index);
 	if (error == OK)
-		answer_appended(appending->request, appending->added, appending->known);
+		answer_json(appending->request, appended_json(appending, index), true);
 	else
 		fail_append(appending->request, error, "nothing was recorded");
 	mem_free(appending);
@@ -279,15 +298,21 @@ static void done_seal(struct control_request *request, struct vault_request *don
 	struct appending *appending;
 
 	if (done->entries == NULL) {
-		answer_appended(request, done->added, done->known);
+		answer_json(request, counts_json(done->added, done->known), true);
 		return;
 	}
 	appending = mem_zalloc(sizeof(*appending));
 	if (appending == NULL)
 		runtime_out_of_memory();
-	*appending = (struct appending){request, control_runtime(request), done->added, done->known,
-		{done->batch, done->wave}};
 	struct entries *entries = done->entries;
+
+	*appending = (struct appending){.request = request,
+		.rt = control_runtime(request),
+		.added = done->added,
+		.known = done->known,
+		.entries = entries->count,
+		.batch = {done->batch, done->wave}};
+	snprintf(appending->origin, sizeof(appending->origin), "%s", done->log_origin);
 
 	if (!runtime_may_append(appending->rt, appending->batch)) {
 		on_appended(appending, appending->rt->failed_wave_error, 0);

@@ -44,6 +44,8 @@ struct control_request {
 	struct client *client; /* NULL: gone */
 	void (*sent)(void *arg, bool gone);
 	void *sent_arg;
+	void (*gone)(void *arg);
+	void *gone_arg;
 	bool use, export;
 	bool public; /* it came over the public socket */
 	struct officer_session officer;
@@ -127,7 +129,9 @@ static void on_client_closed(uv_handle_t *handle)
 		request->client = NULL;
 	buf_wipe(&client->reader.buf);
 	mem_free(client);
-	if (request != NULL)
+	if (request != NULL && request->gone != NULL)
+		request->gone(request->gone_arg);
+	else if (request != NULL)
 		tell_sent(request, true);
 	maybe_closed(server);
 }
@@ -242,6 +246,12 @@ void control_sent(struct control_request *request, void (*sent)(void *arg, bool 
 	request->sent_arg = arg;
 	if (request->client == NULL)
 		tell_sent(request, true);
+}
+
+void control_gone(struct control_request *request, void (*gone)(void *arg), void *arg)
+{
+	request->gone = gone;
+	request->gone_arg = arg;
 }
 
 static void client_next(struct client *client);

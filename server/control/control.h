@@ -51,6 +51,9 @@ void control_data(struct control_request *request, struct bytes data);
 /* Calls back once what was said to the client is written, or the client has gone. To be called when
  * something was said; until then nothing else may be. */
 void control_sent(struct control_request *request, void (*sent)(void *arg, bool gone), void *arg);
+/* Calls back when the client has gone, instead of control_sent's; the request is still to be ended.
+ * gone NULL: no more. */
+void control_gone(struct control_request *request, void (*gone)(void *arg), void *arg);
 void control_end(struct control_request *request, struct bytes json);
 /* Whatever the last response will be, this token goes along: a session began. */
 void control_give_token(struct control_request *request, const uint8_t token[SESSION_TOKEN_SIZE]);

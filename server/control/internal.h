@@ -134,8 +134,7 @@ json_t *logs_json(const struct runtime *rt);
 enum err cosigner_key(const struct runtime *rt, const struct engine_cosigned *cosigned,
 	const struct member *member, struct note_key *ret) MUST_USE;
 
-/* Of an entry that is durable here: how many mirrors that count hold it, and whether the quorum
- * does. */
+/* Of an entry that is durable here: how well it is held (safe.h). */
 json_t *entry_state_json(const struct runtime *rt, size_t position, uint64_t index);
 
 /* evidence.c */

@@ -1,6 +1,6 @@
 /*
  * Whom an outsider is to believe, as this node knows it from the verified directory: a C2SP
- * tlog-policy of logs and of the mirrors that count, with the network's quorum.
+ * tlog-policy of logs, of the mirrors that count, with the network's quorum, and of the witnesses.
  */
 #include "replication/log/tlog_policy.h"
 #include "server/control/internal.h"
@@ -79,29 +79,64 @@ static size_t put_mirrors(const struct runtime *rt, const Sauti__LogPolicyReques
 	return count;
 }
 
-static void put_quorum(const struct runtime *rt, size_t mirrors, const char *names, struct buf *out)
+/* A witness cosigns what it has seen grow, and need not hold it: listed so that its cosignatures
+ * are known, and in no quorum but where that is asked for. A '/' is in no node's name. */
+static size_t put_witnesses(const struct runtime *rt, const Sauti__LogPolicyRequest *message,
+	size_t room, struct buf *out, struct buf *names)
+{
+	const struct directory *directory = engine_directory(rt->engine);
+	const struct member *m;
+	size_t count = 0;
+
+	for (size_t i = 0; (m = directory_at(directory, i)) != NULL && count < room; i++) {
+		struct note_key key;
+
+		if (!m->active || only_author(message, m) ||
+			witness_note_key(bytes_str(rt->genesis.network), bytes_str(m->name),
+				&m->witness, &key) != OK)
+			continue;
+		buf_printf(out, "witness %s/witness ", m->name);
+		note_key_format(out, &key);
+		buf_put_u8(out, '\n');
+		buf_printf(names, " %s/witness", m->name);
+		count++;
+	}
+	return count;
+}
+
+/* Mirrors, as many as the directory says; and as many witnesses as are asked for. */
+static void put_quorum(const struct runtime *rt, size_t mirrors, const char *names,
+	size_t witnesses, const char *witness_names, struct buf *out)
 {
 	unsigned k = directory_policy(engine_directory(rt->engine))->quorum;
+	const char *quorum = mirrors > 0 ? "mirrors-that-count" : "none";
 
-	if (mirrors == 0) {
-		buf_put_str(out, "quorum none\n");
-		return;
+	if (mirrors > 0)
+		buf_printf(out, "group mirrors-that-count %zu%s\n",
+			k < mirrors ? (size_t)k : mirrors, names);
+	if (witnesses > 0) {
+		buf_printf(out, "group witnesses/any %zu%s\n", witnesses, witness_names);
+		quorum = "witnesses/any";
 	}
-	buf_printf(out, "group mirrors-that-count %zu%s\nquorum mirrors-that-count\n",
-		k < mirrors ? (size_t)k : mirrors, names);
+	if (mirrors > 0 && witnesses > 0) {
+		buf_put_str(out, "group mirrors/witnesses all mirrors-that-count witnesses/any\n");
+		quorum = "mirrors/witnesses";
+	}
+	buf_printf(out, "quorum %s\n", quorum);
 }
 
 void begin_log_policy(struct control_request *request, const Sauti__LogPolicyRequest *message)
 {
 	const struct runtime *rt = control_runtime(request);
-	CLEANUP(buf_release) struct buf out, names;
+	CLEANUP(buf_release) struct buf out, names, witness_names;
 	struct tlog_policy *policy = NULL;
 	struct errctx ctx = {""};
-	size_t mirrors;
+	size_t mirrors, witnesses;
 	enum err err;
 
 	buf_init(&out, LIMIT_POLICY_SIZE);
 	buf_init(&names, LIMIT_POLICY_SIZE);
+	buf_init(&witness_names, LIMIT_POLICY_SIZE);
 	buf_printf(&out, "# %s, as node %s knows it: %llu entries of the directory\n",
 		rt->genesis.network, rt->node,
 		(unsigned long long)directory_size(engine_directory(rt->engine)));
@@ -111,7 +146,16 @@ void begin_log_policy(struct control_request *request, const Sauti__LogPolicyReq
 		return;
 	}
 	mirrors = put_mirrors(rt, message, &out, &names);
-	put_quorum(rt, mirrors, buf_cstr(&names), &out);
+	witnesses = put_witnesses(rt, message,
+		LIMIT_POLICY_ITEMS - (mirrors < LIMIT_POLICY_ITEMS ? mirrors : LIMIT_POLICY_ITEMS),
+		&out, &witness_names);
+	if (message->witnesses > witnesses) {
+		err_set(&ctx, ERR_INVALID, "there are %zu witnesses", witnesses);
+		control_fail(request, ERR_INVALID, 0, ctx.text);
+		return;
+	}
+	put_quorum(
+		rt, mirrors, buf_cstr(&names), message->witnesses, buf_cstr(&witness_names), &out);
 	err = out.err;
 	/* What cannot be read is not given out: a name twice, more than a reader takes. */
 	if (err == OK)

@@ -3,6 +3,7 @@
 #include "proto/codec.h"
 #include "proto/entry.pb-c.h"
 #include "server/control/internal.h"
+#include "server/safe.h"
 
 enum err cosigner_key(const struct runtime *rt, const struct engine_cosigned *cosigned,
 	const struct member *member, struct note_key *ret)
@@ -217,12 +218,10 @@ static const char *entry_kind(struct bytes entry)
 
 json_t *entry_state_json(const struct runtime *rt, size_t position, uint64_t index)
 {
-	struct engine_quorum quorum;
+	struct safe_state state;
 
-	engine_quorum_at(rt->engine, position, &quorum);
-	return json_pack("{s:b,s:i,s:i,s:b}", "durable", 1, "held_by",
-		(int)engine_holders_at(rt->engine, position, index), "quorum", (int)quorum.needed,
-		"in_quorum", index < quorum.size);
+	safe_look(rt, position, index, safe_keys_known(rt), &state);
+	return safe_state_json(&state);
 }
 
 static void entry_done(uv_work_t *work, int status)

@@ -34,6 +34,7 @@ static const struct permission table[] = {
 	/* Cases. */
 	{BODY(CASE_APPEND), CASES, NULL},
 	{BODY(COMPLAIN), PERMISSION_SESSION, NULL}, /* whoever hears it */
+	{BODY(SAFE_WAIT), CASES, NULL},
 	{BODY(CASE_SHOW), CASES, NULL},
 	{BODY(CASE_LIST), CASES, NULL},
 	{BODY(CASE_FIND), CASES, NULL},

@@ -4,30 +4,58 @@
 #include "base/alloc.h"
 #include "server/control/internal.h"
 #include "server/internal.h"
+#include "server/safe.h"
+
+/* What each mirror that counts holds. */
+static void held_by_each(const struct runtime *rt, size_t position, struct vault_held *ret)
+{
+	struct engine_log log;
+
+	engine_log_at(rt->engine, position, &log);
+	for (size_t i = 0; i < log.cosigned; i++) {
+		struct engine_cosigned c;
+
+		engine_cosigned_at(rt->engine, position, i, &c);
+		if (!c.witness && strcmp(c.node, rt->node) != 0 &&
+			directory_counts(engine_directory(rt->engine), c.node))
+			ret->mirrors[ret->mirror_count++] = c.size;
+	}
+}
+
+static bool is_of_this_node(const struct runtime *rt, size_t position)
+{
+	struct engine_log log;
+	struct origin_parts parts;
+
+	engine_log_at(rt->engine, position, &log);
+	return log_name_parse(bytes_str(log.origin.text), NULL, NULL, &parts) == OK &&
+	       bytes_equal_str(parts.node, rt->node);
+}
 
 /* How far the quorum holds each log of this node. */
 enum err control_held(const struct runtime *rt, struct vault_request *ask)
 {
-	size_t count = engine_log_count(rt->engine);
+	size_t logs = engine_log_count(rt->engine), count = 0;
 	struct engine_quorum quorum;
-	struct engine_log log;
 
+	for (size_t i = 0; i < logs; i++)
+		count += is_of_this_node(rt, i);
 	if (count == 0)
 		return OK;
 	ask->held = mem_array(count, sizeof(*ask->held));
 	if (ask->held == NULL)
 		return ERR_NOMEM;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < logs; i++) {
 		struct vault_held *held = &ask->held[ask->held_count];
-		struct origin_parts parts;
 
-		engine_log_at(rt->engine, i, &log);
-		if (log_name_parse(bytes_str(log.origin.text), NULL, NULL, &parts) != OK ||
-			!bytes_equal_str(parts.node, rt->node))
+		if (!is_of_this_node(rt, i))
 			continue;
 		engine_quorum_at(rt->engine, i, &quorum);
-		snprintf(held->origin, sizeof(held->origin), "%s", log.origin.text);
-		held->size = quorum.size;
+		*held = (struct vault_held){
+			.size = quorum.size, .policy = safe_reach(rt, i), .needed = quorum.needed};
+		snprintf(held->origin, sizeof(held->origin), "%s",
+			engine_log_origin(rt->engine, i)->text);
+		held_by_each(rt, i, held);
 		ask->held_count++;
 	}
 	return OK;

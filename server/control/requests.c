@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cases/event/json_memory.h"
 #include "server/control/internal.h"
+#include "server/control/wait.h"
 #include "server/internal.h"
 #include "server/keys/approvals.h"
 #include "server/keys/erasing.h"
@@ -12,6 +13,7 @@
 #include "server/keys/silence.h"
 #include "server/ledger.h"
 #include "server/locking.h"
+#include "server/safe.h"
 
 static void dump(json_t *json, struct buf *out)
 {
@@ -296,6 +298,7 @@ static void begin_status(struct control_request *request)
 	if (revoked[0] != '\0')
 		json_array_append_new(alarms, json_string(revoked));
 	members_disputes(rt, alarms);
+	safe_alarms(rt, alarms);
 	while (directory_at(directory, members) != NULL)
 		members++;
 	json = json_pack(
@@ -311,6 +314,7 @@ static void begin_status(struct control_request *request)
 	json_object_set_new(json, "prekey", prekeys_status_json(rt));
 	json_object_set_new(json, "words", own_words_json(rt));
 	json_object_set_new(json, "escrow", escrow_json(rt));
+	json_object_set_new(json, "safe", safe_json(rt));
 	json_object_set_new(json, "approvals", approvals_status_json(rt));
 	json_object_set_new(json, "erasures", erasing_json(rt));
 	json_object_set_new(json, "headquarters", silence_json(rt));
@@ -352,6 +356,7 @@ bool control_counts_as_use(const Sauti__ControlRequest *message)
 	case SAUTI__CONTROL_REQUEST__BODY_PUBLIC_EVIDENCE:
 	case SAUTI__CONTROL_REQUEST__BODY_ADD_CHECKPOINT:
 	case SAUTI__CONTROL_REQUEST__BODY_WITNESS_CHECKPOINT:
+	case SAUTI__CONTROL_REQUEST__BODY_SAFE_WAIT:
 		return false;
 	default:
 		return true;
@@ -375,6 +380,9 @@ void control_begin(struct control_request *request, const Sauti__ControlRequest 
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_CASE_APPEND:
 		begin_append(request, message->case_append);
+		break;
+	case SAUTI__CONTROL_REQUEST__BODY_SAFE_WAIT:
+		begin_safe_wait(request, message->safe_wait);
 		break;
 	case SAUTI__CONTROL_REQUEST__BODY_COMPLAIN:
 		begin_complain(request, message->complain);

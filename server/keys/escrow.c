@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "server/control/control.h"
+#include "server/control/wait.h"
 #include "server/internal.h"
 #include "server/keys/erasing.h"
 #include "server/keys/silence.h"
@@ -275,6 +276,7 @@ static void status_take(struct runtime *rt, const struct vault_request *done)
 		return;
 	json_decref(rt->escrow.status);
 	rt->escrow.status = status;
+	rt->escrow.told = !rt->escrow.again;
 }
 
 static void stepped(struct runtime *rt, struct vault_request *done)
@@ -285,6 +287,7 @@ static void stepped(struct runtime *rt, struct vault_request *done)
 		log_line(LOG_WARNING, "escrow: %s", err_message(&done->ctx, done->result));
 	if (done->result == OK) {
 		status_take(rt, done);
+		waits_wake(rt);
 		escrow_send(rt, done);
 		if (io->erasing)
 			erasing_wake(rt);
@@ -343,6 +346,7 @@ void escrow_wake(struct runtime *rt)
 				 ? ESCROW_DELAY_MS
 				 : ESCROW_PAUSE_MS - since;
 
+	rt->escrow.told = false;
 	if (rt->escrow.asking)
 		rt->escrow.again = true;
 	else

@@ -384,6 +384,11 @@ void docs_put_summary(struct buf *json, const struct case_summary *summary);
 /* Of a request's `held`: does the quorum hold this entry, or another of the same part? */
 bool entry_synced(const struct book *book, const struct vault_request *request,
 	const struct casebook_key *key, const struct casebook_entry *entry);
+/* .. all that is known of it there, but its keys and how many are needed: of the place where it is
+ * held best. */
+struct safe_state;
+void entry_state(const struct book *book, const struct vault_request *request,
+	const struct casebook_key *key, const struct casebook_entry *entry, struct safe_state *ret);
 /* Events of this node in the case of which the quorum does not hold all. */
 enum err unsynced_events(const struct book *book, const struct vault_request *request,
 	const struct casebook_case *kase, uint64_t *ret) MUST_USE;

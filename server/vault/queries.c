@@ -11,6 +11,7 @@
 #include "cases/event/event_json.h"
 #include "cases/fold/value.h"
 #include "cases/schema/schema.h"
+#include "server/safe_state.h"
 #include "server/vault/grants/approvals.h"
 #include "server/vault/grants/grants.h"
 #include "server/vault/receipts.h"
@@ -149,6 +150,47 @@ bool entry_synced(const struct book *book, const struct vault_request *request,
 	const struct casebook_key *key, const struct casebook_entry *entry)
 {
 	return entry_held(book, request, entry) || held_elsewhere(book, request, key, entry->event);
+}
+
+static void state_at(const struct book *book, const struct vault_request *request,
+	const struct casebook_entry *entry, struct safe_state *ret)
+{
+	uint64_t index = casebook_entry_index(entry);
+	const char *origin;
+
+	*ret = (struct safe_state){.held_by = 0};
+	if (entry->log >= BOOK_LOGS_MAX) { /* of another node: its own concern */
+		*ret = (struct safe_state){
+			.held_by = UINT16_MAX, .in_quorum = true, .in_policy = true};
+		return;
+	}
+	origin = book->logs[entry->log].origin.text;
+	for (size_t i = 0; i < request->held_count; i++) {
+		const struct vault_held *held = &request->held[i];
+
+		if (strcmp(held->origin, origin) != 0)
+			continue;
+		ret->in_quorum = index < held->size;
+		ret->in_policy = index < held->policy;
+		for (size_t m = 0; m < held->mirror_count; m++)
+			ret->held_by += held->mirrors[m] > index;
+	}
+}
+
+void entry_state(const struct book *book, const struct vault_request *request,
+	const struct casebook_key *key, const struct casebook_entry *entry, struct safe_state *ret)
+{
+	state_at(book, request, entry, ret);
+	for (uint32_t i = 0; book->log_count > 1 && i < key->entry_committed; i++) {
+		struct safe_state there;
+
+		if (key->entries[i].event != entry->event)
+			continue;
+		state_at(book, request, &key->entries[i], &there);
+		if (there.in_quorum + there.in_policy > ret->in_quorum + ret->in_policy ||
+			(there.in_quorum == ret->in_quorum && there.held_by > ret->held_by))
+			*ret = there;
+	}
 }
 
 static int number_compare(const void *a, const void *b)

@@ -8,13 +8,14 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "cases/fold/timeline.h"
+#include "server/safe_state.h"
 #include "server/vault/erase/erase.h"
 #include "server/vault/escrow/escrow.h"
 #include "server/vault/foreign.h"
 #include "server/vault/grants/approvals.h"
 #include "server/vault/grants/grants.h"
 
-enum { TAG_EVENT = 'E', TAG_UNSAFE = 'U' };
+enum { TAG_EVENT = 'E' };
 
 enum err show_doc(struct book *book, struct vault_doc ***last)
 {
@@ -118,41 +119,78 @@ static void put_marks(struct buf *json, const struct timeline *timeline, size_t 
 	buf_put_u8(json, '}');
 }
 
-/* Events of the case of which the quorum does not hold all, by id; and those whose keys are not in
- * an acknowledged escrow. */
-static enum err unsynced_gather(const struct book *book, const struct vault_request *request,
+/* ---- how well its events are held ---- */
+
+/* The entry of an event that fewest hold decides. Kept by id as a number: what safe_words needs. */
+static uint32_t state_pack(const struct safe_state *state)
+{
+	return (uint32_t)state->held_by | (uint32_t)state->in_quorum << 16 |
+	       (uint32_t)state->in_policy << 17 | (uint32_t)state->keys << 18;
+}
+
+static void state_unpack(uint32_t packed, struct safe_state *ret)
+{
+	*ret = (struct safe_state){.held_by = packed & 0xffff,
+		.in_quorum = (packed >> 16 & 1) != 0,
+		.in_policy = (packed >> 17 & 1) != 0,
+		.keys = (enum safe_keys)(packed >> 18)};
+}
+
+static enum safe_keys keys_state(const struct book *book, const struct vault_request *request,
+	const struct casebook_key *key)
+{
+	if (!book->escrow->set || key->foreign)
+		return SAFE_KEYS_NONE;
+	return escrow_safe(book, request, key) ? SAFE_KEYS_ESCROWED : SAFE_KEYS_WAITING;
+}
+
+static void worse(const struct safe_state *other, struct safe_state *io)
+{
+	if (other->held_by < io->held_by)
+		io->held_by = other->held_by;
+	io->in_quorum &= other->in_quorum;
+	io->in_policy &= other->in_policy;
+	if (other->keys == SAFE_KEYS_WAITING)
+		io->keys = SAFE_KEYS_WAITING;
+}
+
+static enum err states_gather(const struct book *book, const struct vault_request *request,
 	const struct casebook_case *kase, struct plan_map *ret)
 {
 	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next)
 		for (uint32_t i = 0; i < key->entry_committed; i++) {
 			const struct casebook_entry *entry = &key->entries[i];
+			struct bytes id = BYTES_ARRAY(casebook_entry_event(book->cases, entry)->b);
+			struct safe_state state, before;
+			uint32_t packed;
 
-			bool synced = entry_synced(book, request, key, entry);
-
-			if (!synced)
-				TRY(plan_map_put(ret, TAG_EVENT,
-					BYTES_ARRAY(casebook_entry_event(book->cases, entry)->b),
-					0));
-			if (!key->foreign && (!synced || !escrow_safe(book, request, key)))
-				TRY(plan_map_put(ret, TAG_UNSAFE,
-					BYTES_ARRAY(casebook_entry_event(book->cases, entry)->b),
-					0));
+			entry_state(book, request, key, entry, &state);
+			state.keys = keys_state(book, request, key);
+			if (plan_map_find(ret, TAG_EVENT, id, &packed)) {
+				state_unpack(packed, &before);
+				worse(&before, &state);
+			}
+			TRY(plan_map_put(ret, TAG_EVENT, id, state_pack(&state)));
 		}
 	return OK;
 }
 
-/* Whether the quorum holds it; and whether it is safe: null without a recovery key. */
-static void put_held(struct book *book, const struct plan_map *unsynced,
-	const struct timeline *timeline, size_t i)
+static void put_held(struct book *book, const struct vault_request *request,
+	const struct plan_map *states, const struct timeline *timeline, size_t i)
 {
 	struct bytes id = BYTES_ARRAY(timeline_event(timeline, i)->id.b);
-	bool synced = !plan_map_find(unsynced, TAG_EVENT, id, NULL);
-	bool safe = !plan_map_find(unsynced, TAG_UNSAFE, id, NULL);
+	struct safe_state state;
+	char words[SAFE_WORDS_SIZE], member[SAFE_WORDS_SIZE + 60];
+	uint32_t packed;
 
-	add_member(&book->json, synced ? ",\"synced\":true" : ",\"synced\":false");
-	add_member(&book->json, !book->escrow->set ? ",\"safe\":null"
-				: safe             ? ",\"safe\":true"
-						   : ",\"safe\":false");
+	if (!plan_map_find(states, TAG_EVENT, id, &packed))
+		return;
+	state_unpack(packed, &state);
+	state.needed = request->held_count == 0 ? 1 : request->held[0].needed;
+	safe_words(&state, words);
+	snprintf(member, sizeof(member), ",\"synced\":%s,\"safe\":%s,\"state\":\"%s\"",
+		state.in_quorum ? "true" : "false", safe_is(&state) ? "true" : "false", words);
+	add_member(&book->json, member);
 }
 
 static void put_groups(struct buf *json, group_set groups)
@@ -210,7 +248,7 @@ static void put_sharers(const struct book *book, const struct casebook_case *kas
 }
 
 static enum err write_case(struct book *book, const struct casebook_case *kase,
-	const struct timeline *timeline, const struct plan_map *unsynced,
+	const struct timeline *timeline, const struct plan_map *states,
 	const struct case_summary *summary, uint64_t unread, struct vault_request *request)
 {
 	struct vault_doc **last = &request->docs;
@@ -234,7 +272,7 @@ static enum err write_case(struct book *book, const struct casebook_case *kase,
 		put_author(&book->json, timeline, i);
 		put_marks(&book->json, timeline, i);
 		if (timeline_author(timeline, i)[0] == '\0')
-			put_held(book, unsynced, timeline, i);
+			put_held(book, request, states, timeline, i);
 		TRY(show_doc(book, &last));
 	}
 	request->cases = 1;
@@ -298,7 +336,7 @@ enum err case_named(struct book *book, struct vault_request *request,
 static enum err show_events(struct book *book, const struct casebook_case *kase,
 	const struct case_state *state, struct timeline *timeline, struct vault_request *request)
 {
-	struct plan_map unsynced = {.slots = NULL};
+	struct plan_map states = {.slots = NULL};
 	struct case_summary summary;
 	uint64_t unread = 0;
 	char today[11];
@@ -307,12 +345,12 @@ static enum err show_events(struct book *book, const struct casebook_case *kase,
 	request_today(request, today);
 	case_state_summary(state, today, &summary);
 	TRY(show_read(book, kase, timeline, &unread, &request->ctx));
-	err = random_bytes(unsynced.seed, sizeof(unsynced.seed));
+	err = random_bytes(states.seed, sizeof(states.seed));
 	if (err == OK)
-		err = unsynced_gather(book, request, kase, &unsynced);
+		err = states_gather(book, request, kase, &states);
 	if (err == OK)
-		err = write_case(book, kase, timeline, &unsynced, &summary, unread, request);
-	mem_free(unsynced.slots);
+		err = write_case(book, kase, timeline, &states, &summary, unread, request);
+	mem_free(states.slots);
 	return err;
 }
 

@@ -726,6 +726,7 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 	case VAULT_ESCROW_WRITTEN:
 	case VAULT_ESCROW_SETUP:
 	case VAULT_RECOVER_LOOK:
+	case VAULT_KEYS_SAFE:
 		return escrow_answer(book, request);
 	case VAULT_SHOW:
 		return show_case(book, request);
@@ -811,6 +812,7 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_ESCROW_SETUP:
 	case VAULT_RECOVER_LOOK:
 	case VAULT_RECOVER:
+	case VAULT_KEYS_SAFE:
 		break;
 	}
 	if (vault->book == NULL)

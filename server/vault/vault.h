@@ -98,18 +98,21 @@ enum vault_type {
 	VAULT_REVEAL,      /* name, event_id, group, open, to -> file: the entry, opened or not
 			    * (cases/seal/opened.h); group, log_origin, index, refs: of it; revealed:
 			    * P's id */
-	VAULT_PACKET,   /* name, packet -> file, file_hash, refs, groups, events; packet's line and
-			 * consent: to be recorded before a byte of the file leaves */
-	VAULT_APPROVAL, /* approval -> approval; what `op` says */
-	VAULT_RECEIPTS, /* receipts -> receipts; what `op` says (receipts.h) */
-	VAULT_DISCLOSE, /* to -> file: the ledger and the consents it cites, opened
-			 * (cases/keys/disclosure.h); file_hash; cases, events: of how many cases
-			 * the consents are, how many entries are opened */
-	VAULT_LIST,     /* held -> docs; cases, events */
-	VAULT_FIND,     /* find, held -> docs; cases, events */
-	VAULT_TODAY,    /* today, held -> docs; cases */
-	VAULT_FORM,     /* name -> docs */
-	VAULT_CONFIRM,  /* name, node_key, officer: its words were compared; kept */
+	VAULT_PACKET,    /* name, packet -> file, file_hash, refs, groups, events; packet's line and
+			  * consent: to be recorded before a byte of the file leaves */
+	VAULT_APPROVAL,  /* approval -> approval; what `op` says */
+	VAULT_RECEIPTS,  /* receipts -> receipts; what `op` says (receipts.h) */
+	VAULT_DISCLOSE,  /* to -> file: the ledger and the consents it cites, opened
+			  * (cases/keys/disclosure.h); file_hash; cases, events: of how many cases
+			  * the consents are, how many entries are opened */
+	VAULT_KEYS_SAFE, /* log_origin, index, end, held -> added: keys that entries of that log
+			  * from index to before end are sealed under; known: how many of them are
+			  * safe; escrow_set: there is a recovery key */
+	VAULT_LIST,      /* held -> docs; cases, events */
+	VAULT_FIND,      /* find, held -> docs; cases, events */
+	VAULT_TODAY,     /* today, held -> docs; cases */
+	VAULT_FORM,      /* name -> docs */
+	VAULT_CONFIRM,   /* name, node_key, officer: its words were compared; kept */
 	/* erase.h; erase says which */
 	VAULT_ERASE_BEGIN, /* name, erase -> erase->order_id; docs */
 	VAULT_ERASE_TAKE,  /* mail: what an order, receipt or hold has in it; erase -> verdict */
@@ -166,6 +169,10 @@ void vault_keys_free(struct vault_keys *keys); /* wipes; NULL is fine */
 struct vault_held {
 	char origin[LIMIT_LOG_NAME + 1];
 	uint64_t size;
+	uint64_t policy; /* by the policy's quorum; UINT64_MAX without one */
+	unsigned needed; /* mirrors, by the directory's quorum */
+	size_t mirror_count;
+	uint64_t mirrors[LIMIT_COSIGNATURES]; /* what each that counts holds */
 };
 
 /* Of FIND: the cases for which all that is given is so; "": any. */
@@ -434,7 +441,8 @@ struct vault_request {
 	struct buf mail;         /* in and out; wiped by whoever frees the request */
 	struct buf copy;         /* sealed */
 	uint32_t outcome;
-	uint64_t index;
+	uint64_t index, end;
+	bool escrow_set;
 	uint64_t batch,
 		wave; /* out of SEAL and RESEAL with entries; batch: into COMMITTED, ABORTED */
 	/* out */

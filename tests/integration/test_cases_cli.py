@@ -79,7 +79,7 @@ class Options(Cases):
                                "OUT", "--result=reached", "--topics", "services,case status",
                                "--next-contact-due-on", "2099-12-10", "--on", "2024-02",
                                "--language", "ht", "--note-from", "-", stdin="lorem\nipsum\n")
-        self.assertEqual(done.stdout, f"recorded in {code}: Contact\n")
+        self.assertEqual(done.stdout, f"recorded in {code}: Contact; durable here\n")
         event = self.last(code, "CONTACT")
         for name, value in {"channel": "PHONE", "direction": "OUT", "result": "REACHED",
                             "topics": ["SERVICES", "CASE_STATUS"], "occurred_on": "2024-02",
@@ -385,7 +385,7 @@ class Show(Cases):
         text = self.node.sauti("case", "show", code).stdout
         head, *rest = text.split("\n\n")
         self.assertTrue(head.startswith(code + "  "), head)
-        for words in ("led by", "next contact", "(in 14 days)", "Live consents", "durable here only",
+        for words in ("led by", "next contact", "(in 14 days)", "Live consents", "newest entry: durable here",
                       "keeping the case and helping with it"):
             self.assertIn(words, head)
         self.assertEqual([line.split()[0] for line in rest], ["#3", "#2", "#1"])

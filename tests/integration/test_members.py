@@ -262,17 +262,21 @@ class Policy(Case):
         self.assertEqual((log["quorum"]["needed"], log["quorum"]["current"]), (2, 0))
         state = caf.json("case", "show", "ZZ-M-10")["newest"]
         self.assertEqual((state["origin"], state["index"]), (log["origin"], size - 1))
-        self.assertEqual(state["state"], {"durable": True, "held_by": 0, "quorum": 2, "in_quorum": False})
-        self.assertIn("durable here only", caf.sauti("case", "show", "ZZ-M-10").stdout)
+        self.assertEqual(state["state"], {
+            "state": "durable here", "durable": True, "held_by": 0, "quorum": 2, "in_quorum": False,
+            "in_policy": None, "keys": state["state"]["keys"], "safe": False})
+        self.assertIn("newest entry: durable here\n", caf.sauti("case", "show", "ZZ-M-10").stdout)
         cod.start(unlock=False)
         wait_for("cod to hold it", lambda: caf.own()["quorum"]["current"] == 1)
         self.assertLess(caf.own()["quorum"]["size"], size)
-        self.assertIn("held (1 mirror, 2 needed)", caf.sauti("case", "show", "ZZ-M-10").stdout)
+        self.assertIn("newest entry: held by 1 of 2\n", caf.sauti("case", "show", "ZZ-M-10").stdout)
         ssd.start(unlock=False)
         wait_for("the quorum to hold it", lambda: caf.own()["quorum"]["size"] >= size)
         state = caf.json("log", "show", log["origin"], "--index", size - 1)["entry"]["state"]
-        self.assertEqual(state, {"durable": True, "held_by": 2, "quorum": 2, "in_quorum": True})
-        self.assertIn("held by the quorum (2 mirrors, 2 needed)", caf.sauti("case", "show", "ZZ-M-10").stdout)
+        self.assertEqual((state["held_by"], state["quorum"], state["in_quorum"]), (2, 2, True))
+        wait_for("keys to be looked at", lambda: caf.json("log", "show", log["origin"], "--index", size - 1)
+                 ["entry"]["state"]["state"] == "safe")
+        self.assertIn("newest entry: safe\n", caf.sauti("case", "show", "ZZ-M-10").stdout)
         # headquarters knows it too, of a log that is not its own; there the witnesses stand apart
         self.hq.start()
         wait_for("headquarters to know it", lambda: self.hq.logs()[log["origin"]]["quorum"]["size"] >= size)

@@ -58,7 +58,7 @@ class Tour(unittest.TestCase):
             return terminal.screen
 
     def as_written(self, screen):
-        found = re.search(r"^([A-Z]{3}-[0-9A-Z]{4}-[0-9A-Z])  [0-9a-f]{32}$", screen, re.M)
+        found = re.search(r"^([A-Z]{3}-[0-9A-Z]{4}-[0-9A-Z])  [0-9a-f]{32}  durable here$", screen, re.M)
         if found:
             self.code = found.group(1)
 

@@ -498,6 +498,37 @@ bool escrow_safe(const struct book *book, const struct vault_request *request,
 	return vkey->manifest > 0 && escrow_held_at(request, vkey->origin, vkey->manifest - 1);
 }
 
+static bool key_seals(const struct book *book, const struct vault_request *request,
+	const struct casebook_key *key)
+{
+	for (uint32_t i = 0; i < key->entry_committed; i++) {
+		const struct casebook_entry *entry = &key->entries[i];
+		uint64_t index = casebook_entry_index(entry);
+
+		if (entry->log < BOOK_LOGS_MAX && index >= request->index && index < request->end &&
+			strcmp(book_log_at(book, entry->log)->origin.text, request->log_origin) ==
+				0)
+			return true;
+	}
+	return false;
+}
+
+/* All keys of the node's own that seal one of those entries. */
+static enum err keys_safe(const struct book *book, struct vault_request *request)
+{
+	struct casebook_key *key = NULL;
+	size_t kase = 0;
+
+	request->escrow_set = book->escrow->set;
+	while ((key = escrow_next_key(book, &kase, key)) != NULL) {
+		if (!key_seals(book, request, key))
+			continue;
+		request->added++;
+		request->known += escrow_safe(book, request, key);
+	}
+	return OK;
+}
+
 void escrow_count(
 	const struct book *book, const struct vault_request *request, struct escrow_counts *ret)
 {
@@ -594,6 +625,8 @@ enum err escrow_answer(struct book *book, struct vault_request *request)
 		return recover_setup(book, request);
 	case VAULT_RECOVER_LOOK:
 		return recover_look(book, request);
+	case VAULT_KEYS_SAFE:
+		return keys_safe(book, request);
 	default:
 		return escrow_plan_step(book, request);
 	}

@@ -175,6 +175,209 @@ static void holds_its_caps(void **state)
 	}
 }
 
+/* --- the specification's own example, and what it asks of whoever reads one --- */
+
+static struct tlog_policy *parsed(const char *text)
+{
+	struct tlog_policy *policy = NULL;
+	struct errctx ctx = {""};
+	struct buf out;
+
+	buf_init(&out, 2 * LIMIT_POLICY_SIZE);
+	expand(text, &out);
+	if (tlog_policy_parse(buf_bytes(&out), &policy, &ctx) != OK)
+		fail_msg("%s: %s", text, ctx.text);
+	buf_release(&out);
+	return policy;
+}
+
+/* sizes[i]: what the mirror {M<i>} has cosigned; 0: nothing. */
+static uint64_t reach(const struct tlog_policy *policy, const uint64_t *sizes, size_t count)
+{
+	struct tlog_tally tally = {{0}};
+
+	for (size_t i = 0; i < count; i++) {
+		struct note_key key =
+			key_of("ovra.example/mirror/hq", NOTE_COSIGNATURE, (unsigned)('0' + i));
+
+		if (sizes[i] > 0)
+			assert_true(tlog_tally_add(policy, &tally, &key, sizes[i]));
+	}
+	return tlog_policy_reach(policy, &tally);
+}
+
+#define EXAMPLE                                                                                    \
+	"log {L0}\n\nwitness X1 {M0}\nwitness X2 {M1}\nwitness X3 {M2}\n"                          \
+	"group X-witnesses 2 X1 X2 X3\n\nwitness Y1 {M3}\nwitness Y2 {M4}\nwitness Y3 {M5}\n"      \
+	"group Y-witnesses any Y1 Y2 Y3\n\ngroup X-and-Y all X-witnesses Y-witnesses\n"
+
+static void reaches_as_the_example_says(void **state)
+{
+	static const struct {
+		const char *quorum;
+		uint64_t sizes[6], reach;
+	} cases[] = {
+		{"quorum X-and-Y\n", {0}, 0},
+		{"quorum X-and-Y\n", {9, 9, 9, 0, 0, 0}, 0},
+		{"quorum X-and-Y\n", {0, 0, 9, 9, 9, 9}, 0},
+		{"quorum X-and-Y\n", {9, 0, 9, 0, 9, 0}, 9},
+		{"quorum X-and-Y\n", {9, 5, 2, 0, 7, 0}, 5},
+		{"quorum X-and-Y\n", {9, 5, 2, 4, 3, 0}, 4},
+		{"quorum X-and-Y\n", {1, 1, 1, 1, 1, 1}, 1},
+		{"quorum X-witnesses\n", {9, 5, 2, 0, 0, 0}, 5},
+		{"quorum Y-witnesses\n", {0, 0, 0, 3, 8, 0}, 8},
+		{"quorum Y3\n", {9, 9, 9, 9, 9, 0}, 0},
+		{"quorum Y3\n", {0, 0, 0, 0, 0, 6}, 6},
+		{"quorum none\n", {0}, UINT64_MAX},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[2000];
+		struct tlog_policy *policy;
+
+		snprintf(text, sizeof(text), EXAMPLE "%s", cases[i].quorum);
+		policy = parsed(text);
+		if (reach(policy, cases[i].sizes, 6) != cases[i].reach)
+			fail_msg("case %zu", i);
+		tlog_policy_free(policy);
+	}
+}
+
+/* One key under another name, type or id is nobody's; of one that comes twice the larger counts. */
+static void tally_knows_its_keys(void **state)
+{
+	struct tlog_policy *policy = parsed("witness a {M0}\nwitness b {M1}\nquorum a\n");
+	struct note_key key = key_of("ovra.example/mirror/hq", NOTE_COSIGNATURE, '0'), other;
+	struct tlog_tally tally = {{0}};
+	bool counts = false;
+
+	other = key;
+	other.id++;
+	assert_false(tlog_tally_add(policy, &tally, &other, 5));
+	other = key_of("ovra.example/mirror/hq", NOTE_COSIGNATURE, '7');
+	assert_false(tlog_tally_add(policy, &tally, &other, 5));
+	other.id = key.id;
+	assert_false(tlog_tally_add(policy, &tally, &other, 5));
+	other = key_of("ovra.example/mirror/hr", NOTE_COSIGNATURE, '0');
+	assert_false(tlog_tally_add(policy, &tally, &other, 5));
+	other = key_of("ovra.example/mirror/hq", NOTE_ED25519, '0');
+	assert_false(tlog_tally_add(policy, &tally, &other, 5));
+	assert_int_equal(tlog_policy_reach(policy, &tally), 0);
+	assert_true(tlog_tally_add(policy, &tally, &key, 5));
+	assert_true(tlog_tally_add(policy, &tally, &key, 3));
+	assert_int_equal(tlog_policy_reach(policy, &tally), 5);
+	assert_non_null(tlog_policy_cosigner(policy, 0, &counts));
+	assert_true(counts);
+	assert_non_null(tlog_policy_cosigner(policy, 1, &counts));
+	assert_false(counts);
+	assert_null(tlog_policy_cosigner(policy, 2, &counts));
+	tlog_policy_free(policy);
+}
+
+/* --- against brute force --- */
+
+static uint32_t random_state;
+
+static unsigned draw(unsigned below)
+{
+	random_state = random_state * 1664525 + 1013904223;
+	return (random_state >> 8) % below;
+}
+
+enum { WITNESSES = 8, GROUPS = 6 };
+
+/* A random forest of groups, as text and for the checker: who is in which group. */
+struct forest {
+	struct buf text;
+	unsigned groups, needed[GROUPS], members[GROUPS][WITNESSES + GROUPS], counts[GROUPS];
+	bool taken[WITNESSES + GROUPS]; /* groups behind the witnesses */
+	unsigned quorum;
+};
+
+static void plant_group(struct forest *f, unsigned g)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < WITNESSES + g; i++)
+		if (!f->taken[i] && draw(3) == 0)
+			f->members[g][count++] = i;
+	for (unsigned i = 0; count == 0 && i < WITNESSES + g; i++)
+		if (!f->taken[i])
+			f->members[g][count++] = i;
+	if (count == 0)
+		return;
+	f->counts[g] = count;
+	f->needed[g] = 1 + draw(count);
+	f->groups = g + 1;
+	buf_printf(&f->text, "group g%u ", g);
+	if (f->needed[g] == count && draw(2) == 0)
+		buf_put_str(&f->text, "all");
+	else if (f->needed[g] == 1 && draw(2) == 0)
+		buf_put_str(&f->text, "any");
+	else
+		buf_printf(&f->text, "%u", f->needed[g]);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned m = f->members[g][i];
+
+		f->taken[m] = true;
+		buf_printf(&f->text, m < WITNESSES ? " w%u" : " g%u",
+			m < WITNESSES ? m : m - WITNESSES);
+	}
+	buf_put_u8(&f->text, '\n');
+}
+
+static void plant(struct forest *f)
+{
+	*f = (struct forest){.groups = 0};
+	buf_init(&f->text, LIMIT_POLICY_SIZE);
+	for (unsigned i = 0; i < WITNESSES; i++)
+		buf_printf(&f->text, "witness w%u {M%u}\n", i, i);
+	for (unsigned g = 0; g < GROUPS; g++)
+		plant_group(f, g);
+	f->quorum = draw(WITNESSES + f->groups);
+	buf_printf(&f->text, f->quorum < WITNESSES ? "quorum w%u\n" : "quorum g%u\n",
+		f->quorum < WITNESSES ? f->quorum : f->quorum - WITNESSES);
+}
+
+static bool met(const struct forest *f, unsigned who, uint64_t size, const uint64_t *sizes)
+{
+	unsigned yes = 0, g = who - WITNESSES;
+
+	if (who < WITNESSES)
+		return sizes[who] >= size;
+	for (unsigned i = 0; i < f->counts[g]; i++)
+		yes += met(f, f->members[g][i], size, sizes);
+	return yes >= f->needed[g];
+}
+
+/* For each size it is asked again whether those who cosigned at least as much make up the quorum.
+ */
+static void reaches_as_brute_force_says(void **state)
+{
+	for (random_state = 1; random_state < 400; random_state++) {
+		uint32_t seed = random_state;
+		struct tlog_policy *policy;
+		struct forest f;
+
+		plant(&f);
+		policy = parsed(buf_cstr(&f.text));
+		for (unsigned turn = 0; turn < 10; turn++) {
+			uint64_t sizes[WITNESSES], most = 0;
+
+			for (unsigned i = 0; i < WITNESSES; i++)
+				sizes[i] = draw(7);
+			for (uint64_t size = 1; size < 8; size++)
+				if (met(&f, f.quorum, size, sizes))
+					most = size;
+			if (reach(policy, sizes, WITNESSES) != most)
+				fail_msg("seed %u, turn %u: %s", seed, turn, buf_cstr(&f.text));
+		}
+		tlog_policy_free(policy);
+		buf_release(&f.text);
+		random_state = seed;
+	}
+}
+
 /* --- proof files --- */
 
 #define HASH64 "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -275,6 +478,9 @@ int main(void)
 		cmocka_unit_test(takes_what_is_allowed),
 		cmocka_unit_test(refuses_what_is_forbidden),
 		cmocka_unit_test(holds_its_caps),
+		cmocka_unit_test(reaches_as_the_example_says),
+		cmocka_unit_test(tally_knows_its_keys),
+		cmocka_unit_test(reaches_as_brute_force_says),
 		cmocka_unit_test(proof_files_have_one_form),
 		cmocka_unit_test(proof_files_hold_their_caps),
 	};

@@ -32,6 +32,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.daily_bytes, CONFIG_DAILY_DEFAULT);
 	assert_int_equal(config.idle_s, 1800);
 	assert_false(config.swap_allowed);
+	assert_string_equal(config.safe_policy, "");
 	assert_int_equal(config.peer_count, 0);
 	assert_int_equal(config.timing.dial_max, 0);
 	assert_ok(config_paths(&config, &paths, &ctx));
@@ -55,6 +56,7 @@ static const char everything[] =
 	"[seal]\ncompression = off\n"
 	"[store]\nmap_size = 1MiB\nreserve = 1536KiB\ndaily_quota = 3MiB\n"
 	"[lock]\nidle = 90 min\nunencrypted_swap = allow\n"
+	"[safe]\npolicy = who.policy\n"
 	"[peer hq]\naddress = 192.0.2.1:7483\n"
 	"[peer auditor]\n"
 	"[replication]\ndial_retry_min = 50ms\ndial_retry_max = 5m\nhave_delay = 20ms\n"
@@ -85,6 +87,7 @@ static void check_everything(const struct node_config *config)
 	assert_int_equal(config->daily_bytes, 3 << 20);
 	assert_int_equal(config->idle_s, 5400);
 	assert_true(config->swap_allowed);
+	assert_string_equal(config->safe_policy, "/srv/sauti/who.policy");
 	assert_int_equal(config->peer_count, 2);
 	assert_string_equal(config->peers[0].name, "hq");
 	assert_string_equal(config->peers[0].address, "192.0.2.1:7483");

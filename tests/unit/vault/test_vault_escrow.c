@@ -309,25 +309,60 @@ static uint64_t log_size(const struct office *o)
 
 /* ---- safe ---- */
 
-static void check_safe(struct office *o, bool safe)
+static void held_by(struct office *o, struct vault_request *request, uint64_t policy)
+{
+	request->held = mem_array(1, sizeof(*request->held));
+	request->held[0] = (struct vault_held){.size = o->held,
+		.policy = policy,
+		.needed = 2,
+		.mirror_count = 2,
+		.mirrors = {o->held, o->held}};
+	snprintf(request->held[0].origin, sizeof(request->held[0].origin), "%s",
+		o->f->log.origin.text);
+	request->held_count = 1;
+}
+
+/* Every event of the case; and every key of the entries. */
+static void check_held(struct office *o, bool safe, uint64_t policy, const char *words)
 {
 	struct vault_request *request = request_new(VAULT_SHOW);
 	json_t *docs, *doc;
 	size_t i;
 
 	snprintf(request->name, sizeof(request->name), "ZZ-ONE");
-	request->held = mem_array(1, sizeof(*request->held));
-	snprintf(request->held[0].origin, sizeof(request->held[0].origin), "%s",
-		o->f->log.origin.text);
-	request->held[0].size = o->held;
-	request->held_count = 1;
+	held_by(o, request, policy);
 	docs = answer_json(ask(o->f, request));
 	json_array_foreach(docs, i, doc)
 	{
-		if (i > 0 && json_is_true(json_object_get(doc, "safe")) != safe)
+		const char *state = json_string_value(json_object_get(doc, "state"));
+
+		if (i > 0 && (json_is_true(json_object_get(doc, "safe")) != safe ||
+				     (words != NULL && strcmp(state, words) != 0)))
 			fail_msg("%s", json_dumps(doc, 0));
 	}
 	json_decref(docs);
+}
+
+static void check_safe(struct office *o, bool safe)
+{
+	check_held(o, safe, UINT64_MAX, safe ? "safe" : NULL);
+}
+
+/* Of the keys that entries from `first` on are sealed under. */
+static void check_keys(struct office *o, uint64_t first, bool escrow_set, bool all_safe)
+{
+	struct vault_request *request = request_new(VAULT_KEYS_SAFE), *done;
+
+	held_by(o, request, UINT64_MAX);
+	snprintf(request->log_origin, sizeof(request->log_origin), "%s", o->f->log.origin.text);
+	request->index = first;
+	request->end = log_size(o);
+	done = ask(o->f, request);
+	assert_ok(done->result);
+	assert_int_equal(done->escrow_set, escrow_set);
+	assert_true(done->added > 0);
+	assert_int_equal(done->known == done->added, all_safe);
+	vault_request_free(done);
 }
 
 /* Held by the quorum, and its keys in an acknowledged escrow; looked at each time. */
@@ -337,6 +372,12 @@ static void becomes_safe(void **state)
 	json_t *status;
 
 	record(o.f, OPEN_1 AGREED_1 CONTACT_1);
+	o.held = log_size(&o);
+	check_safe(&o, true); /* no recovery key: there is nothing to wait for */
+	check_held(&o, false, 0, "held by 2 of 2, not by the policy");
+	o.held = 0;
+	check_held(&o, false, UINT64_MAX, "durable here");
+	check_keys(&o, 0, false, false);
 	check_status(&o, "set_up", 0);
 	check_status(&o, "chunks", 0);
 	setup(&o, recovery_key, false);
@@ -354,8 +395,11 @@ static void becomes_safe(void **state)
 	check_safe(&o, false); /* one custodian is no quorum of three */
 	acknowledge(&o, 0);
 	check_safe(&o, false);
+	check_held(&o, false, UINT64_MAX, "held by 2 of 2, keys not in escrow yet");
+	check_keys(&o, 0, true, false);
 	acknowledge(&o, 1);
 	check_safe(&o, true);
+	check_keys(&o, 0, true, true);
 	o.held--; /* the manifest is not held */
 	check_safe(&o, false);
 	o.held++;
@@ -374,6 +418,7 @@ static void becomes_safe(void **state)
 	/* A key more: the chunk grows, and what was safe stays so meanwhile. */
 	record(o.f, OPEN_2);
 	check_safe(&o, true);
+	check_keys(&o, o.held, true, false);
 	status = drive(&o);
 	check_number(status, "chunks", 1);
 	check_number(status, "pending", 0);
