@@ -38,6 +38,15 @@ static enum err check_checkpoint(
 	return OK;
 }
 
+/* It was opened: nothing but the directory's own line is kept of it. */
+static enum err keep_note(const struct genesis_parts *parts, struct genesis *genesis)
+{
+	struct note_key key;
+
+	TRY(log_note_key(&genesis->origin, parts->key, &key));
+	return checkpoint_strip(parts->checkpoint, &key, &genesis->note, NULL);
+}
+
 /* The root is computed on the way at the size that was known before, too. */
 static enum err check_entries(
 	const struct genesis_parts *parts, struct genesis *genesis, struct errctx *ctx)
@@ -115,10 +124,8 @@ enum err genesis_make(const struct genesis_parts *parts, struct genesis *ret, st
 		err = check_entries(parts, &genesis, ctx);
 	if (err == OK)
 		err = fold(parts, &genesis, ctx);
-	if (err == OK) {
-		buf_put(&genesis.note, parts->checkpoint);
-		err = genesis.note.err;
-	}
+	if (err == OK)
+		err = keep_note(parts, &genesis);
 	if (err != OK) {
 		genesis_release(&genesis);
 		return err;

@@ -528,6 +528,16 @@ static bool is_void(const struct engine *engine, const struct cosigned *c)
 	return (c->unsaved && by_revoked(engine, c->cosigner)) || by_former(engine, c);
 }
 
+static void cosigned_remove(const struct engine *engine, struct elog *log, size_t at)
+{
+	if (is_mine(engine, &log->cosigned[at], true))
+		witness_forget_line(log);
+	buf_release(&log->cosigned[at].line);
+	log->cosigned_count--;
+	memmove(log->cosigned + at, log->cosigned + at + 1,
+		(log->cosigned_count - at) * sizeof(*log->cosigned));
+}
+
 static void drop_void(struct engine *engine, struct elog *log)
 {
 	for (size_t i = 0; i < log->waiting_count;)
@@ -541,12 +551,7 @@ static void drop_void(struct engine *engine, struct elog *log)
 			i++;
 			continue;
 		}
-		if (is_mine(engine, &log->cosigned[i], true))
-			witness_forget_line(log);
-		buf_release(&log->cosigned[i].line);
-		log->cosigned_count--;
-		memmove(log->cosigned + i, log->cosigned + i + 1,
-			(log->cosigned_count - i) * sizeof(*log->cosigned));
+		cosigned_remove(engine, log, i);
 		cosigned_forget(engine, log);
 	}
 }
@@ -558,6 +563,45 @@ void cosigned_members_changed(struct engine *engine)
 	/* Its own by a key that it has no more: made again. */
 	for (size_t i = 0; engine->started && i < engine->log_count; i++)
 		cosigned_make(engine, engine->logs[i]);
+}
+
+/* ---- at the start ---- */
+
+/* By the key that the directory lists; of a revoked node, by the last one it had. */
+static bool stored_verifies(
+	const struct engine *engine, const struct elog *log, const struct cosigned *c)
+{
+	const char *slash = strchr(c->cosigner, '/');
+	struct bytes name = bytes_str(slash == NULL ? c->cosigner : slash + 1);
+	const struct member *m = directory_find(engine->directory, name);
+	struct claimed claimed = {.is = {.size = c->size, .root = c->root}};
+	struct note_key key;
+
+	return m != NULL && current_key(engine, m, slash != NULL, &key) &&
+	       note_line_parse(buf_bytes(&c->line), &claimed.parsed, NULL) == OK &&
+	       claim_verifies(log, &claimed, &key);
+}
+
+/* What is in the store was verified when it came; but a row may be damaged, written by a fault or
+ * by somebody else. One bad line that is given out closes every session, so none is: it is as if it
+ * had never been there, and its row is written anew with the next of that cosigner. */
+void cosigned_loaded(struct engine *engine)
+{
+	for (size_t n = 0; n < engine->log_count; n++) {
+		struct elog *log = engine->logs[n];
+
+		for (size_t i = 0; i < log->cosigned_count;) {
+			if (stored_verifies(engine, log, &log->cosigned[i])) {
+				i++;
+				continue;
+			}
+			effect_notice(engine, NOTICE_WARNING,
+				"log '%s': the stored cosignature of '%s' does not verify, and is "
+				"not used",
+				log->origin.text, log->cosigned[i].cosigner);
+			cosigned_remove(engine, log, i);
+		}
+	}
 }
 
 /* ---- what is told ---- */

@@ -89,6 +89,7 @@ void engine_free(struct engine *engine)
 static void start(struct engine *engine)
 {
 	engine->started = true;
+	cosigned_loaded(engine);
 	cut_members_changed(engine);
 	cosigned_members_changed(engine);
 	cosigned_start(engine);

@@ -721,6 +721,7 @@ bool cosigned_untold(
 bool cosigned_fill(struct arena *arena, const struct session *session, const struct elog *log,
 	struct peer_log *pl, Sauti__LogState *state);
 void cosigned_forget(struct engine *engine, const struct elog *log); /* what peers were told */
+void cosigned_loaded(struct engine *engine); /* all that the store has of it, and the directory */
 void cosigned_start(struct engine *engine);
 void cosigned_make(struct engine *engine, struct elog *log); /* one's own, if there is cause */
 void cosigned_event(struct engine *engine, const struct event *event);

@@ -394,6 +394,21 @@ void log_keep_opened(struct engine *engine, struct elog *log, struct bytes entry
 	engine->nomem |= log->opened.err != OK;
 }
 
+/* Of a stored note what is given out: the log's own line, and no other that stands beside it. */
+static enum err load_note(const struct elog *log, struct bytes note, struct buf *out)
+{
+	enum err err =
+		log->key_known ? checkpoint_strip(note, &log->key, out, NULL) : ERR_UNTRUSTED;
+
+	if (err == ERR_NOMEM)
+		return err;
+	if (err != OK) {
+		buf_clear(out);
+		buf_put(out, note);
+	}
+	return out->err;
+}
+
 /* Whose word entries behind the checkpoint are. */
 static enum err log_load_pin(struct elog *log, struct bytes note)
 {
@@ -401,8 +416,7 @@ static enum err log_load_pin(struct elog *log, struct bytes note)
 		log->pin.size < log->size || log->size == log->checkpoint.size)
 		return OK;
 	log->tailed = true;
-	buf_put(&log->pin_note, note);
-	return log->pin_note.err;
+	return load_note(log, note, &log->pin_note);
 }
 
 enum err log_load(struct engine *engine, const struct log_head *head)
@@ -427,7 +441,7 @@ enum err log_load(struct engine *engine, const struct log_head *head)
 	if (head->checkpoint.size == 0)
 		return log_load_pin(log, buf_bytes(&head->pin));
 	TRY(checkpoint_peek(buf_bytes(&head->checkpoint), &checkpoint, NULL));
-	buf_put(&log->note, buf_bytes(&head->checkpoint));
+	TRY(load_note(log, buf_bytes(&head->checkpoint), &log->note));
 	log_set_checkpoint(log, &checkpoint);
 	TRY(log_load_pin(log, buf_bytes(&head->pin)));
 	for (size_t i = 0; i < head->cosignature_count; i++)

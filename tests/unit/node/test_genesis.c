@@ -147,6 +147,26 @@ static void test_round_trip(void **state)
 	genesis_release(&again);
 }
 
+/* Whoever gives the directory out can add lines to its note: the store never gets them. */
+static void test_other_lines(void **state)
+{
+	struct bytes plain = f.parts.checkpoint;
+	struct genesis genesis;
+	struct errctx ctx;
+	struct buf note;
+
+	(void)state;
+	buf_init(&note, LIMIT_NOTE_SIZE);
+	buf_put(&note, plain);
+	assert_ok(cosignature_sign(
+		&note, bytes_str("another text\n"), 7, NETWORK "/mirror/hq", f.node));
+	f.parts.checkpoint = buf_bytes(&note);
+	assert_ok(genesis_make(&f.parts, &genesis, &ctx));
+	assert_true(bytes_equal(buf_bytes(&genesis.note), plain));
+	genesis_release(&genesis);
+	buf_release(&note);
+}
+
 static void test_known(void **state)
 {
 	struct errctx ctx;
@@ -287,6 +307,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_round_trip),
+		TEST(test_other_lines),
 		TEST(test_known),
 		TEST(test_tampered),
 		TEST(test_wrong_names),
