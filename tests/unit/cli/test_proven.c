@@ -296,6 +296,156 @@ static void no_byte_can_be_changed(void **state)
 	tlog_policy_free(policy);
 }
 
+/* ---- what may be changed, and why it says nothing ---- */
+
+struct facts {
+	uint64_t index, size;
+	struct hash leaf;
+	char log[LIMIT_LOG_NAME + 1];
+	size_t by;
+	uint64_t times[2];
+	bool opened;
+};
+
+static enum err facts_of(
+	struct bytes file, struct bytes entry, const struct tlog_policy *policy, struct facts *ret)
+{
+	struct proven proven = {0};
+	enum err err = proven_check(file, entry, policy, &proven, NULL);
+
+	*ret = (struct facts){.index = 0};
+	if (err == OK) {
+		ret->index = proven.index;
+		ret->size = proven.verdict.checkpoint.size;
+		ret->leaf = proven.leaf;
+		snprintf(ret->log, sizeof(ret->log), "%s", proven.verdict.checkpoint.origin.text);
+		ret->by = proven.verdict.count;
+		for (size_t i = 0; i < ret->by; i++)
+			ret->times[i] = proven.verdict.cosigners[i].time_s;
+		ret->opened = proven.opened;
+	}
+	proven_release(&proven);
+	return err;
+}
+
+/* Every bit of the file: refused, or all that is proven stays as it is. Returns how many bits stay;
+ * `first` and `end`: from where to where they may stand. */
+static unsigned changes_that_pass(struct buf *file, struct bytes entry,
+	const struct tlog_policy *policy, size_t first, size_t end)
+{
+	struct facts right_facts, facts;
+	unsigned passed = 0;
+
+	assert_int_equal(facts_of(buf_bytes(file), entry, policy, &right_facts), OK);
+	for (size_t i = 0; i < file->size; i++)
+		for (unsigned bit = 0; bit < 8; bit++) {
+			file->data[i] ^= (uint8_t)(1 << bit);
+			if (facts_of(buf_bytes(file), entry, policy, &facts) == OK) {
+				if (i < first || i >= end)
+					fail_msg("byte %zu, bit %u passes", i, bit);
+				assert_memory_equal(&facts, &right_facts, sizeof(facts));
+				passed++;
+			}
+			file->data[i] ^= (uint8_t)(1 << bit);
+		}
+	return passed;
+}
+
+static size_t find(const struct buf *file, const char *what)
+{
+	const uint8_t *at = memmem(file->data, file->size, what, strlen(what));
+
+	assert_non_null(at);
+	return (size_t)(at - file->data);
+}
+
+/* A line of nobody whose key was given is signed over by nothing: it may be anything of that form,
+ * and is told as the signature of a key that was not given. */
+static void a_line_of_nobody_may_be_anything(void **state)
+{
+	struct note_key log = log_key(ORIGIN, log_signer);
+	struct tlog_policy *policy;
+	struct buf file = make(&right);
+
+	assert_int_equal(tlog_policy_of_log(&log, &policy, NULL), OK);
+	assert_true(changes_that_pass(&file, BYTES_NONE, policy,
+			    find(&file, "\xe2\x80\x94 ovra.example/mirror/hq"), file.size) > 0);
+	buf_release(&file);
+	tlog_policy_free(policy);
+}
+
+/* The extra line is authenticated by nothing: with the entry given beside it, it is not looked at.
+ */
+static void the_extra_line_says_nothing(void **state)
+{
+	struct tlog_policy *policy = make_policy(ALL);
+	struct buf file = make(&right);
+
+	assert_true(changes_that_pass(&file, buf_bytes(&entries[MINE]), policy,
+			    find(&file, "extra "), find(&file, "index ")) > 0);
+	buf_release(&file);
+	tlog_policy_free(policy);
+}
+
+/* A byte more or less, anywhere. */
+static void no_byte_comes_or_goes(void **state)
+{
+	struct tlog_policy *policy = make_policy(ALL);
+	struct buf file = make(&right), other;
+
+	for (size_t i = 0; i < file.size; i++) {
+		static const uint8_t added[] = {'\n', ' ', 'A', '0', '=', 0, 0xff};
+
+		buf_init(&other, LIMIT_TLOG_PROOF);
+		buf_put(&other, bytes_make(file.data, i));
+		buf_put(&other, bytes_make(file.data + i + 1, file.size - i - 1));
+		if (judge(buf_bytes(&other), policy) != ERR_PROOF)
+			fail_msg("byte %zu away", i);
+		buf_release(&other);
+		for (size_t k = 0; k < sizeof(added); k++) {
+			buf_init(&other, LIMIT_TLOG_PROOF);
+			buf_put(&other, bytes_make(file.data, i));
+			buf_put_u8(&other, added[k]);
+			buf_put(&other, bytes_make(file.data + i, file.size - i));
+			if (judge(buf_bytes(&other), policy) != ERR_PROOF)
+				fail_msg("a byte %u before %zu", added[k], i);
+			buf_release(&other);
+		}
+	}
+	buf_release(&file);
+	tlog_policy_free(policy);
+}
+
+/* A known cosigner twice counts once; a bad one beside a good one refuses all of it. */
+static void lines_that_come_twice(void **state)
+{
+	struct tlog_policy *policy = make_policy("group g 2 m0 m1\nquorum g");
+	struct made made = right;
+	struct buf file, line;
+	struct note_line parsed;
+
+	made.cosigned = 1;
+	file = make(&made);
+	buf_init(&line, LIMIT_NOTE_SIZE);
+	buf_put(&line, bytes_make(file.data + find(&file, "\xe2\x80\x94 ovra.example/mirror/hq"),
+			       file.size - find(&file, "\xe2\x80\x94 ovra.example/mirror/hq")));
+	assert_int_equal(note_line_parse(buf_bytes(&line), &parsed, NULL), OK);
+	buf_put(&file, buf_bytes(&line));
+	assert_int_equal(judge(buf_bytes(&file), policy), ERR_PROOF);
+	tlog_policy_free(policy);
+	policy = make_policy("quorum m0");
+	assert_int_equal(judge(buf_bytes(&file), policy), OK);
+	buf_init(&line, LIMIT_NOTE_SIZE);
+	assert_int_equal(cosignature_sign(&line, bytes_str("another text\n"), TIME_S,
+				 mirror_names[0], mirrors[0]),
+		OK);
+	buf_put(&file, buf_bytes(&line));
+	assert_int_equal(judge(buf_bytes(&file), policy), ERR_PROOF);
+	buf_release(&line);
+	buf_release(&file);
+	tlog_policy_free(policy);
+}
+
 static void refuses_what_is_of_another(void **state)
 {
 	struct made made = right;
@@ -389,6 +539,10 @@ int main(void)
 		cmocka_unit_test(says_what_is_proven),
 		cmocka_unit_test(opens_nothing_without_p),
 		cmocka_unit_test(no_byte_can_be_changed),
+		cmocka_unit_test(a_line_of_nobody_may_be_anything),
+		cmocka_unit_test(the_extra_line_says_nothing),
+		cmocka_unit_test(no_byte_comes_or_goes),
+		cmocka_unit_test(lines_that_come_twice),
 		cmocka_unit_test(refuses_what_is_of_another),
 		cmocka_unit_test(an_entry_opens_in_its_own_log_alone),
 		cmocka_unit_test(the_quorum_must_have_cosigned),
