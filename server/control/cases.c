@@ -515,11 +515,9 @@ void control_vault_drop(struct vault_request *done)
 	}
 	if (done->type == VAULT_LEDGER)
 		ledger_vault_drop(done);
-	else if (grants_vault_type(done->type))
-		grants_vault_drop(done);
 	else if (escrow_is(done->type))
 		escrow_drop(done);
-	else
+	else if (!grants_vault_type(done->type))
 		mem_free(done->arg);
 	vault_request_free(done);
 }

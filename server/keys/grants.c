@@ -171,57 +171,6 @@ void grants_append(struct runtime *rt, struct vault_request *done, grant_done en
 	append(rt, done, on_granted, g);
 }
 
-static void stop_end(struct granting *g, enum err error, const char *why)
-{
-	g->done(g->arg, error, why, 0);
-	if (error == OK)
-		grants_kick(g->rt); /* the others hear of the new keys */
-	mem_free(g);
-}
-
-static void on_stopped(void *arg, enum err error, uint64_t index)
-{
-	struct granting *g = arg;
-
-	runtime_tell_vault(g->rt, g->batch, error, index);
-	stop_end(g, error, err_text(error));
-}
-
-/* When the ledger could not be written it is stopped all the same: the next review writes it. */
-static void done_stop(struct runtime *rt, struct vault_request *done)
-{
-	struct granting *g = done->arg;
-
-	g->batch = (struct sealed_batch){done->batch, done->wave};
-	if (done->result != OK || done->entries == NULL)
-		stop_end(g, done->result, err_message(&done->ctx, done->result));
-	else
-		append(rt, done, on_stopped, g);
-}
-
-void grants_vault_drop(struct vault_request *done)
-{
-	struct granting *g = done->arg;
-
-	if (done->type == VAULT_GRANT_STOP) {
-		g->done(g->arg, ERR_CANCELED, err_text(ERR_CANCELED), 0);
-		mem_free(g);
-	}
-}
-
-void grants_take_back(struct runtime *rt, const uint8_t id[16], grant_done done, void *arg)
-{
-	struct vault_request *request = ask(rt, VAULT_GRANT_STOP);
-	struct granting *g = mem_zalloc(sizeof(*g));
-
-	if (g == NULL)
-		runtime_out_of_memory();
-	*g = (struct granting){.rt = rt, .done = done, .arg = arg};
-	memcpy(request->grant->id, id, sizeof(request->grant->id));
-	request->arg = g;
-	vault_submit(rt->vault, request);
-}
-
 /* ---- the work ---- */
 
 static void go_on(struct grants_work *work);
@@ -521,8 +470,7 @@ uint64_t grants_waiting(const struct runtime *rt)
 bool grants_vault_type(enum vault_type type)
 {
 	return type == VAULT_GRANT_REVIEW || type == VAULT_GRANT_RELEASE ||
-	       type == VAULT_GRANT_SENT || type == VAULT_GRANT_DROP || type == VAULT_GRANT_ENDED ||
-	       type == VAULT_GRANT_STOP;
+	       type == VAULT_GRANT_SENT || type == VAULT_GRANT_DROP || type == VAULT_GRANT_ENDED;
 }
 
 void grants_vault_done(struct runtime *rt, struct vault_request *done)
@@ -531,10 +479,6 @@ void grants_vault_done(struct runtime *rt, struct vault_request *done)
 
 	if (done->trouble != TROUBLE_NONE)
 		runtime_disk_failed(rt, err_message(&done->ctx, done->result));
-	if (done->type == VAULT_GRANT_STOP) {
-		done_stop(rt, done);
-		return;
-	}
 	if (rt->stopping)
 		return;
 	if (done->type == VAULT_GRANT_RELEASE && done->mail.size == 0)

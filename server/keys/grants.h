@@ -38,7 +38,6 @@ void grants_settled(struct runtime *rt, void (*done)(void *arg), void *arg);
 
 /* An answer to what this file asked; frees nothing. drop: the end. */
 void grants_vault_done(struct runtime *rt, struct vault_request *done);
-void grants_vault_drop(struct vault_request *done);
 bool grants_vault_type(enum vault_type type);
 
 /* Who may be given keys, as of now: all members but this node. */
@@ -50,9 +49,5 @@ const char *grants_held_back(const struct runtime *rt, const char *node);
  * in the ledger, or is not. */
 typedef void (*grant_done)(void *arg, enum err error, const char *why, uint64_t index);
 void grants_append(struct runtime *rt, struct vault_request *done, grant_done end, void *arg);
-
-/* Ends a grant that no consent carries, such as one in an emergency that nobody approved: nothing
- * that is written from now on is readable there. done is called later, once; index says nothing. */
-void grants_take_back(struct runtime *rt, const uint8_t id[16], grant_done done, void *arg);
 
 #endif

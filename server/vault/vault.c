@@ -528,9 +528,8 @@ static enum err seal_grants(struct vault *vault, struct vault_request *request)
 	memcpy(request->log_origin, origin, strlen(origin) + 1);
 	if (request->renew)
 		grants_touch_all(vault->book);
-	err = request->type == VAULT_GRANT        ? grant_make(vault->book, request, &plan)
-	      : request->type == VAULT_GRANT_STOP ? grant_stop(vault->book, request, &plan)
-						  : grants_review(vault->book, request, &plan);
+	err = request->type == VAULT_GRANT ? grant_make(vault->book, request, &plan)
+					   : grants_review(vault->book, request, &plan);
 	if (err == OK && plan.part_count > 0)
 		err = batch_start(vault, request, &plan);
 	if (err != OK || had != ledger_has_audit(vault->book))
@@ -680,7 +679,6 @@ static enum err answer_open(struct vault *vault, struct vault_request *request)
 	case VAULT_RESEAL:
 		return reseal(vault, request);
 	case VAULT_GRANT:
-	case VAULT_GRANT_STOP:
 	case VAULT_GRANT_REVIEW:
 		return seal_grants(vault, request);
 	case VAULT_GRANT_RELEASE:
@@ -793,7 +791,6 @@ static enum err answer(struct vault *vault, struct vault_request *request)
 	case VAULT_DRAFT_REMOVE:
 	case VAULT_COMPLAIN:
 	case VAULT_GRANT:
-	case VAULT_GRANT_STOP:
 	case VAULT_GRANT_REVIEW:
 	case VAULT_GRANT_RELEASE:
 	case VAULT_GRANT_SENT:
@@ -873,8 +870,8 @@ static bool waits(const struct vault *vault, const struct vault_request *request
 		return false;
 	return vault->book != NULL &&
 	       (waits_for_all(type) || type == VAULT_LEDGER || type == VAULT_VIEWS ||
-		       type == VAULT_GRANT || type == VAULT_GRANT_STOP ||
-		       type == VAULT_GRANT_REVIEW || (type == VAULT_SEAL && !request->dry_run));
+		       type == VAULT_GRANT || type == VAULT_GRANT_REVIEW ||
+		       (type == VAULT_SEAL && !request->dry_run));
 }
 
 /* The first request that can be answered now; NULL: none. Behind an UNLOCK that waits everything

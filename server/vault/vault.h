@@ -134,9 +134,8 @@ enum vault_type {
 	VAULT_OFFICER_PASSPHRASE, /* officer, passphrase, new_passphrase */
 	VAULT_OFFICER_VOUCH, /* officer, passphrase: of a second one, who may see cases -> roles */
 	/* grants.h: keys for other nodes. `grant` and what is said there. */
-	VAULT_GRANT,      /* name, grant, lines: more events of the ledger, which stand before it ->
-			     entries, grant; as SEAL */
-	VAULT_GRANT_STOP, /* grant->id -> entries (NULL: it has ended already); as SEAL */
+	VAULT_GRANT, /* name, grant, lines: more events of the ledger, which stand before it ->
+			entries, grant; as SEAL */
 	VAULT_GRANT_REVIEW,  /* -> entries (NULL: all is well), grant->revoked; as SEAL */
 	VAULT_GRANT_RELEASE, /* grant->recipients -> mail, grant->id; or refs */
 	VAULT_GRANT_SENT,    /* grant->id, item */

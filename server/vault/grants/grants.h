@@ -91,8 +91,6 @@ enum err grant_make(struct book *book, struct vault_request *request, struct pla
 /* As above; no parts: nothing is to be done. request->refs has the items of mail of what was taken
  * back and may be here still. */
 enum err grants_review(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
-/* Ends the grant request->grant->id: as above; no parts: it has ended already. ERR_NOTFOUND. */
-enum err grant_stop(struct book *book, struct vault_request *request, struct plan *ret) MUST_USE;
 /* The next that can leave: request->mail is a packed MailBody, request->grant->id and to are whose.
  * Without mail: none can. request->refs then has the items of mail whose ends are waited for,
  * request->known how many grants wait. */

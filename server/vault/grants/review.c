@@ -426,39 +426,3 @@ enum err grants_review(struct book *book, struct vault_request *request, struct 
 	}
 	return OK;
 }
-
-static enum err stop(struct review *r, const struct given *given)
-{
-	struct change *c = &r->change;
-
-	TRY(revoke(r, given, GIVEN_STOPPED));
-	TRY(roll_make(c->book, r->kase, groups_to_roll(r), &c->roll, &c->request->ctx));
-	return change_write(c);
-}
-
-enum err grant_stop(struct book *book, struct vault_request *request, struct plan *ret)
-{
-	const struct given *given = grants_find(book, request->grant->id);
-	struct review *r;
-	enum err err;
-
-	*ret = (struct plan){0};
-	if (given == NULL)
-		return err_set(&request->ctx, ERR_NOTFOUND, "no such grant was given");
-	if (!given_live(given))
-		return OK;
-	r = mem_zalloc(sizeof(*r));
-	if (r == NULL)
-		return ERR_NOMEM;
-	r->kase = casebook_find_ref(book->cases, &given->case_ref);
-	err = r->kase == NULL ? ERR_NOTFOUND : change_init(&r->change, book, request);
-	if (err == OK)
-		err = stop(r, given);
-	if (err == OK)
-		err = change_plan(&r->change, ret);
-	if (r->kase != NULL)
-		grants_touch(book, r->kase);
-	change_release(&r->change);
-	mem_free(r);
-	return err;
-}

@@ -600,13 +600,12 @@ static void open_for_hq(struct fixture *f)
 	assert_ok(ask_simple(f, put));
 }
 
-/* No consent is asked, and the ledger says so before the key leaves; nobody approves: it ends. */
+/* No consent is asked, and the ledger says so before the key leaves. */
 static void test_emergency(void **state)
 {
 	struct fixture *f = *state;
-	struct vault_request *request, *stop;
+	struct vault_request *request;
 	struct left left;
-	uint64_t before;
 	json_t *all;
 
 	unlock(f);
@@ -634,8 +633,6 @@ static void test_emergency(void **state)
 		}
 	}
 	assert_ok(request->result);
-	stop = grant_request(VAULT_GRANT_STOP, 3);
-	memcpy(stop->grant->id, request->grant->id, sizeof(stop->grant->id));
 	append_commit(f, request);
 	all = answer_json(ask(f, request_new(VAULT_LEDGER_LIST)));
 	assert_int_equal(json_array_size(all), 2);
@@ -646,24 +643,7 @@ static void test_emergency(void **state)
 	assert_int_equal(left.grant.key_count, 1);
 	assert_true(entries_under(f, &left.grant.keys[0], 0) > 0);
 	sent(f, &left);
-	ask(f, stop);
-	assert_ok(stop->result);
-	append_commit(f, stop);
-	before = f->log.compact.size;
-	record(f, CONTACT_1);
-	assert_int_equal(entries_under(f, &left.grant.keys[0], before), 0);
 	mail_grant_release(&left.grant);
-	all = shares(f);
-	check_text(json_array_get(all, 0), "revoked_for", "stopped");
-	json_decref(all);
-	/* Again: it has ended; and one that there is not. */
-	stop = grant_request(VAULT_GRANT_STOP, 3);
-	memcpy(stop->grant->id, left.id, sizeof(left.id));
-	ask(f, stop);
-	assert_ok(stop->result);
-	assert_null(stop->entries);
-	vault_request_free(stop);
-	assert_int_equal(ask_simple(f, grant_request(VAULT_GRANT_STOP, 3)), ERR_NOTFOUND);
 }
 
 /* An auditor gets the keys of the ledger's group audit, once it has begun, and nobody else does. */
