@@ -266,6 +266,35 @@ class Safe(unittest.TestCase):
         self.assertIn("recorded and durable here, held by", err)
         self.assertIn("the node was locked", err)
 
+    def test_cap(self):
+        """Sixteen wait; one more is told, and that it is recorded. Who goes leaves its place to another."""
+        self.start()
+        self.hq.stop()
+        self.cod.stop()
+
+        def wait(timeout):
+            return subprocess.Popen(
+                [BUILD / "sauti", "--dir", self.haiti.dir, "--json", "case", "add", "ZZ-S-1", *CONTACT, "--wait",
+                 "safe", "--timeout", timeout], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        first = [wait("5m") for _ in range(16)]
+        wait_for("all to be recorded", lambda: self.events() == 17)
+        last = wait("5m")
+        _, err = last.communicate(timeout=60)
+        self.assertEqual(last.returncode, 1)
+        self.assertIn("recorded and durable here", json.loads(err)["error"]["message"])
+        self.assertIn("16 clients wait already", json.loads(err)["error"]["message"])
+        self.assertEqual(self.events(), 18)
+        first[0].kill()
+        first[0].communicate()
+        another = wait("2s")  # .. for two seconds, and not refused at once
+        _, err = another.communicate(timeout=60)
+        self.assertIn("not safe after 2 s", json.loads(err)["error"]["message"])
+        self.hq.start(unlock=False)
+        for waiting in first[1:]:
+            out, _ = waiting.communicate(timeout=120)
+            self.assertEqual((waiting.returncode, json.loads(out)["state"]["state"]), (0, "safe"))
+
     def test_usage(self):
         """Nothing is recorded when it is asked for wrongly."""
         self.start()
