@@ -7,9 +7,12 @@
 #include "server/export/export.h"
 #include "base/alloc.h"
 #include "server/control/internal.h"
+#include "server/export/index.h"
 #include "server/log.h"
 
 enum { PROGRESS_MS = 300 };
+
+enum export_step { STEP_OPEN, STEP_LOG, STEP_INDEX };
 
 struct export_work {
 	uv_work_t work;
@@ -20,8 +23,8 @@ struct export_work {
 	bool compare;
 	size_t *positions; /* of the logs to export */
 	size_t count, next;
-	bool opening; /* the worker is at the destination itself */
-	bool ended;   /* the last answer was given */
+	enum export_step step; /* what the worker is at */
+	bool ended;            /* the last answer was given */
 
 	struct destination *destination;
 	struct export_opts opts;
@@ -141,50 +144,15 @@ static void report(struct export_work *w)
 	w->next++;
 }
 
-static void export_next(struct export_work *w);
-
-static void export_run(uv_work_t *work)
-{
-	struct export_work *w = work->data;
-
-	if (w->opening)
-		w->result = destination_open(
-			w->directory, w->rt->paths.directory, &w->destination, &w->ctx);
-	else
-		w->result = export_log(&w->opts, &w->exported, &w->ctx);
-}
-
-static void export_done(uv_work_t *work, int status)
-{
-	struct export_work *w = work->data;
-	bool opening = w->opening;
-
-	uv_timer_stop(&w->timer);
-	if (status != 0)
-		w->result = ERR_CANCELED;
-	if (w->rt->stopping || w->result == ERR_CANCELED)
-		work_fail(w, ERR_CANCELED, "the node stops: the same export goes on from here");
-	else if (opening && w->result != OK)
-		work_fail(w, w->result, err_message(&w->ctx, w->result));
-	else if (!opening)
-		report(w);
-	if (!w->ended)
-		export_next(w);
-}
-
-static void queue_work(struct export_work *w, bool opening)
-{
-	w->opening = opening;
-	if (uv_queue_work(&w->rt->loop, &w->work, export_run, export_done) != 0)
-		work_fail(w, ERR_NOMEM, "no worker");
-	else if (!opening)
-		uv_timer_start(&w->timer, on_progress, PROGRESS_MS, PROGRESS_MS);
-}
-
 static void work_end(struct export_work *w)
 {
 	struct errctx ctx = {""};
 
+	/* The logs are there, and whole: what is missing is the list of them. */
+	if (w->failed == 0 && w->result != OK) {
+		work_fail(w, w->result, err_message(&w->ctx, w->result));
+		return;
+	}
 	if (w->failed == 0) {
 		control_end(w->request, BYTES_NONE);
 		work_close(w);
@@ -197,18 +165,68 @@ static void work_end(struct export_work *w)
 	work_fail(w, w->first_error, ctx.text);
 }
 
+static void export_next(struct export_work *w);
+
+static void export_run(uv_work_t *work)
+{
+	struct export_work *w = work->data;
+
+	switch (w->step) {
+	case STEP_OPEN:
+		w->result = destination_open(
+			w->directory, w->rt->paths.directory, &w->destination, &w->ctx);
+		break;
+	case STEP_LOG:
+		w->result = export_log(&w->opts, &w->exported, &w->ctx);
+		break;
+	case STEP_INDEX:
+		w->result = index_write(w->destination, &w->ctx);
+		break;
+	}
+}
+
+static void export_done(uv_work_t *work, int status)
+{
+	struct export_work *w = work->data;
+	enum export_step step = w->step;
+
+	uv_timer_stop(&w->timer);
+	if (status != 0)
+		w->result = ERR_CANCELED;
+	if (w->rt->stopping || w->result == ERR_CANCELED)
+		work_fail(w, ERR_CANCELED, "the node stops: the same export goes on from here");
+	else if (step == STEP_OPEN && w->result != OK)
+		work_fail(w, w->result, err_message(&w->ctx, w->result));
+	else if (step == STEP_LOG)
+		report(w);
+	else if (step == STEP_INDEX)
+		work_end(w);
+	if (!w->ended)
+		export_next(w);
+}
+
+static void queue_work(struct export_work *w, enum export_step step)
+{
+	w->step = step;
+	if (uv_queue_work(&w->rt->loop, &w->work, export_run, export_done) != 0)
+		work_fail(w, ERR_NOMEM, "no worker");
+	else if (step == STEP_LOG)
+		uv_timer_start(&w->timer, on_progress, PROGRESS_MS, PROGRESS_MS);
+}
+
 static void export_next(struct export_work *w)
 {
 	while (w->next < w->count) {
 		w->done = 0;
 		w->result = take_picture(w, w->positions[w->next]);
 		if (w->result == OK) {
-			queue_work(w, false);
+			queue_work(w, STEP_LOG);
 			return;
 		}
 		report(w);
 	}
-	work_end(w);
+	w->ctx.text[0] = '\0';
+	queue_work(w, STEP_INDEX);
 }
 
 /* ---- the request ---- */
@@ -286,7 +304,7 @@ void begin_log_export(struct control_request *request, const Sauti__LogExportReq
 	picture_init(&w->picture);
 	err = prepare(w, message);
 	if (err == OK)
-		queue_work(w, true);
+		queue_work(w, STEP_OPEN);
 	else
 		work_fail(w, err, err_message(&w->ctx, err));
 }

@@ -106,6 +106,23 @@ class Export(unittest.TestCase):
             self.assertEqual(said.count("2 cosignatures"), 3)
         for path in self.out.rglob("*"):
             self.assertEqual(path.stat().st_mode & 0o777, 0o755 if path.is_dir() else 0o644, path)
+        self.assertEqual((self.out / "logs").read_text(), "".join(f"{o}\n" for o in sorted(logs)))
+
+    def test_the_list_of_logs(self):
+        """What an earlier export wrote stays in it; one that cannot be written is told, and no log of
+        the export is worse for it."""
+        origins = sorted(self.haiti.logs())
+        for count, origin in enumerate(origins, 1):
+            self.export(self.out, origin)
+            self.assertEqual((self.out / "logs").read_text(), "".join(f"{o}\n" for o in origins[:count]))
+        (self.out / "logs").unlink()
+        (self.out / "logs").mkdir()
+        self.export(self.out, code=FAILED)
+        self.assertIn("to logs in", self.message)
+        (self.out / "logs").rmdir()
+        self.export(self.out)
+        self.read_back(self.out)
+        self.assertEqual((self.out / "logs").read_text(), "".join(f"{o}\n" for o in origins))
 
     def test_every_node_exports_the_same(self):
         """Who holds a log can export it: the author and a mirror write the same tiles."""
@@ -118,6 +135,7 @@ class Export(unittest.TestCase):
             note.write_bytes(b"".join(note.read_bytes().splitlines(True)[:5]))
         self.assertEqual(contents(self.out), contents(other))
         self.assertEqual([p.name for p in (self.out / "test.example").iterdir()], ["haiti"])
+        self.assertEqual((self.out / "logs").read_text(), origin + "\n")
 
     def test_a_locked_node_exports(self):
         self.haiti.sauti("lock")

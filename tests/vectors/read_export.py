@@ -28,6 +28,7 @@ except ImportError as missing:
     sys.exit(77)
 
 MARK, MARK_TEXT = ".sauti-export", b"sauti export 1\n"
+INDEX = "logs"
 WIDTH, HASH = 256, 32
 NOTE, COSIGNATURE = 1, 4
 PURPOSES = {1: b"log-opened", 2: b"network-created", 3: b"node-admitted"}
@@ -480,6 +481,17 @@ class Log:
         return behind
 
 
+def check_index(root, origins):
+    """The list of logs, if there is one, is written after them: a log may be missing in it (an export
+    was interrupted), but none that it names may be missing here."""
+    if not (root / INDEX).exists():
+        return
+    lines = (root / INDEX).read_bytes().decode("utf-8", "replace").split("\n")
+    need(lines.pop() == "" and lines == sorted(set(lines)), "is no sorted list of lines", INDEX)
+    for index, line in enumerate(lines):
+        need(line in origins, "names a log that is not here", INDEX, index)
+
+
 def check_export(root, keys=(), say=print):
     """Every log below root; raises Bad."""
     root = Path(root)
@@ -491,8 +503,9 @@ def check_export(root, keys=(), say=print):
     need(logs, "no log in it", str(root))
     for path in sorted(root.rglob("*")):  # a log whose checkpoint went is not left out in silence
         inside = [log for log in logs if path == log.base or log.base in path.parents]
-        need(path.is_dir() and path.name != "tile" or inside or path == mark, "belongs to no log",
-             path.relative_to(root).as_posix())
+        need(path.is_dir() and path.name != "tile" or inside or path in (mark, root / INDEX),
+             "belongs to no log", path.relative_to(root).as_posix())
+    check_index(root, [log.relative for log in logs])
     for log in logs:
         log.load()
     members = {}

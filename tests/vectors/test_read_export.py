@@ -230,6 +230,15 @@ class Fixture(unittest.TestCase):
             (self.root / name).unlink()
         (self.root / ORIGIN / "tile/0/x000").rmdir()
 
+    def test_the_list_of_logs(self):
+        path, both = self.root / "logs", ["ovra.example/directory/1-ddddddddddddddaa", ORIGIN]
+        for lines, status in ((both, 0), (both[1:], 0), ([], 0), (both[::-1], 1), (both + both[1:], 1),
+                              (both + ["ovra.example/sudan/1-0000000000000001"], 1), (both + [""], 1)):
+            path.write_text("".join(line + "\n" for line in lines))
+            self.assertEqual(self.run_reader()[0], status, lines)
+        path.write_text(ORIGIN)
+        self.assertEqual(self.run_reader()[0], 1)
+
     def test_an_interrupted_export(self):
         """Files behind the checkpoint, and temporary ones, do no harm; they are counted."""
         log = self.root / ORIGIN
