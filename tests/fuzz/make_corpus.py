@@ -731,7 +731,7 @@ def main():
                           ("evidence", evidence_seeds()), ("proof", proof_seeds()),
                           ("mail", mail_seeds()), ("tlog_proof", tlog_proof_seeds()), ("escrow", escrow_seeds()),
                           ("disclosure", disclosure_seeds()), ("audit_state", audit_state_seeds()),
-                          ("add_checkpoint", add_checkpoint_seeds())):
+                          ("add_checkpoint", add_checkpoint_seeds()),
                           ("receipt", receipt_seeds())):
         path = os.path.join(HERE, folder)
         os.makedirs(path, exist_ok=True)
