@@ -575,6 +575,13 @@ def cosignature_mutations(sample):
         yield "its key as a log's key", vkey_of(name, 1, SEEDS[name]), sample.note
 
 
+def signed_for(sample, proof):
+    """A checkpoint of that size and root, signed whatever they are: it is the proof that must not fit."""
+    text = f"{ORIGIN}\n{proof.size}\n".encode() + base64.b64encode(proof.root) + b"\n"
+    key_id = reader.Key.parse(sample.vkey).id
+    return text + b"\n" + signature_line(ORIGIN, key_id, private(ORIGIN).sign(text))
+
+
 # ---- files ----
 
 @contextmanager
@@ -737,8 +744,8 @@ class Run:
         self.all("cosignatures", notes_of(cosigned_notes(sample)), named(cosignature_mutations(sample)),
                  lambda case: ask(*case), blind)
 
-    def inclusion(self, sample, ask, blind=None):
-        honest = list(inclusion_proofs(sample))
+    def inclusion(self, sample, ask, blind=None, every=1):
+        honest = list(inclusion_proofs(sample))[::every]
         cases = [case for p in honest for case in inclusion_mutations(sample, p)]
         self.all("inclusion proofs", honest, cases + list(forged_proofs(sample)), ask, blind)
 
@@ -747,12 +754,12 @@ class Run:
         cases = [case for p in honest for case in consistency_mutations(sample, p)]
         self.all("consistency proofs", honest, cases + list(forged_histories(sample)), ask, blind)
 
-    def files(self, sample, ask, blind=None, only=None):
+    def files(self, sample, ask, blind=None, only=None, least=LEAST):
         def with_files(changes):
             with applied(sample.directory, changes):
                 return ask()
         cases = [c for c in file_mutations(sample) if only is None or only(c[0])]
-        self.all("exported files", [{}], cases, with_files, blind)
+        self.all("exported files", [{}], cases, with_files, blind, least)
         if not ask().startswith("ok"):
             sys.exit(f"{self.verifier}: exported files: refused in the end what was right before")
 

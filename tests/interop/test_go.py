@@ -86,6 +86,20 @@ class Other(mutations.Lines):
     def export(self, sample):
         return self.ask("export", sample.directory, sample.vkey)
 
+    def reader_alone(self, sample):
+        """Which forged entries somebody believes who relies on tlog.TileHashReader: that these changes
+        are not too easy to find. No verdict: a newer x/mod believes none."""
+        believed = []
+        for name, level, tile, slot in mutations.places(sample):
+            index = mutations.leaf_under(level, tile, slot)
+            if self.ask("reader", sample.directory, sample.vkey, index) != "ok":
+                sys.exit(f"entry {index} is refused before it is forged")
+            with mutations.applied(sample.directory, mutations.forge(sample, index, level)):
+                if self.ask("reader", sample.directory, sample.vkey, index) == "ok":
+                    believed.append(name)
+        print(f"tlog.TileHashReader alone (CVE-2026-56865) believes {len(believed)} of 9 forged entries: "
+              f"{'; '.join(believed)}")
+
     def same_proofs(self, sample):
         """Proofs that x/mod makes are ours, to the byte, and so accepted by us."""
         self.ask("load", sample.directory, sample.vkey)
@@ -113,6 +127,7 @@ def mutated(program, build, scratch):
     run.inclusion(sample, other.proof)
     run.consistency(sample, other.proof)
     other.same_proofs(sample)
+    other.reader_alone(sample)
     run.files(sample, lambda: other.export(sample))
     other.close()
     sample.tool.close()

@@ -28,7 +28,6 @@ class Other(mutations.Lines):
     def __init__(self, sample, arguments, **options):
         super().__init__(arguments, **options)
         self.sample = sample
-        self.roots = {p.root for p in mutations.inclusion_proofs(sample)}
         self.honest = sample.inclusion(mutations.SIZE // 3)
 
     def told(self, proof, vkey, note):
@@ -41,15 +40,7 @@ class Other(mutations.Lines):
         return self.told(self.honest, vkey, note)
 
     def proof(self, proof):
-        """Under a signed checkpoint with that size and root, if it is a root of this log at all: the proof
-        is what must not fit."""
-        real = proof.root in self.roots or not 0 < proof.size <= mutations.SIZE
-        root = proof.root if real else self.sample.inclusion(0, proof.size).root
-        text = f"{mutations.ORIGIN}\n{proof.size}\n".encode() + base64.b64encode(root) + b"\n"
-        key = reader.Key.parse(self.sample.vkey)
-        line = mutations.signature_line(mutations.ORIGIN, key.id,
-                                        mutations.private(mutations.ORIGIN).sign(text))
-        return self.told(proof, self.sample.vkey, text + b"\n" + line)
+        return self.told(proof, self.sample.vkey, mutations.signed_for(self.sample, proof))
 
 
 def main():

@@ -92,30 +92,35 @@ func open(directory, vkey string) tlog.Tree {
 	return tree(opened.Text, verifier.Name())
 }
 
+// bundleOf reads the entries of one bundle.
+func bundleOf(directory string, n int64, width int) (all [][]byte) {
+	name := bundle(n, width)
+	data, err := os.ReadFile(filepath.Join(directory, name))
+	if err != nil {
+		fail("%v", err)
+	}
+	for i := 0; i < width; i++ {
+		if len(data) < 2 || len(data) < 2+int(binary.BigEndian.Uint16(data)) {
+			fail("%s: entry %d is cut short", name, n*256+int64(i))
+		}
+		end := 2 + int(binary.BigEndian.Uint16(data))
+		all = append(all, data[2:end])
+		data = data[end:]
+	}
+	if len(data) != 0 {
+		fail("%s: has more than %d entries", name, width)
+	}
+	return all
+}
+
 // entries reads all bundles.
-func entries(directory string, size int64) [][]byte {
-	var all [][]byte
+func entries(directory string, size int64) (all [][]byte) {
 	for n := int64(0); n*256 < size; n++ {
 		width := 256
 		if size-n*256 < 256 {
 			width = int(size - n*256)
 		}
-		name := bundle(n, width)
-		data, err := os.ReadFile(filepath.Join(directory, name))
-		if err != nil {
-			fail("%v", err)
-		}
-		for i := 0; i < width; i++ {
-			if len(data) < 2 || len(data) < 2+int(binary.BigEndian.Uint16(data)) {
-				fail("%s: entry %d is cut short", name, n*256+int64(i))
-			}
-			end := 2 + int(binary.BigEndian.Uint16(data))
-			all = append(all, data[2:end])
-			data = data[end:]
-		}
-		if len(data) != 0 {
-			fail("%s: has more than %d entries", name, width)
-		}
+		all = append(all, bundleOf(directory, n, width)...)
 	}
 	return all
 }
