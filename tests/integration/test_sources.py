@@ -507,7 +507,9 @@ class Sources(unittest.TestCase):
 
     # ---- https ----
 
-    @unittest.skipUnless(shutil.which("nginx"), "needs nginx")
+    NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+    @unittest.skipUnless(NGINX, "needs nginx")
     def test_nginx_with_tls(self):
         place = self.root / "nginx"
         place.mkdir()
@@ -529,7 +531,7 @@ class Sources(unittest.TestCase):
                     ssl_certificate {certificate}; ssl_certificate_key {key};
                 }}
             }}""")
-        nginx = subprocess.Popen(["nginx", "-p", place, "-e", "stderr", "-c", place / "nginx.conf"],
+        nginx = subprocess.Popen([self.NGINX, "-p", place, "-e", "stderr", "-c", place / "nginx.conf"],
                                  stderr=subprocess.PIPE, text=True)
         try:
             def up():
