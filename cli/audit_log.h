@@ -98,6 +98,9 @@ struct audit_hook {
 	/* The report is printed, findings are final: pages, state. */
 	enum err (*finish)(struct audit_run *run, struct errctx *ctx);
 	void (*release)(struct audit_run *run);
+	/* The source lacks the beginning of this log: puts its LogOpened into log->opened, if it is
+	 * known from before. */
+	enum err (*opened)(struct audit_run *run, struct audit_log *log);
 };
 /* audit_hooks.c; the last is NULL. */
 extern const struct audit_hook *const audit_hooks[];

@@ -50,6 +50,23 @@ enum err audit_trust_options(struct audit_run *run, struct errctx *ctx)
 
 /* --- the key of a log --- */
 
+static bool is_own(const struct audit_run *run, const struct audit_log *log);
+
+/* A source that begins behind entry 0: the last visit may have it. The keys that --policy and
+ * --directory give themselves are not read out of it. */
+static enum err remember_opened(struct audit_run *run, struct audit_log *log, struct errctx *ctx)
+{
+	for (size_t i = 0; audit_hooks[i] != NULL && log->opened.size == 0; i++)
+		if (audit_hooks[i]->opened != NULL)
+			TRY(audit_hooks[i]->opened(run, log));
+	if (log->opened.size > 0 || run->directory == NULL || is_own(run, log))
+		return OK;
+	return err_set(ctx, ERR_UNREACHABLE,
+		"its entries before %llu are not in this source, nor has an earlier visit seen "
+		"them (--state): name the directory that has all parts of the set",
+		(unsigned long long)source_starts(&run->source.files, log->name.text));
+}
+
 /* Entry 0, out of the first file. *ret_kind: what is wrong when it cannot be had. */
 static enum err read_opened(struct audit_run *run, struct audit_log *log,
 	enum finding_kind *ret_kind, struct errctx *ctx)
@@ -60,7 +77,10 @@ static enum err read_opened(struct audit_run *run, struct audit_log *log,
 	bool wider;
 	enum err err;
 
+	*ret_kind = FINDING_FILE_MISSING;
 	buf_init(&entries, SOURCE_ENTRIES_MAX + 1);
+	if (source_starts(&run->source.files, log->name.text) > 0)
+		return remember_opened(run, log, ctx);
 	/* Not verified yet: nothing but which file to ask for follows from it. */
 	if (log->checkpoint.size < TILE_WIDTH)
 		file.width = (unsigned)log->checkpoint.size;

@@ -146,16 +146,9 @@ static enum err frame_read(
 static enum err missing(const struct bundle_source_set *set, const struct bundle_index_log *log,
 	uint64_t entry, struct errctx *ctx)
 {
-	uint64_t first = log->count == 0 ? 0 : log->batches[0].first;
-
 	if (log->count == 0)
 		return err_set(ctx, ERR_UNREACHABLE,
 			"the bundle brings a checkpoint of this log and none of its entries");
-	if (entry < first)
-		return err_set(ctx, ERR_UNREACHABLE,
-			"the bundle brings its entries from %llu on: what comes before must be in "
-			"another part, or must have been audited before (--state, --incremental)",
-			(unsigned long long)first);
 	return err_set(ctx, ERR_UNREACHABLE,
 		"its entry %llu is not in '%s'%s: name the directory that has all parts of the set",
 		(unsigned long long)entry, set->text,
@@ -166,9 +159,12 @@ static enum err entries_read(struct bundle_source_set *set, const struct bundle_
 	const struct tlog_file *file, struct buf *out, struct errctx *ctx)
 {
 	uint64_t at = file->id.index * TILE_WIDTH, end = at + file->width;
+	uint64_t starts = log->count == 0 ? 0 : log->batches[0].first;
 
 	if (at >= log->newest.size)
 		return ERR_NOTFOUND;
+	if (at < starts && starts < end)
+		at = starts;
 	while (at < end) {
 		const struct bundle_index_batch *batch = bundle_index_batch(log, at);
 		uint64_t to;
@@ -205,10 +201,11 @@ static enum err bundle_source_read(void *arg, const char *origin, const char *pa
 	struct tlog_file file;
 	enum err err = ERR_NOTFOUND;
 
-	if (log != NULL && strcmp(path, "checkpoint") == 0)
+	if (log == NULL) /* a bundle promises no log */
+		err = err_set(ctx, ERR_UNREACHABLE, "'%s' brings nothing of this log", set->text);
+	else if (strcmp(path, "checkpoint") == 0)
 		err = checkpoint_read(set, log, out, ctx);
-	else if (log != NULL && tlog_path_parse(bytes_str(path), &file) == OK &&
-		 file.kind == TLOG_ENTRIES)
+	else if (tlog_path_parse(bytes_str(path), &file) == OK && file.kind == TLOG_ENTRIES)
 		err = entries_read(set, log, &file, out, ctx);
 	if (err == OK && out->size - before > max)
 		err = err_set(
@@ -218,6 +215,14 @@ static enum err bundle_source_read(void *arg, const char *origin, const char *pa
 	if (err != OK)
 		out->size = before;
 	return err;
+}
+
+static uint64_t bundle_source_starts(void *arg, const char *origin)
+{
+	const struct bundle_source_set *set = arg;
+	const struct bundle_index_log *log = bundle_index_find(set->index, origin);
+
+	return log == NULL || log->count == 0 ? 0 : log->batches[0].first;
 }
 
 static enum err bundle_source_logs(void *arg, enum err (*each)(void *each_arg, const char *origin),
@@ -403,6 +408,7 @@ static enum err bundle_source_open(
 	*ret = (struct source){{.read = bundle_source_read,
 				       .logs = bundle_source_logs,
 				       .evidence = bundle_source_evidence,
+				       .starts = bundle_source_starts,
 				       .damage = bundle_source_damage,
 				       .arg = set,
 				       .name = text},

@@ -26,3 +26,8 @@ enum err source_file(const struct audit_source *source, const char *origin,
 	*ret_wider = err == OK;
 	return err;
 }
+
+uint64_t source_starts(const struct audit_source *source, const char *origin)
+{
+	return source->tiles || source->starts == NULL ? 0 : source->starts(source->arg, origin);
+}

@@ -24,6 +24,9 @@ struct audit_source {
 	/* Calls each for every proof of a fork that it holds (evidence.h). NULL: it has none. */
 	enum err (*evidence)(void *arg, enum err (*each)(void *each_arg, struct bytes message),
 		void *each_arg, struct errctx *ctx);
+	/* The first entry that it has of the log: the file of entries in which that stands lacks
+	 * those before it. For sources without tiles; NULL: each log from entry 0 on. */
+	uint64_t (*starts)(void *arg, const char *origin);
 	/* Calls each for what is the matter with the source itself, in a sentence: damaged runs of
 	 * a medium. NULL: nothing can be. */
 	enum err (*damage)(void *arg, enum err (*each)(void *each_arg, const char *text),
@@ -40,6 +43,7 @@ struct audit_source {
 enum err source_file(const struct audit_source *source, const char *origin,
 	const struct tlog_file *file, struct buf *out, bool *ret_wider,
 	struct errctx *ctx) MUST_USE;
+uint64_t source_starts(const struct audit_source *source, const char *origin);
 /* The most that a file of entries can have. */
 enum { SOURCE_ENTRIES_MAX = TILE_WIDTH * (2 + LIMIT_ENTRY_SIZE) };
 

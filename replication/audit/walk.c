@@ -98,9 +98,10 @@ void walk_hash(const struct walk *walk, struct walk_block *block)
 	block->rest = 0;
 	if (block->entries_err != OK)
 		return;
-	walk_leaves(
-		buf_bytes(&block->entries), block->width, block->leaf, &block->count, &block->rest);
-	if (block->count == TILE_WIDTH)
+	walk_leaves(buf_bytes(&block->entries), block->width - block->lack,
+		block->leaf + block->lack, &block->count, &block->rest);
+	block->count += block->lack;
+	if (block->count == TILE_WIDTH && block->lack == 0)
 		walk_reduce(block->leaf, &block->root);
 }
 
@@ -346,6 +347,12 @@ static enum err walk_init(struct walk *walk, const struct walk_opts *opts, struc
 	walk->opts = *opts;
 	buf_init(&walk->tile, TILE_SIZE + 1);
 	compact_init(&walk->tree);
+	walk->starts = source_starts(opts->source, opts->origin);
+	if (walk->starts > (opts->from == NULL ? 0 : opts->from->size))
+		return err_set(ctx, ERR_UNREACHABLE,
+			"its entries before %llu are not in this source: it can only be gone on "
+			"from a state that has them (--state, --incremental)",
+			(unsigned long long)walk->starts);
 	if (opts->from == NULL)
 		return OK;
 	compact_root(opts->from, &root);
@@ -407,6 +414,7 @@ bool walk_next(struct walk *walk, struct walk_block *block)
 	block->skip = 0;
 	if (walk->next < walk->result.from)
 		block->skip = (unsigned)(walk->result.from - walk->next);
+	block->lack = walk->next < walk->starts ? (unsigned)(walk->starts - walk->next) : 0;
 	walk->next += block->width;
 	return true;
 }
@@ -415,7 +423,7 @@ static enum err call_each(struct walk *walk, const struct walk_block *block)
 {
 	struct cursor cursor = cursor_make(buf_bytes(&block->entries));
 
-	for (unsigned i = 0; i < block->count; i++) {
+	for (unsigned i = block->lack; i < block->count; i++) {
 		struct bytes entry = cursor_lv16(&cursor);
 
 		if (i < block->skip)
@@ -485,7 +493,7 @@ enum err walk_take(struct walk *walk, const struct walk_block *block, struct err
 	if (walk->stopped)
 		return OK;
 	TRY(call_each(walk, block));
-	if (block->skip > 0)
+	if (block->skip > 0 && block->lack == 0)
 		walk->old_differs = !is_remembered(walk, 0, block->leaf, block->skip);
 	append(walk, block);
 	if (!walk->opts.source->tiles)

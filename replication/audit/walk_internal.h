@@ -12,6 +12,7 @@ struct walk_block {
 	uint64_t first; /* index of its first entry */
 	unsigned width; /* entries at this size */
 	unsigned skip;  /* .. of which the last visit has seen so many */
+	unsigned lack;  /* .. which the file begins behind, at most skip */
 	bool wider;     /* a full file was read in place of a partial one */
 	enum err entries_err, tile_err;
 	struct errctx entries_ctx, tile_ctx;
@@ -49,6 +50,7 @@ struct walk {
 	struct walk_result result;
 	struct compact tree;
 	uint64_t next;    /* entry of the next block */
+	uint64_t starts;  /* the first entry that the source has */
 	bool stopped;     /* a file of entries is missing or cut */
 	bool unsound;     /* a violation was told */
 	bool old_differs; /* the block in which the last visit ended does not make its peaks */

@@ -265,6 +265,8 @@ class Sources(unittest.TestCase):
         self.assertEqual(report["verdict"], "unfinished")
         self.assertIn("from", self.message)
         self.assertIn("--state", self.message)
+        report = self.audit(files[-1], code=FAILED, by="--directory")  # that log is in another part
+        self.assertEqual((report["verdict"], report["violations"]), ("unfinished", 0))
         twice = self.root / "twice"  # parts of two sets, some of them twice
         twice.mkdir()
         for path in [*files, self.bundle]:

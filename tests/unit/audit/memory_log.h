@@ -27,6 +27,7 @@ struct memory_log {
 		     */
 	size_t at;
 	bool full_alone; /* partial files are not there, full ones are, with more behind */
+	uint64_t starts; /* entries before are not there; for sources without tiles */
 	struct audit_source source;
 	size_t reads, entry_reads;
 };
@@ -88,6 +89,8 @@ static inline void memory_put(struct memory_log *log, const struct tlog_file *fi
 	for (unsigned n = 0; n < width; n++) {
 		uint64_t i = file->id.index * TILE_WIDTH + n;
 
+		if (file->kind == TLOG_ENTRIES && i < log->starts)
+			continue;
 		if (file->kind == TLOG_ENTRIES)
 			buf_put_lv16(out, memory_entry(log, i, room));
 		else if (i < log->size >> (8 * file->id.level))
@@ -132,6 +135,14 @@ static inline enum err memory_read(void *arg, const char *origin, const char *pa
 	return out->err;
 }
 
+static inline uint64_t memory_starts(void *arg, const char *origin)
+{
+	const struct memory_log *log = arg;
+
+	(void)origin;
+	return log->starts;
+}
+
 static inline void memory_log_init(struct memory_log *log, uint64_t size)
 {
 	struct compact tree;
@@ -151,8 +162,11 @@ static inline void memory_log_init(struct memory_log *log, uint64_t size)
 	strcpy(log->checkpoint.origin.text, "ovra.example/haiti/1-0000000000000001");
 	log->checkpoint.size = size;
 	compact_root(&tree, &log->checkpoint.root);
-	log->source = (struct audit_source){
-		.read = memory_read, .arg = log, .tiles = true, .name = "memory"};
+	log->source = (struct audit_source){.read = memory_read,
+		.starts = memory_starts,
+		.arg = log,
+		.tiles = true,
+		.name = "memory"};
 }
 
 static inline void memory_log_release(struct memory_log *log)

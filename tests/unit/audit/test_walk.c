@@ -435,6 +435,51 @@ static void test_incremental(void **state)
 	memory_log_release(&log);
 }
 
+/* A source that has the end of a log alone, as a bundle for somebody who had the rest. */
+static void test_without_a_beginning(void **state)
+{
+	static const uint64_t starts[] = {0, 1, 100, 255, 256, 300, 511, 512, 599};
+	static const uint64_t from[] = {1, 100, 255, 256, 300, 511, 512, 599, 600};
+	struct memory_log log;
+	struct outcome o;
+
+	(void)state;
+	memory_log_init(&log, 600);
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		for (size_t k = 0; k < sizeof(from) / sizeof(from[0]); k++) {
+			enum err expected = starts[i] > from[k] ? ERR_UNREACHABLE : OK;
+
+			log.source.tiles = false;
+			log.starts = starts[i];
+			assert_int_equal(look_from(&log, from[k], &o), expected);
+			assert_int_equal(findings_count(o.findings), 0);
+			if (expected == OK) {
+				assert_true(o.result.sound && o.result.rooted);
+				assert_int_equal(o.next, 600);
+			}
+			outcome_release(&o);
+			if (expected != OK)
+				continue;
+			memory_forge(&log, 599, MEMORY_LEVELS); /* the last one */
+			assert_int_equal(look_from(&log, from[k] == 600 ? 599 : from[k], &o), OK);
+			assert_false(o.result.sound);
+			assert_int_equal(first(&o)->kind, FINDING_ROOT_DIFFERS);
+			outcome_release(&o);
+			memory_heal(&log);
+		}
+		assert_int_equal(look(&log, &o, (struct walk_opts){.from = NULL}),
+			starts[i] == 0 ? OK : ERR_UNREACHABLE);
+		outcome_release(&o);
+	}
+	/* With tiles nothing may be missing. */
+	log.source.tiles = true;
+	log.starts = 0;
+	assert_int_equal(look_from(&log, 300, &o), OK);
+	assert_true(o.result.sound);
+	outcome_release(&o);
+	memory_log_release(&log);
+}
+
 static void test_incremental_bad(void **state)
 {
 	struct compact tree;
@@ -594,6 +639,7 @@ int main(void)
 		cmocka_unit_test(test_could_not_look),
 		cmocka_unit_test(test_without_tiles),
 		cmocka_unit_test(test_incremental),
+		cmocka_unit_test(test_without_a_beginning),
 		cmocka_unit_test(test_incremental_bad),
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_leaves),
