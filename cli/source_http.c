@@ -2,7 +2,8 @@
  * A web server as a source: the files of each log below <prefix>/<origin>, as an export has them.
  * Nothing it says is believed; what it must not do is keep us, fill memory, or lead us elsewhere:
  *
- *   time     30 s to connect; then at least 100 bytes a second, or it has stalled
+ *   time     30 s to connect; then at least 100 bytes a second, or it has stalled; a minute and a
+ *            second for each 1,000 bytes that the file can have, for all of it
  *   size     a file is cut off when it is larger than one of its name can be
  *   place    no redirect is followed, no cookie kept, no other protocol spoken; https is verified
  *   trouble  429 and 503 are tried again, later and later, and so is a connection that broke
@@ -24,7 +25,8 @@ enum {
 	CONNECT_S = 30,
 	STALL_S = 30,
 	STALL_BYTES = 100, /* a second */
-	WAIT_FIRST_MS = 500,
+	WHOLE_MS = 60000,  /* and one more for each byte */
+	WAIT_FIRST_MS = 200,
 	WAIT_MAX_S = 30,
 	LIST_MAX = LIMIT_LOGS * (LIMIT_LOG_NAME + 1),
 };
@@ -186,7 +188,9 @@ static enum err fetch(struct http *http, size_t max, struct buf *out, struct err
 	http->out = out;
 	http->before = out->size;
 	http->max = max;
-	if (curl_easy_setopt(http->curl, CURLOPT_URL, http->url) != CURLE_OK)
+	if (curl_easy_setopt(http->curl, CURLOPT_URL, http->url) != CURLE_OK ||
+		curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS, (long)(WHOLE_MS + max)) !=
+			CURLE_OK)
 		return ERR_NOMEM;
 	for (unsigned tries = 0;; tries++) {
 		out->size = http->before;

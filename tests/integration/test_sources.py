@@ -26,6 +26,7 @@ from network import Network, free_port, wait_for  # noqa: E402
 BUILD = Path()
 OK, FAILED, USAGE, UNREACHABLE, INTEGRITY, REFUSED = range(6)
 STALL_S = 30  # of source_http.c
+RETRIES_MAX = 6  # LIMIT_HTTP_RETRIES
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -430,6 +431,15 @@ class Sources(unittest.TestCase):
         server.odd["/tile/0/"] = busy
         self.assertEqual(self.audit(server.url, self.origin)["verdict"], "sound")
         self.assertEqual(count[0], 3)
+
+    def test_a_server_that_stays_busy(self):
+        """It is asked so many times, and then no more."""
+        server = self.serve()
+        server.odd["/tile/0/000$"] = lambda h: h.say(503)
+        self.audit(server.url, self.origin, code=FAILED)
+        self.assertIn("503", self.message)
+        self.assertEqual(len([p for p, _, _ in server.asked if p.endswith("/tile/0/000")]),
+                         1 + RETRIES_MAX)
 
     def test_too_much(self):
         """A file without end is cut off as soon as it is larger than one of its name can be."""
