@@ -228,7 +228,9 @@ const struct cli_command audit_commands[] = {
 		"checked. Whom to believe is said by --directory, by --policy, or by both. Exit "
 		"code 4\n"
 		"when anything is wrong, with the first bad entry; 1 when it could not be looked "
-		"at.",
+		"at.\n"
+		"With --state it is compared with the last visit; with --html there is a page of "
+		"it.",
 		1, ARGS_MAX, audit_log_options, audit_log_run},
 	{0},
 };

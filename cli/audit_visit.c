@@ -153,6 +153,9 @@ static enum err begin(struct audit_run *run, struct errctx *ctx)
 	visit->incremental = args_flag(run->args, "incremental");
 	visit->all = args_at(run->args, 1) == NULL;
 	run->visit = visit;
+	visit->consistent = mem_array(run->log_count + 1, sizeof(bool));
+	if (visit->consistent == NULL)
+		return ERR_NOMEM;
 	TRY(find_network(run, ctx));
 	TRY(open_state(run, ctx));
 	if (visit->network[0] != '\0' && run->directory_key.name[0] != '\0')
@@ -310,21 +313,7 @@ static enum err judge_keys(struct audit_run *run, const struct audit_log *log)
 	return is_branch(log) ? OK : judge_size(run, log);
 }
 
-static enum err after(struct audit_run *run, struct audit_log *log, struct errctx *ctx)
-{
-	struct audit_visit *visit = run->visit;
-
-	if (is_own(run, log) && log->walked && log->result.rooted && run->directory != NULL) {
-		TRY(key_history_close(visit->history));
-		visit->known = true;
-		TRY(check_openers(run, ctx));
-	}
-	if (visit->known)
-		TRY(judge_keys(run, log));
-	return visit->ledger == NULL ? OK : audit_ledger_after(visit->ledger, log, ctx);
-}
-
-/* --- all of them --- */
+/* --- against the last visit --- */
 
 /* The newest cosignature; none from the future, which would be fresh for ever. */
 static uint64_t cosigned_at(const struct audit_run *run, const struct audit_log *log)
@@ -368,19 +357,42 @@ static enum err judge_then(struct audit_run *run, const struct audit_log *log,
 	return err;
 }
 
-/* Of each log of the run, in its order: does it go on from what was? */
-static enum err judge_state(struct audit_run *run, bool *consistent, struct errctx *ctx)
+static enum err judge_log(struct audit_run *run, const struct audit_log *log, struct errctx *ctx)
+{
+	const struct remembered_log *then = then_of(run, log);
+	bool *consistent = &run->visit->consistent[log - run->logs];
+
+	*consistent = then == NULL;
+	return then == NULL || !log->trusted ? OK : judge_then(run, log, then, consistent, ctx);
+}
+
+static enum err after(struct audit_run *run, struct audit_log *log, struct errctx *ctx)
+{
+	struct audit_visit *visit = run->visit;
+
+	if (is_own(run, log))
+		TRY(judge_log(run, log, ctx));
+	if (is_own(run, log) && log->walked && log->result.rooted && run->directory != NULL) {
+		TRY(key_history_close(visit->history));
+		visit->known = true;
+		/* Another directory than at the last visit may name others. */
+		if (visit->consistent[log - run->logs])
+			TRY(check_openers(run, ctx));
+	}
+	if (visit->known)
+		TRY(judge_keys(run, log));
+	return visit->ledger == NULL ? OK : audit_ledger_after(visit->ledger, log, ctx);
+}
+
+/* --- all of them --- */
+
+static enum err judge_state(struct audit_run *run, struct errctx *ctx)
 {
 	const struct remembered *state = run->visit->state.state;
 
-	for (size_t i = 0; i < run->log_count; i++) {
-		const struct audit_log *log = &run->logs[i];
-		const struct remembered_log *then = then_of(run, log);
-
-		consistent[i] = then == NULL;
-		if (then != NULL && log->trusted)
-			TRY(judge_then(run, log, then, &consistent[i], ctx));
-	}
+	for (size_t i = 0; i < run->log_count; i++)
+		if (!is_own(run, &run->logs[i]))
+			TRY(judge_log(run, &run->logs[i], ctx));
 	for (size_t i = 0; state != NULL && run->visit->all && i < remembered_count(state); i++) {
 		const struct remembered_log *then = remembered_at(state, i);
 
@@ -418,10 +430,7 @@ static enum err end(struct audit_run *run, struct errctx *ctx)
 	struct audit_visit *visit = run->visit;
 	const struct audit_source *source = &run->source.files;
 
-	visit->consistent = mem_array(run->log_count + 1, sizeof(bool));
-	if (visit->consistent == NULL)
-		return ERR_NOMEM;
-	TRY(judge_state(run, visit->consistent, ctx));
+	TRY(judge_state(run, ctx));
 	if (visit->known && visit->all)
 		TRY(key_history_missing(visit->history, run->findings));
 	if (source->evidence != NULL)

@@ -443,35 +443,45 @@ static enum err add_log(struct key_history *history, const char *origin, struct 
 	return OK;
 }
 
-/* The key of this node that signed it; NULL: none did. `ret_due`: it is the one that should have.
- */
+static enum err signed_by(struct bytes entry, const struct key_history_key *key, bool *ret)
+{
+	struct log_opened opened;
+	struct arena arena;
+	enum err err;
+
+	arena_init(&arena, LIMIT_ARENA_SIZE);
+	err = log_opened_read(entry, &key->key, &arena, &opened, NULL);
+	arena_release(&arena);
+	*ret = err == OK;
+	return err == ERR_NOMEM || err == ERR_CRYPTO ? err : OK;
+}
+
+/* The key of this node that signed it; NULL: none did. The one that should have (*ret_due) is asked
+ * first: names may have had many. */
 static enum err find_opener(const struct key_history *history, const char *origin,
 	struct bytes entry, const struct key_history_key **ret, bool *ret_due)
 {
 	const struct ed25519_public *due = directory_opener(history->directory, origin);
+	const struct key_history_key *key;
 	struct bytes node;
 	uint32_t counter;
 
 	*ret = NULL;
-	*ret_due = false;
 	if (!log_origin_read(origin, &node, &counter))
 		return OK;
-	for (size_t i = first_key(history, node, HISTORY_NODE); *ret == NULL; i++) {
-		const struct key_history_key *key = key_of(history, i, node, HISTORY_NODE);
-		struct log_opened opened;
-		struct arena arena;
-		enum err err;
+	for (unsigned pass = 0; pass < 2; pass++) {
+		*ret_due = pass == 0;
+		for (size_t i = first_key(history, node, HISTORY_NODE);
+			(key = key_of(history, i, node, HISTORY_NODE)) != NULL; i++) {
+			bool good = bytes_equal(BYTES_ARRAY(key->key.b), BYTES_ARRAY(due->b));
 
-		if (key == NULL)
-			return OK;
-		arena_init(&arena, LIMIT_ARENA_SIZE);
-		err = log_opened_read(entry, &key->key, &arena, &opened, NULL);
-		arena_release(&arena);
-		if (err == ERR_NOMEM || err == ERR_CRYPTO)
-			return err;
-		if (err == OK) {
-			*ret = key;
-			*ret_due = bytes_equal(BYTES_ARRAY(key->key.b), BYTES_ARRAY(due->b));
+			if (good != *ret_due)
+				continue;
+			TRY(signed_by(entry, key, &good));
+			if (good) {
+				*ret = key;
+				return OK;
+			}
 		}
 	}
 	return OK;

@@ -215,6 +215,24 @@ class Visits(unittest.TestCase):
         own = next(l["log"] for l in report["logs"] if "/hq/" in l["log"])
         self.assertEqual(self.kinds(self.audit(self.root / "new", own)), set())
 
+    def test_rollback_of_the_directory(self):
+        """An old copy of all of it, from before the office had other keys: the state is not refused for
+        remembering them."""
+        self.export("old")
+        self.office.stop()
+        self.office.sauti("node", "rotate", "--passphrase-file", self.net.passphrase)
+        self.office.start()
+        self.add(1)
+        self.net.settle()
+        report = self.audit(self.export("new"))
+        self.assertEqual(self.kinds(report), set())
+        states = [k["state"] for k in report["keys"] if (k["node"], k["use"]) == ("haiti", "mirror")]
+        self.assertEqual(states, ["rotated", "live"])
+        self.net.stop()
+        report = self.audit(self.root / "old", status=4)
+        self.assertEqual({f["log"].split("/")[1] for f in report["findings"] if f["kind"] == "rollback"},
+                         {"directory", "haiti"})
+
     def fork(self, then, now):
         """`then` contacts that headquarters holds, the disk put back, `now` others that it does not; what
         the two audits say of it."""
@@ -378,6 +396,30 @@ class Visits(unittest.TestCase):
         self.assertEqual((finding["log"], finding["index"]), (second, 0))
         self.assertIn(self.log, finding["text"])
 
+    def test_a_policy_instead(self):
+        """Without the directory's key, by a policy alone."""
+        policy = self.root / "policy"
+        policy.write_text(self.hq.sauti("log", "policy").stdout, encoding="utf-8")
+        def audit(source, status):
+            done = subprocess.run([BUILD / "sauti", "--json", "audit", "log", source, "--policy", policy,
+                                   "--state", self.state], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, status, done.stderr)
+            return json.loads(done.stdout) if status != 1 else json.loads(done.stderr)
+        self.export("old")
+        self.add(1)
+        self.net.settle()
+        report = audit(self.export("one"), 0)
+        self.assertNotIn("keys", report)
+        self.found(audit(self.root / "old", 4), "rollback", self.log)
+        # The directory's key comes later: the state goes on.
+        self.assertEqual(self.kinds(self.audit(self.root / "one")), set())
+        # Another key of the log than the one that is remembered.
+        text = policy.read_text(encoding="utf-8")
+        policy.write_text(text.replace(
+            next(l for l in text.splitlines() if l.startswith(f"log {self.log}+")),
+            "log " + corpus().vkey(self.log, 1, "another")), encoding="utf-8")
+        self.assertIn("not the one that was given", audit(self.root / "one", 1)["error"]["message"])
+
     # What is refused: it is the auditor's own file that is wrong, and nothing is said of a log.
 
     def rewrite(self, change):
@@ -449,6 +491,7 @@ class Visits(unittest.TestCase):
         self.assertEqual(ledger["node"], "haiti")
         self.assertEqual([e["stage"] for e in ledger["erasures"]], ["complete"])
         self.assertEqual(ledger["erasures"][0]["log"], self.log)
+        self.assertEqual(ledger["erasures"][0]["receipts"], 0)
         # Its log is not what was signed: nothing is said of the ledger but that.
         part = next((self.root / "one" / self.log / "tile" / "entries").glob("000*"))
         part = next(part.glob("*")) if part.is_dir() else part
@@ -458,6 +501,57 @@ class Visits(unittest.TestCase):
         report = self.audit(self.root / "one", "--opened", opened, status=4)
         self.assertFalse(report["ledger"]["judged"])
         self.assertIn("cannot be judged", self.found(report, "ledger-bad")["text"])
+
+
+class Erasing(unittest.TestCase):
+    """Keys were given, and the one who has them is away."""
+
+    def test_open(self):
+        with tempfile.TemporaryDirectory(prefix="sauti-visit-") as place:
+            net = Network(place, BUILD, "visit.example")
+            try:
+                self.story(net, Path(place))
+            finally:
+                net.stop()
+
+    def story(self, net, place):
+        hq = net.init()
+        hq.start()
+        office = net.join("haiti", "HTI")
+        office.start()
+        other = net.join("mali", "MLI")
+        other.start()
+        net.settle()
+        code = office.json("case", "open")["code"]
+        office.sauti("case", "add", code, "--from", "-", stdin=cases.lines(
+            {"type": "CONSENT_RECORDED", "purpose": "REFERRAL", "recipients": ["mali"],
+             "groups": ["core"], "given_by": "VICTIM", "form": "WRITTEN", "valid_until": "2099-12-31"}))
+        office.confirm(other)
+        wait_for("a prekey", lambda: office.json("node", "show", "mali")["prekey"])
+        office.json("case", "share", code, "--to", "mali", "--purpose", "referral", "--groups", "core")
+        wait_for("the keys to be there", lambda: other.json("case", "list"))
+        other.stop()
+        office.json("case", "erase", code, "--reason", "objection", "--yes")
+        (place / "out").mkdir(mode=0o700)
+        office.sauti("ledger", "disclose", "--to", "a", "--purpose", "b", "--out", place / "out" / "opened")
+        own = office.own()
+        wait_for("headquarters", lambda: hq.logs()[own["origin"]]["checkpoint_size"] == office.own()["size"])
+        wait_for("its cosignature", lambda: any(
+            h["mirror"] == "hq" and h["size"] == office.own()["size"] for h in office.own()["held_by"]))
+        hq.sauti("log", "export", place / "files")
+        vkey = next(l.split()[1] for l in hq.sauti("log", "policy").stdout.splitlines()
+                    if "/directory/" in l)
+        done = subprocess.run([BUILD / "sauti", "--json", "audit", "log", place / "files", "--directory", vkey,
+                               "--opened", place / "out" / "opened", "--html", place / "page.html"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual([(e["stage"], e["open"]) for e in report["ledger"]["erasures"]], [("ordered", True)])
+        finding = next(f for f in report["findings"] if f["severity"] == "warning")
+        self.assertEqual((finding["kind"], finding["log"], finding["index"]),
+                         ("erasure-open", own["origin"], report["ledger"]["erasures"][0]["index"]))
+        self.assertEqual(len(report["ledger"]["grants"]), 1)
+        self.assertIn("erasure-open", Page((place / "page.html").read_text(encoding="utf-8")).text)
 
 
 if __name__ == "__main__":
