@@ -467,6 +467,7 @@ static enum err find_opener(const struct key_history *history, const char *origi
 	uint32_t counter;
 
 	*ret = NULL;
+	*ret_due = false;
 	if (!log_origin_read(origin, &node, &counter))
 		return OK;
 	for (unsigned pass = 0; pass < 2; pass++) {
