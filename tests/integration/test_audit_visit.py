@@ -282,11 +282,8 @@ class Visits(unittest.TestCase):
         text = file.read_text(encoding="utf-8")
         page = Page(text)
         self.assertEqual(page.open, [])
-        self.assertLessEqual(page.tags, {
-            "html", "head", "meta", "title", "style", "body", "div", "h1", "h2", "h3", "p", "table", "tr",
-            "th", "td", "code", "pre", "br"})
-        self.assertLessEqual({a[1] for a in page.attributes}, {
-            "lang", "charset", "http-equiv", "content", "name", "class"})
+        self.assertLessEqual(page.tags, TAGS)
+        self.assertLessEqual({a[1] for a in page.attributes}, ATTRIBUTES)
         policy = next(a[2] for a in page.attributes if a[1] == "content" and "default-src" in a[2])
         self.assertIn("default-src 'none'", policy)
         style = re.search(r"<style>(.*?)</style>", text, re.S).group(1)
@@ -501,6 +498,27 @@ class Visits(unittest.TestCase):
         report = self.audit(self.root / "one", "--opened", opened, status=4)
         self.assertFalse(report["ledger"]["judged"])
         self.assertIn("cannot be judged", self.found(report, "ledger-bad")["text"])
+
+
+TAGS = {"html", "head", "meta", "title", "style", "body", "div", "h1", "h2", "h3", "p", "table", "tr", "th",
+        "td", "code", "pre", "br"}
+ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class"}
+
+
+class Hostile(unittest.TestCase):
+    """A page whose every text is an attack, read by another's parser."""
+
+    def test_page(self):
+        program = BUILD / "tests/unit/cli/test_audit_page"
+        if not program.exists():
+            self.skipTest(f"{program} is not built: build the target test_audit_page")
+        text = subprocess.run([program, "--print"], capture_output=True, check=True).stdout.decode()
+        page = Page(text)
+        self.assertEqual(page.open, [])
+        self.assertLessEqual(page.tags, TAGS)
+        self.assertLessEqual({a[1] for a in page.attributes}, ATTRIBUTES)
+        self.assertGreater(page.text.count("<script src=//x.example>alert(1)</script>"), 6)
+        self.assertNotIn("\x1b", text)
 
 
 class Erasing(unittest.TestCase):

@@ -131,28 +131,37 @@ static size_t count(const char *text, const char *what)
 	return n;
 }
 
-static void test_hostile(void **state)
+/* Every text of it is an attack. */
+static struct world *hostile_world(void)
 {
-	static const char *const never[] = {
-		"<script", "<img", "\x1b", "\xe2\x80\xae", "<iframe", "href="};
 	struct world *w = world_new();
-	const char *text;
-	struct buf page;
 
 	find(w, ATTACK, ATTACK, 10);
+	find(w, ATTACK, "checkpoint", 10);
 	ledger = json_pack("{s:s,s:i,s:[{s:s,s:s,s:s,s:s,s:s,s:s,s:i}],s:[{s:s,s:s,s:s,s:s}]}",
 		"node", "\"'><script>", "good", 1, "grants", "grant", "<script>", "verdict",
 		"<script>", "recipient", "<script>", "basis", "<script>", "log", "<script>", "why",
 		"'\"><img src=/x>", "index", 4, "erasures", "order", "<script>", "stage",
 		"<img src=/x>", "by", "<script>", "log", "<script>");
 	assert_non_null(ledger);
+	return w;
+}
+
+static void test_hostile(void **state)
+{
+	static const char *const never[] = {
+		"<script", "<img", "\x1b", "\xe2\x80\xae", "<iframe", "href="};
+	struct world *w = hostile_world();
+	const char *text;
+	struct buf page;
+
 	render(w, &page);
 	text = buf_cstr(&page);
 	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
 		if (strstr(text, never[i]) != NULL)
 			fail_msg("%s: %.80s", never[i], strstr(text, never[i]));
-	/* Source, policy, trouble of the log, cosigner, finding, name of its proof. */
-	assert_int_equal(count(text, "&lt;script src=//x.example&gt;"), 6);
+	/* Source, policy, trouble of the log, cosigner, two findings, name of a proof. */
+	assert_int_equal(count(text, "&lt;script src=//x.example&gt;"), 7);
 	/* Every tag that is opened is the page's own. */
 	for (const char *at = text; (at = strchr(at, '<')) != NULL; at++)
 		assert_true(strchr("!/htmsbdpcr", at[1]) != NULL);
@@ -238,7 +247,23 @@ static int teardown(void **state)
 	return 0;
 }
 
-int main(void)
+/* For another reader of HTML (tests/integration/test_audit_visit.py). */
+static int print_page(void)
+{
+	struct world *w;
+	struct buf page;
+
+	assert_int_equal(crypto_init(), OK);
+	w = hostile_world();
+	render(w, &page);
+	fwrite(page.data, 1, page.size, stdout);
+	buf_release(&page);
+	world_free(w);
+	crypto_release();
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hostile),
@@ -247,5 +272,7 @@ int main(void)
 		cmocka_unit_test(test_caps),
 	};
 
+	if (argc == 2 && strcmp(argv[1], "--print") == 0)
+		return print_page();
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
