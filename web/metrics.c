@@ -47,10 +47,11 @@ static const struct metric of_node[] = {
 	{"mail", "queued", "sauti_mail_queued", PROMETHEUS_GAUGE, "Mail under way to other nodes."},
 	{"mail", "no_room", "sauti_mail_refused_total", PROMETHEUS_COUNTER,
 		"Mail refused because there was no room."},
-	{"commits", "count", "sauti_commits_total", PROMETHEUS_COUNTER,
-		"Durable commits of the store."},
-	{"commits", "entries", "sauti_commits_entries_total", PROMETHEUS_COUNTER,
-		"Entries that these made durable."},
+	{"store", "commits", "sauti_commits_total", PROMETHEUS_COUNTER,
+		"Durable commits of the store, since it was made."},
+	{"store", "file_bytes", "sauti_store_file_bytes", PROMETHEUS_GAUGE,
+		"Size of the store's file."},
+	{"store", "used_bytes", "sauti_store_used_bytes", PROMETHEUS_GAUGE, "Of it in use."},
 };
 
 /* With a label `origin`. */

@@ -94,6 +94,17 @@ static json_t *mail_counts_json(const struct runtime *rt)
 		(json_int_t)queued, "no_room", (json_int_t)engine_mail_refused(rt->engine));
 }
 
+/* A short look, as the writer takes at every commit; null when the store cannot be read. */
+static json_t *store_figures_json(const struct runtime *rt)
+{
+	struct store_usage usage;
+
+	if (store_usage(rt->store, &usage) != OK)
+		return json_null();
+	return json_pack("{s:I,s:I,s:I}", "commits", (json_int_t)usage.commits, "file_bytes",
+		(json_int_t)usage.file_bytes, "used_bytes", (json_int_t)usage.used_bytes);
+}
+
 void begin_public_status(struct control_request *request)
 {
 	struct runtime *rt = control_runtime(request);
@@ -117,6 +128,7 @@ void begin_public_status(struct control_request *request)
 	json_object_set_new(json, "peers", peer_counts_json(rt));
 	json_object_set_new(json, "traffic", traffic_json(rt));
 	json_object_set_new(json, "mail", mail_counts_json(rt));
+	json_object_set_new(json, "store", store_figures_json(rt));
 	json_object_set_new(json, "logs", public_logs_json(request, rt));
 	answer_json(request, json, true);
 }

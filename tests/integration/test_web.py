@@ -575,6 +575,7 @@ class Real(unittest.TestCase):
         self.assertEqual(int(values[f'sauti_log_entries{{origin="{own["origin"]}"}}']), own["size"])
         self.assertEqual(values["sauti_locked"], "0")
         self.assertEqual(values["sauti_peers_connected"], "1")
+        self.assertGreater(int(values["sauti_commits_total"]), 3)
         self.assertEqual(values['sauti_disk_condition{condition="ok"}'], "1")
         for secret in ("ZZ-1", "127.0.0.1", str(self.hq.port)):
             self.assertNotIn(secret, text)
