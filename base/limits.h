@@ -264,8 +264,8 @@
 #define LIMIT_WEB_QUEUE        64 /* requests that wait for one of these */
 #define LIMIT_WEB_ANSWER       (256 * (2 + LIMIT_ENTRY_SIZE)) /* the largest file of a log */
 #define LIMIT_WEB_ANSWERS      (64 * 1024 * 1024)             /* of all that are under way */
-#define LIMIT_WEB_ANSWER_PARTS 8192 /* responses of the node to one request */
-#define LIMIT_WEB_METRICS      (4 * 1024 * 1024)
+#define LIMIT_WEB_ANSWER_PARTS 8192              /* responses of the node to one request */
+#define LIMIT_WEB_METRICS      (8 * 1024 * 1024) /* those of LIMIT_LOGS logs fit */
 
 /* Locking. */
 #define LIMIT_SWAPS        32 /* areas of swap that are looked at; the kernel has fewer */

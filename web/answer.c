@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "proto/codec.h"
@@ -244,6 +245,38 @@ static enum err put_origin(void *arg, const struct control_response *response, s
 	return put(answer, bytes_str("\n"));
 }
 
+static int compare_lines(const void *a, const void *b)
+{
+	return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b);
+}
+
+/* As the file `logs` of an export has them: in the order of their bytes. */
+static enum err sort_lines(struct buf *text)
+{
+	CLEANUP(mem_free_p) struct bytes *lines = NULL;
+	CLEANUP(buf_release) struct buf sorted;
+	size_t count = 0, at = 0;
+
+	for (size_t i = 0; i < text->size; i++)
+		count += text->data[i] == '\n';
+	lines = mem_array(count + 1, sizeof(*lines));
+	if (lines == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < count; i++) {
+		const uint8_t *end = memchr(text->data + at, '\n', text->size - at);
+
+		lines[i] = bytes_make(text->data + at, (size_t)(end + 1 - (text->data + at)));
+		at += lines[i].size;
+	}
+	qsort(lines, count, sizeof(*lines), compare_lines);
+	buf_init(&sorted, text->max);
+	for (size_t i = 0; i < count; i++)
+		buf_put(&sorted, lines[i]);
+	if (sorted.err == OK && sorted.size > 0)
+		memcpy(text->data, sorted.data, sorted.size);
+	return sorted.err;
+}
+
 static void give_logs(struct answer *answer, const struct answer_opts *opts, struct errctx *ctx)
 {
 	Sauti__PublicLogsRequest logs = SAUTI__PUBLIC_LOGS_REQUEST__INIT;
@@ -257,6 +290,8 @@ static void give_logs(struct answer *answer, const struct answer_opts *opts, str
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_PUBLIC_LOGS;
 	request.public_logs = &logs;
 	err = node_ask(opts->line, &request, put_origin, answer, ctx);
+	if (err == OK)
+		err = sort_lines(&answer->body);
 	if (err != OK) {
 		fail(answer, err, ctx);
 		return;

@@ -30,6 +30,8 @@ STATUS = {"node": "haiti", "network": "ovra.example", "version": "0", "ready": T
           "disk": "ok", "locked": False, "logs": [{"origin": ORIGIN, "entries": 5}]}
 TILE, BUNDLE, NOTE = bytes(range(256)) * 32, b"\0\1x" * 1000, ORIGIN.encode() + b"\n1\nroot\n\n"
 NEVER = "no-store"
+LISTED = "".join(f"{name}\n" for name in (ORIGIN.replace("haiti", "caf"), ORIGIN, ORIGIN + "~" + "0" * 32,
+                                          ORIGIN.replace("haiti", "hq"))).encode()
 
 
 def document(value, **more):
@@ -45,7 +47,8 @@ def honest(number, fields):
         data = NOTE if path == "checkpoint" else BUNDLE if "entries" in path else TILE
         return response(data=data[:20]) + response(data=data[20:]) + response(last=True)
     if number == fakenode.LOGS:
-        return document({"origin": ORIGIN}) + document({"origin": ORIGIN + "~" + "0" * 32}) + response(last=True)
+        names = (ORIGIN + "~" + "0" * 32, ORIGIN.replace("haiti", "hq"), ORIGIN, ORIGIN.replace("haiti", "caf"))
+        return b"".join(document({"origin": name}) for name in names) + response(last=True)
     if number == fakenode.ADD:
         wanted = fields.get(1, b"").split(b" ")
         status = int(wanted[0]) if wanted[0].isdigit() else 400
@@ -118,7 +121,7 @@ class Endpoints(Case):
         self.check(f"/{ORIGIN}/tile/0/001.p/7", 200, TILE, binary, "public, max-age=3600")
         self.check(f"/{ORIGIN}/tile/entries/x001/000", 200, BUNDLE, binary, forever)
         self.check(f"/{HASH}/checkpoint", 200, NOTE, text, "public, max-age=10")
-        self.check("/logs", 200, f"{ORIGIN}\n{ORIGIN}~{'0' * 32}\n".encode(), text, NEVER)
+        self.check("/logs", 200, LISTED, text, NEVER)
         self.check("/healthz", 200, b"ok\n", text, NEVER)
         self.check("/readyz", 200, b"ready\n", text, NEVER)
         for path in (f"/{ORIGIN}/tile/6/000", f"/{'0' * 64}/checkpoint", f"/{ORIGIN[:-1]}0/checkpoint"):
@@ -470,6 +473,33 @@ class Node(Case):
         self.answer = honest
         wait_for("health", lambda: self.get("/healthz").status == 200, 20)
 
+    def test_answer_caps(self):
+        """The largest file of a log, and a byte more; as many parts as there may be, and one more."""
+        largest = 256 * (2 + 65535)
+        for size, status in ((largest, 200), (largest + 1, 502)):
+            pieces = [response(data=bytes(min(10 ** 6, size - at))) for at in range(0, size, 10 ** 6)]
+            self.answer = lambda n, f, p=pieces: [*p, response(last=True)]
+            r = self.get(f"/{ORIGIN}/tile/entries/000")
+            self.assertEqual((r.status, r.whole), (status, True))
+        for parts, status in ((8192, 200), (8193, 502)):
+            self.answer = lambda n, f, p=parts: [response(data=b"x") * (p - 1) + response(last=True)]
+            self.assertEqual(self.get(f"/{ORIGIN}/tile/entries/000").status, status)
+
+    def test_memory(self):
+        """Large answers that nobody takes have a cap together; others are told, and served afterwards."""
+        data = [response(data=bytes(10 ** 6))] * 16 + [response(last=True)]
+        self.answer = lambda n, f: data if n == fakenode.FILE else honest(n, f)
+        holders = [connect(self.web.address) for _ in range(6)]
+        for s in holders:
+            s.sendall(f"GET /{ORIGIN}/tile/entries/000 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        wait_for("a rejection", lambda: self.metric('sauti_web_rejected_total{reason="memory"}') >= 1)
+        self.assertLessEqual(self.metric("sauti_web_answers_bytes"), 68 * 2 ** 20)
+        self.assertEqual(self.get("/readyz").status, 200)
+        for s in holders:
+            s.close()
+        wait_for("memory to be given back", lambda: self.metric("sauti_web_answers_bytes") == 0)
+        self.assertEqual(self.get(f"/{ORIGIN}/tile/entries/000").status, 200)
+
     def test_rate(self):
         self.start(limits="checkpoints_per_minute = 8")
         found = [self.get("/add-checkpoint", "POST", body=b"200").status for _ in range(10)]
@@ -554,7 +584,7 @@ class Real(unittest.TestCase):
         files = self.export()
         self.assertIn("tile/0/000", " ".join(files))
         self.assertEqual(self.get("/logs").body.decode().split(),
-                         [log["origin"] for log in self.haiti.json("log", "list")])
+                         sorted(log["origin"] for log in self.haiti.json("log", "list")))
 
     def test_what_is_not_there(self):
         origin = self.haiti.own()["origin"]
