@@ -153,28 +153,6 @@ static void give_file(struct answer *answer, const struct answer_opts *opts,
 
 /* ---- the witness ---- */
 
-static void give_witness(struct answer *answer, const struct answer_opts *opts,
-	const struct route *route, struct errctx *ctx)
-{
-	Sauti__WitnessCheckpointRequest witness = SAUTI__WITNESS_CHECKPOINT_REQUEST__INIT;
-	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
-	enum err err;
-
-	witness.origin_sha256 = (char *)route->origin;
-	request.body_case = SAUTI__CONTROL_REQUEST__BODY_WITNESS_CHECKPOINT;
-	request.witness_checkpoint = &witness;
-	err = node_ask(opts->line, &request, put_data, answer, ctx);
-	if (err == OK && answer->body.size == 0)
-		err = ERR_NOTFOUND;
-	if (err != OK) {
-		fail(answer, err, ctx);
-		return;
-	}
-	answer->status = 200;
-	answer->cache = CACHE_SHORT;
-	set_type(answer, TEXT);
-}
-
 struct verdict {
 	struct answer *answer;
 	unsigned status;
@@ -206,18 +184,12 @@ static enum err take_verdict(void *arg, const struct control_response *response,
 	return put(verdict->answer, response->data);
 }
 
-static void give_verdict(struct answer *answer, const struct answer_opts *opts, struct bytes body,
-	struct errctx *ctx)
+static void give_verdict(struct answer *answer, const struct answer_opts *opts,
+	const Sauti__ControlRequest *request, struct errctx *ctx)
 {
-	Sauti__AddCheckpointRequest add = SAUTI__ADD_CHECKPOINT_REQUEST__INIT;
-	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
 	struct verdict verdict = {.answer = answer};
-	enum err err;
+	enum err err = node_ask(opts->line, request, take_verdict, &verdict, ctx);
 
-	add.body = codec_binary(body);
-	request.body_case = SAUTI__CONTROL_REQUEST__BODY_ADD_CHECKPOINT;
-	request.add_checkpoint = &add;
-	err = node_ask(opts->line, &request, take_verdict, &verdict, ctx);
 	if (err == OK && verdict.status == 0)
 		err = err_set(ctx, ERR_MALFORMED, "the node gave no verdict");
 	if (err != OK) {
@@ -228,6 +200,32 @@ static void give_verdict(struct answer *answer, const struct answer_opts *opts, 
 	answer->cache = CACHE_NEVER;
 	answer->retry_s = verdict.status == 429 ? 60 : verdict.status == 503 ? 2 : 0;
 	set_type(answer, verdict.size ? SIZE : TEXT);
+}
+
+static void add_checkpoint(struct answer *answer, const struct answer_opts *opts, struct bytes body,
+	struct errctx *ctx)
+{
+	Sauti__AddCheckpointRequest add = SAUTI__ADD_CHECKPOINT_REQUEST__INIT;
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+
+	add.body = codec_binary(body);
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_ADD_CHECKPOINT;
+	request.add_checkpoint = &add;
+	give_verdict(answer, opts, &request, ctx);
+}
+
+static void give_witness(struct answer *answer, const struct answer_opts *opts,
+	const struct route *route, struct errctx *ctx)
+{
+	Sauti__WitnessCheckpointRequest witness = SAUTI__WITNESS_CHECKPOINT_REQUEST__INIT;
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+
+	witness.origin_sha256 = (char *)route->origin;
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_WITNESS_CHECKPOINT;
+	request.witness_checkpoint = &witness;
+	give_verdict(answer, opts, &request, ctx);
+	if (answer->status == 200)
+		answer->cache = CACHE_SHORT;
 }
 
 /* ---- lists, numbers, health ---- */
@@ -381,7 +379,7 @@ void answer_make(struct answer *answer, const struct answer_opts *opts,
 		give_witness(answer, opts, route, ctx);
 		break;
 	case ROUTE_ADD_CHECKPOINT:
-		give_verdict(answer, opts, body, ctx);
+		add_checkpoint(answer, opts, body, ctx);
 		break;
 	case ROUTE_LOGS:
 		give_logs(answer, opts, ctx);

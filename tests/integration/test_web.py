@@ -2,8 +2,10 @@
 """sauti-web: every endpoint, every status, and what strangers may try. With a node that is none (any
 answer, also such as no node gives), and with real ones. test_web.py BUILD [unittest args]"""
 
+import base64
 import concurrent.futures
 import grp
+import hashlib
 import json
 import os
 import shutil
@@ -55,9 +57,9 @@ def honest(number, fields):
         kind = "text/x.tlog.size" if status == 409 else "text/plain"
         return document({"status": status, "content_type": kind}, data=b"") + response(data=b"7\n", last=True)
     if number == fakenode.WITNESS:
-        if fields[1].decode() != HASH:
-            return response(error=fakenode.NOTFOUND, last=True)
-        return response(data=NOTE, last=True)
+        good = fields[1].decode() == HASH
+        verdict = document({"status": 200 if good else 404, "content_type": "text/plain; charset=utf-8"})
+        return verdict + response(data=NOTE if good else b"not found\n") + response(last=True)
     return document(STATUS, last=True)
 
 
@@ -613,6 +615,32 @@ class Real(unittest.TestCase):
             done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True,
                                   check=False, timeout=60)
             self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+    def test_witness(self):
+        """C2SP tlog-witness over HTTP: haiti as a witness of headquarters' log."""
+        origin = self.hq.own()["origin"]
+        note = self.get(f"/{origin}/checkpoint").body
+        size = int(note.split(b"\n")[1])
+
+        def add(old, text=note):
+            return self.get("/add-checkpoint", "POST", body=f"old {old}\n\n".encode() + text)
+        wait_for("haiti's witness to have seen it", lambda: add(size).status == 200, 60)
+        r = add(size)
+        self.assertTrue(r.body.startswith("\u2014 ".encode()) and r.body.endswith(b"\n"), r.body)
+        for line in r.body.decode().splitlines():
+            self.assertRegex(line, r"^\u2014 \S+ [A-Za-z0-9+/=]{104}$")
+        r = add(0)
+        self.assertEqual((r.status, r.headers["content-type"], r.body), (409, "text/x.tlog.size", b"%d\n" % size))
+        self.assertEqual(add(size + 1).status, 400)
+        self.assertEqual(add(size, b"nonsense").status, 400)
+        self.assertEqual(add(size, note.replace(b"/hq/", b"/other/")).status, 404)
+        root = note.split(b"\n")[2]
+        self.assertEqual(add(size, note.replace(root, base64.b64encode(bytes(32)))).status, 403)
+        seen = self.get(f"/{hashlib.sha256(origin.encode()).hexdigest()}/checkpoint")
+        self.assertEqual((seen.status, seen.headers["cache-control"]), (200, "public, max-age=10"))
+        self.assertEqual(seen.body.split(b"\n")[:3], note.split(b"\n")[:3])
+        self.assertEqual(self.get(f"/{'0' * 64}/checkpoint").status, 404)
+        self.assertEqual(self.get("/readyz").body, b"ready\n")
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to start a program as another user")
     def test_other_user(self):
