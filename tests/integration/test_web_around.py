@@ -83,6 +83,8 @@ class Files(unittest.TestCase):
         return {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
 
     def test_install(self):
+        if not os.access(BUILD, os.W_OK):
+            self.skipTest("needs to write to the build: cmake --install keeps a list there")
         with tempfile.TemporaryDirectory(prefix="sauti-install-") as scratch:
             found = self.install(Path(scratch))
         for name in ("sbin/sauti-web", "sbin/sautid", "share/man/man8/sauti-web.8", "lib/systemd/system/sautid.service",
