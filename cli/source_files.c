@@ -139,6 +139,8 @@ static enum err files_source_read(void *arg, const char *origin, const char *pat
 	char below[LIMIT_LOG_NAME + TLOG_PATH_SIZE + 2];
 
 	snprintf(below, sizeof(below), "%s/%s", origin, path);
+	if (below[0] == '.' || strstr(below, "/.") != NULL)
+		return err_set(ctx, ERR_NOTFOUND, "'%s' is no file of an export", below);
 	return read_below(arg, below, max, out, ctx);
 }
 
