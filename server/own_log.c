@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "certs/record.h"
+#include "server/control/wait.h"
 #include "server/internal.h"
 #include "server/keys/erasing.h"
 #include "server/keys/escrow.h"
@@ -255,5 +256,6 @@ void runtime_locked(struct runtime *rt)
 	rt->keys = NULL;
 	erasing_locked(rt);
 	escrow_forget(rt);
+	waits_wake(rt);
 	log_line(LOG_INFO, "locked");
 }

@@ -146,7 +146,7 @@ static void ask_keys(struct waiting *w)
 	struct vault_request *ask;
 
 	w->again = w->asking;
-	if (w->asking)
+	if (w->asking || w->rt->stopping)
 		return;
 	ask = vault_request_new(VAULT_KEYS_SAFE, (void *)(uintptr_t)w->number);
 	if (ask == NULL || control_held(w->rt, ask) != OK)

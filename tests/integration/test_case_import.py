@@ -88,7 +88,9 @@ class Import(unittest.TestCase):
         self.assertIn("4 rows of 3 cases make 16 events", text.stderr)
         self.assertEqual(self.size(), before)
 
-        self.assertEqual(self.node.json(*arguments), {"events": 16, "added": 16, "known": 0})
+        made = self.node.json(*arguments)
+        self.assertEqual((made["events"], made["added"], made["known"], made["state"]["state"]),
+                         (16, 16, 0, "durable here"))
         self.assertLessEqual({"ZZ-R-001", "ZZ-R-002", "ZZ-R-003"}, self.codes())
         shown = self.node.json("case", "show", "ZZ-R-001")
         self.assertEqual([event["type"] for event in shown["events"]].count("REFERRAL_MADE"), 2)
@@ -98,7 +100,7 @@ class Import(unittest.TestCase):
 
         size = self.size()
         self.assertEqual(self.node.json(*arguments, "--dry-run")["new"], 0)
-        self.assertEqual(self.node.json(*arguments), {"events": 16, "added": 0, "known": 16})
+        self.assertEqual(self.node.json(*arguments), {"events": 16, "added": 0, "known": 16, "state": None})
         self.assertEqual(self.size(), size)
 
     def test_2_new_rows(self):
@@ -231,7 +233,7 @@ class Import(unittest.TestCase):
         """What is exported as JSON lines, imported at a node that has nothing, is the same timeline;
         and a hand-over is a page of the case."""
         def timeline(node, code):
-            ours = ("number", "synced", "safe", "author", "contested", "changes")
+            ours = ("number", "synced", "safe", "state", "author", "contested", "changes")
             return [{k: v for k, v in event.items() if k not in ours}
                     for event in node.json("case", "show", code)["events"]]
 

@@ -120,7 +120,7 @@ class Recover(unittest.TestCase):
 
     def timeline(self, node, code):
         """What a case says, without what this node knows of it."""
-        known = ("synced", "safe")
+        known = ("synced", "safe", "state")
         return [{k: v for k, v in event.items() if k not in known}
                 for event in node.json("case", "show", code)["events"]]
 
