@@ -175,6 +175,45 @@ static void holds_its_caps(void **state)
 	}
 }
 
+/* Logs, and groups in each other, as deep as there may be any. */
+static void holds_its_caps_on_logs_and_groups(void **state)
+{
+	for (unsigned over = 0; over < 2; over++) {
+		struct tlog_policy *policy = NULL;
+		struct tlog_tally tally = {{0}};
+		struct note_key key = key_of("w", NOTE_COSIGNATURE, 1);
+		struct buf text;
+
+		buf_init(&text, 2 * LIMIT_POLICY_SIZE);
+		for (unsigned i = 0; i < LIMIT_POLICY_ITEMS + over; i++) {
+			struct note_key log = key_of(ORIGIN, NOTE_ED25519, i + 1);
+
+			buf_put_str(&text, "log ");
+			note_key_format(&text, &log);
+			buf_put_u8(&text, '\n');
+		}
+		buf_put_str(&text, "quorum none\n");
+		assert_int_equal(
+			tlog_policy_parse(buf_bytes(&text), &policy, NULL), over ? ERR_LIMIT : OK);
+		tlog_policy_free(policy);
+		policy = NULL;
+		buf_clear(&text);
+		buf_put_str(&text, "witness g0 ");
+		note_key_format(&text, &key);
+		for (unsigned i = 1; i <= LIMIT_POLICY_ITEMS + over; i++)
+			buf_printf(&text, "\ngroup g%u all g%u", i, i - 1);
+		buf_printf(&text, "\nquorum g%u\n", LIMIT_POLICY_ITEMS + over);
+		assert_int_equal(
+			tlog_policy_parse(buf_bytes(&text), &policy, NULL), over ? ERR_LIMIT : OK);
+		if (!over) {
+			assert_true(tlog_tally_add(policy, &tally, &key, 7));
+			assert_int_equal(tlog_policy_reach(policy, &tally), 7);
+		}
+		tlog_policy_free(policy);
+		buf_release(&text);
+	}
+}
+
 /* --- the specification's own example, and what it asks of whoever reads one --- */
 
 static struct tlog_policy *parsed(const char *text)
@@ -478,6 +517,7 @@ int main(void)
 		cmocka_unit_test(takes_what_is_allowed),
 		cmocka_unit_test(refuses_what_is_forbidden),
 		cmocka_unit_test(holds_its_caps),
+		cmocka_unit_test(holds_its_caps_on_logs_and_groups),
 		cmocka_unit_test(reaches_as_the_example_says),
 		cmocka_unit_test(tally_knows_its_keys),
 		cmocka_unit_test(reaches_as_brute_force_says),
