@@ -546,7 +546,13 @@ static void release(struct audit_run *run)
 	run->visit = NULL;
 }
 
-const struct audit_hook audit_visit_hook = {begin, before, entry, after, end, finish, release};
+const struct audit_hook audit_visit_hook = {.begin = begin,
+	.before = before,
+	.entry = entry,
+	.after = after,
+	.end = end,
+	.finish = finish,
+	.release = release};
 
 /* --- for the report --- */
 
