@@ -360,9 +360,13 @@ static size_t unescape(void *arg, struct MHD_Connection *connection, char *text)
 
 static void http_free(struct http *http)
 {
-	pool_free(http->pool);
+	/* No connection may be suspended when libmicrohttpd stops, and until then its thread may
+	 * submit. */
+	if (http->pool != NULL)
+		pool_stop(http->pool);
 	if (http->daemon != NULL)
 		MHD_stop_daemon(http->daemon);
+	pool_free(http->pool);
 	clients_release(&http->clients);
 	node_release(&http->node);
 	mem_free(http);

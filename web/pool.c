@@ -111,16 +111,22 @@ enum err pool_submit(struct pool *pool, struct job *job)
 	return err;
 }
 
-void pool_free(struct pool *pool)
+void pool_stop(struct pool *pool)
 {
-	if (pool == NULL)
-		return;
 	pthread_mutex_lock(&pool->mutex);
 	pool->stopping = true;
 	pthread_cond_broadcast(&pool->more);
 	pthread_mutex_unlock(&pool->mutex);
 	for (unsigned i = 0; i < pool->count; i++)
 		pthread_join(pool->threads[i], NULL);
+	pool->count = 0;
+}
+
+void pool_free(struct pool *pool)
+{
+	if (pool == NULL)
+		return;
+	pool_stop(pool);
 	pthread_cond_destroy(&pool->more);
 	pthread_mutex_destroy(&pool->mutex);
 	mem_free(pool);

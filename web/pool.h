@@ -23,7 +23,8 @@ struct job {
 enum err pool_new(struct node *node, unsigned workers, struct pool **ret) MUST_USE;
 /* ERR_BUSY: LIMIT_WEB_QUEUE wait already; run is not called. */
 enum err pool_submit(struct pool *pool, struct job *job) MUST_USE;
-/* What waits is run without a line, what runs is waited for. NULL is fine. */
-void pool_free(struct pool *pool);
+/* What waits is run without a line, what runs is waited for; from now on everything is ERR_BUSY. */
+void pool_stop(struct pool *pool);
+void pool_free(struct pool *pool); /* stops it; nobody may submit meanwhile. NULL is fine */
 
 #endif

@@ -530,6 +530,29 @@ class Node(Case):
         self.assertEqual((reply.status, reply.body), (200, NOTE))
         self.assertEqual(self.web.process.wait(30), 0)
 
+    def test_end_under_load(self):
+        """Clients that do not stop asking keep it from nothing."""
+        request = f"GET /{ORIGIN}/checkpoint HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 3
+
+        def load():
+            try:
+                with connect(self.web.address) as s:
+                    while True:
+                        s.sendall(request)
+                        if s.recv(65536) == b"":
+                            return
+            except OSError:
+                pass
+        for _ in range(3):
+            self.start()
+            with concurrent.futures.ThreadPoolExecutor(6) as pool:
+                for _ in range(6):
+                    pool.submit(load)
+                before = len(self.node.asked)
+                wait_for("load", lambda b=before: len(self.node.asked) > b + 50)
+                self.assertEqual(self.web.stop(), 0, self.web.log)
+            self.web = None
+
     def refused(self):
         try:
             connect(self.web.address, 1).close()

@@ -51,8 +51,10 @@ static void test_cap(void **state)
 	}
 	assert_int_equal(ran, 0);
 	sem_post(&go_on);
-	pool_free(pool);
+	pool_stop(pool);
 	assert_int_equal(ran, LIMIT_WEB_QUEUE + 1);
+	assert_int_equal(pool_submit(pool, &jobs[0]), ERR_BUSY);
+	pool_free(pool);
 	assert_true(without_line <= LIMIT_WEB_QUEUE);
 	node_release(&node);
 }
