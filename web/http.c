@@ -205,9 +205,13 @@ static void complain(struct http *http, const char *text)
 {
 	unsigned long long until = atomic_load(&http->silent_until_ms), now = clock_ms();
 
+	char safe[600];
+
+	/* Some of it may be the node's own words. */
 	if (now >= until &&
 		atomic_compare_exchange_strong(&http->silent_until_ms, &until, now + SILENT_MS))
-		fprintf(stderr, "sauti-web: %s\n", text);
+		fprintf(stderr, "sauti-web: %s\n",
+			text_escape(bytes_str(text), safe, sizeof(safe)));
 }
 
 /* In a worker. */
@@ -303,10 +307,11 @@ static void *begin(void *arg, const char *uri, struct MHD_Connection *connection
 
 static void log_access(const struct exchange *exchange)
 {
-	char target[80];
+	char target[80], method[40];
 
 	if (exchange->http->settings->access_log && exchange->answer.status != 0)
-		fprintf(stderr, "sauti-web: %s %s %u %llu %llu ms\n", exchange->method,
+		fprintf(stderr, "sauti-web: %s %s %u %llu %llu ms\n",
+			text_escape(bytes_str(exchange->method), method, sizeof(method)),
 			text_escape(bytes_str(exchange->target), target, sizeof(target)),
 			exchange->answer.status, (unsigned long long)exchange->sent,
 			(unsigned long long)(clock_ms() - exchange->began_ms));

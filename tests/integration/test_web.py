@@ -230,6 +230,7 @@ class Endpoints(Case):
         """A line a request, escaped, without an address."""
         self.start("--access-log", "on")
         self.get("/\x1b[31m\"evil\"")
+        self.get("/logs", "\x1b[31m")
         self.get(f"/{ORIGIN}/checkpoint")
         self.web.stop()
         self.assertIn(f"sauti-web: GET /{ORIGIN}/checkpoint 200 {len(NOTE)} ", self.web.log)
@@ -441,6 +442,18 @@ class Node(Case):
             r = self.get("/readyz")
             self.assertEqual((r.status, r.body), (503, word))
             self.assertEqual(self.get("/healthz").status, 200)
+
+    def test_errors(self):
+        """Each of the node's codes has a status; its words are for the operator, and made safe."""
+        statuses = {1: 500, 2: 404, 3: 502, 4: 502, 7: 503, 9: 503, 10: 503, 11: 404, 13: 404, 15: 503, 16: 503,
+                    21: 502, 25: 503, 99: 502}
+        for code, status in statuses.items():
+            self.answer = lambda n, f, c=code: response(error=c, message=b"the \x1b[31mstore\n", last=True)
+            r = self.get(f"/{ORIGIN}/checkpoint")
+            self.assertEqual(r.status, status, code)
+            self.assertNotIn(b"store", r.body)
+        self.assertIn("sauti-web: the \\x1b[31mstore\\x0a\n", self.web.log)
+        self.assertEqual(self.web.log.count("store"), 1, "one complaint in ten seconds")
 
     def test_hostile_answers(self):
         last = response(last=True)
