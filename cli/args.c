@@ -3,8 +3,8 @@
 #include <string.h>
 
 static const struct cli_command *const tables[] = {init_commands, join_commands, lock_commands,
-	status_commands, check_commands, officer_commands, recover_commands, node_commands,
-	case_commands, log_commands, backup_commands, bundle_commands, mail_commands,
+	status_commands, check_commands, officer_commands, recover_commands, receipt_commands,
+	node_commands, case_commands, log_commands, backup_commands, bundle_commands, mail_commands,
 	ledger_commands, audit_commands, packet_commands, approvals_commands};
 
 #define TABLES (sizeof(tables) / sizeof(tables[0]))

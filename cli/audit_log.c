@@ -318,10 +318,10 @@ static enum err read_options(struct audit_run *run, struct errctx *ctx)
 		return cli_usage(run->cli, ctx, "--jobs is 1 to %d", AUDIT_JOBS_MAX);
 	run->jobs = (unsigned)count;
 	run->cli->ca = args_option(run->args, "ca");
-	return audit_trust_options(run, ctx);
+	return run->policy != NULL ? OK : audit_trust_options(run, ctx);
 }
 
-static enum err audit_all(struct audit_run *run, struct errctx *ctx)
+enum err audit_run_look(struct audit_run *run, struct errctx *ctx)
 {
 	TRY(findings_new(&run->findings));
 	TRY(read_options(run, ctx));
@@ -330,7 +330,12 @@ static enum err audit_all(struct audit_run *run, struct errctx *ctx)
 	TRY(CALL_HOOKS(begin));
 	for (size_t i = 0; i < run->log_count; i++)
 		TRY(look_at(run, i, ctx));
-	TRY(CALL_HOOKS(end));
+	return CALL_HOOKS(end);
+}
+
+static enum err audit_all(struct audit_run *run, struct errctx *ctx)
+{
+	TRY(audit_run_look(run, ctx));
 	TRY(audit_report(run, ctx));
 	return CALL_HOOKS(finish);
 }
@@ -376,7 +381,7 @@ static enum err could_not_look(enum err err)
 	return err == ERR_NOMEM || err == ERR_CRYPTO || err == ERR_INVALID ? err : ERR_IO;
 }
 
-static void run_release(struct audit_run *run)
+void audit_run_release(struct audit_run *run)
 {
 	for (size_t i = 0; audit_hooks[i] != NULL; i++)
 		if (audit_hooks[i]->release != NULL)
@@ -400,7 +405,7 @@ enum err audit_log_run(struct cli *cli, const struct cli_args *args, struct errc
 
 	err = err == OK ? verdict(&run, ctx)
 			: err_set(ctx, could_not_look(err), "%s", err_message(ctx, err));
-	run_release(&run);
+	audit_run_release(&run);
 	return err;
 }
 

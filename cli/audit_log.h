@@ -58,7 +58,8 @@ struct audit_log {
 	struct errctx why;
 };
 
-struct audit_visit; /* audit_visit.c: state, history, page, ledger */
+struct receipt_check; /* receipt.h */
+struct audit_visit;   /* audit_visit.c: state, history, page, ledger */
 
 struct audit_run {
 	struct cli *cli;
@@ -76,6 +77,7 @@ struct audit_run {
 	struct audit_log *logs;
 	size_t log_count;
 	struct audit_visit *visit;
+	struct receipt_check *receipt; /* of 'receipt check' alone; NULL */
 };
 
 /* Who takes part in a run. Any function may be NULL. What is wrong with a log is a finding; an
@@ -105,6 +107,11 @@ struct audit_hook {
 /* audit_hooks.c; the last is NULL. */
 extern const struct audit_hook *const audit_hooks[];
 extern const struct audit_hook audit_source_hook; /* audit_source.c */
+
+/* All of a run but the report: cli, args and source_text are set; policy may be, and then need not
+ * be an option. Release it in any case. */
+enum err audit_run_look(struct audit_run *run, struct errctx *ctx) MUST_USE;
+void audit_run_release(struct audit_run *run);
 
 /* Adds a finding with a sentence; proofs (count of them) are copied. */
 struct audit_tell {

@@ -75,7 +75,8 @@ enum err case_receipts_ask(
 		"case", "receipt", "CASE",                                                         \
 			"give the victim a receipt: six words to know by heart",                   \
 			"They prove, at any office and to any auditor, that the record of the "    \
-			"first\ncontact exists. They are told this once and "                      \
+			"first\ncontact exists (sauti receipt check). They are told this once "    \
+			"and "                                                                     \
 			"kept\nnowhere. By default they are said and learnt; --paper only after "  \
 			"the "                                                                     \
 			"risk was\ntalked about. Provisional until the daily batch is in the "     \

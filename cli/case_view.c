@@ -653,6 +653,9 @@ static enum err needs_choice(const struct case_view *view, const struct schema_t
 enum err case_view_allows(
 	const struct case_view *view, const struct schema_type *type, struct errctx *ctx)
 {
+	if (type->number == EVENT_RECEIPT_GIVEN)
+		return err_set(ctx, ERR_INVALID,
+			"a receipt is made and recorded by 'sauti case receipt %s'", view->code);
 	TRY(needs_open_case(view, type, ctx));
 	TRY(needs_case_consent(view, type, ctx));
 	TRY(needs_claim_consent(view, type, ctx));

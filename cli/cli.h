@@ -67,7 +67,7 @@ extern const struct cli_command status_commands[], check_commands[], node_comman
 extern const struct cli_command case_commands[], log_commands[], backup_commands[];
 extern const struct cli_command bundle_commands[], mail_commands[], ledger_commands[];
 extern const struct cli_command officer_commands[], audit_commands[], recover_commands[],
-	packet_commands[], approvals_commands[];
+	packet_commands[], approvals_commands[], receipt_commands[];
 
 /* The n-th argument; NULL when there are fewer. */
 const char *args_at(const struct cli_args *args, size_t n);

@@ -11,6 +11,11 @@
 
 #include "base/limits.h"
 
+/* What is read: for errors and prompts alone. */
+static struct {
+	const char *noun, *empty;
+} reading = {"passphrase", "the passphrase is empty"};
+
 /* One line, byte by byte: nothing behind it is consumed, and no buffer keeps a copy. */
 static enum err read_line(int fd, const char *where, struct secret *ret, struct errctx *ctx)
 {
@@ -30,7 +35,7 @@ static enum err read_line(int fd, const char *where, struct secret *ret, struct 
 		if (n <= 0 || c == '\n')
 			break;
 		if (size == line.size) {
-			err = err_set(ctx, ERR_LIMIT, "passphrase longer than %d bytes",
+			err = err_set(ctx, ERR_LIMIT, "%s longer than %d bytes", reading.noun,
 				LIMIT_PASSPHRASE);
 			break;
 		}
@@ -39,9 +44,10 @@ static enum err read_line(int fd, const char *where, struct secret *ret, struct 
 	if (err == OK && size > 0 && line.data[size - 1] == '\r')
 		size--;
 	if (err == OK && size == 0)
-		err = err_set(ctx, ERR_INVALID, "the passphrase is empty");
+		err = err_set(ctx, ERR_INVALID, "%s", reading.empty);
 	if (err == OK && size > LIMIT_PASSPHRASE)
-		err = err_set(ctx, ERR_LIMIT, "passphrase longer than %d bytes", LIMIT_PASSPHRASE);
+		err = err_set(
+			ctx, ERR_LIMIT, "%s longer than %d bytes", reading.noun, LIMIT_PASSPHRASE);
 	if (err == OK)
 		err = secret_copy(ret, bytes_make(line.data, size));
 	secret_release(&line);
@@ -60,7 +66,7 @@ static enum err from_file(struct cli *cli, const char *path, struct secret *ret,
 	if (fd < 0)
 		return files_errno(ctx, errno, "open", path);
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0)
-		cli_note(cli, "others may read the passphrase file '%s': chmod 600 it", path);
+		cli_note(cli, "others may read the %s file '%s': chmod 600 it", reading.noun, path);
 	err = read_line(fd, path, ret, ctx);
 	close(fd);
 	if (err == ERR_INVALID || err == ERR_LIMIT)
@@ -132,8 +138,8 @@ static enum err open_terminal(struct cli *cli, const char *option, struct errctx
 {
 	terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (terminal < 0)
-		return cli_usage(
-			cli, ctx, "no terminal to ask for the passphrase on: use --%s", option);
+		return cli_usage(cli, ctx, "no terminal to ask for the %s on: use --%s",
+			reading.noun, option);
 	return OK;
 }
 
@@ -176,4 +182,17 @@ enum err passphrase_get_new(struct cli *cli, const struct cli_args *args, const 
 	struct secret *ret, struct errctx *ctx)
 {
 	return get(cli, args, "new-passphrase-file", what, true, ret, ctx);
+}
+
+enum err passphrase_words(struct cli *cli, const struct cli_args *args, const char *what,
+	struct secret *ret, struct errctx *ctx)
+{
+	enum err err;
+
+	reading.noun = "words";
+	reading.empty = "no words were given";
+	err = get(cli, args, "words-file", what, false, ret, ctx);
+	reading.noun = "passphrase";
+	reading.empty = "the passphrase is empty";
+	return err;
 }

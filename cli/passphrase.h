@@ -33,4 +33,8 @@ enum err passphrase_possible(
 enum err passphrase_get_new(struct cli *cli, const struct cli_args *args, const char *what,
 	struct secret *ret, struct errctx *ctx) MUST_USE;
 
+/* Words that are as secret: of --words-file, or typed in one line without echo. */
+enum err passphrase_words(struct cli *cli, const struct cli_args *args, const char *what,
+	struct secret *ret, struct errctx *ctx) MUST_USE;
+
 #endif

@@ -39,7 +39,7 @@ COMMANDS = [
     ["mail", "send"], ["mail", "list"], ["mail", "show"], ["mail", "delete"], ["mail", "refused"],
     ["node", "confirm"], ["node", "prekeys"], ["log", "policy"], ["audit", "proof"],
     ["case", "share"], ["case", "shares"], ["case", "withdraw"], ["case", "answer"],
-    ["case", "erase"], ["case", "hold"], ["case", "prove"], ["case", "receipt"],
+    ["case", "erase"], ["case", "hold"], ["case", "prove"], ["case", "receipt"], ["receipt", "check"],
     ["case", "packet"], ["case", "recall"], ["case", "break-glass"], ["case", "report"],
     ["packet", "open"], ["packet", "fields"], ["audit", "grants"], ["audit", "log"], ["ledger", "disclose"],
     ["recover"], ["recover", "setup"], ["recover", "reshare"], ["recover", "status"],

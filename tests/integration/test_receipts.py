@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Receipts of victims: six words, the daily batch, what proves the first contact and what does not.
 test_receipts.py BUILD [unittest arguments]"""
+import base64
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -15,6 +17,8 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent.parent
 for room in (("tests", "lib"), ("tests", "vectors"), ("tests", "seizure")):
     sys.path.insert(0, str(SOURCE.joinpath(*room)))
+import derive  # noqa: E402
+import found  # noqa: E402
 import network  # noqa: E402
 import open_receipt  # noqa: E402
 from cases import agreed, lines, opened, said  # noqa: E402
@@ -105,6 +109,13 @@ class Receipts(unittest.TestCase):
     def batches(self, node=None):
         return {i: batch[2] for i, entry in enumerate(self.entries(node))
                 if (batch := open_receipt.read_batch(entry)) is not None}
+
+    def rows(self):
+        """Rows of kind 13 in haiti's keyring, whatever page they lie in, opened by the passphrase."""
+        evidence = found.Evidence()
+        evidence.add_tree(self.haiti.dir)
+        closure = derive.Closure(evidence, (network.PASSPHRASE.encode(),)).run()
+        return list({plain for kind, plain in closure.rows if kind == 13})
 
     def next_batch(self, ahead, count):
         """The clock goes on; the batch is there."""
@@ -330,6 +341,332 @@ class Batches(Receipts):
         item, = (item for item in items if item[:32] == tag)
         _, at, leaf = open_receipt.open_item(item, words, self.net.name)
         self.assertEqual(leaf, hashlib.sha256(b"\0" + self.entries()[at]).digest())
+        done = self.haiti.sauti("receipt", "check", "--words-file", "-", stdin=words + "\n", check=False)
+        self.assertIn(done.returncode, (0, 1), done.stderr)  # the quorum may be on its way
+        self.assertIn(f"record  entry {at} of log", done.stdout)
+        # Held by the quorum, and the keyring written anew by another erasure: no row is left of it.
+        self.net.settle()
+        self.relock()
+        self.haiti.sauti("case", "erase", "ZZ-TWO", "--reason", "withdrawn-consent", "--yes")
+        self.haiti.stop()
+        self.assertEqual([row[1] for row in self.rows()], [4])
+
+
+class Checking(Receipts):
+    """Somewhere else: what the six words prove."""
+
+    def setUp(self):
+        super().setUp()
+        self.words = self.give()
+        self.next_batch(SOON_S, 1)
+        wait_for("the quorum", lambda: self.states() == ["confirmed"])
+        self.net.settle()
+
+    def check(self, node, *args, words=None):
+        return node.sauti("receipt", "check", *args, "--words-file", "-", stdin=(words or self.words) + "\n",
+                          check=False)
+
+    def outside(self, *args, words=None):
+        """Where there is no node."""
+        return subprocess.run([BUILD / "sauti", "--dir", self.root / "nowhere", "receipt", "check",
+                               *map(str, args), "--words-file", "-"], input=(words or self.words) + "\n",
+                              capture_output=True, text=True, check=False)
+
+    def exported(self):
+        out = Path(tempfile.mkdtemp(dir=self.root)) / "export"
+        self.hq.sauti("log", "export", out)
+        policy = out.with_suffix(".policy")
+        policy.write_text(self.hq.sauti("log", "policy").stdout, encoding="utf-8")
+        return out, policy
+
+    def test_at_another_office_and_at_an_auditor(self):
+        origin = self.haiti.own()["origin"]
+        (at, _), = self.batches().items()
+        out, policy = self.exported()
+        vkey = next(line.split()[1] for line in policy.read_text().splitlines() if "/directory/" in line)
+        self.hq.sauti("bundle", "export", "--to", self.root / "stick")
+        stick = next(p for p in sorted(self.root.glob("stick*")) if p.is_file())
+        for done in (self.check(self.hq), self.check(self.haiti, "node"), self.outside(out, "--policy", policy),
+                     self.outside(out, "--directory", vkey), self.outside(stick, "--policy", policy)):
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue(done.stdout.startswith("PROVEN\n"), done.stdout)
+            self.assertIn(f"batch   entry {at} of log {origin}\n", done.stdout)
+            self.assertIn("by      demo.example/mirror/hq at 20", done.stdout)
+            six = self.words.split()  # one of them may be a word that is said anyway
+            for three in zip(six, six[1:], six[2:]):
+                self.assertNotIn(" ".join(three), " ".join((done.stdout + done.stderr).split()))
+        # Typed as people type; and nothing of what was typed is repeated.
+        self.assertEqual(self.check(self.hq, words="  " + self.words.upper().replace(" ", "  ")).returncode, 0)
+        done = self.check(self.hq, words=" ".join([*six[:2], "notaword", *six[3:]]))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("word 3 is none of the list", done.stderr)
+        done = self.check(self.hq, words="zoo " * 6)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("none of the 1 batches in ", done.stderr)
+        self.assertEqual(self.outside(out).returncode, 2)  # whom to believe?
+        # Not confirmed yet: the same, and said so.
+        self.hq.stop()
+        words = self.give("ZZ-TWO")
+        self.next_batch(2 * SOON_S, 2)
+        done = self.check(self.haiti, words=words)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertTrue(done.stdout.startswith("IN THE LOG, NOT CONFIRMED\n"), done.stdout)
+
+    def test_a_changed_export_proves_nothing(self):
+        out, policy = self.exported()
+        origin = self.haiti.own()["origin"]
+        file = next((out / origin / "tile" / "entries").rglob("000.p/*"))
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+        self.assertIn(self.outside(out, "--policy", policy).returncode, (1, 4))
+
+    def test_a_denial_is_refuted(self):
+        """By two files, six words, openssl, and a program that has nothing of ours: docs/OPERATIONS and
+        sauti(1) say how."""
+        out, policy = self.exported()
+        proofs = self.root / "proofs"
+        done = self.outside(out, "--policy", policy, "--proof", proofs)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        names = ("batch.tlog-proof", "record.tlog-proof")
+        self.assertEqual(sorted(p.name for p in proofs.iterdir()), list(names))
+        for name in names:
+            audit = subprocess.run([BUILD / "sauti", "audit", "proof", proofs / name, "--policy", policy],
+                                   capture_output=True, text=True, check=False)
+            self.assertEqual(audit.returncode, 0, audit.stderr)
+            self.assertIn("PROVEN", audit.stdout)
+        batch, record = (tlog_proof(proofs / name) for name in names)
+        vkey = next(line.split()[1] for line in policy.read_text().splitlines()
+                    if line.startswith("log " + self.haiti.own()["origin"]))
+        for proof in (batch, record):
+            self.openssl_verifies(proof["note"], vkey)
+            self.assertEqual(root_of(proof), proof["root"])
+        items = open_receipt.read_batch(batch["entry"])[2]
+        tag = open_receipt.derive(self.words, self.net.name)[0]
+        item, = (item for item in items if item[:32] == tag)
+        origin, index, leaf = open_receipt.open_item(item, self.words, self.net.name)
+        self.assertEqual(origin, hashlib.sha256(record["origin"].encode()).digest())
+        self.assertEqual(index, record["index"])
+        self.assertEqual(leaf, hashlib.sha256(b"\0" + record["entry"]).digest())
+        # A byte of either, and nothing holds any more.
+        self.assertNotEqual(root_of(batch | {"entry": batch["entry"][:-1] + b"x"}), batch["root"])
+        again = self.outside(out, "--policy", policy, "--proof", proofs)
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("is there already", again.stderr)
+
+    def openssl_verifies(self, note, vkey):
+        """The log's own signature line, by openssl pkeyutl alone."""
+        name, _, key = vkey.split("+", 2)
+        text, signatures = note.split("\n\n")
+        line = next(s for s in signatures.splitlines() if s.split()[1] == name)
+        files = {"key": bytes.fromhex("302a300506032b6570032100") + base64.b64decode(key)[1:],
+                 "sig": base64.b64decode(line.split()[2])[4:], "text": (text + "\n").encode()}
+        for suffix, data in files.items():
+            (self.root / suffix).write_bytes(data)
+        done = subprocess.run(["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey",
+                               self.root / "key", "-in", self.root / "text", "-sigfile", self.root / "sig"],
+                              capture_output=True, text=True, check=False)
+        self.assertIn("Signature Verified Successfully", done.stdout + done.stderr)
+
+    def test_seized(self):
+        """Everything of the office, with the passphrase, without the words. That an item is of that event is
+        known until the quorum holds it, and from free pages of the keyring until an erasure writes that
+        anew; then there is nothing. The words are in no file."""
+        tag = open_receipt.derive(self.words, self.net.name)[0]
+        self.hq.stop()
+        self.give("ZZ-TWO")
+        self.relock()
+        self.haiti.stop()
+        states = {row[1] for row in self.rows()}
+        self.assertLessEqual({1, 3, 4}, states)  # one waits, one is confirmed, and the clock
+        self.haiti.start()
+        self.record(opened(3, "ZZ-THREE"))
+        self.haiti.sauti("case", "erase", "ZZ-THREE", "--reason", "withdrawn-consent", "--yes")
+        self.haiti.stop()
+        rows = self.rows()
+        self.assertEqual(sorted(row[1] for row in rows), [1, 3, 4])
+        confirmed = next(row for row in rows if row[1] == 3)
+        self.assertEqual(len(confirmed), 2 + 16 + 8)  # state, event, no time, no item
+        self.assertEqual(confirmed[18:], bytes(8))
+        self.assertFalse(any(tag in row for row in rows))
+        for path in self.root.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                self.assertNotIn(self.words.encode(), path.read_bytes(), path)
+
+
+def tlog_proof(path):
+    """A .tlog-proof: index, hashes, the note, and the entry out of Sauti's extra data."""
+    head, note = path.read_text(encoding="utf-8").split("\n\n", 1)
+    lines_ = head.splitlines()
+    extra = base64.b64decode(lines_[1].split()[1])
+    size = struct.unpack(">H", extra[2:4])[0]
+    text = note.splitlines()
+    return {"entry": extra[4:4 + size], "index": int(lines_[2].split()[1]),
+            "hashes": [base64.b64decode(line) for line in lines_[3:]], "note": note,
+            "origin": text[0], "size": int(text[1]), "root": base64.b64decode(text[2])}
+
+
+def root_of(proof):
+    """RFC 9162 2.1.3.2."""
+    fn, sn = proof["index"], proof["size"] - 1
+    r = hashlib.sha256(b"\0" + proof["entry"]).digest()
+    for p in proof["hashes"]:
+        if fn & 1 or fn == sn:
+            r = hashlib.sha256(b"\1" + p + r).digest()
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            r = hashlib.sha256(b"\1" + r + p).digest()
+        fn, sn = fn >> 1, sn >> 1
+    return r
+
+
+# ---- an office that lies: logs made by hand ----
+
+def varint(value):
+    out = b""
+    while value > 127:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+def data_field(number, value):
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def leaf_of(entry):
+    return hashlib.sha256(b"\0" + entry).digest()
+
+
+def tree_root(leaves):
+    if len(leaves) == 1:
+        return leaves[0]
+    k = 1
+    while k * 2 < len(leaves):
+        k *= 2
+    return hashlib.sha256(b"\1" + tree_root(leaves[:k]) + tree_root(leaves[k:])).digest()
+
+
+class Lies(unittest.TestCase):
+    """A dishonest office signs what it likes. Its log is made here, as an export with a policy."""
+
+    WORDS = "zoo zoo zoo zoo zoo lend"
+    ORIGIN = "lies.example/office/1-0123456789abcdef"
+
+    def setUp(self):
+        self.root = Path(tempfile.mkdtemp(prefix="sauti-lies-"))
+        try:
+            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        except ImportError:
+            self.skipTest("python3-cryptography is not installed")
+        self.log, self.node = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+        body = (data_field(1, self.ORIGIN) + data_field(2, self.public()) + b"\x20" + varint(1700000000))
+        self.entries = [self.record(1, "log-opened", body),
+                        data_field(1, b"\x08\x01" + data_field(5, b"sealed, as far as anybody can see" * 8)),
+                        data_field(1, b"\x08\x01" + data_field(5, b"of another case" * 9))]
+        self.tag, self.commitment, self.key, self.nonce = open_receipt.derive(self.WORDS, "lies.example")
+
+    def tearDown(self):
+        shutil.rmtree(self.root)
+
+    def public(self):
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+        return self.log.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    def record(self, kind, purpose, body):
+        signature = self.node.sign(b"sauti/1 " + purpose.encode() + b"\0" + body)
+        return data_field(2, b"\x08" + varint(kind) + data_field(2, body) + data_field(3, signature))
+
+    def item(self, index, leaf, origin=None, version=1):
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+        box = (bytes([version]) + hashlib.sha256((origin or self.ORIGIN).encode()).digest() +
+               struct.pack(">Q", index) + leaf)
+        return self.tag + self.commitment + AESGCM(self.key).encrypt(
+            self.nonce, box, b"sauti/1 receipt box" + self.tag)
+
+    def batch(self, *items, count=16, shuffled=False):
+        filler = [hashlib.sha256(bytes([n])).digest() + bytes(121) for n in range(count - len(items))]
+        items = sorted([*items, *filler], reverse=shuffled)
+        self.entries.append(self.record(13, "receipt-tags", data_field(1, b"".join(items))))
+
+    def check(self, *args, words=None):
+        out = self.root / "export"
+        shutil.rmtree(out, ignore_errors=True)
+        log = out / self.ORIGIN
+        leaves = [leaf_of(e) for e in self.entries]
+        for name, data in (("tile/0/000.p", b"".join(leaves)),
+                           ("tile/entries/000.p", b"".join(struct.pack(">H", len(e)) + e for e in self.entries))):
+            (log / name).mkdir(parents=True)
+            (log / name / str(len(leaves))).write_bytes(data)
+        raw = b"\x01" + self.public()
+        key_id = hashlib.sha256(self.ORIGIN.encode() + b"\n" + raw).digest()[:4]
+        text = f"{self.ORIGIN}\n{len(leaves)}\n{base64.b64encode(tree_root(leaves)).decode()}\n"
+        line = base64.b64encode(key_id + self.log.sign(text.encode())).decode()
+        (log / "checkpoint").write_text(f"{text}\n\u2014 {self.ORIGIN} {line}\n", encoding="utf-8")
+        policy = self.root / "policy"
+        policy.write_text(f"log {self.ORIGIN}+{key_id.hex()}+{base64.b64encode(raw).decode()}\nquorum none\n")
+        return subprocess.run([BUILD / "sauti", "--dir", self.root, "receipt", "check", out, "--policy", policy,
+                               "--words-file", "-", *map(str, args)], input=(words or self.WORDS) + "\n",
+                              capture_output=True, text=True, check=False)
+
+    def refuted(self, says, code=4):
+        done = self.check()
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertNotIn("PROVEN", done.stdout)
+        self.assertIn(says, done.stderr)
+
+    def test_the_truth(self):
+        """What the others change."""
+        self.batch(self.item(1, leaf_of(self.entries[1])))
+        done = self.check()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("record  entry 1 of log", done.stdout)
+        self.batch(self.item(1, leaf_of(self.entries[1])))
+        done = self.check("--json")
+        self.assertEqual((done.returncode, json.loads(done.stdout)["found_in"]), (0, 2))
+        self.assertIn("stands in 2 batches", self.check().stderr)
+
+    def test_any_order(self):
+        self.batch(self.item(1, leaf_of(self.entries[1])))
+        other = "zoo lend zoo zoo zoo zoo"
+        self.assertEqual(self.check(words=other).returncode, 1)
+        done = self.check("--any-order", words=other)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_never_logged(self):
+        self.batch()
+        self.refuted("never logged by who gave them", 1)
+
+    def test_another_entry(self):
+        self.batch(self.item(1, leaf_of(self.entries[2])))
+        self.refuted("not the sealed one that it says")
+
+    def test_an_entry_that_came_later(self):
+        self.batch(self.item(4, leaf_of(self.entries[1])))
+        self.entries.append(self.entries[1])
+        self.refuted("not the sealed one that it says")
+
+    def test_a_public_record(self):
+        self.batch(self.item(0, leaf_of(self.entries[0])))
+        self.refuted("not the sealed one that it says")
+
+    def test_a_tag_with_nothing(self):
+        self.batch(self.tag + bytes(121))
+        self.refuted("was not made with them")
+
+    def test_a_box_of_another_version(self):
+        self.batch(self.item(1, leaf_of(self.entries[1]), version=2))
+        self.refuted("was not made with them")
+
+    def test_a_log_that_is_not_there(self):
+        self.batch(self.item(1, leaf_of(self.entries[1]), origin=self.ORIGIN.replace("/1-", "/2-")))
+        self.refuted("in a log that this source does not have", 1)
+
+    def test_batches_of_another_shape(self):
+        self.batch(self.item(1, leaf_of(self.entries[1])), count=15)
+        self.batch(self.item(1, leaf_of(self.entries[1])), shuffled=True)
+        self.refuted("2 batches are not of the shape they must have; the first: entry 3", 1)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ class Closure:
         self.secrets, self.todo = set(), []
         self.chunks = []            # inner layers of an escrow that a version key has laid open
         self.opened = {}            # locator -> part of an event, or what else was sealed
+        self.rows = []              # (kind, plain) of rows of a keyring
         self.steps = []             # what was derived, in words
         self.skip = set(skip)
         for secret in secrets:
@@ -101,6 +102,7 @@ class Closure:
             aad = labels.get(value[0], b"sauti/1 keyring row" + value[:1] + name)
             plain = p.aead_open(secret, value[1:13], aad, value[13:])
             if plain:
+                self.rows.append((value[0], plain))
                 self.harvest(plain, f"keyring row of kind {value[0]}")
         for number, data in self.evidence.drafts:
             version, salt = data[8:12], data[12:28]
