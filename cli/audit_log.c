@@ -133,7 +133,8 @@ static enum err list_logs(struct audit_run *run, struct errctx *ctx)
 		return err_wrap(
 			ctx, err, "'%s' has more than %d logs", run->source_text, LIMIT_LOGS);
 	TRY(err);
-	qsort(run->logs, run->log_count, sizeof(run->logs[0]), by_name);
+	if (run->log_count > 0)
+		qsort(run->logs, run->log_count, sizeof(run->logs[0]), by_name);
 	own_first(run);
 	return run->log_count > 0
 		       ? OK
