@@ -144,6 +144,8 @@ static void client_close(struct client *client)
 	uv_close((uv_handle_t *)&client->pipe, on_client_closed);
 }
 
+static void client_next(struct client *client);
+
 static void on_replied(uv_write_t *write, int status)
 {
 	struct reply *reply = (struct reply *)write;
@@ -155,8 +157,12 @@ static void on_replied(uv_write_t *write, int status)
 	client->moved_ms = uv_now(&client->server->rt->loop);
 	if (status != 0)
 		client_close(client);
-	else if (client->writes == 0 && !client->closing && client->request != NULL)
+	else if (client->writes > 0 || client->closing)
+		return;
+	else if (client->request != NULL)
 		tell_sent(client->request, false);
+	else
+		client_next(client);
 }
 
 static void send_response(struct client *client, const Sauti__ControlResponse *response)
@@ -253,8 +259,6 @@ void control_gone(struct control_request *request, void (*gone)(void *arg), void
 	request->gone = gone;
 	request->gone_arg = arg;
 }
-
-static void client_next(struct client *client);
 
 static void finish(struct control_request *request, Sauti__ControlResponse *response)
 {
@@ -376,6 +380,14 @@ static void begin(struct client *client, struct bytes message)
 	arena_release(&arena);
 }
 
+/* Over the public socket one answer is taken before the next is made: whoever asks and does not
+ * read costs no memory. */
+static bool may_begin(const struct client *client)
+{
+	return client->request == NULL && !client->closing &&
+	       (!client->server->public || client->writes == 0);
+}
+
 /* Begins the requests that have all arrived, one after the other, until one takes its time. */
 static void client_next(struct client *client)
 {
@@ -385,7 +397,7 @@ static void client_next(struct client *client)
 	if (client->beginning) /* one was answered at once: the loop below goes on */
 		return;
 	client->beginning = true;
-	while (err == OK && client->request == NULL && !client->closing) {
+	while (err == OK && may_begin(client)) {
 		err = frame_reader_next(&client->reader, &message);
 		if (err == OK)
 			begin(client, message);

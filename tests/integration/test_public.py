@@ -302,6 +302,33 @@ class Asked(unittest.TestCase):
         for ask in stalled:
             ask.close()
 
+    def test_asking_without_reading_costs_nothing(self):
+        """Requests one behind the other are answered one after the other, as they are read."""
+        logs = field(public.LOGS, b"")
+        with Public(self.socket) as ask:
+            for _ in range(300):
+                ask.send(logs)
+            for _ in range(300):
+                self.assertEqual(len(ask.answer().docs), 3)
+
+        def resident():
+            text = Path(f"/proc/{self.hq.process.pid}/status").read_text()
+            return int(text.split("VmRSS:")[1].split()[0]) // 1024
+
+        before, held = resident(), [Public(self.socket) for _ in range(20)]
+        for ask in held:
+            message = field(public.STATUS, b"")
+            frames = (len(message).to_bytes(4, "big") + message) * 60000
+            try:
+                ask.socket.setblocking(False)
+                ask.socket.send(frames)
+            except OSError:
+                pass
+        self.hq.sauti("status")
+        self.assertLess(resident() - before, 64)
+        for ask in held:
+            ask.close()
+
     def test_idleness_is_not_kept_off(self):
         """What programs ask there by themselves does not keep a node unlocked."""
         self.haiti.stop()
