@@ -188,6 +188,15 @@ static void set_marks(struct walk_opts *walk, uint64_t a, uint64_t b)
 	}
 }
 
+static enum err opened(struct audit_run *run, struct audit_log *log)
+{
+	const struct remembered_log *then = then_of(run, log);
+
+	if (then != NULL)
+		buf_put(&log->opened, then->opened);
+	return log->opened.err;
+}
+
 static enum err before(
 	struct audit_run *run, struct audit_log *log, struct walk_opts *walk, struct errctx *ctx)
 {
@@ -552,7 +561,8 @@ const struct audit_hook audit_visit_hook = {.begin = begin,
 	.after = after,
 	.end = end,
 	.finish = finish,
-	.release = release};
+	.release = release,
+	.opened = opened};
 
 /* --- for the report --- */
 

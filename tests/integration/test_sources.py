@@ -289,6 +289,51 @@ class Sources(unittest.TestCase):
         (self.root / "magic").write_text("sauti bundle 1\n")
         self.audit(self.root / "magic", code=FAILED)
 
+    def test_the_end_of_a_log_alone(self):
+        """A bundle for somebody who has the beginning: it is gone on from what was audited before,
+        and cannot be looked at without that."""
+        network = Network(self.root / "ends", BUILD, "test.example")
+        try:
+            hq = network.init()
+            hq.start()
+            haiti = network.join("haiti", "HTI")
+            haiti.start()
+            policy, state = network.root / "policy", network.root / "state"
+
+            def record(count):
+                lines = [json.dumps({"type": "CASE_OPENED", "case_code": f"ZZ-E-{i}-{count}"})
+                         for i in range(count)]
+                haiti.json("case", "import", "-", stdin="\n".join(lines) + "\n")
+
+            def look(source, *arguments, code=OK):
+                done = haiti.sauti("--json", "audit", "log", source, "--policy", policy, *arguments,
+                                check=False)
+                self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+                return json.loads(done.stdout), done.stderr
+
+            record(300)
+            network.settle()
+            origin, size = haiti.own()["origin"], haiti.own()["size"]
+            lines = haiti.sauti("log", "policy").stdout.splitlines()
+            policy.write_text("\n".join(line for line in lines if line.startswith("log "))
+                              + "\nquorum none\n")
+            haiti.sauti("bundle", "export", "--to", network.root / "first")
+            look(network.root / "first", origin, "--state", state)
+            hq.stop()
+            record(20)
+            haiti.sauti("bundle", "export", "--to", network.root / "second", "--for", "hq")
+            report, said = look(network.root / "second", origin, code=FAILED)
+            self.assertEqual((report["verdict"], report["violations"]), ("unfinished", 0))
+            self.assertIn(f"before {size}", said)
+            report, _ = look(network.root / "second", origin, "--state", state, "--incremental")
+            [log] = report["logs"]
+            self.assertEqual((log["from"], log["sound"]), (size, True))
+            self.assertEqual(log["from"] + log["hashed"], haiti.own()["size"])
+            report, _ = look(network.root / "second", origin, "--state", state, "--incremental")
+            self.assertEqual(report["logs"][0]["hashed"], 0)  # nothing new since
+        finally:
+            network.stop()
+
     # ---- nodes ----
 
     def test_nodes_that_are_none(self):
