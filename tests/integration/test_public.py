@@ -89,6 +89,9 @@ class Asked(unittest.TestCase):
     def test_every_file_as_an_export_writes_it(self):
         out = self.export()
         files = contents(out)
+        listed = files.pop("logs").decode().split()
+        with Public(self.socket) as ask:
+            self.assertEqual(sorted(d["origin"] for d in ask.ask(public.LOGS).docs), listed)
         self.assertGreater(len(files), 10)
         self.assertTrue(any(".p/" in name for name in files) and
                         any("tile/1/" in name for name in files))

@@ -394,6 +394,27 @@ class Sources(unittest.TestCase):
             done.kill()
             done.wait()
 
+    def test_sauti_web(self):
+        """From the node's disk over its public socket, sauti-web and HTTP: as from an export."""
+        port = free_port()
+        web = subprocess.Popen([BUILD / "sauti-web", "--socket", self.hq.dir / "run/public.sock",
+                                "--listen", f"127.0.0.1:{port}", *(["--allow-root"] * (os.geteuid() == 0))],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            def up():
+                if web.poll() is not None:
+                    self.fail(web.stderr.read())
+                with socket.socket() as s:
+                    return s.connect_ex(("127.0.0.1", port)) == 0
+            wait_for("sauti-web", up)
+            for by in ("--policy", "--directory"):
+                report = self.audit(f"http://127.0.0.1:{port}", by=by)
+                self.assertEqual(self.gist(report), self.gist(self.audit(self.out, by=by)))
+        finally:
+            web.terminate()
+            web.wait()
+            web.stderr.close()
+
     def test_one_connection_and_no_surprises(self):
         server = self.serve()
         names = [log["log"] for log in self.audit(self.out)["logs"]]
