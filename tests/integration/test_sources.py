@@ -359,6 +359,34 @@ class Sources(unittest.TestCase):
             self.audit(f"node:{path}", code=FAILED)
             s.shutdown(socket.SHUT_RDWR)
 
+    def test_a_node_with_a_damaged_disk(self):
+        """It gives no entry out that is not what its tree says, and says which; its other logs are
+        sound, and nobody is accused of what a disk did."""
+        network = Network(self.root / "damaged", BUILD, "test.example")
+        try:
+            hq = network.init()
+            hq.start()
+            network.join("name-of-a-node", "CAF")
+            policy = network.root / "policy"
+            lines = hq.sauti("log", "policy").stdout.splitlines()
+            policy.write_text("\n".join(line for line in lines if line.startswith("log "))
+                              + "\nquorum none\n")
+            hq.stop()
+            path = hq.dir / "store" / "data.mdb"
+            data = path.read_bytes()
+            self.assertIn(b"name-of-a-node", data)
+            path.write_bytes(data.replace(b"name-of-a-node", b"name-of-a-nodE"))
+            hq.start(unlock=False)
+            done = hq.sauti("--json", "audit", "log", "node", "--policy", policy, check=False)
+            self.assertEqual(done.returncode, FAILED, done.stdout + done.stderr)
+            report = json.loads(done.stdout)
+            self.assertEqual((report["verdict"], report["violations"]), ("unfinished", 0))
+            errors = {log["directory"]: log.get("error", "") for log in report["logs"]}
+            self.assertIn("entry 3 does not match its leaf hash", errors[True])
+            self.assertEqual({log["sound"] for log in report["logs"] if not log["directory"]}, {True})
+        finally:
+            network.stop()
+
     def test_a_node_that_gives_nothing_out(self):
         conf = self.haiti.dir / "sauti.conf"
         before = conf.read_text()
