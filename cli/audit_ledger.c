@@ -12,6 +12,7 @@ struct audit_ledger {
 	struct grants_check *check;
 	bool wanted; /* the log that is read */
 	bool failed; /* no more of it: why says what */
+	bool open;   /* .. and that is not its fault */
 	struct errctx why;
 	json_t *json, *grants, *erasures;
 	size_t verdicts[AUDIT_BAD + 1];
@@ -67,14 +68,16 @@ static enum err take(struct audit_ledger *ledger, enum err err, const struct err
 {
 	if (err == OK || err == ERR_NOMEM || err == ERR_CRYPTO)
 		return err;
-	if (!ledger->failed)
+	if (!ledger->failed) {
 		err_set(&ledger->why, err, "%s", err_message(why, err));
+		ledger->open = err == ERR_STALE || err == ERR_UNREACHABLE;
+	}
 	ledger->failed = true;
 	return OK;
 }
 
-enum err audit_ledger_before(
-	struct audit_ledger *ledger, const struct audit_log *log, bool *ret, struct errctx *ctx)
+enum err audit_ledger_before(struct audit_ledger *ledger, const struct audit_log *log, bool lacks,
+	bool *ret, struct errctx *ctx)
 {
 	struct errctx why = {""};
 
@@ -85,6 +88,12 @@ enum err audit_ledger_before(
 		return OK;
 	TRY(take(ledger, grants_check_begin(ledger->check, log->name.text, &ledger->wanted, &why),
 		&why));
+	if (ledger->wanted && lacks) {
+		ledger->wanted = false;
+		err_set(&why, ERR_UNREACHABLE, "the beginning of log '%s' is not in the source",
+			log->name.text);
+		return take(ledger, ERR_UNREACHABLE, &why);
+	}
 	*ret = ledger->wanted;
 	return OK;
 }
@@ -174,7 +183,7 @@ static enum err make_json(struct audit_ledger *ledger)
 enum err audit_ledger_end(struct audit_ledger *ledger, struct audit_run *run, struct errctx *ctx)
 {
 	const struct grants_judge judge = {run->directory, on_grant, on_erasure, ledger};
-	const struct audit_tell tell = {FINDING_LEDGER_BAD, NULL, false, 0, NULL, 0};
+	struct audit_tell tell = {FINDING_LEDGER_BAD, NULL, false, 0, NULL, 0};
 	struct errctx why = {""};
 
 	(void)ctx;
@@ -186,6 +195,8 @@ enum err audit_ledger_end(struct audit_ledger *ledger, struct audit_run *run, st
 	if (!ledger->failed)
 		TRY(take(ledger, grants_check_judge(ledger->check, &judge, &why), &why));
 	TRY(ledger->err);
+	if (ledger->open)
+		tell.kind = FINDING_LEDGER_OPEN;
 	if (ledger->failed)
 		TRY(audit_tell(run, &tell, "the ledger of '%s' cannot be judged: %s",
 			grants_check_node(ledger->check), ledger->why.text));

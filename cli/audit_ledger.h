@@ -18,9 +18,10 @@ void audit_ledger_free(struct audit_ledger *ledger); /* NULL is fine */
 
 const char *audit_ledger_network(const struct audit_ledger *ledger);
 
-/* Before the walk of a log, each entry of it, and after it. *ret: all of its entries are wanted. */
-enum err audit_ledger_before(struct audit_ledger *ledger, const struct audit_log *log, bool *ret,
-	struct errctx *ctx) MUST_USE;
+/* Before the walk of a log, each entry of it, and after it. lacks: its first entries are not in the
+ * source. *ret: all of its entries are wanted. */
+enum err audit_ledger_before(struct audit_ledger *ledger, const struct audit_log *log, bool lacks,
+	bool *ret, struct errctx *ctx) MUST_USE;
 enum err audit_ledger_entry(
 	struct audit_ledger *ledger, uint64_t index, struct bytes entry) MUST_USE;
 enum err audit_ledger_after(

@@ -165,6 +165,17 @@ static enum err begin(struct audit_run *run, struct errctx *ctx)
 
 /* --- one log --- */
 
+/* Of a log whose beginning is not in the source. */
+static enum err opened(struct audit_run *run, struct audit_log *log)
+{
+	const struct remembered_log *then = then_of(run, log);
+
+	buf_clear(&log->opened);
+	if (then != NULL)
+		buf_put(&log->opened, then->opened);
+	return log->opened.err;
+}
+
 /* Where the author's cutting off was recorded, if that is so. */
 static uint64_t recorded_size(const struct audit_run *run, const struct audit_log *log)
 {
@@ -202,16 +213,17 @@ static enum err before(
 {
 	struct audit_visit *visit = run->visit;
 	const struct remembered_log *then = then_of(run, log);
+	bool lacks = source_starts(&run->source.files, log->name.text) > 0;
 	bool whole = is_own(run, log);
 
 	if (visit->ledger != NULL) {
 		bool wanted;
 
-		TRY(audit_ledger_before(visit->ledger, log, &wanted, ctx));
+		TRY(audit_ledger_before(visit->ledger, log, lacks, &wanted, ctx));
 		whole = whole || wanted;
 	}
 	set_marks(walk, then == NULL ? 0 : then->checkpoint.size, recorded_size(run, log));
-	if (!visit->incremental || whole || then == NULL ||
+	if ((!visit->incremental && !lacks) || whole || then == NULL ||
 		then->checkpoint.size > log->checkpoint.size ||
 		!bytes_equal(BYTES_ARRAY(then->key.key.b), BYTES_ARRAY(log->key.key.b)))
 		return OK;
@@ -395,6 +407,12 @@ static enum err after(struct audit_run *run, struct audit_log *log, struct errct
 
 /* --- all of them --- */
 
+/* A bundle brings what its receiver lacks: what it has not, nobody has to explain. */
+static bool all_wanted(const struct audit_run *run)
+{
+	return run->visit->all && run->source.files.starts == NULL;
+}
+
 static enum err judge_state(struct audit_run *run, struct errctx *ctx)
 {
 	const struct remembered *state = run->visit->state.state;
@@ -402,7 +420,7 @@ static enum err judge_state(struct audit_run *run, struct errctx *ctx)
 	for (size_t i = 0; i < run->log_count; i++)
 		if (!is_own(run, &run->logs[i]))
 			TRY(judge_log(run, &run->logs[i], ctx));
-	for (size_t i = 0; state != NULL && run->visit->all && i < remembered_count(state); i++) {
+	for (size_t i = 0; state != NULL && all_wanted(run) && i < remembered_count(state); i++) {
 		const struct remembered_log *then = remembered_at(state, i);
 
 		if (audit_run_log(run, then->checkpoint.origin.text) == NULL)
@@ -438,10 +456,17 @@ static enum err end(struct audit_run *run, struct errctx *ctx)
 {
 	struct audit_visit *visit = run->visit;
 	const struct audit_source *source = &run->source.files;
+	const struct audit_tell unfinished = {.kind = FINDING_UNFINISHED};
 
 	TRY(judge_state(run, ctx));
-	if (visit->known && visit->all)
+	if (visit->known && all_wanted(run))
 		TRY(key_history_missing(visit->history, run->findings));
+	else if (visit->all)
+		TRY(audit_tell(run, &unfinished,
+			visit->known ? "which logs are missing was not looked at: a bundle brings "
+				       "what its receiver lacks"
+				     : "which logs are missing, and which key was used when, was "
+				       "not looked at: that takes the directory (--directory)"));
 	if (source->evidence != NULL)
 		TRY(source->evidence(source->arg, on_evidence, run, ctx));
 	return visit->ledger == NULL ? OK : audit_ledger_end(visit->ledger, run, ctx);
@@ -559,6 +584,7 @@ const struct audit_hook audit_visit_hook = {.begin = begin,
 	.before = before,
 	.entry = entry,
 	.after = after,
+	.opened = opened,
 	.end = end,
 	.finish = finish,
 	.release = release,

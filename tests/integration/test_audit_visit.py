@@ -190,6 +190,25 @@ class Visits(unittest.TestCase):
         self.assertIn("visited 20", done.stdout)
         self.assertIn("of them at the last visit", done.stdout)
 
+    def test_bundles(self):
+        """Two visits by bundles, the second of which has no more than what is new."""
+        bundles = [self.root / "first", self.root / "second"]
+        self.office.sauti("bundle", "export", "--to", bundles[0])
+        first = self.audit(bundles[0])
+        self.assertEqual(self.kinds(first), set())
+        self.hq.stop()
+        self.add(2)
+        self.office.sauti("bundle", "export", "--to", bundles[1], "--for", "hq")
+        report = self.audit(bundles[1], status=4)
+        log = next(l for l in report["logs"] if l["log"] == self.log)
+        self.assertEqual(log["from"], log["remembered"]["size"])
+        self.assertTrue(log["sound"])
+        # Nobody has cosigned it yet; headquarters' own log, which it does not bring, is not missed.
+        self.assertEqual({(f["kind"], f["log"]) for f in report["findings"] if f["severity"] != "note"},
+                         {("quorum-missing", self.log)})
+        # Without the state nobody knows how it goes on.
+        self.assertNotIn("remembered", self.audit(bundles[1], state=False, status=1))
+
     # What is wrong.
 
     def test_rollback_and_missing(self):
@@ -276,6 +295,28 @@ class Visits(unittest.TestCase):
         page = self.root / "page.html"
         self.audit(self.root / "two", "--html", page, status=4)
         self.check_page(page, finding)
+
+    def test_evidence_held(self):
+        """A node that met both histories says so itself, and proves it."""
+        self.policy = self.office.sauti("log", "policy").stdout
+        self.fork(2, 5)
+        self.hq.start()
+        wait_for("the evidence", lambda: json.loads(
+            self.hq.sauti("--json", "log", "evidence", check=False).stdout or "[]"))
+        done = subprocess.run([BUILD / "sauti", "--dir", self.hq.dir, "--json", "audit", "log", "node",
+                               "--directory", self.vkey, "--state", self.state],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        report = json.loads(done.stdout)
+        finding = self.found(report, "evidence-held", self.log)
+        message = self.proof(finding, "evidence")
+        held = json.loads(self.hq.sauti("--json", "log", "evidence", check=False).stdout)
+        self.assertIn(message, [base64.b64decode(e["message"]) for e in held])
+        # What the bundle of it holds says the same.
+        bundle = self.root / "bundle"
+        self.hq.sauti("bundle", "export", "--to", bundle)
+        report = self.audit(bundle, state=False, status=4)
+        self.assertEqual(self.proof(self.found(report, "evidence-held", self.log), "evidence"), message)
 
     def check_page(self, file, finding):
         self.assertEqual(file.stat().st_mode & 0o777, 0o600)
@@ -472,6 +513,7 @@ class Visits(unittest.TestCase):
     # The ledger.
 
     def test_ledger_and_erasures(self):
+        self.export("before")
         other = self.office.json("case", "open")["code"]
         cases.agree(self.office, other)
         self.office.sauti("case", "erase", other, "--reason", "objection", "--yes")
@@ -489,6 +531,16 @@ class Visits(unittest.TestCase):
         self.assertEqual([e["stage"] for e in ledger["erasures"]], ["complete"])
         self.assertEqual(ledger["erasures"][0]["log"], self.log)
         self.assertEqual(ledger["erasures"][0]["receipts"], 0)
+        # An export from before it, and a bundle without the beginning: nobody is to blame.
+        report = self.audit(self.root / "before", "--opened", opened, state=False)
+        self.assertFalse(report["ledger"]["judged"])
+        self.assertIn("older than the disclosure", self.found(report, "ledger-open")["text"])
+        self.hq.stop()
+        self.add(1)
+        self.office.sauti("bundle", "export", "--to", self.root / "bundle", "--for", "hq")
+        report = self.audit(self.root / "bundle", "--opened", opened, status=4)
+        self.assertIn("beginning", self.found(report, "ledger-open")["text"])
+        self.assertEqual(self.kinds(report), {"quorum-missing"})
         # Its log is not what was signed: nothing is said of the ledger but that.
         part = next((self.root / "one" / self.log / "tile" / "entries").glob("000*"))
         part = next(part.glob("*")) if part.is_dir() else part
