@@ -1,4 +1,5 @@
 #include "tests/sim/check.h"
+#include "tests/sim/submit.h"
 
 #include <assert.h>
 
@@ -225,7 +226,7 @@ static void check_write(struct world *world, struct node *node, const struct sto
 }
 
 /* What is durable here, and never less than before. */
-static void cosigns(struct world *world, struct node *node, struct bytes text)
+static void cosigns(struct world *world, struct node *node, struct bytes text, bool witness)
 {
 	struct checkpoint checkpoint;
 	struct truth *truth;
@@ -233,6 +234,10 @@ static void cosigns(struct world *world, struct node *node, struct bytes text)
 
 	if (checkpoint_parse(text, &checkpoint, NULL) != OK) {
 		world_fail(world, "%s cosigns what is no checkpoint", node->name);
+		return;
+	}
+	if (witness) {
+		submit_signs(world, node, &checkpoint);
 		return;
 	}
 	durable_here(world, node, &checkpoint, "cosigns");
@@ -264,7 +269,7 @@ void check_effect(struct world *world, struct node *node, const struct effect *e
 		check_write(world, node, effect->write);
 		break;
 	case EFFECT_COSIGN:
-		cosigns(world, node, buf_bytes(&effect->body));
+		cosigns(world, node, buf_bytes(&effect->body), effect->witness);
 		break;
 	case EFFECT_CLOSE:
 		links_closing(world, effect->session,

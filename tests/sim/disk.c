@@ -31,6 +31,7 @@ static struct disk_log *disk_make(struct disk *disk, const struct origin *origin
 	log->origin = *origin;
 	buf_init(&log->checkpoint, LIMIT_NOTE_SIZE);
 	buf_init(&log->pin, LIMIT_NOTE_SIZE);
+	buf_init(&log->seen_note, LIMIT_NOTE_SIZE);
 	return log;
 }
 
@@ -97,6 +98,24 @@ static enum err checkpoint_check(const struct store_write *write, uint64_t size)
 		       : ERR_INVALID;
 }
 
+static enum err witness_check(const struct disk_log *log, const struct store_write *write)
+{
+	struct checkpoint next;
+
+	if (write->witness.size == 0)
+		return OK;
+	TRY(write->witness.err);
+	TRY(checkpoint_peek(buf_bytes(&write->witness), &next, NULL));
+	if (strcmp(next.origin.text, write->origin.text) != 0 ||
+		(log == NULL && write->entries == NULL))
+		return ERR_INVALID;
+	if (log == NULL || next.size > log->seen.size)
+		return OK;
+	return next.size < log->seen.size                ? ERR_STALE
+	       : hash_equal(&next.root, &log->seen.root) ? OK
+							 : ERR_FORK;
+}
+
 static enum err check(struct disk *disk, const struct store_write *write)
 {
 	const struct disk_log *log = disk_find(disk, &write->origin);
@@ -113,6 +132,7 @@ static enum err check(struct disk *disk, const struct store_write *write)
 	if (count > 0 && write->first != size)
 		return ERR_INVALID;
 	TRY(checkpoint_check(write, size + count));
+	TRY(witness_check(log, write));
 	return write->cosignature.err;
 }
 
@@ -132,10 +152,24 @@ static void add_evidence(struct disk *disk, const struct hash *id, struct bytes 
 	buf_put(&item->message, message);
 }
 
+static void set_seen(struct disk_log *log, uint64_t time_s, struct bytes note)
+{
+	enum err err = checkpoint_peek(note, &log->seen, NULL);
+
+	assert(err == OK);
+	buf_clear(&log->seen_note);
+	buf_put(&log->seen_note, note);
+	log->seen_s = time_s;
+}
+
 static void apply(struct disk *disk, const struct store_write *write)
 {
 	struct disk_log *log;
 
+	if (disk->witness_losing) {
+		disk->witness_lost = true;
+		disk->lost_key = disk->losing_key;
+	}
 	if (write->evidence.size > 0) {
 		add_evidence(disk, &write->evidence_id, buf_bytes(&write->evidence));
 		return;
@@ -154,6 +188,8 @@ static void apply(struct disk *disk, const struct store_write *write)
 	}
 	if (write->cosigner[0] != '\0')
 		add_cosignature(log, write);
+	if (write->witness.size > 0)
+		set_seen(log, write->witness_s, buf_bytes(&write->witness));
 }
 
 enum err disk_apply(struct disk *disk, const struct store_write *write)
@@ -259,6 +295,10 @@ void disk_head(const struct disk_log *log, struct log_head *ret)
 		compact_append(&ret->compact, &log->leaf[i]);
 	copy_buf(&ret->checkpoint, buf_bytes(&log->checkpoint));
 	copy_buf(&ret->pin, buf_bytes(&log->pin));
+	if (log->seen.size > 0) {
+		copy_buf(&ret->witness, buf_bytes(&log->seen_note));
+		ret->witness_s = log->seen_s;
+	}
 	buf_init(&ret->first_entry, LIMIT_ENTRY_SIZE);
 	if (log->size > 0)
 		buf_put(&ret->first_entry, disk_entry(log, 0));
@@ -319,7 +359,9 @@ enum err disk_read(struct disk *disk, const struct store_read *read, struct stor
 
 void disk_copy(const struct disk *disk, struct disk *ret)
 {
-	*ret = (struct disk){.commits = disk->commits};
+	*ret = (struct disk){.commits = disk->commits,
+		.witness_lost = disk->witness_lost,
+		.lost_key = disk->lost_key};
 	for (size_t i = 0; i < disk->evidence_count; i++)
 		add_evidence(ret, &disk->evidence[i].id, buf_bytes(&disk->evidence[i].message));
 	for (size_t i = 0; i < disk->log_count; i++) {
@@ -330,6 +372,8 @@ void disk_copy(const struct disk *disk, struct disk *ret)
 			add_entry(to, from->block[k], from->offset[k]);
 		buf_put(&to->checkpoint, buf_bytes(&from->checkpoint));
 		buf_put(&to->pin, buf_bytes(&from->pin));
+		if (from->seen.size > 0)
+			set_seen(to, from->seen_s, buf_bytes(&from->seen_note));
 		for (size_t k = 0; k < from->cosigned_count; k++) {
 			struct store_cosignature *c =
 				cosignature_place(to, from->cosigned[k].cosigner);
@@ -349,6 +393,7 @@ static void log_release(struct disk_log *log)
 	mem_free(log->leaf);
 	buf_release(&log->checkpoint);
 	buf_release(&log->pin);
+	buf_release(&log->seen_note);
 	for (size_t i = 0; i < log->cosigned_count; i++)
 		buf_release(&log->cosigned[i].line);
 	mem_free(log->cosigned);

@@ -18,6 +18,9 @@ struct disk_log {
 	size_t *offset;         /* .. and its place there */
 	struct hash *leaf;
 	struct buf checkpoint, pin;
+	struct checkpoint seen; /* by the witness key; size 0: none */
+	struct buf seen_note;
+	uint64_t seen_s;
 	struct store_cosignature *cosigned; /* in the order of names */
 	size_t cosigned_count;
 };
@@ -31,7 +34,11 @@ struct disk {
 	size_t evidence_count;
 	struct disk_log *logs[DISK_LOGS_MAX];
 	size_t log_count;
-	uint64_t commits;                       /* that changed something */
+	uint64_t commits; /* that changed something */
+	/* The mark that what a witness key signed is not all known, and what each commit is to
+	 * put there. */
+	bool witness_lost, witness_losing;
+	struct ed25519_public lost_key, losing_key;
 	struct store_write *queue, *queue_last; /* submitted, not yet durable */
 	size_t queued;                          /* .. how many */
 	bool broken; /* what it reports is not what it has: everything fails until it is opened anew

@@ -86,6 +86,12 @@ static bool directory_judge(
 	return true;
 }
 
+void guard_lose_witness(struct node *node, bool lost)
+{
+	node->disk.witness_losing = lost;
+	node->disk.losing_key = node->keys.member.witness;
+}
+
 void guard_start(struct world *world, struct node *node, struct engine_opts *opts)
 {
 	struct node_guard *guard = &node->guard;
@@ -110,6 +116,12 @@ void guard_start(struct world *world, struct node *node, struct engine_opts *opt
 	else
 		world_say(world, "%s: guard: %s: %s", node->name,
 			guard_verdict_name(guard->verdict), why.text);
+	guard->witness_lost =
+		(guard->verdict != GUARD_NEW && guard->verdict != GUARD_SAME) || guard->paused ||
+		(node->disk.witness_lost && memcmp(&node->disk.lost_key, &node->keys.member.witness,
+						    sizeof(node->disk.lost_key)) == 0);
+	guard_lose_witness(node, guard->witness_lost);
+	opts->witness_lost = guard->witness_lost;
 	opts->directory_own = node->number == 0 && guard->directory_ok;
 	opts->cosigning_paused = guard->paused;
 	if (guard->verdict == GUARD_BEHIND || guard->verdict == GUARD_OTHER) {

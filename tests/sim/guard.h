@@ -20,10 +20,13 @@ struct node_guard {
 	bool own_held;     /* what comes back of a log that is behind does not move the record */
 	bool directory_ok; /* .. of the directory */
 	uint64_t missing;  /* commits that the store lacks */
+	bool witness_lost; /* what its witness key signed is not all known */
 };
 
 /* At a start: judges the disk, and says what the engine may take for its own. */
 void guard_start(struct world *world, struct node *node, struct engine_opts *opts);
+/* From here on each commit says whether it is lost. */
+void guard_lose_witness(struct node *node, bool lost);
 /* After a commit: the record follows. */
 void guard_committed(struct world *world, struct node *node);
 /* After its writes were given back: what was behind may be whole. True: it is now. */

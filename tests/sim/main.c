@@ -65,6 +65,8 @@ static void add(struct world_counts *total, const struct world_counts *one)
 	total->restores += one->restores;
 	total->entries_sent += one->entries_sent;
 	total->entries_needed += one->entries_needed;
+	total->witnessed += one->witnessed;
+	total->submitted += one->submitted;
 }
 
 static bool run(const struct options *options, uint64_t seed, struct world_counts *total)
@@ -132,7 +134,9 @@ static int many(const struct options *options)
 		red += !run(options, options->first + i, &total);
 	printf("seeds %llu to %llu: %llu seeds, %llu red; %llu steps, %llu frames, %llu crashes, "
 	       "%llu cuts, %llu commits refused, %llu old disks, %llu frames changed on the way, "
-	       "%llu by a hostile node; %llu entries sent for %llu written\n",
+	       "%llu by a hostile node; %llu entries sent for %llu written; %llu witnessed, %llu "
+	       "of "
+	       "them submitted\n",
 		(unsigned long long)options->first,
 		(unsigned long long)(options->first + options->count - 1),
 		(unsigned long long)options->count, (unsigned long long)red,
@@ -140,7 +144,8 @@ static int many(const struct options *options)
 		(unsigned long long)total.crashes, (unsigned long long)total.cuts,
 		(unsigned long long)total.disk_errors, (unsigned long long)total.restores,
 		(unsigned long long)total.corrupted, (unsigned long long)total.forged,
-		(unsigned long long)total.entries_sent, (unsigned long long)total.entries_needed);
+		(unsigned long long)total.entries_sent, (unsigned long long)total.entries_needed,
+		(unsigned long long)total.witnessed, (unsigned long long)total.submitted);
 	return red == 0 ? 0 : 1;
 }
 

@@ -5,6 +5,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/genesis.h"
 #include "tests/sim/post.h"
+#include "tests/sim/submit.h"
 
 enum { TIDY_MS = 10 * 1000, TICKS_PER_SECOND = 500 };
 
@@ -80,10 +81,14 @@ static void perform(struct world *world, struct node *node, struct effect *effec
 	case EFFECT_FORKED: /* a notice says it too */
 		if (strcmp(effect->origin.text, node->keys.origin.text) == 0)
 			guard_stopped(node);
+		if (engine_witness_lost(node->engine))
+			guard_lose_witness(node, true);
+		break;
+	case EFFECT_WITNESSED:
+		submit_answered(world, node, effect);
 		break;
 	case EFFECT_MEMBERS:
 	case EFFECT_IMPORTED: /* no bundles here */
-	case EFFECT_WITNESSED:
 		break;
 	case EFFECT_NOTICE:
 		world_say(world, "%s: %s", node->name, effect->text);
@@ -324,6 +329,7 @@ void node_crash(struct world *world, struct node *node)
 		disk_lose(&node->disk, 0, &watch);
 	}
 	post_crash(world, node);
+	submit_crashed(world, node);
 	engine_free(node->engine);
 	node->engine = NULL;
 	node->life++;

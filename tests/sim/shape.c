@@ -93,6 +93,23 @@ static void rotated(struct world *world, struct shape *shape)
 	shape->work_ms = 150 * SECOND;
 }
 
+static void plain(struct world *world, struct shape *shape);
+
+/* Half of them with an author that signs two histories, a quarter with disks that are put back. */
+static void witnesses(struct world *world, struct shape *shape)
+{
+	if (shape->dark)
+		plain(world, shape);
+	shape->submits = true;
+	if (world->seed % 2 == 0) {
+		hostile(world, shape);
+		shape->forks = true;
+	} else if (world->seed % 4 == 1) {
+		restored(world, shape);
+		shape->hostile = shape->forks = shape->mute = shape->twin = false;
+	}
+}
+
 enum {
 	OF_THE_SEED = 1001, /* each eighth is so, and draws nothing for it */
 	WHEN_ASKED = 1002, /* by its name alone; nothing is drawn either, so that no seed changes */
@@ -113,6 +130,7 @@ static const struct scenario {
 	{"dark", 20, dark},
 	{"big", 10, big},
 	{"rates", OF_THE_SEED, rates},
+	{"witnesses", WHEN_ASKED, witnesses},
 	{"rotated", WHEN_ASKED, rotated},
 };
 enum { SCENARIOS = sizeof(scenarios) / sizeof(*scenarios) };
@@ -195,6 +213,7 @@ void shape_choose(struct world *world, enum mode mode, const char *name)
 		shape->mute = false; /* there it may be the only way between others */
 	speed(world, shape);
 	shape->slow |= shape->disk_slow;
+	shape->submits |= world->seed % 4 == 1;
 	/* A link found silent, then a cosignature over every hop, each of which may wait for five
 	 * minutes; on slow lines all of it once more. A disk that takes seconds for a commit sets
 	 * the pace of its links (pace.h): a batch is acknowledged when it is durable. */
@@ -227,7 +246,7 @@ void shape_tell(const struct world *world)
 	const struct shape *s = &world->shape;
 
 	world_say(world,
-		"%zu nodes in %s, %llu bytes a ms, %llu to %llu ms%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s",
+		"%zu nodes in %s, %llu bytes a ms, %llu to %llu ms%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s",
 		s->nodes, topologies[s->topology], (unsigned long long)s->bytes_per_ms,
 		(unsigned long long)s->latency_min_ms,
 		(unsigned long long)(s->latency_min_ms + s->latency_more_ms),
@@ -239,5 +258,6 @@ void shape_tell(const struct world *world)
 		s->twin ? "; a twin" : "", s->dark ? "; sixty dark days" : "",
 		s->hostile ? "; one node lies" : "", s->forks ? ", about its own log too" : "",
 		s->mute ? ", and falls silent" : "", s->late ? "; one joins late" : "",
-		s->rotates ? "; one changes its keys" : "");
+		s->rotates ? "; one changes its keys" : "",
+		s->submits ? "; checkpoints are submitted" : "");
 }

@@ -52,6 +52,7 @@ struct shape {
 	bool forks;       /* .. and signs second checkpoints of its own log */
 	bool mute;        /* .. and in the end delivers nothing of others, for ever */
 	bool rotates;     /* one node's keys change (change.h) */
+	bool submits;     /* somebody submits checkpoints to witnesses (submit.h) */
 	bool idle;        /* what is said when there is nothing to say is counted */
 };
 

@@ -12,6 +12,7 @@
 #include "tests/sim/links.h"
 #include "tests/sim/nodes.h"
 #include "tests/sim/post.h"
+#include "tests/sim/submit.h"
 #include "tests/sim/workload.h"
 
 enum {
@@ -92,6 +93,9 @@ static bool handle_world(struct world *world, const struct item *item)
 	case ITEM_FAULT:
 		if (world->faults)
 			faults_next(world);
+		return true;
+	case ITEM_SUBMIT:
+		submit_next(world, node);
 		return true;
 	case ITEM_POST:
 		post_item(world, item);
@@ -220,6 +224,7 @@ static void begin(struct world *world, const struct world_opts *opts)
 		begin_node(world, &world->nodes[i]);
 	faults_begin(world);
 	change_begin(world);
+	submit_begin(world);
 	post_begin_letters(world);
 	queue_plan(world, LOOK_MS, ITEM_LOOK, NULL);
 }
@@ -333,6 +338,7 @@ void world_release(struct world *world)
 	queue_free(world->queue);
 	links_free(world);
 	post_release(world);
+	submit_release(world);
 	buf_release(&world->heard_once);
 	for (size_t i = 0; i < world->node_count; i++)
 		node_release(&world->nodes[i]);

@@ -16,6 +16,7 @@
  *   faults.c     what breaks, and when
  *   hostile.h    a hacked node: what its engine says is changed on its way out, and more is said
  *   post.h       mail: stores, letters, checkers
+ *   submit.h     checkpoints that are submitted to witnesses
  *   check.h      what must never happen, and what must have happened in the end
  *   signatures.h a hash in the place of Ed25519
  *   main.c       the command line
@@ -101,11 +102,12 @@ struct world {
 		uint64_t since_ms, frames, steps; /* 0: not yet */
 	} idle;
 	struct check *check;
-	struct post *post; /* post.h */
-	char *failure;     /* the first thing that must not happen */
+	struct post *post;     /* post.h */
+	struct submit *submit; /* submit.h */
+	char *failure;         /* the first thing that must not happen */
 	struct world_counts {
 		uint64_t steps, frames, entries_sent, entries_needed, crashes, cuts, corrupted,
-			forged, disk_errors, restores;
+			forged, disk_errors, restores, witnessed, submitted;
 	} counts;
 };
 
