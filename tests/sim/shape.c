@@ -95,19 +95,21 @@ static void rotated(struct world *world, struct shape *shape)
 
 static void plain(struct world *world, struct shape *shape);
 
-/* Half of them with an author that signs two histories, a quarter with disks that are put back. */
+/* Half of them with an author of whose log another history is submitted, and nowhere else shown; a
+ * quarter with disks that are put back, and a quarter of both. */
 static void witnesses(struct world *world, struct shape *shape)
 {
 	if (shape->dark)
 		plain(world, shape);
 	shape->submits = true;
-	if (world->seed % 2 == 0) {
+	if (world->seed % 2 == 0)
 		hostile(world, shape);
-		shape->forks = true;
-	} else if (world->seed % 4 == 1) {
+	shape->forks = shape->mute = false;
+	shape->submits_forks = world->seed % 2 == 0;
+	if (world->seed % 4 < 2)
 		restored(world, shape);
-		shape->hostile = shape->forks = shape->mute = shape->twin = false;
-	}
+	if (world->seed % 2 == 1)
+		shape->hostile = shape->twin = false;
 }
 
 enum {

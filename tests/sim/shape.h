@@ -37,23 +37,24 @@ struct shape {
 	uint64_t end_ms; /* everything has converged so long after the faults have stopped */
 
 	uint64_t latency_min_ms, latency_more_ms, bytes_per_ms;
-	bool slow;        /* a long queue may take its minute */
-	bool rates;       /* some operators have set one, far below what the links carry */
-	bool small_reads; /* the store gives few entries at a time */
-	bool corrupts;    /* bits change on the way */
-	bool half_open;   /* one direction of a connection is lost */
-	bool disk_slow;   /* busy: reads and commits take seconds */
-	bool disk_errors; /* commits are refused, or reported as failed */
-	bool clocks;      /* jump by years */
-	bool restores;    /* an old copy of a disk is put back; the guard is not */
-	bool twin;        /* a second machine with the name and the keys of one */
-	bool dark;        /* nobody reaches anybody for two months */
-	bool hostile;     /* one node is hacked (hostile.c) */
-	bool forks;       /* .. and signs second checkpoints of its own log */
-	bool mute;        /* .. and in the end delivers nothing of others, for ever */
-	bool rotates;     /* one node's keys change (change.h) */
-	bool submits;     /* somebody submits checkpoints to witnesses (submit.h) */
-	bool idle;        /* what is said when there is nothing to say is counted */
+	bool slow;          /* a long queue may take its minute */
+	bool rates;         /* some operators have set one, far below what the links carry */
+	bool small_reads;   /* the store gives few entries at a time */
+	bool corrupts;      /* bits change on the way */
+	bool half_open;     /* one direction of a connection is lost */
+	bool disk_slow;     /* busy: reads and commits take seconds */
+	bool disk_errors;   /* commits are refused, or reported as failed */
+	bool clocks;        /* jump by years */
+	bool restores;      /* an old copy of a disk is put back; the guard is not */
+	bool twin;          /* a second machine with the name and the keys of one */
+	bool dark;          /* nobody reaches anybody for two months */
+	bool hostile;       /* one node is hacked (hostile.c) */
+	bool forks;         /* .. and signs second checkpoints of its own log */
+	bool mute;          /* .. and in the end delivers nothing of others, for ever */
+	bool rotates;       /* one node's keys change (change.h) */
+	bool submits;       /* somebody submits checkpoints to witnesses (submit.h) */
+	bool submits_forks; /* .. of another history of the hostile node's log, too */
+	bool idle;          /* what is said when there is nothing to say is counted */
 };
 
 /* False: there is no scenario of that name. */

@@ -139,24 +139,35 @@ static struct newest *newest_of(
 	return &submit->newest[submit->newest_count++];
 }
 
+/* A disk that could not say what it wrote may remember more than was ever signed. */
+static bool remembers(
+	const struct node *node, const struct disk_log *log, const struct checkpoint *checkpoint)
+{
+	char name[LIMIT_NODE_NAME + 16];
+
+	if (log == NULL)
+		return false;
+	if (checkpoint_equal(&log->seen, checkpoint) ||
+		(node->disk.broken && log->seen.size > checkpoint->size))
+		return true;
+	/* The memory of an older store is a row among the cosignatures. */
+	snprintf(name, sizeof(name), "witness/%s", node->name);
+	for (size_t i = 0; i < log->cosigned_count; i++)
+		if (strcmp(log->cosigned[i].cosigner, name) == 0)
+			return log->cosigned[i].size == checkpoint->size &&
+			       log->seen.size <= checkpoint->size;
+	return false;
+}
+
 void submit_signs(struct world *world, struct node *node, const struct checkpoint *checkpoint)
 {
 	const struct disk_log *log = disk_find(&node->disk, &checkpoint->origin);
 	struct newest *newest = newest_of(world, node, &checkpoint->origin);
 	unsigned long long size = checkpoint->size, before = newest->is.size;
-	struct store_cosignature *c = NULL;
-	char name[LIMIT_NODE_NAME + 16];
 
 	if (checkpoint->size == 0 && before == 0)
 		return;
-	/* The memory of an older store is a row among the cosignatures. */
-	snprintf(name, sizeof(name), "witness/%s", node->name);
-	for (size_t i = 0; log != NULL && i < log->cosigned_count; i++)
-		if (strcmp(log->cosigned[i].cosigner, name) == 0)
-			c = &log->cosigned[i];
-	if (log == NULL ||
-		(!checkpoint_equal(&log->seen, checkpoint) &&
-			(c == NULL || c->size != checkpoint->size || log->seen.size > c->size)))
+	if (!remembers(node, log, checkpoint))
 		world_fail(world, "%s witnesses size %llu of %s, which it does not remember",
 			node->name, size, checkpoint->origin.text);
 	else if (size < before)
@@ -285,14 +296,14 @@ static void fork_choose(struct world *world, struct subject *subject)
 	struct other *other;
 	size_t common;
 
-	if (subject->truth->author != world->hostile || !world->forks || !subject->truth->forked ||
+	if (subject->truth->author != world->hostile || !subject->truth->forked ||
 		dice(world, 3) == 0)
 		return;
 	if (submit->fork_count == FORKS_MAX || (submit->fork_count > 0 && dice(world, 2) == 0)) {
 		other = &submit->forks[dice(world, submit->fork_count)];
 	} else {
 		other = &submit->forks[submit->fork_count++];
-		common = (size_t)dice(world, subject->size);
+		common = dice(world, 2) == 0 ? subject->size : (size_t)dice(world, subject->size);
 		other->origin = subject->truth->origin;
 		other->size = subject->size + 1 + (size_t)dice(world, MORE_MAX);
 		other->leaf = mem_array(other->size, sizeof(*other->leaf));

@@ -218,7 +218,7 @@ static void begin(struct world *world, const struct world_opts *opts)
 	world->forks = shape->forks;
 	world->mute = shape->mute;
 	genesis_directory(world);
-	if (shape->forks)
+	if (shape->forks || shape->submits_forks)
 		check_forks(world, world->hostile);
 	for (size_t i = 0; i < shape->nodes; i++)
 		begin_node(world, &world->nodes[i]);
