@@ -6,6 +6,9 @@ the office's key, and may be ahead of everything that headquarters holds, or a s
 """
 
 import base64
+import grp
+import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -21,7 +24,9 @@ import cases  # noqa: E402
 from network import Network, wait_for  # noqa: E402
 from public import Public  # noqa: E402
 import submitter  # noqa: E402
+from fakenode import get  # noqa: E402
 from submitter import Tree, newest, submit  # noqa: E402
+from webserver import NOBODY, Web, open_directory  # noqa: E402
 
 BUILD = Path()
 NETWORK = "witness.example"
@@ -36,10 +41,15 @@ class Witnessed(unittest.TestCase):
     def setUp(self):
         self.place = tempfile.TemporaryDirectory(prefix="sauti-witness-")
         self.addCleanup(self.place.cleanup)
+        self.open = open_directory(Path(self.place.name) / "open")
+        self.socket = self.open / "public.sock"
+        public = f"\n[public]\nsocket = {self.socket}\n"
+        if os.geteuid() == 0:
+            public += f"group = {grp.getgrgid(NOBODY).gr_name}\n"
         self.net = Network(self.place.name, BUILD, NETWORK)
         self.addCleanup(self.net.stop)
         self.hq = self.net.init()
-        self.hq.configure(CONFIG)
+        self.hq.configure(CONFIG + public)
         self.hq.start()
         self.office = self.net.join("haiti", "HTI", config=CONFIG)
         self.office.start()
@@ -50,10 +60,6 @@ class Witnessed(unittest.TestCase):
         wait_for("what headquarters witnesses", lambda: self.remembered() == self.held)
         self.office.stop()
         self.tree = self.log_tree()
-
-    @property
-    def socket(self):
-        return self.hq.dir / "run" / "public.sock"
 
     def keys(self, node):
         done = subprocess.run([BUILD / "tests" / "integration" / "node_secrets",
@@ -308,6 +314,40 @@ class Hard(Witnessed):
             self.refused(submit(self.socket, self.tree.body(size, size + 1)), 503)
             self.assertTrue(any("node rotate" in a for a in self.hq.json("status")["alarms"]))
             self.hq.kill()
+
+
+class Http(Witnessed):
+    """The same through sauti-web: a log that has nothing but this address."""
+
+    def setUp(self):
+        super().setUp()
+        self.web = Web(BUILD, self.open, self.socket)
+        self.addCleanup(self.web.kill)
+
+    def post(self, body):
+        reply = get(self.web.address, "/add-checkpoint", "POST", body=body)
+        return reply.status, reply.headers["content-type"], reply.body
+
+    def test_a_log_without_a_link(self):
+        """As the specification has a client: it begins with old 0, and goes on with what it is told."""
+        last = self.held
+        for size in (self.held + 1, self.held + 30, self.held + 31, self.held + 300):
+            status, kind, body = self.post(self.tree.body(0, size))
+            self.assertEqual((status, kind, body), (409, SIZE_TYPE, f"{last}\n".encode()))
+            answer = self.post(self.tree.body(int(body), size))
+            self.is_cosigned(answer, size)
+            last = size
+            # Checkpoint and answer together are a note that any verifier opens.
+            seen = get(self.web.address, f"/{hashlib.sha256(self.origin.encode()).hexdigest()}/checkpoint")
+            self.assertEqual((seen.status, seen.body), (200, self.tree.note(size).encode() + answer[2]))
+        for body, status in ((b"", 400), (b"old 1\n", 400), (self.tree.body(last, last + 1, []), 422),
+                             (self.tree.body(last + 1, last), 400),
+                             (Tree("example.com/x", self.tree.seed, self.tree.leaves).body(0, 3), 404),
+                             (Tree(self.origin, bytes(32), self.tree.leaves).body(last, last + 1), 403),
+                             (self.tree.fork(self.held + 2).body(last, last), 422),
+                             (self.tree.body(last, last + 1), 403)):  # now it has two histories
+            self.assertEqual(self.post(body)[0], status, body[:40])
+        self.assertEqual(self.hq.sauti("--json", "log", "evidence", check=False).returncode, 4)
 
 
 if __name__ == "__main__":
