@@ -429,7 +429,7 @@ class Starts(Guarded):
     def test_two_daemons(self):
         # Another data directory with this node's guard: refused, named.
         copy = Path(self.place.name) / "copy"
-        shutil.copytree(self.office.dir, copy, ignore=shutil.ignore_patterns("control.sock"))
+        shutil.copytree(self.office.dir, copy, ignore=shutil.ignore_patterns("*.sock"))
         with open(copy / "sauti.conf", encoding="utf-8") as f:
             text = f.read().replace("[node]\n", f"[node]\nguard = {self.office.dir}.guard\n", 1)
         (copy / "sauti.conf").write_text(text, encoding="utf-8")
