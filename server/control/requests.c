@@ -274,8 +274,6 @@ static void begin_status(struct control_request *request)
 				     "or a bundle; they are not given out",
 				(unsigned long long)rt->damaged_left));
 	alarm_logs(rt, alarms);
-	if (rt->witness_lost)
-		json_array_append_new(alarms, json_string(witness_lost_text));
 	if (rt->unread > 0)
 		json_array_append_new(alarms,
 			json_sprintf("%llu entries of this node's logs cannot be read, and are "
@@ -298,6 +296,8 @@ static void begin_status(struct control_request *request)
 	if (revoked[0] != '\0')
 		json_array_append_new(alarms, json_string(revoked));
 	members_disputes(rt, alarms);
+	if (rt->witness_lost)
+		json_array_append_new(alarms, json_string(witness_lost_text));
 	safe_alarms(rt, alarms);
 	while (directory_at(directory, members) != NULL)
 		members++;
