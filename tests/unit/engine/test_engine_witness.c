@@ -132,6 +132,12 @@ static void test_statuses(void **state)
 			       "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n\n\xe2\x80\x94 who "
 			       "AQIDBAU=\n"));
 	answered(rig, 404, NULL);
+	/* .. or called as a witness is. */
+	submit_bytes(
+		rig, bytes_str("old 0\n\n" NETWORK "/witness/ben\n1\n"
+			       "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n\n\xe2\x80\x94 who "
+			       "AQIDBAU=\n"));
+	answered(rig, 404, NULL);
 	rig_chain(rig, CLEO, &cleo, 3);
 	submit(rig, (struct says){&cleo, 0, 3, NULL});
 	answered(rig, 404, NULL);
