@@ -39,6 +39,9 @@ struct model_log {
 	struct hash *leaf; /* [0, tip_size) */
 	struct buf checkpoint;
 	struct cosigned cosigned[COSIGNERS];
+	struct checkpoint tip_seen; /* by the witness key, with all that is submitted */
+	struct buf seen;
+	uint64_t seen_s;
 };
 
 struct model {
@@ -175,6 +178,23 @@ static void cosignature_add(struct model *model, struct store_write *write)
 	random_bytes_put(model, &write->cosignature, below(model, 300));
 }
 
+/* More than was seen, as much, or less; now and then of another tree, or of another log. */
+static void witness_add(struct model *model, const struct model_log *log, struct store_write *write)
+{
+	struct checkpoint checkpoint = {.origin = log->origin,
+		.size = log->tip_seen.size + below(model, 6),
+		.root = log->tip_seen.root};
+
+	if (checkpoint.size > 2 && below(model, 3) == 0)
+		checkpoint.size -= 2;
+	checkpoint.size += checkpoint.size == 0;
+	checkpoint.root.b[0] ^= below(model, 8) == 0;
+	if (below(model, 20) == 0)
+		checkpoint.origin = model->logs[below(model, LOGS)].origin;
+	write->witness_s = 1700000000 + below(model, 1000);
+	must(checkpoint_sign(&write->witness, &checkpoint, model->signer));
+}
+
 /* Something that a store must refuse; and now and then it is right by accident. */
 static void spoil(struct model *model, const struct model_log *log, struct store_write *write)
 {
@@ -221,6 +241,8 @@ static struct store_write *make_write(struct model *model)
 			below(model, 4) == 0 ? 1 + below(model, end) : end, write);
 	if (what == 9 || below(model, 6) == 0)
 		cosignature_add(model, write);
+	if (below(model, 6) == 0)
+		witness_add(model, log, write);
 	if (below(model, 8) == 0)
 		spoil(model, log, write);
 	return write;
@@ -245,13 +267,24 @@ static enum err expected(struct model *model, const struct store_write *write)
 	assert(log != NULL); /* what spoil makes is no origin */
 	if (count > 0 && write->first != log->tip_size)
 		return ERR_INVALID;
-	if (write->checkpoint.size == 0)
+	if (write->checkpoint.size > 0) {
+		TRY(checkpoint_peek(buf_bytes(&write->checkpoint), &checkpoint, NULL));
+		if (strcmp(checkpoint.origin.text, write->origin.text) != 0 ||
+			checkpoint.size > log->tip_size + count)
+			return ERR_INVALID;
+	}
+	if (write->witness.size == 0)
 		return OK;
-	TRY(checkpoint_peek(buf_bytes(&write->checkpoint), &checkpoint, NULL));
-	return strcmp(checkpoint.origin.text, write->origin.text) == 0 &&
-			       checkpoint.size <= log->tip_size + count
+	TRY(checkpoint_peek(buf_bytes(&write->witness), &checkpoint, NULL));
+	if (strcmp(checkpoint.origin.text, write->origin.text) != 0 ||
+		(!log->tip_made && count == 0))
+		return ERR_INVALID;
+	if (checkpoint.size < log->tip_seen.size)
+		return ERR_STALE;
+	return checkpoint.size > log->tip_seen.size ||
+			       hash_equal(&checkpoint.root, &log->tip_seen.root)
 		       ? OK
-		       : ERR_INVALID;
+		       : ERR_FORK;
 }
 
 static struct store_write *copy_of(const struct store_write *write)
@@ -265,6 +298,8 @@ static struct store_write *copy_of(const struct store_write *write)
 	memcpy(copy->cosigner, write->cosigner, sizeof(copy->cosigner));
 	buf_put(&copy->checkpoint, buf_bytes(&write->checkpoint));
 	buf_put(&copy->cosignature, buf_bytes(&write->cosignature));
+	buf_put(&copy->witness, buf_bytes(&write->witness));
+	copy->witness_s = write->witness_s;
 	copy->ticket = write->ticket;
 	return copy;
 }
@@ -281,6 +316,8 @@ static void submit(struct model *model)
 	model->run->writes++;
 	if (copy->result == OK) {
 		log->tip_made = true;
+		if (write->witness.size > 0)
+			must(checkpoint_peek(buf_bytes(&write->witness), &log->tip_seen, NULL));
 		for (size_t i = 0; write->entries != NULL && i < write->entries->count; i++)
 			log->leaf[log->tip_size++] = write->entries->leaf[i];
 	} else {
@@ -313,6 +350,10 @@ static void apply(struct model *model, const struct store_write *write)
 	}
 	if (write->checkpoint.size > 0)
 		set(&log->checkpoint, buf_bytes(&write->checkpoint));
+	if (write->witness.size > 0) {
+		set(&log->seen, buf_bytes(&write->witness));
+		log->seen_s = write->witness_s;
+	}
 	for (unsigned i = 0; i < COSIGNERS; i++) {
 		cosigner_name(name, i);
 		if (strcmp(name, write->cosigner) != 0)
@@ -395,6 +436,10 @@ static const char *head_difference(const struct model_log *log, const struct log
 			return "compact range";
 	if (!bytes_equal(buf_bytes(&head->checkpoint), buf_bytes(&log->checkpoint)))
 		return "checkpoint";
+	if (head->witness_damaged ||
+		!bytes_equal(buf_bytes(&head->witness), buf_bytes(&log->seen)) ||
+		(log->seen.size > 0 && head->witness_s != log->seen_s))
+		return "memory of the witness";
 	if (!bytes_equal(buf_bytes(&head->first_entry),
 		    log->size > 0 ? buf_bytes(&log->entry[0]) : BYTES_NONE))
 		return "first entry";
@@ -559,6 +604,9 @@ static void log_recover(
 			log->origin.text, what);
 	log->tip_size = log->size;
 	log->tip_made = log->made;
+	log->tip_seen = (struct checkpoint){.size = 0};
+	if (log->seen.size > 0)
+		must(checkpoint_peek(buf_bytes(&log->seen), &log->tip_seen, NULL));
 }
 
 static void crash(struct model *model)
@@ -630,6 +678,7 @@ static void model_init(struct model *model)
 		log->leaf = mem_array(ENTRIES_MAX + WRITE_ENTRIES_MAX, sizeof(*log->leaf));
 		assert(log->entry != NULL && log->leaf != NULL);
 		buf_init(&log->checkpoint, LIMIT_NOTE_SIZE);
+		buf_init(&log->seen, LIMIT_NOTE_SIZE);
 		for (size_t k = 0; k < COSIGNERS; k++)
 			buf_init(&log->cosigned[k].line, LIMIT_NOTE_SIZE);
 	}
@@ -646,6 +695,7 @@ static void model_release(struct model *model)
 		mem_free(log->entry);
 		mem_free(log->leaf);
 		buf_release(&log->checkpoint);
+		buf_release(&log->seen);
 		for (size_t k = 0; k < COSIGNERS; k++)
 			buf_release(&log->cosigned[k].line);
 	}

@@ -210,6 +210,8 @@ static void write_put(struct buf *out, const struct store_write *write)
 	blob_put(out, bytes_str(write->cosigner));
 	buf_put_u64be(out, write->cosigned_size);
 	blob_put(out, buf_bytes(&write->cosignature));
+	blob_put(out, buf_bytes(&write->witness));
+	buf_put_u64be(out, write->witness_s);
 }
 
 static struct store_write *write_take(struct cursor *in)
@@ -227,6 +229,8 @@ static struct store_write *write_take(struct cursor *in)
 	text_take(in, write->cosigner, sizeof(write->cosigner));
 	write->cosigned_size = cursor_u64be(in);
 	buf_put(&write->cosignature, blob_take(in));
+	buf_put(&write->witness, blob_take(in));
+	write->witness_s = cursor_u64be(in);
 	return write;
 }
 
@@ -236,6 +240,9 @@ static void head_put(struct buf *out, const struct log_head *head)
 	buf_put_u64be(out, head->size);
 	buf_put(out, bytes_make((const uint8_t *)&head->compact, sizeof(head->compact)));
 	blob_put(out, buf_bytes(&head->checkpoint));
+	blob_put(out, buf_bytes(&head->witness));
+	buf_put_u64be(out, head->witness_s);
+	buf_put_u8(out, head->witness_damaged);
 	blob_put(out, buf_bytes(&head->first_entry));
 	buf_put_u32be(out, (uint32_t)head->cosignature_count);
 	for (size_t i = 0; i < head->cosignature_count; i++) {
@@ -251,6 +258,9 @@ static void head_take(struct cursor *in, struct log_head *ret)
 	ret->size = cursor_u64be(in);
 	cursor_copy(in, &ret->compact, sizeof(ret->compact));
 	blob_take_buf(in, &ret->checkpoint);
+	blob_take_buf(in, &ret->witness);
+	ret->witness_s = cursor_u64be(in);
+	ret->witness_damaged = cursor_u8(in) != 0;
 	blob_take_buf(in, &ret->first_entry);
 	ret->cosignature_count = cursor_u32be(in);
 	ret->cosignatures = mem_array(ret->cosignature_count + 1, sizeof(*ret->cosignatures));
