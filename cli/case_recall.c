@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/packet.h"
 #include "cli/target.h"
+#include "cli/wait.h"
 
 enum { LETTER_MAX = 256 * 1024, PACKETS_MAX = 512 };
 
@@ -223,9 +224,11 @@ static enum err letter(const struct recalling *r, const char *out, struct errctx
 		err = target_commit(&target, ctx);
 	target_release(&target);
 	buf_release(&text);
-	if (err == OK)
-		cli_note(r->cli, "%zu packet%s: print the letter and send it", recall.count,
-			recall.count == 1 ? "" : "s");
+	if (err != OK)
+		return err;
+	err = wait_end(r->cli, ctx);
+	cli_note(r->cli, "%zu packet%s: print the letter and send it; that it was made: %s",
+		recall.count, recall.count == 1 ? "" : "s", wait_state(r->cli));
 	return err;
 }
 
@@ -252,5 +255,6 @@ const struct cli_option case_recall_options[] = {
 	{"out", "FILE", "the letter, a page to print; '-': standard output", false},
 	{"to", "NAME", "the organisation the letter is to", false},
 	{"packet", "ID", "about this packet alone", false},
+	WAIT_OPTIONS,
 	{0},
 };

@@ -6,6 +6,7 @@
 #include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/share.h"
+#include "cli/wait.h"
 
 enum { GROUPS_MAX = 16 };
 
@@ -15,6 +16,7 @@ const struct cli_option share_options_table[] = {
 	{"groups", "A,B", "data groups (default: what the consent names)", false},
 	{"history", NULL, "what was recorded before, too", false},
 	{"until", "DAY", "the last day (default: that of the consent)", false},
+	WAIT_OPTIONS,
 	{0},
 };
 
@@ -66,6 +68,9 @@ static void print_shared(const json_t *answer)
 	printf("\n%-10s", "ledger");
 	output_text(stdout, output_member(answer, "log", &b), false);
 	printf(" %llu\n", (unsigned long long)output_number(answer, "index"));
+	if (json_is_object(json_object_get(answer, "state")))
+		printf("%-10s%s\n", "ledger is",
+			output_member(json_object_get(answer, "state"), "state", &b));
 	if (json_is_string(json_object_get(answer, "message"))) {
 		printf("%-10s", "it waits");
 		output_text(stdout, output_member(answer, "message", &b), false);
@@ -80,6 +85,7 @@ enum err case_share_run(struct cli *cli, const struct cli_args *args, struct err
 	CLEANUP(daemon_json_release) json_t *answer = NULL;
 	const char *groups = args_option(args, "groups");
 	char text[512] = "", *list[GROUPS_MAX];
+	enum err waited;
 
 	share.case_ = (char *)args_at(args, 0);
 	share.to = (char *)args_option(args, "to");
@@ -101,11 +107,15 @@ enum err case_share_run(struct cli *cli, const struct cli_args *args, struct err
 	request.body_case = SAUTI__CONTROL_REQUEST__BODY_CASE_SHARE;
 	request.case_share = &share;
 	TRY(daemon_call(cli, &request, &answer, NULL, ctx));
+	wait_note(cli, answer);
+	waited = wait_end(cli, ctx);
+	if (cli->wait->state != NULL && json_object_set(answer, "state", cli->wait->state) != 0)
+		return ERR_NOMEM;
 	if (cli->json)
 		output_json(answer);
 	else
 		print_shared(answer);
-	return OK;
+	return waited;
 }
 
 /* ---- who holds what ---- */

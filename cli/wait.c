@@ -78,6 +78,11 @@ void wait_note(const struct cli *cli, const json_t *answer)
 	uint64_t first = output_number(answer, "first"), end = output_number(answer, "end");
 	struct wait *wait = cli->wait;
 
+	/* One entry alone, of the ledger. */
+	if (json_is_integer(json_object_get(answer, "index"))) {
+		first = output_number(answer, "index");
+		end = first + 1;
+	}
 	if (log[0] == '\0' || end == 0)
 		return;
 	take_state(wait, json_object_get(answer, "state"));

@@ -96,7 +96,9 @@ class Share(unittest.TestCase):
         self.assertIn("the key of 'hq' is not confirmed here", done.stderr)
         self.assertEqual(self.ledger(self.cod, "ACCESS_GRANTED"), [])
         self.cod.confirm(self.net.nodes["hq"])
-        self.cod.json("case", "share", "ZZ-ONE", "--to", "hq", "--purpose", "referral", "--history")
+        shared = self.cod.json("case", "share", "ZZ-ONE", "--to", "hq", "--purpose", "referral", "--history",
+                               "--wait", "held", "--timeout", "2m")
+        self.assertGreaterEqual(shared["state"]["held_by"], 1)  # the ledger's entry
         hq = self.net.nodes["hq"]
         wait_for("the case", lambda: self.views(hq) == {"marisolwenda"}
                  if hq.json("case", "list") else False)
