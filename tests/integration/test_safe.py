@@ -7,6 +7,8 @@ import pty
 import select
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,36 @@ def event(number):
     return json.dumps({"type": "CASE_OPENED", "event_id": f"01900000-0000-7000-8000-{number:012x}",
                        "case_ref": f"{number:032x}", "case_code": f"ZZ-S-{number}",
                        "occurred_on": "2026-01-01", "precision": "D"}) + "\n"
+
+
+def varint(number):
+    """As protobuf has it."""
+    out = b""
+    while number > 0x7f:
+        out += bytes([number & 0x7f | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number, value):
+    """A number, or bytes."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def ask(node, origin, first, end, level, timeout_ms):
+    """A raw SafeWaitRequest of the officer who is logged in; error and message of the last answer."""
+    body = (field(1, origin.encode()) + field(2, first) + field(3, end) + field(4, level)
+            + field(5, timeout_ms))
+    token = bytes.fromhex((node.dir / "run" / "session").read_text(encoding="ascii").strip())
+    message = field(225, body) + field(200, token)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(60)
+        s.connect(str(node.dir / "run" / "control.sock"))
+        s.sendall(struct.pack(">I", len(message)) + message)
+        size = struct.unpack(">I", s.recv(4, socket.MSG_WAITALL))[0]
+        return s.recv(size, socket.MSG_WAITALL)
 
 
 class Safe(unittest.TestCase):
@@ -294,6 +326,27 @@ class Safe(unittest.TestCase):
         for waiting in first[1:]:
             out, _ = waiting.communicate(timeout=120)
             self.assertEqual((waiting.returncode, json.loads(out)["state"]["state"]), (0, "safe"))
+
+    def test_raw(self):
+        """What no command sends: each is refused with what is wrong, and the node goes on."""
+        self.start()
+        own = self.haiti.own()
+        size, origin = own["size"], own["origin"]
+        cap = 5 * 60 * 1000
+        foreign = self.cod.own()["origin"]
+        for request, said in (((origin, 0, size, 0, 1), b"level"), ((origin, 0, size, 4, 1), b"level"),
+                              ((origin, 0, size, 2, 0), b"timeout"), ((origin, 0, size, 2, cap + 1), b"timeout"),
+                              ((origin, 0, size + 100, 2, 1), b"no such entries"),
+                              ((origin, size, size, 2, 1), b"no such entries"),
+                              ((origin, 0, 0, 2, 1), b"no such entries"),
+                              ((origin, 2**63, 2**63 + 1, 2, 1), b"no such entries"),
+                              ((foreign, 0, 1, 2, 1), b"no such log of its own"),
+                              (("test.example/nobody/1-0123456789abcdef", 0, 1, 2, 1), b"no such log"),
+                              (("x" * 5000, 0, 1, 2, 1), b"no such log")):
+            self.assertIn(said, ask(self.haiti, *request), request)
+        self.assertIn(b'"reached":true', ask(self.haiti, origin, 0, size, 1, cap))
+        self.assertIn(b'"reached":true', ask(self.haiti, "", 0, 0, 2, 1))
+        self.assertEqual(self.events(), 1)
 
     def test_usage(self):
         """Nothing is recorded when it is asked for wrongly."""
