@@ -629,6 +629,72 @@ static void cosigners_are_capped(void **state)
 	chain_release(&own);
 }
 
+static struct session_id session_of_author(struct rig *rig, uint64_t features)
+{
+	Sauti__Hello hello = SAUTI__HELLO__INIT;
+	Sauti__Frame frame = SAUTI__FRAME__INIT;
+	struct session_id session = rig_connect(rig, CLEO, false);
+
+	hello.network = (char *)NETWORK;
+	hello.node = (char *)rig->actor[CLEO].name;
+	hello.protocol_min = hello.protocol_max = PROTOCOL_VERSION;
+	hello.max_frame = LIMIT_FRAME_SIZE;
+	hello.format = FORMAT_VERSION;
+	hello.features = features;
+	frame.body_case = SAUTI__FRAME__BODY_HELLO;
+	frame.hello = &hello;
+	rig_hear(rig, session, &frame);
+	assert_true(rig_connected(rig, CLEO));
+	return session;
+}
+
+/* An author whose policy counts witnesses says so, and is told of theirs like of mirrors'; any
+ * other hears of them in the five minutes. */
+static void an_author_may_wait_for_witnesses(void **state)
+{
+	for (unsigned wants = 0; wants < 2; wants++) {
+		struct session_id anna, c;
+		Sauti__Frame *frame;
+		struct chain cleo;
+		struct rig *rig;
+		void *own = NULL;
+
+		assert_int_equal(rig_setup(&own), 0);
+		rig = own;
+		anna = rig_session(rig, ANNA);
+		c = session_of_author(rig, wants ? 2 : 0);
+		rig_chain(rig, CLEO, &cleo, 4);
+		rig_fetch_all(rig, c, &cleo, 4);
+		rig_tick(rig, timing->have_delay);
+		/* Through this node, after all else was told. */
+		hear(rig, anna, &cleo, &cleo, (struct said){ANNA, .witness = true, .size = 4});
+		assert_int_equal(kept(rig, &cleo, ANNA, true).size, 4);
+		rig_tick(rig, timing->have_delay);
+		frame = rig_sent(rig, c, HAVE, 0);
+		assert_int_equal(frame != NULL, wants);
+		if (wants)
+			assert_int_equal(cosigned_in(frame, &cleo), 1);
+		chain_release(&cleo);
+		assert_int_equal(rig_teardown(&own), 0);
+	}
+}
+
+/* .. and this is how it says it, from the next session on. */
+static void waiting_for_witnesses_is_said(void **state)
+{
+	struct rig *rig = *state;
+	struct session_id anna = rig_connect(rig, ANNA, false), cleo;
+	Sauti__Frame *frame = rig_sent(rig, anna, SAUTI__FRAME__BODY_HELLO, 0);
+
+	assert_non_null(frame);
+	assert_int_equal(frame->hello->features & 2, 0);
+	engine_want_witnesses(rig->engine, true);
+	cleo = rig_connect(rig, CLEO, false);
+	frame = rig_sent(rig, cleo, SAUTI__FRAME__BODY_HELLO, 0);
+	assert_non_null(frame);
+	assert_int_equal(frame->hello->features & 2, 2);
+}
+
 static bool has_room(
 	const struct rig *rig, const struct chain *chain, const char *node, bool witness)
 {
@@ -703,6 +769,9 @@ static void test_there_is_room_for_what_counts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_author_may_wait_for_witnesses),
+		cmocka_unit_test_setup_teardown(
+			waiting_for_witnesses_is_said, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(over_more_than_is_held, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_there_is_room_for_what_counts, rig_setup_empty, rig_teardown),
