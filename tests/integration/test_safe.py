@@ -19,6 +19,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
 from network import Network, wait_for  # noqa: E402
+from recovery import make_key  # noqa: E402
 
 BUILD = Path()
 FAST = "\n[replication]\nhave_delay = 100ms\ndial_retry_min = 200ms\ndial_retry_max = 1s\n"
@@ -297,6 +298,29 @@ class Safe(unittest.TestCase):
         self.assertEqual(waiting.returncode, 1)
         self.assertIn("recorded and durable here, held by", err)
         self.assertIn("the node was locked", err)
+
+    def test_escrow(self):
+        """Where a recovery key exists it is safe once enough custodians hold the keys, and not before."""
+        ken = self.network.join("ken", "KEN", config=FAST)
+        ken.start()
+        self.start()
+        self.cod.stop()
+        ken.stop()
+        make_key(self.haiti)
+        done = self.haiti.sauti("--json", "case", "open", "--wait", "safe", "--timeout", "20s", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("held by 1 of 1, keys not in escrow yet; not safe after 20 s",
+                      json.loads(done.stderr)["error"]["message"])
+        self.assertEqual(json.loads(done.stdout)["state"]["keys"], "waiting")
+        waiting = subprocess.Popen(
+            [BUILD / "sauti", "--dir", self.haiti.dir, "--json", "case", "open", "--wait", "safe", "--timeout", "10m"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.cod.start()
+        out, err = waiting.communicate(timeout=280)
+        self.assertEqual((waiting.returncode, err), (0, ""))
+        self.assertEqual(json.loads(out)["state"]["keys"], "escrowed")
+        for event_ in self.haiti.json("case", "show", json.loads(out)["code"])["events"]:
+            self.assertEqual((event_["safe"], event_["state"]), (True, "safe"))
 
     def test_cap(self):
         """Sixteen wait; one more is told, and that it is recorded. Who goes leaves its place to another."""
