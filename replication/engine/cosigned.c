@@ -188,8 +188,6 @@ void cosigned_load(struct engine *engine, struct elog *log, const struct store_c
 	c = keep(engine, log, stored->cosigner, &item);
 	if (c != NULL)
 		c->unsaved = false;
-	if (c != NULL && is_mine(engine, c, true))
-		witness_load_cosigned(engine, log, c);
 	log->save_due_ms = 0;
 }
 
@@ -592,6 +590,10 @@ void cosigned_loaded(struct engine *engine)
 
 		for (size_t i = 0; i < log->cosigned_count;) {
 			if (stored_verifies(engine, log, &log->cosigned[i])) {
+				/* A bad one is no memory of anything: it would hold the witness
+				 * up for ever. */
+				if (is_mine(engine, &log->cosigned[i], true))
+					witness_load_cosigned(engine, log, &log->cosigned[i]);
 				i++;
 				continue;
 			}

@@ -105,7 +105,10 @@ void witness_load(struct engine *engine, struct elog *log, const struct log_head
 		return;
 	}
 	w->time_s = head->witness_s;
-	set_note(engine, &w->note, buf_bytes(&head->witness));
+	/* Lines that stand beside the log's own are not given out. */
+	if (!log->key_known ||
+		checkpoint_strip(buf_bytes(&head->witness), &log->key, &w->note, NULL) != OK)
+		set_note(engine, &w->note, buf_bytes(&head->witness));
 }
 
 /* What an older Sauti has signed is remembered by its cosignature alone. */

@@ -462,6 +462,44 @@ static void a_store_with_a_bad_line_opens(void **state)
 	}
 }
 
+/* This node's own witness is said to have signed more than there is, with a line that is none. It
+ * is not believed: else the witness would wait for that size for ever. */
+static void a_bad_line_of_its_own_wedges_no_witness(void **state)
+{
+	struct store_cosignature *bad;
+	struct log_head head = {.size = SIZE};
+	struct rig *rig = *state;
+	struct chain cleo;
+	struct hash root;
+
+	rig_chain(rig, CLEO, &cleo, SIZE + 50);
+	head.origin = cleo.origin;
+	compact_init(&head.compact);
+	for (size_t i = 0; i < SIZE; i++)
+		compact_append(&head.compact, &cleo.leaf[i]);
+	buf_init(&head.first_entry, LIMIT_ENTRY_SIZE);
+	buf_put(&head.first_entry, cleo.entry[0]);
+	chain_note(&cleo, SIZE, &head.checkpoint);
+	head.cosignatures = mem_array(1, sizeof(*head.cosignatures));
+	assert_non_null(head.cosignatures);
+	bad = &head.cosignatures[head.cosignature_count++];
+	snprintf(bad->cosigner, sizeof(bad->cosigner), "witness/ben");
+	bad->size = SIZE + 50;
+	buf_init(&bad->line, LIMIT_NOTE_SIZE);
+	chain_root(&cleo, SIZE + 50, &root);
+	buf_put(&bad->line, hash_bytes(&root));
+	garbage(&bad->line, NETWORK "/witness/ben", rig->actor[BEN].witness);
+	rig_step(rig, &(struct event){.type = EVENT_LOG_LOADED, .head = &head});
+	log_head_release(&head);
+	rig_load_directory(rig);
+	rig_start(rig);
+	assert_int_equal(kept(rig, &cleo), 0);
+	assert_int_equal(rig->sign_count, 1);
+	rig_signed(rig, OK);
+	assert_int_equal(kept(rig, &cleo), 2); /* mirror and witness, over what is held */
+	chain_release(&cleo);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +507,8 @@ int main(void)
 		cmocka_unit_test(a_good_line_is_kept),
 		cmocka_unit_test(notes_lose_lines_of_others),
 		cmocka_unit_test(a_store_with_a_bad_line_opens),
+		cmocka_unit_test_setup_teardown(
+			a_bad_line_of_its_own_wedges_no_witness, rig_setup_empty, rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
