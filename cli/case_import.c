@@ -136,8 +136,8 @@ static uint64_t get_line(const void *arg, size_t i, struct buf *to)
 }
 
 /* All of them at once: who mends a table mends it once. */
-static enum err report_errors(
-	const struct cli *cli, const struct findings *errors, const char *path, struct errctx *ctx)
+static enum err report_errors(const struct cli *cli, const struct table_findings *errors,
+	const char *path, struct errctx *ctx)
 {
 	size_t shown = errors->count < LIMIT_TABLE_FINDINGS ? errors->count : LIMIT_TABLE_FINDINGS;
 
@@ -151,7 +151,7 @@ static enum err report_errors(
 static enum err convert(const struct cli *cli, const char *path, const char *map_path,
 	struct table_lines *ret, struct errctx *ctx)
 {
-	struct findings *errors = mem_zalloc(sizeof(*errors));
+	struct table_findings *errors = mem_zalloc(sizeof(*errors));
 	struct table_input input = {.file = path, .map_file = map_path};
 	struct buf text, map;
 	enum err err = errors == NULL ? ERR_NOMEM : OK;

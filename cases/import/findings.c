@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void findings_add(struct findings *errors, const char *format, ...)
+void table_findings_add(struct table_findings *errors, const char *format, ...)
 {
 	va_list args;
 

@@ -9,12 +9,12 @@
 #include "base/err.h"
 #include "base/limits.h"
 
-struct findings {
+struct table_findings {
 	size_t count; /* all of them */
 	char text[LIMIT_TABLE_FINDINGS][512];
 };
 
-void findings_add(struct findings *errors, const char *format, ...)
+void table_findings_add(struct table_findings *errors, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 #endif

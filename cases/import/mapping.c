@@ -16,7 +16,7 @@ struct parser {
 	bool in_register, seen_register, skipping;
 	const char *file;
 	uint32_t line;
-	struct findings *errors;
+	struct table_findings *errors;
 	enum err err; /* no memory */
 };
 
@@ -34,7 +34,7 @@ static void complain(struct parser *p, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	findings_add(p->errors, "%s:%u: %s", p->file, (unsigned)p->line, text);
+	table_findings_add(p->errors, "%s:%u: %s", p->file, (unsigned)p->line, text);
 }
 
 /* ---- pieces of text ---- */
@@ -592,7 +592,7 @@ static enum err reserve(struct mapping *mapping)
 }
 
 enum err mapping_read(
-	struct bytes text, const char *file, struct mapping *ret, struct findings *errors)
+	struct bytes text, const char *file, struct mapping *ret, struct table_findings *errors)
 {
 	struct mapping mapping = {0};
 	struct parser p = {.mapping = &mapping, .file = file, .line = 1, .errors = errors};

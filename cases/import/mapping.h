@@ -103,8 +103,8 @@ struct mapping {
 };
 
 /* What is wrong goes to errors; then ERR_INVALID. ERR_LIMIT is an error like those; ERR_NOMEM. */
-enum err mapping_read(
-	struct bytes text, const char *file, struct mapping *ret, struct findings *errors) MUST_USE;
+enum err mapping_read(struct bytes text, const char *file, struct mapping *ret,
+	struct table_findings *errors) MUST_USE;
 void mapping_release(struct mapping *mapping);
 
 #endif

@@ -31,7 +31,7 @@ struct table_case {
 
 struct converter {
 	const struct table_input *input;
-	struct findings *errors;
+	struct table_findings *errors;
 	struct mapping mapping;
 	struct bytes *names; /* of the head's columns; owned, in `head` */
 	size_t column_count;
@@ -101,11 +101,12 @@ static void row_error(struct converter *c, struct bytes column, const char *what
 
 	c->event_errors++;
 	if (column.size > 0)
-		findings_add(c->errors, "%s:%u: column '%s': %s", c->input->file,
+		table_findings_add(c->errors, "%s:%u: column '%s': %s", c->input->file,
 			(unsigned)c->row->line, shown(column, name), what);
 	else
-		findings_add(c->errors, "%s:%u: [%.*s]: %s", c->input->file, (unsigned)c->row->line,
-			(int)c->section->head.size, (const char *)c->section->head.data, what);
+		table_findings_add(c->errors, "%s:%u: [%.*s]: %s", c->input->file,
+			(unsigned)c->row->line, (int)c->section->head.size,
+			(const char *)c->section->head.data, what);
 }
 
 /* ---- dates ---- */
@@ -215,7 +216,7 @@ static bool bind_column(struct converter *c, struct mapping_column *column)
 			column->column = (uint32_t)i;
 			return true;
 		}
-	findings_add(c->errors, "%s:%u: '%s': %s has no such column", c->input->map_file,
+	table_findings_add(c->errors, "%s:%u: '%s': %s has no such column", c->input->map_file,
 		(unsigned)column->line, shown(column->name, name), c->input->file);
 	return false;
 }
@@ -282,7 +283,7 @@ static void check_columns(struct converter *c, const bool used[])
 					     "recorded is named: ignore = ..";
 
 		if (what != NULL && c->names[i].size > 0)
-			findings_add(c->errors, "%s:%u: column '%s': %s", c->input->file,
+			table_findings_add(c->errors, "%s:%u: column '%s': %s", c->input->file,
 				(unsigned)c->row->line, shown(c->names[i], name), what);
 	}
 }
@@ -817,7 +818,7 @@ static void check_surplus(struct converter *c)
 	for (size_t i = 0; i < c->row->count; i++)
 		if (cell(c, (uint32_t)i).size > 0 &&
 			(i >= c->column_count || c->names[i].size == 0)) {
-			findings_add(c->errors,
+			table_findings_add(c->errors,
 				"%s:%u: column %zu has a cell and no name in the first line",
 				c->input->file, (unsigned)c->row->line, i + 1);
 			return;
@@ -890,7 +891,7 @@ static void compare(struct converter *c, const struct table_line *first, struct 
 		c->lines.repeated++;
 		return;
 	}
-	findings_add(c->errors,
+	table_findings_add(c->errors,
 		"%s:%u: this row and that of line %u have one key and make two different %s; name "
 		"the column that tells them apart: key = ..",
 		c->input->file, (unsigned)second->row_line, (unsigned)first->row_line,
@@ -943,10 +944,10 @@ static void reading_error(struct converter *c, const char *text)
 	if (strncmp(text, "line ", 5) == 0) {
 		for (rest = text + 5; *rest >= '0' && *rest <= '9'; rest++)
 			line = 10 * line + (unsigned)(*rest - '0');
-		findings_add(c->errors, "%s:%u%s", c->input->file, line, rest);
+		table_findings_add(c->errors, "%s:%u%s", c->input->file, line, rest);
 		return;
 	}
-	findings_add(c->errors, "%s: %s", c->input->file, text);
+	table_findings_add(c->errors, "%s: %s", c->input->file, text);
 }
 
 static enum err read_rows(struct converter *c, struct bytes text, bool learning)
@@ -972,14 +973,14 @@ static enum err convert(struct converter *c, struct bytes text)
 {
 	TRY(read_rows(c, text, true));
 	if (c->column_count == 0) {
-		findings_add(c->errors, "%s: no line in it", c->input->file);
+		table_findings_add(c->errors, "%s: no line in it", c->input->file);
 		return ERR_INVALID;
 	}
 	TRY(read_rows(c, text, false));
 	TRY(settle(c));
 	if (c->lines.count > 0)
 		return OK;
-	findings_add(c->errors, "%s: no row makes an event", c->input->file);
+	table_findings_add(c->errors, "%s: no row makes an event", c->input->file);
 	return ERR_INVALID;
 }
 
@@ -990,7 +991,7 @@ static enum err convert_text(struct converter *c)
 	enum err err;
 
 	if (c->input->text.size > LIMIT_TABLE_SIZE) {
-		findings_add(c->errors, "%s: more than 16 MiB: divide it", c->input->file);
+		table_findings_add(c->errors, "%s: more than 16 MiB: divide it", c->input->file);
 		return ERR_INVALID;
 	}
 	if (!c->mapping.windows)
@@ -1018,7 +1019,7 @@ static void release(struct converter *c)
 }
 
 enum err table_convert(
-	const struct table_input *input, struct table_lines *ret, struct findings *errors)
+	const struct table_input *input, struct table_lines *ret, struct table_findings *errors)
 {
 	struct converter c = {.input = input, .errors = errors};
 	enum err err;

@@ -48,8 +48,8 @@ struct table_input {
 };
 
 /* ERR_INVALID: see errors. ERR_NOMEM. On OK the caller releases *ret. */
-enum err table_convert(
-	const struct table_input *input, struct table_lines *ret, struct findings *errors) MUST_USE;
+enum err table_convert(const struct table_input *input, struct table_lines *ret,
+	struct table_findings *errors) MUST_USE;
 void table_lines_release(struct table_lines *lines); /* wipes; NULL is fine */
 
 /* A cell as a date, in a format of the mapping or as ISO 8601 ("" format: that alone), moved by

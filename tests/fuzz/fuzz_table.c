@@ -55,7 +55,7 @@ static void check_lines(const struct table_lines *lines)
 
 static void check(struct bytes map, struct bytes text)
 {
-	static struct findings errors;
+	static struct table_findings errors;
 	struct table_input input = {text, map, "t", "m"};
 	struct table_lines lines, again;
 	enum err err;

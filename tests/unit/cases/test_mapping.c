@@ -2,7 +2,7 @@
 
 #include "cases/import/mapping.h"
 
-static struct findings errors;
+static struct table_findings errors;
 
 static enum err read_map(const char *text, struct mapping *ret)
 {
@@ -235,7 +235,7 @@ static void errors_are_capped(void **state)
 {
 	errors.count = 0;
 	for (unsigned i = 0; i < LIMIT_TABLE_FINDINGS + 5; i++)
-		findings_add(&errors, "%u", i);
+		table_findings_add(&errors, "%u", i);
 	assert_int_equal(errors.count, LIMIT_TABLE_FINDINGS + 5);
 	assert_string_equal(errors.text[LIMIT_TABLE_FINDINGS - 1], "49");
 }

@@ -6,7 +6,7 @@
 #include "cases/import/table.h"
 #include "cases/schema/schema.h"
 
-static struct findings errors;
+static struct table_findings errors;
 
 static enum err convert(const char *text, const char *map, struct table_lines *ret)
 {
