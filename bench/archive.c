@@ -75,6 +75,13 @@ static void actor_init(struct actor *actor, unsigned n)
 	m->made_at = 1700000000 + n;
 }
 
+static void actor_release(struct actor *actor)
+{
+	signer_free(actor->node);
+	signer_free(actor->mirror);
+	signer_free(actor->witness);
+}
+
 /* --- files --- */
 
 static void make_parents(char *path)
@@ -292,5 +299,10 @@ int main(int argc, char **argv)
 	printf("{\"directory\": \"%s\", \"log\": \"%s\", \"bytes\": %llu}\n", buf_cstr(&text),
 		OFFICE, (unsigned long long)writer.bytes);
 	buf_release(&text);
+	for (unsigned i = 0; i < MEMBERS; i++)
+		actor_release(&actors[i]);
+	signer_free(directory);
+	signer_free(office);
+	crypto_release();
 	return 0;
 }

@@ -511,6 +511,103 @@ static void proof_files_hold_their_caps(void **state)
 	}
 }
 
+/* --- a checkpoint under a policy --- */
+
+static struct signer *signer_of(unsigned number)
+{
+	uint8_t seed[ED25519_SEED_SIZE] = {(uint8_t)number, (uint8_t)(number >> 8)};
+	struct signer *signer;
+
+	assert_int_equal(signer_new(BYTES_ARRAY(seed), &signer), OK);
+	return signer;
+}
+
+/* Signed by the log (key 1), cosigned by mirrors a, b, c (keys 2 to 4), as many as are asked for;
+ * of the last one a byte of the signature is changed if `spoilt`. */
+static void make_note(struct buf *out, unsigned cosigners, bool spoilt)
+{
+	static const char *const names[] = {
+		"ovra.example/mirror/a", "ovra.example/mirror/b", "ovra.example/mirror/c"};
+	struct checkpoint checkpoint = {{ORIGIN}, 5, {{7}}};
+	struct signer *signer = signer_of(1);
+	struct buf text;
+
+	buf_init(out, LIMIT_NOTE_SIZE);
+	buf_init(&text, LIMIT_NOTE_SIZE);
+	checkpoint_format(&text, &checkpoint);
+	assert_int_equal(checkpoint_sign(out, &checkpoint, signer), OK);
+	signer_free(signer);
+	for (unsigned i = 0; i < cosigners; i++) {
+		signer = signer_of(2 + i);
+		assert_int_equal(
+			cosignature_sign(out, buf_bytes(&text), 1000 + i, names[i], signer), OK);
+		signer_free(signer);
+	}
+	if (spoilt)
+		out->data[out->size - 30] = out->data[out->size - 30] == 'A' ? 'B' : 'A';
+	buf_release(&text);
+}
+
+static struct tlog_policy *policy_of_three(const char *quorum)
+{
+	struct tlog_policy *policy;
+	struct buf text;
+
+	buf_init(&text, LIMIT_POLICY_SIZE);
+	for (unsigned i = 0; i < 3; i++) {
+		char name[] = "ovra.example/mirror/a";
+		struct note_key key;
+
+		name[sizeof(name) - 2] = (char)('a' + i);
+		key = key_of(name, NOTE_COSIGNATURE, 2 + i);
+		buf_printf(&text, "witness %c ", 'a' + i);
+		note_key_format(&text, &key);
+		buf_put_u8(&text, '\n');
+	}
+	buf_put_str(&text, quorum);
+	assert_int_equal(tlog_policy_parse(buf_bytes(&text), &policy, NULL), OK);
+	buf_release(&text);
+	return policy;
+}
+
+/* What is wrong with the cosignatures is told one by one, and the key may be known from elsewhere.
+ */
+static void judges_a_checkpoint(void **state)
+{
+	struct tlog_policy *policy = policy_of_three("group g 2 a b c\nquorum g\n");
+	struct note_key key = key_of(ORIGIN, NOTE_ED25519, 1),
+			other = key_of(ORIGIN, NOTE_ED25519, 9);
+	struct tlog_judgement j;
+	struct tlog_verdict verdict;
+	struct buf note;
+
+	(void)state;
+	for (unsigned cosigners = 0; cosigners <= 3; cosigners++) {
+		for (int spoilt = 0; spoilt <= (cosigners > 0); spoilt++) {
+			make_note(&note, cosigners, spoilt);
+			assert_int_equal(
+				tlog_policy_judge(policy, &key, buf_bytes(&note), &j, NULL), OK);
+			assert_int_equal(j.bad, spoilt);
+			assert_int_equal(j.verdict.count, cosigners - (unsigned)spoilt);
+			assert_int_equal(j.verdict.unknown, 0);
+			assert_true(j.quorum == (cosigners - (unsigned)spoilt >= 2));
+			assert_true((j.first_bad != NULL) == spoilt);
+			assert_int_equal(
+				tlog_policy_judge(policy, &other, buf_bytes(&note), &j, NULL),
+				ERR_UNTRUSTED);
+			/* The policy lists no log, so that none is known to it. */
+			assert_int_equal(
+				tlog_policy_judge(policy, NULL, buf_bytes(&note), &j, NULL),
+				ERR_UNTRUSTED);
+			assert_int_equal(
+				tlog_policy_check(policy, buf_bytes(&note), &verdict, NULL),
+				ERR_UNTRUSTED);
+			buf_release(&note);
+		}
+	}
+	tlog_policy_free(policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,6 +620,7 @@ int main(void)
 		cmocka_unit_test(reaches_as_brute_force_says),
 		cmocka_unit_test(proof_files_have_one_form),
 		cmocka_unit_test(proof_files_hold_their_caps),
+		cmocka_unit_test(judges_a_checkpoint),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

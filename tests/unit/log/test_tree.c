@@ -635,11 +635,39 @@ static void test_vectors(void **state)
 	}
 }
 
+/* A perfect subtree at once is its leaves one by one, wherever it may stand. */
+static void test_subtrees(void **state)
+{
+	struct hash leaf = {{1}};
+
+	(void)state;
+	for (unsigned level = 0; level < 10; level++) {
+		struct compact subtree, slow, fast;
+		struct hash a, b;
+
+		compact_init(&subtree);
+		for (unsigned i = 0; i < 1U << level; i++)
+			compact_append(&subtree, &leaf);
+		compact_init(&slow);
+		compact_init(&fast);
+		for (unsigned n = 0; n < 7; n++) {
+			compact_append_node(&fast, level, &subtree.peaks[0]);
+			for (unsigned i = 0; i < 1U << level; i++)
+				compact_append(&slow, &leaf);
+			compact_root(&slow, &a);
+			compact_root(&fast, &b);
+			assert_int_equal(fast.size, slow.size);
+			assert_true(hash_equal(&a, &b));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hashes),
 		cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_subtrees),
 		cmocka_unit_test(test_inclusion),
 		cmocka_unit_test(test_consistency),
 		cmocka_unit_test(test_inclusion_tampered),
