@@ -1,14 +1,15 @@
 /*
  * bench_archive: an export (docs/FORMAT, "Export") of a small network, fast: the directory's log
- * and one office's, real keys, real signatures, entries that are pseudo-random.
+ * and its members', real keys, real signatures, entries that are pseudo-random.
  *
  *   bench_archive DIR COUNT ENTRY-BYTES [FROM]
  *
  * DIR/ovra.example/: a directory of three members (hq, haiti, mali), and haiti's log of COUNT
- * entries, the first its LogOpened. hq and mali cosign, as mirrors and witnesses: one more than the
- * quorum. The same arguments make the same files, but for the time of the cosignatures. With FROM
- * only what a tree of FROM entries has not is written: the archive grows. Prints the directory's
- * verifier key, the log, and the bytes of all entries as JSON.
+ * entries, the first its LogOpened; the others' logs have theirs alone. Whoever is not the author
+ * cosigns as a mirror, which is one more than the quorum, and haiti's log as a witness, too. The
+ * same arguments make the same files, but for the time of the cosignatures. With FROM only what a
+ * tree of FROM entries has not is written: the archive grows. Prints the directory's verifier key,
+ * haiti's log, and the bytes of its entries as JSON.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,7 +165,7 @@ static void put_entry(struct writer *w, struct bytes entry)
 		full(w);
 }
 
-static void cosign(struct buf *note, struct bytes text, const struct actor *actor)
+static void cosign(struct buf *note, struct bytes text, const struct actor *actor, bool as_witness)
 {
 	uint64_t now = (uint64_t)time(NULL);
 	struct note_key mirror, witness;
@@ -176,7 +177,9 @@ static void cosign(struct buf *note, struct bytes text, const struct actor *acto
 		      &actor->member.witness, &witness),
 		NULL, "key");
 	check(cosignature_sign(note, text, now, mirror.name, actor->mirror), NULL, "cosign");
-	check(cosignature_sign(note, text, now, witness.name, actor->witness), NULL, "cosign");
+	if (as_witness)
+		check(cosignature_sign(note, text, now, witness.name, actor->witness), NULL,
+			"cosign");
 }
 
 static void finish(
@@ -196,7 +199,7 @@ static void finish(
 	check(checkpoint_sign(&note, &checkpoint, log), NULL, "sign");
 	for (int i = 0; i < MEMBERS; i++)
 		if (i != author)
-			cosign(&note, buf_bytes(&text), &actors[i]);
+			cosign(&note, buf_bytes(&text), &actors[i], author == HAITI);
 	write_file(w, "checkpoint", buf_bytes(&note));
 	buf_release(&note);
 	buf_release(&text);
@@ -262,6 +265,13 @@ static void office_log(struct writer *w, const struct signer *log, const struct 
 	finish(w, log, actors, HAITI);
 }
 
+/* Of a member who has recorded nothing. */
+static void small_log(struct writer *w, const struct signer *log, const struct actor *actors, int n)
+{
+	put_opened(w, log, &actors[n]);
+	finish(w, log, actors, n);
+}
+
 static void writer_init(struct writer *w, const char *directory, const char *origin, uint64_t from)
 {
 	memset(w, 0, sizeof(*w));
@@ -276,7 +286,7 @@ int main(int argc, char **argv)
 {
 	static struct writer writer;
 	struct actor actors[MEMBERS];
-	struct signer *directory, *office;
+	struct signer *directory, *office, *hq, *mali;
 	struct note_key vkey;
 	struct buf text;
 
@@ -289,8 +299,14 @@ int main(int argc, char **argv)
 		actor_init(&actors[i], i);
 	directory = key(7777);
 	office = key(8888);
+	hq = key(8889);
+	mali = key(8890);
 	writer_init(&writer, argv[1], DIRECTORY, 0);
 	directory_log(&writer, directory, actors);
+	writer_init(&writer, argv[1], NETWORK "/hq/1-00000000000000a0", 0);
+	small_log(&writer, hq, actors, HQ);
+	writer_init(&writer, argv[1], NETWORK "/mali/1-00000000000000a2", 0);
+	small_log(&writer, mali, actors, MALI);
 	writer_init(&writer, argv[1], OFFICE, argc == 5 ? number_of(argv[4]) : 0);
 	office_log(&writer, office, actors, number_of(argv[2]), (size_t)number_of(argv[3]));
 	check(note_key_make(DIRECTORY, NOTE_ED25519, signer_public(directory), &vkey), NULL, "key");
@@ -303,6 +319,8 @@ int main(int argc, char **argv)
 		actor_release(&actors[i]);
 	signer_free(directory);
 	signer_free(office);
+	signer_free(hq);
+	signer_free(mali);
 	crypto_release();
 	return 0;
 }

@@ -464,7 +464,7 @@ int main(int argc, char **argv)
 		bytes += files[i].size;
 	audit();
 	good = said;
-	if (good.err != OK || good.walked != 2 || good.logs != 2)
+	if (good.err != OK || good.walked != 4 || good.logs != 4)
 		die(good.ctx.text);
 	printf("%zu files, %zu bytes, %zu cosigners\n", file_count, bytes, good.cosigners);
 	ok = whole_files() & beside();
