@@ -89,8 +89,7 @@ class Audit(unittest.TestCase):
                       ("--directory", self.directory, "--policy", self.policy)):
             said = self.audit(*trust, source=self.export)
             self.assertEqual(said["verdict"], "sound")
-            # 'sauti log policy' does not name the nodes' witness keys.
-            self.found(said, *([] if "--directory" in trust else 3 * ["cosignature-unknown"]))
+            self.found(said)
             self.assertEqual({log["log"].split("/")[1] for log in said["logs"]},
                              {"directory", "hq", "caf"})
             held = self.hq.logs()
@@ -277,9 +276,8 @@ class Audit(unittest.TestCase):
         data[-70] ^= 1
         entries.write_bytes(data)
         said = self.audit(code=INTEGRITY)
-        self.assertEqual(said["findings"][0]["kind"], "entry-changed")
-        self.assertEqual(said["findings"][0]["log"], origin)
-        self.assertEqual({f["kind"] for f in said["findings"][1:]}, {"unfinished"})
+        self.assertIn(("entry-changed", origin), [(f["kind"], f["log"]) for f in said["findings"]])
+        self.assertEqual({f["kind"] for f in said["findings"] if f["log"] != origin}, {"unfinished"})
         shutil.rmtree(self.out / origin)
         said = self.audit(code=INTEGRITY)
         self.assertEqual(said["findings"][0]["kind"], "file-missing")
