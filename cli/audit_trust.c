@@ -263,50 +263,115 @@ static bool is_author(const struct audit_log *log, const struct member *m)
 							: bytes_equal_str(parts.node, m->name);
 }
 
-static void put_key(struct buf *out, const char *name, const struct note_key *key)
+/* A policy that is being written, as a file would have it. */
+struct writing {
+	const char *network;
+	struct buf text, members; /* the quorum's */
+	unsigned keys, count;
+	enum err err;
+};
+
+static void put_key(struct writing *w, const char *name, enum err made, const struct note_key *key)
 {
-	buf_printf(out, "witness %s ", name);
-	note_key_format(out, key);
-	buf_put_u8(out, '\n');
+	if (made != OK)
+		w->err = made;
+	buf_printf(&w->text, "witness %s ", name);
+	note_key_format(&w->text, key);
+	buf_put_u8(&w->text, '\n');
+	w->keys++;
 }
 
-/* The directory's policy for one log, as a file would have it: whoever is a member is known, the
- * mirrors that count are the quorum's, but for the author, whose word it is already. As many as the
- * policy wants, or all where there are fewer. */
+static bool has_room(const struct writing *w)
+{
+	return w->keys < LIMIT_POLICY_ITEMS;
+}
+
+/* A mirror of the quorum, with the keys that it had and gave up itself: what it cosigned with them,
+ * before, goes on counting. */
+static void put_mirror(struct writing *w, const struct member *m)
+{
+	char name[LIMIT_NODE_NAME + sizeof("/mirrors/4294967295")];
+	CLEANUP(buf_release) struct buf group;
+	struct note_key key = {.id = 0};
+	unsigned n = 0;
+	enum err err;
+
+	err = mirror_note_key(bytes_str(w->network), bytes_str(m->name), &m->mirror, &key);
+	put_key(w, m->name, err, &key);
+	buf_init(&group, LIMIT_POLICY_SIZE);
+	for (const struct former *f = m->former; f != NULL && !f->replaced && has_room(w);
+		f = f->former) {
+		snprintf(name, sizeof(name), "%s/mirrors/%u", m->name, ++n);
+		err = mirror_note_key(bytes_str(w->network), bytes_str(m->name), &f->mirror, &key);
+		put_key(w, name, err, &key);
+		buf_printf(&group, " %s", name);
+	}
+	snprintf(name, sizeof(name), "%s/mirrors", m->name);
+	if (n > 0)
+		buf_printf(&w->text, "group %s any %s%s\n", name, m->name, buf_cstr(&group));
+	buf_printf(&w->members, " %s", n > 0 ? name : m->name);
+	w->count++;
+}
+
+/* Known, and no part of the quorum: as long as there is room. */
+static void put_others(struct writing *w, const struct member *m, bool counts)
+{
+	char name[LIMIT_NODE_NAME + sizeof("/witness")];
+	struct note_key key = {.id = 0};
+	enum err err;
+
+	if (!counts && has_room(w)) {
+		err = mirror_note_key(bytes_str(w->network), bytes_str(m->name), &m->mirror, &key);
+		put_key(w, m->name, err, &key);
+	}
+	if (has_room(w)) {
+		snprintf(name, sizeof(name), "%s/witness", m->name);
+		err = witness_note_key(
+			bytes_str(w->network), bytes_str(m->name), &m->witness, &key);
+		put_key(w, name, err, &key);
+	}
+}
+
+static void put_members(
+	struct writing *w, const struct audit_run *run, const struct audit_log *log, bool quorum)
+{
+	const struct member *m;
+
+	for (size_t i = 0; (m = directory_at(run->directory, i)) != NULL; i++) {
+		bool counts = directory_counts(run->directory, m->name) && !is_author(log, m);
+
+		if (m->active && quorum && counts && has_room(w))
+			put_mirror(w, m);
+		else if (m->active && !quorum)
+			put_others(w, m, counts);
+	}
+}
+
+/* The directory's policy for one log: whoever is a member is known, the mirrors that count are the
+ * quorum's, but for the author, whose word it is already. As many as the policy wants, or all where
+ * there are fewer. */
 static enum err directory_quorum(const struct audit_run *run, const struct audit_log *log,
 	struct tlog_policy **ret, struct errctx *ctx)
 {
-	const char *network = directory_network(run->directory);
-	unsigned needed = directory_policy(run->directory)->quorum, count = 0;
-	CLEANUP(buf_release) struct buf text, members;
-	const struct member *m;
-	struct note_key key;
+	unsigned needed = directory_policy(run->directory)->quorum;
+	struct writing w = {.network = directory_network(run->directory)};
+	enum err err;
 
-	buf_init(&text, LIMIT_POLICY_SIZE);
-	buf_init(&members, LIMIT_POLICY_SIZE);
-	for (size_t i = 0; (m = directory_at(run->directory, i)) != NULL; i++) {
-		char name[LIMIT_NODE_NAME + sizeof("/witness")];
-
-		if (!m->active)
-			continue;
-		TRY(mirror_note_key(bytes_str(network), bytes_str(m->name), &m->mirror, &key));
-		put_key(&text, m->name, &key);
-		snprintf(name, sizeof(name), "%s/witness", m->name);
-		TRY(witness_note_key(bytes_str(network), bytes_str(m->name), &m->witness, &key));
-		put_key(&text, name, &key);
-		if (!directory_counts(run->directory, m->name) || is_author(log, m))
-			continue;
-		buf_printf(&members, " %s", m->name);
-		count++;
-	}
-	if (count == 0)
-		buf_put_str(&text, "quorum none\n");
+	buf_init(&w.text, LIMIT_POLICY_SIZE);
+	buf_init(&w.members, LIMIT_POLICY_SIZE);
+	put_members(&w, run, log, true);
+	put_members(&w, run, log, false);
+	if (w.count == 0)
+		buf_put_str(&w.text, "quorum none\n");
 	else
-		buf_printf(&text, "group quorum/of/mirrors %u%s\nquorum quorum/of/mirrors\n",
-			needed < count ? needed : count, buf_cstr(&members));
-	if (text.err != OK || members.err != OK)
-		return err_set(ctx, ERR_LIMIT, "the directory has too many members");
-	return tlog_policy_parse(buf_bytes(&text), ret, ctx);
+		buf_printf(&w.text, "group quorum/of/mirrors %u%s\nquorum quorum/of/mirrors\n",
+			needed < w.count ? needed : w.count, buf_cstr(&w.members));
+	err = w.err != OK ? w.err : w.text.err != OK ? w.text.err : w.members.err;
+	if (err == OK)
+		err = tlog_policy_parse(buf_bytes(&w.text), ret, ctx);
+	buf_release(&w.text);
+	buf_release(&w.members);
+	return err;
 }
 
 static enum err keep_cosigners(struct audit_log *log, const struct tlog_verdict *verdict)

@@ -356,6 +356,39 @@ class Audit(unittest.TestCase):
         self.audit(code=FAILED)
 
 
+class Rotated(unittest.TestCase):
+    def test_what_former_keys_cosigned(self):
+        """A mirror has new keys: what it cosigned with the old ones, before, counts for the quorum."""
+        with tempfile.TemporaryDirectory(prefix="sauti-audit-") as scratch:
+            network = Network(Path(scratch) / "net", BUILD, "test.example")
+            try:
+                hq = network.init()
+                hq.start()
+                caf = network.join("caf", "CAF")
+                caf.start()
+                network.settle()
+                old, new = Path(scratch) / "old", Path(scratch) / "new"
+                hq.sauti("log", "export", old)
+                caf.stop()
+                caf.sauti("node", "rotate", "--passphrase-file", network.passphrase)
+                caf.start()
+                network.settle()
+                hq.sauti("log", "export", new)
+                key = next(line.split()[1] for line in hq.sauti("log", "policy").stdout.splitlines()
+                           if line.startswith("log ") and "/directory/" in line)
+                own = hq.own()["origin"]
+            finally:
+                network.stop()
+            shutil.rmtree(new / own)
+            shutil.copytree(old / own, new / own)
+            done = subprocess.run([BUILD / "sauti", "--json", "audit", "log", new, "--directory", key],
+                                  capture_output=True, text=True, timeout=120, check=False)
+            self.assertEqual(done.returncode, OK, done.stdout + done.stderr)
+            log = next(log for log in json.loads(done.stdout)["logs"] if log["log"] == own)
+            self.assertIn("test.example/mirror/caf", [by["name"] for by in log["cosigned_by"]])
+            self.assertGreater(log["unknown_signatures"], 0)  # its witness key, which counts for nothing
+
+
 if __name__ == "__main__":
     BUILD = Path(sys.argv.pop(1)).resolve()
     unittest.main()
