@@ -65,7 +65,7 @@ static enum err add_log(void *arg, const char *name)
 	TRY(log_name_parse(bytes_str(name), &log->name, &log->origin, &parts));
 	log->directory = bytes_equal_str(parts.node, "directory");
 	buf_init(&log->note, LIMIT_NOTE_SIZE + 1);
-	buf_init(&log->opened, LIMIT_ENTRY_SIZE);
+	buf_init(&log->opened, LIMIT_LOG_OPENED);
 	run->log_count++;
 	return OK;
 }
@@ -287,6 +287,9 @@ static enum err look_at(struct audit_run *run, size_t number, struct errctx *ctx
 	for (size_t i = 0; audit_hooks[i] != NULL; i++)
 		if (audit_hooks[i]->after != NULL)
 			TRY(audit_hooks[i]->after(run, l.log, ctx));
+	/* Its finding has it: many large ones that nobody signed are not kept. */
+	if (!l.log->trusted)
+		buf_release(&l.log->note);
 	return OK;
 }
 

@@ -91,7 +91,9 @@ static enum err read_opened(struct audit_run *run, struct audit_log *log,
 		return OK;
 	TRY(err);
 	size = entries.size >= 2 ? get_u16be(entries.data) : 0;
-	if (size > 0 && size <= entries.size - 2)
+	if (size > LIMIT_LOG_OPENED)
+		*ret_kind = FINDING_OPENED_BAD; /* no reader takes one that is larger */
+	else if (size > 0 && size <= entries.size - 2)
 		buf_put(&log->opened, bytes_make(entries.data + 2, size));
 	return log->opened.err;
 }
@@ -126,13 +128,22 @@ static enum err tell_opened(
 					  err_message(why, err));
 }
 
+static enum err tell_gone(
+	struct audit_run *run, const struct audit_log *log, enum finding_kind missing)
+{
+	const struct audit_tell gone = {missing, log->name.text, true, 0, NULL, 0};
+
+	return audit_tell(run, &gone, "entry 0, which has the log's key, %s",
+		missing == FINDING_OPENED_BAD ? "is larger than one can be that opens a log"
+					      : "cannot be had: nothing was looked at");
+}
+
 static enum err key_of_directory(
 	struct audit_run *run, struct audit_log *log, enum finding_kind missing)
 {
 	const struct ed25519_public *node = directory_opener(run->directory, log->origin.text);
 	const struct audit_tell stranger = {
 		FINDING_KEY_NOT_ADMITTED, log->name.text, false, 0, NULL, 0};
-	const struct audit_tell gone = {missing, log->name.text, true, 0, NULL, 0};
 	struct errctx why = {""};
 	enum err err;
 
@@ -140,8 +151,7 @@ static enum err key_of_directory(
 		return audit_tell(
 			run, &stranger, "no member of the directory writes a log of this name");
 	if (log->opened.size == 0)
-		return audit_tell(run, &gone,
-			"entry 0, which has the log's key, cannot be had: nothing was looked at");
+		return tell_gone(run, log, missing);
 	err = key_of_opened(log, node, &log->key, &why);
 	if (err != OK)
 		return tell_opened(run, log, &why, err);
@@ -151,7 +161,8 @@ static enum err key_of_directory(
 }
 
 /* What the policy says and what the log says of itself. */
-static enum err key_of_policy(struct audit_run *run, struct audit_log *log)
+static enum err key_of_policy(
+	struct audit_run *run, struct audit_log *log, enum finding_kind missing)
 {
 	const struct note_key *given = tlog_policy_log(run->policy, log->origin.text);
 	struct errctx why = {""};
@@ -163,7 +174,8 @@ static enum err key_of_policy(struct audit_run *run, struct audit_log *log)
 	log->has_key = true;
 	log->key = *given;
 	if (log->opened.size == 0)
-		return OK; /* the walk says so */
+		return missing == FINDING_OPENED_BAD ? tell_gone(run, log, missing)
+						     : OK; /* the walk says so */
 	err = key_of_opened(log, NULL, &key, &why);
 	if (err == OK && memcmp(key.key.b, given->key.b, sizeof(key.key.b)) != 0)
 		err = err_set(&why, ERR_UNTRUSTED, "it gives another key than the policy");
@@ -187,7 +199,7 @@ enum err audit_trust_key(struct audit_run *run, struct audit_log *log, struct er
 		return OK;
 	}
 	if (run->policy != NULL)
-		TRY(key_of_policy(run, log));
+		TRY(key_of_policy(run, log, missing));
 	if (run->directory != NULL) {
 		struct note_key given = log->key;
 		bool has = log->has_key;

@@ -267,6 +267,20 @@ class Audit(unittest.TestCase):
         (self.log / "notes.txt").write_text("lorem")
         self.found(self.audit())
 
+    def test_what_opens_a_log(self):
+        """Entry 0 changed, empty, larger than any that opens a log: by either way of trust."""
+        self.copy()
+        path = self.log / "tile/entries/000"
+        good = path.read_bytes()
+        rest = good[2 + int.from_bytes(good[:2], "big"):]
+        for entry, kind in ((b"x" * 4097, "opened-bad"), (b"x" * 100, "opened-bad"),
+                            (b"x" * 65535, "opened-bad"), (b"", "entry-cut")):
+            path.write_bytes(len(entry).to_bytes(2, "big") + entry + rest)
+            for trust in (("--directory", self.directory), ("--policy", self.policy)):
+                said = self.audit(*trust, code=INTEGRITY)
+                first = next(f for f in said["findings"] if f["log"] == self.own)
+                self.assertEqual((first["kind"], first["index"]), (kind, 0), said["findings"])
+
     def test_the_directory(self):
         """Nothing of it is believed once its entries are not the signed ones."""
         self.copy()
