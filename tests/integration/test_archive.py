@@ -109,9 +109,10 @@ class S3cmd(Archive):
         self.assertTrue((self.there / ORIGIN / "tile/0/001.p/44").exists())  # nothing is deleted
 
     def test_interrupted(self):
-        """At every put: no checkpoint without its files, nothing twice."""
+        """At the first puts, in the middle, at each of the last: no checkpoint without its files, nothing
+        twice."""
         every = [name for name, *_ in self.sync()]
-        for n in range(len(every)):
+        for n in (0, 1, len(every) // 2, *range(len(every) - 5, len(every))):
             shutil.rmtree(self.there)
             names = [name for name, *_ in self.sync(code=FAILED, FAIL_AFTER=str(n))]
             self.assertEqual(names, every[:n])
@@ -126,6 +127,12 @@ class S3cmd(Archive):
         self.assertFalse([name for name in names if name.endswith("checkpoint")])
         self.sync()
         self.whole()
+
+
+    def test_a_store_that_never_ends(self):
+        self.sync()
+        self.assertEqual(self.sync(code=REFUSED, ENDLESS="1"), [])
+        self.assertIn("has more than 65536 bytes", self.said)
 
 
 class Both(Archive):
@@ -169,7 +176,7 @@ class Both(Archive):
                            ("is of the log", (self.there / DIRECTORY / "checkpoint").read_bytes()),
                            ("no signed checkpoint", b"rubbish"), ("no signed checkpoint", b""),
                            ("no signed checkpoint", good.replace(b"\n300\n", b"\n0300\n")),
-                           ("it is no checkpoint", bytes(70000))):
+                           ("has more than 65536 bytes", bytes(70000))):
             path.write_bytes(data)
             self.sync(code=REFUSED)
             self.assertIn(what, self.said)
