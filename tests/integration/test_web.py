@@ -678,6 +678,20 @@ class Real(unittest.TestCase):
         self.assertEqual(self.get(f"/{'0' * 64}/checkpoint").status, 404)
         self.assertEqual(self.get("/readyz").body, b"ready\n")
 
+    def test_audit(self):
+        """An auditor with nothing but the URL and the directory's key."""
+        policy = self.root / "policy"
+        policy.write_text(self.hq.sauti("log", "policy").stdout, encoding="ascii")
+        key = next(line.split()[1] for line in policy.read_text(encoding="ascii").splitlines()
+                   if line.startswith("log ") and "/directory/" in line)
+        url = f"http://127.0.0.1:{self.web.address}"
+        for trust in (["--directory", key], ["--policy", policy], ["--directory", key, "--policy", policy]):
+            done = subprocess.run([BUILD / "sauti", "--json", "audit", "log", url, *trust], capture_output=True,
+                                  text=True, check=False, timeout=120)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            said = json.loads(done.stdout)
+            self.assertEqual((said["verdict"], {log["log"] for log in said["logs"]}), ("sound", set(self.haiti.logs())))
+
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to start a program as another user")
     def test_other_user(self):
         """It is another user, and that one reads nothing of the node's."""

@@ -3,6 +3,7 @@
 skips when its program is not installed. test_web_around.py BUILD [unittest args]"""
 
 import concurrent.futures
+import grp
 import json
 import os
 import re
@@ -19,8 +20,8 @@ SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
 import fakenode  # noqa: E402
 from fakenode import FakeNode, Reply, receive, response  # noqa: E402
-from network import Failed, free_port, wait_for  # noqa: E402
-from webserver import Web, open_directory  # noqa: E402
+from network import Failed, Network, free_port, wait_for  # noqa: E402
+from webserver import NOBODY, Web, open_directory  # noqa: E402
 
 BUILD = Path()
 SYSTEMD = SOURCE / "packaging" / "systemd"
@@ -124,23 +125,28 @@ def honest(number, fields):
     return response(json=json.dumps({"ready": True, "writable": True, "disk": "ok"}).encode(), last=True)
 
 
-@unittest.skipUnless(program("nginx"), "needs nginx (package nginx-light)")
-@unittest.skipUnless(program("openssl"), "needs openssl")
-class Nginx(unittest.TestCase):
-    """The shipped file, with other paths and a port; requests through TLS."""
+class Served:
+    """The shipped file for nginx, with other paths, another name and a port."""
+
+    name = NAME
+
+    @classmethod
+    def start_node(cls):
+        """Something that answers at public.sock."""
+        cls.node = FakeNode(cls.root / "public.sock", honest)
+        cls.addClassCleanup(cls.node.stop)
 
     @classmethod
     def setUpClass(cls):
         scratch = tempfile.TemporaryDirectory(prefix="sauti-nginx-")
         cls.addClassCleanup(scratch.cleanup)
         cls.root = open_directory(Path(scratch.name) / "open")
-        cls.node = FakeNode(cls.root / "public.sock", honest)
-        cls.addClassCleanup(cls.node.stop)
+        cls.start_node()
         cls.web = Web(BUILD, cls.root, cls.root / "public.sock", listen=f"unix:{cls.root}/http.sock")
         cls.addClassCleanup(cls.web.kill)
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout",
-                        cls.root / "web.key", "-out", cls.root / "web.pem", "-subj", f"/CN={NAME}", "-addext",
-                        f"subjectAltName=DNS:{NAME}"], check=True, capture_output=True)
+                        cls.root / "web.key", "-out", cls.root / "web.pem", "-subj", f"/CN={cls.name}", "-addext",
+                        f"subjectAltName=DNS:{cls.name}"], check=True, capture_output=True)
         cls.port = free_port()
         cls.configure()
         with open(cls.root / "nginx.err", "wb") as errors:
@@ -155,7 +161,7 @@ class Nginx(unittest.TestCase):
         for old, new in (("unix:/run/sauti-web/http.sock", f"unix:{cls.root}/http.sock"),
                          ("listen 443 ssl", f"listen 127.0.0.1:{cls.port} ssl"), ("listen [::]:443 ssl http2;", ""),
                          ("/etc/ssl/sauti/", f"{cls.root}/"), ("/var/log/nginx/", f"{cls.root}/"),
-                         ("sauti.example", NAME)):
+                         ("sauti.example", cls.name)):
             assert old in text, old
             text = text.replace(old, new)
         temporary = "".join(f"{p}_temp_path {cls.root}/{p};\n" for p in
@@ -179,6 +185,12 @@ class Nginx(unittest.TestCase):
     def end(cls):
         cls.process.terminate()
         cls.process.wait(30)
+
+
+@unittest.skipUnless(program("nginx"), "needs nginx (package nginx-light)")
+@unittest.skipUnless(program("openssl"), "needs openssl")
+class Nginx(Served, unittest.TestCase):
+    """Requests through TLS."""
 
     def ask(self, path, method="GET", host=NAME, body=b"", headers="", source="127.0.0.1"):
         context = ssl.create_default_context(cafile=self.root / "web.pem")
@@ -255,6 +267,37 @@ class Nginx(unittest.TestCase):
         self.ask("/logs", source="127.0.0.77")
         wait_for("a line", lambda: "/logs" in (self.root / "sauti.log").read_text())
         self.assertNotIn("127.0.0.", (self.root / "sauti.log").read_text())
+
+
+@unittest.skipUnless(program("nginx"), "needs nginx (package nginx-light)")
+@unittest.skipUnless(program("openssl"), "needs openssl")
+class Auditor(Served, unittest.TestCase):
+    """A real node, sauti-web, nginx, and an auditor who has a URL and the directory's key."""
+
+    name = "localhost"
+
+    @classmethod
+    def start_node(cls):
+        network = Network(cls.root / "net", BUILD, "test.example")
+        cls.addClassCleanup(network.stop)
+        cls.node = network.init()
+        group = f"group = {grp.getgrgid(NOBODY).gr_name}\n" if os.geteuid() == 0 else ""
+        cls.node.configure(f"\n[public]\nsocket = {cls.root}/public.sock\n{group}")
+        cls.node.start()
+
+    def audit(self, *args):
+        return subprocess.run([BUILD / "sauti", "--json", "audit", "log", f"https://localhost:{self.port}", *args],
+                              capture_output=True, text=True, check=False, timeout=120)
+
+    def test_https(self):
+        key = next(line.split()[1] for line in self.node.sauti("log", "policy").stdout.splitlines()
+                   if line.startswith("log ") and "/directory/" in line)
+        done = self.audit("--directory", key, "--ca", self.root / "web.pem")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        said = json.loads(done.stdout)
+        self.assertEqual((said["verdict"], len(said["logs"])), ("sound", 2))
+        # A server that nobody vouches for is not even asked.
+        self.assertEqual(self.audit("--directory", key).returncode, 1)
 
 
 if __name__ == "__main__":
