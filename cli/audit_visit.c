@@ -199,15 +199,6 @@ static void set_marks(struct walk_opts *walk, uint64_t a, uint64_t b)
 	}
 }
 
-static enum err opened(struct audit_run *run, struct audit_log *log)
-{
-	const struct remembered_log *then = then_of(run, log);
-
-	if (then != NULL)
-		buf_put(&log->opened, then->opened);
-	return log->opened.err;
-}
-
 static enum err before(
 	struct audit_run *run, struct audit_log *log, struct walk_opts *walk, struct errctx *ctx)
 {
@@ -587,8 +578,7 @@ const struct audit_hook audit_visit_hook = {.begin = begin,
 	.opened = opened,
 	.end = end,
 	.finish = finish,
-	.release = release,
-	.opened = opened};
+	.release = release};
 
 /* --- for the report --- */
 
