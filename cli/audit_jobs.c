@@ -1,7 +1,8 @@
 /*
  * One log walked by several threads. Happy path: the calling thread hands out blocks in order,
  * workers read and hash them, and it takes them in order again. There is one block more than
- * workers, so that nobody waits for the taking, and no more: memory is bounded by them.
+ * workers, so that nobody waits for the taking, and no more; of large blocks there are as many at a
+ * time as BUDGET holds, two at least.
  *
  * The walk itself is the calling thread's alone; workers read its options. So whatever is said is
  * said in order, the same however many threads there are.
@@ -11,7 +12,7 @@
 #include "base/alloc.h"
 #include "cli/audit_log.h"
 
-enum { PROGRESS_BLOCKS = 64 };
+enum { PROGRESS_BLOCKS = 64, BUDGET = 36 * 1024 * 1024, KEEP = 2 * 1024 * 1024 };
 enum slot_state { SLOT_FREE, SLOT_WAITING, SLOT_CLAIMED, SLOT_READY };
 
 struct slot {
@@ -28,6 +29,7 @@ struct pool {
 	pthread_cond_t waiting, ready;
 	bool end;
 	unsigned count;
+	size_t largest; /* block so far; before there is one, the largest that can be */
 	uint64_t handed, claimed, taken; /* blocks; their slots are number % count */
 	struct slot slots[AUDIT_JOBS_MAX + 1];
 	unsigned thread_count;
@@ -83,8 +85,11 @@ static void *worker(void *arg)
 
 static void hand_out(struct pool *pool)
 {
+	uint64_t room = BUDGET / (pool->largest + 1);
+
+	room = room < 2 ? 2 : room < pool->count ? room : pool->count;
 	pthread_mutex_lock(&pool->lock);
-	while (pool->handed - pool->taken < pool->count) {
+	while (pool->handed - pool->taken < room) {
 		struct slot *slot = &pool->slots[pool->handed % pool->count];
 
 		if (!walk_next(pool->walk, slot->block))
@@ -118,8 +123,13 @@ static enum err take_all(struct pool *pool, struct errctx *ctx)
 {
 	hand_out(pool);
 	while (pool->taken < pool->handed) {
-		TRY(walk_take(pool->walk, await(pool)->block, ctx));
-		pool->taken++;
+		struct walk_block *block = await(pool)->block;
+		size_t size;
+
+		TRY(walk_take(pool->walk, block, ctx));
+		size = walk_block_trim(block, KEEP);
+		if (pool->taken++ == 0 || size > pool->largest)
+			pool->largest = size;
 		tell_progress(pool->opts, pool->taken);
 		hand_out(pool);
 	}
@@ -210,6 +220,7 @@ enum err audit_jobs_run(const struct walk_opts *opts, const struct audit_jobs *j
 	if (pool == NULL)
 		return ERR_NOMEM;
 	pool->opts = jobs;
+	pool->largest = SOURCE_ENTRIES_MAX;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_mutex_init(&pool->source_lock, NULL);
 	pthread_cond_init(&pool->waiting, NULL);

@@ -3,6 +3,7 @@
  */
 #include "cli/audit_log.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include "base/text.h"
 #include "cases/event/event.h"
 #include "cli/audit.h"
+
+enum { MMAP_FROM = 1 << 20 };
 
 /* --- what the parts share --- */
 
@@ -405,8 +408,12 @@ void audit_run_release(struct audit_run *run)
 enum err audit_log_run(struct cli *cli, const struct cli_args *args, struct errctx *ctx)
 {
 	struct audit_run run = {.cli = cli, .args = args, .source_text = args_at(args, 0)};
-	enum err err = audit_all(&run, ctx);
+	enum err err;
 
+	/* Files of entries can have 16 MiB. What is freed of them goes back at once; the allocator
+	 * would learn to keep it, in each thread. */
+	mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
+	err = audit_all(&run, ctx);
 	err = err == OK ? verdict(&run, ctx)
 			: err_set(ctx, could_not_look(err), "%s", err_message(ctx, err));
 	audit_run_release(&run);

@@ -39,6 +39,15 @@ void walk_block_free(struct walk_block *block)
 	mem_free(block);
 }
 
+size_t walk_block_trim(struct walk_block *block, size_t keep)
+{
+	size_t size = block->entries.size;
+
+	if (block->entries.capacity > keep)
+		buf_release(&block->entries);
+	return size;
+}
+
 enum err walk_file(const struct walk *walk, const struct tlog_file *file, struct buf *out,
 	bool *ret_wider, struct errctx *ctx)
 {

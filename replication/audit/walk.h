@@ -77,6 +77,9 @@ void walk_free(struct walk *walk); /* NULL is fine */
 /* A block can be used again and again; it keeps its memory: up to 17 MB for entries of 64 KiB. */
 enum err walk_block_new(struct walk_block **ret) MUST_USE;
 void walk_block_free(struct walk_block *block); /* NULL is fine */
+/* After it was taken: the size of its file of entries; memory of more than `keep` bytes is given
+ * back. */
+size_t walk_block_trim(struct walk_block *block, size_t keep);
 
 /* Makes block the next one; false: that was the last, or the walk cannot go on. */
 bool walk_next(struct walk *walk, struct walk_block *block);
