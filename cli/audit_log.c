@@ -115,6 +115,7 @@ static enum err list_source(struct audit_run *run, struct errctx *ctx)
 	const struct audit_source *source = &run->source.files;
 	enum err err = source->logs(source->arg, add_log, run, ctx);
 
+	run->listed = err == OK;
 	return err == ERR_NOTFOUND ? list_policy(run) : err;
 }
 

@@ -24,7 +24,7 @@
 struct audit_visit {
 	char network[LIMIT_NETWORK_NAME + 1]; /* "": of no log */
 	char vkey[NOTE_KEY_NAME_MAX + 128];   /* the directory's; "" */
-	bool incremental, all; /* all: no log was named, so all that there must be are wanted */
+	bool incremental;
 	struct audit_state state;
 	struct compact from; /* of the walk that is under way */
 	struct key_history *history;
@@ -151,7 +151,6 @@ static enum err begin(struct audit_run *run, struct errctx *ctx)
 		return ERR_NOMEM;
 	visit->state.lock = -1;
 	visit->incremental = args_flag(run->args, "incremental");
-	visit->all = args_at(run->args, 1) == NULL;
 	run->visit = visit;
 	visit->consistent = mem_array(run->log_count + 1, sizeof(bool));
 	if (visit->consistent == NULL)
@@ -398,10 +397,11 @@ static enum err after(struct audit_run *run, struct audit_log *log, struct errct
 
 /* --- all of them --- */
 
-/* A bundle brings what its receiver lacks: what it has not, nobody has to explain. */
+/* A bundle brings what its receiver lacks, and a web server may have no list: what is not there
+ * then nobody has to explain. */
 static bool all_wanted(const struct audit_run *run)
 {
-	return run->visit->all && run->source.files.starts == NULL;
+	return run->listed && run->source.files.starts == NULL;
 }
 
 static enum err judge_state(struct audit_run *run, struct errctx *ctx)
@@ -452,10 +452,10 @@ static enum err end(struct audit_run *run, struct errctx *ctx)
 	TRY(judge_state(run, ctx));
 	if (visit->known && all_wanted(run))
 		TRY(key_history_missing(visit->history, run->findings));
-	else if (visit->all)
+	else if (args_at(run->args, 1) == NULL)
 		TRY(audit_tell(run, &unfinished,
-			visit->known ? "which logs are missing was not looked at: a bundle brings "
-				       "what its receiver lacks"
+			visit->known ? "which logs are missing was not looked at: this source does "
+				       "not say that it has all"
 				     : "which logs are missing, and which key was used when, was "
 				       "not looked at: that takes the directory (--directory)"));
 	if (source->evidence != NULL)

@@ -5,8 +5,10 @@ is refused. test_audit_visit.py BUILD [unittest args]"""
 
 import base64
 import fcntl
+import functools
 import hashlib
 import html.parser
+import http.server
 import importlib.util
 import json
 import re
@@ -14,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -208,6 +211,31 @@ class Visits(unittest.TestCase):
                          {("quorum-missing", self.log)})
         # Without the state nobody knows how it goes on.
         self.assertNotIn("remembered", self.audit(bundles[1], state=False, status=1))
+
+    def test_a_server_without_a_list(self):
+        """Files behind a web server that cannot say which there are: none is missed."""
+        self.export("one")
+        (self.root / "one" / "logs").unlink(missing_ok=True)
+
+        class Quiet(http.server.SimpleHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(
+                Quiet, directory=self.root / "one")) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            try:
+                report = self.audit(f"http://127.0.0.1:{server.server_port}")
+                self.assertEqual(self.kinds(report), set())
+                self.assertEqual([l["directory"] for l in report["logs"]], [True])
+                self.assertIn("does not say", self.found(report, "unfinished")["text"])
+                report = self.audit(f"http://127.0.0.1:{server.server_port}", self.log)
+                self.assertEqual(self.kinds(report), set())
+                self.assertIn(self.log, self.remembered())
+            finally:
+                server.shutdown()
+                thread.join()
 
     # What is wrong.
 
