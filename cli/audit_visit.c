@@ -3,7 +3,7 @@
  * remembered (--incremental) or gives the root at that size; the directory's entries make the
  * history of keys; in the end every log is judged against state and history, what is missing and
  * what proofs of forks the source holds is told; page and state are written last, and of a log with
- * a violation what was remembered stays.
+ * a violation of its tree what was remembered stays.
  */
 #include "cli/audit_visit.h"
 
@@ -465,6 +465,16 @@ static enum err end(struct audit_run *run, struct errctx *ctx)
 
 /* --- what is remembered of this visit --- */
 
+/* Violations that say nothing against the tree that the log's key has signed: to go on remembering
+ * an older one would only help whoever wants it forgotten, and some of them stay for ever (a record
+ * of the directory), or can be put there by whoever passes files on (a bad line). */
+static bool tree_is_good(enum finding_kind kind)
+{
+	return kind == FINDING_DIRECTORY_ODD || kind == FINDING_COSIGNATURE_BAD ||
+	       kind == FINDING_QUORUM_MISSING || kind == FINDING_LEDGER_BAD ||
+	       kind == FINDING_EPOCH_GAP;
+}
+
 static bool has_violation(const struct audit_run *run, const char *origin)
 {
 	uint64_t seen = 0;
@@ -475,7 +485,7 @@ static bool has_violation(const struct audit_run *run, const char *origin)
 		if (finding_kind_severity(f->kind) != FINDING_VIOLATION)
 			continue;
 		seen++;
-		if (strcmp(f->origin, origin) == 0)
+		if (strcmp(f->origin, origin) == 0 && !tree_is_good(f->kind))
 			return true;
 	}
 	/* Of those that were left out nobody knows whose they are. */
@@ -491,19 +501,36 @@ static bool may_replace(const struct audit_run *run, size_t i)
 	       !has_violation(run, log->name.text);
 }
 
+enum { NOTE_WHOLE = 4096 };
+
+/* With its cosignatures, unless somebody made it long: then what its key signed, so that nobody who
+ * passes files on makes the state too large. Room is for what is made. */
+static enum err note_to_keep(
+	const struct audit_log *log, struct buf *room, struct bytes *ret, struct errctx *ctx)
+{
+	*ret = buf_bytes(&log->note);
+	if (ret->size <= NOTE_WHOLE)
+		return OK;
+	TRY(checkpoint_strip(*ret, &log->key, room, ctx));
+	*ret = buf_bytes(room);
+	return OK;
+}
+
 static enum err put_log(
 	struct audit_run *run, size_t i, struct remembered *next, struct errctx *ctx)
 {
+	CLEANUP(buf_release) struct buf room;
 	const struct audit_log *log = &run->logs[i];
 	const struct remembered_log *then = then_of(run, log);
-	struct remembered_log fresh = {.note = buf_bytes(&log->note),
-		.opened = buf_bytes(&log->opened),
+	struct remembered_log fresh = {.opened = buf_bytes(&log->opened),
 		.node_known = log->has_node,
 		.node = log->node,
 		.peaks = log->result.tree.peaks,
 		.changed_at = run->now_s,
 		.cosigned_at = cosigned_at(run, log)};
 
+	buf_init(&room, LIMIT_NOTE_SIZE);
+	TRY(note_to_keep(log, &room, &fresh.note, ctx));
 	if (then != NULL && then->checkpoint.size == log->checkpoint.size) {
 		fresh.changed_at = then->changed_at;
 		if (then->cosigned_at > fresh.cosigned_at)

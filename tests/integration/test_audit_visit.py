@@ -209,6 +209,9 @@ class Visits(unittest.TestCase):
         # Nobody has cosigned it yet; headquarters' own log, which it does not bring, is not missed.
         self.assertEqual({(f["kind"], f["log"]) for f in report["findings"] if f["severity"] != "note"},
                          {("quorum-missing", self.log)})
+        # What its key has signed is remembered all the same.
+        self.assertIn(f"\n{log['size']}\n", base64.b64decode(
+            re.search(r"\nnote (\S+)", self.remembered()[self.log]).group(1)).decode())
         # Without the state nobody knows how it goes on.
         self.assertNotIn("remembered", self.audit(bundles[1], state=False, status=1))
 
@@ -443,6 +446,20 @@ class Visits(unittest.TestCase):
         finding = self.found(self.audit(export, status=4), "before-admission", self.log)
         self.assertIn("2 days before it was admitted", finding["text"])
         self.assertEqual(self.proof(finding, "checkpoint"), (export / self.log / "checkpoint").read_bytes())
+
+    def test_many_lines(self):
+        """Whoever passes a checkpoint on can add lines of nobody: they do not fill the state."""
+        export = self.export("one")
+        file = export / self.log / "checkpoint"
+        line = base64.b64encode(bytes(76)).decode()
+        file.write_text(file.read_text(encoding="utf-8") + "".join(
+            f"\u2014 x.example/{'n' * 80}{i} {line}\n" for i in range(50)), encoding="utf-8")
+        self.assertGreater(file.stat().st_size, 4096)
+        report = self.audit(export)
+        self.assertIn("50", self.found(report, "cosignature-unknown")["text"])
+        note = base64.b64decode(re.search(r"\nnote (\S+)", self.remembered()[self.log]).group(1)).decode()
+        self.assertEqual(note.count("\u2014"), 1)
+        self.assertEqual(self.kinds(self.audit(export)), set())
 
     # What must be there.
 
