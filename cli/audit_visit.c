@@ -28,7 +28,8 @@ struct audit_visit {
 	struct audit_state state;
 	struct compact from; /* of the walk that is under way */
 	struct key_history *history;
-	bool known; /* the history is whole, and of entries that were signed */
+	bool known;           /* the history is whole, and of entries that were signed */
+	struct findings *odd; /* in it: told once that is known */
 	struct audit_ledger *ledger;
 	bool *consistent; /* of each log of the run: it goes on from what was */
 };
@@ -159,6 +160,7 @@ static enum err begin(struct audit_run *run, struct errctx *ctx)
 	TRY(open_state(run, ctx));
 	if (visit->network[0] != '\0' && run->directory_key.name[0] != '\0')
 		TRY(key_history_new(visit->network, &visit->history));
+	TRY(findings_new(&visit->odd));
 	return open_ledger(run, ctx);
 }
 
@@ -229,7 +231,7 @@ static enum err entry(
 	struct audit_visit *visit = run->visit;
 
 	if (visit->history != NULL && is_own(run, log))
-		TRY(key_history_entry(visit->history, bytes, run->findings));
+		TRY(key_history_entry(visit->history, bytes, visit->odd));
 	return visit->ledger == NULL ? OK : audit_ledger_entry(visit->ledger, index, bytes);
 }
 
@@ -386,6 +388,8 @@ static enum err after(struct audit_run *run, struct audit_log *log, struct errct
 	if (is_own(run, log) && log->walked && log->result.rooted && run->directory != NULL) {
 		TRY(key_history_close(visit->history));
 		visit->known = true;
+		for (size_t i = 0; i < findings_count(visit->odd); i++)
+			TRY(findings_add(run->findings, findings_at(visit->odd, i)));
 		/* Another directory than at the last visit may name others. */
 		if (visit->consistent[log - run->logs])
 			TRY(check_openers(run, ctx));
@@ -452,12 +456,10 @@ static enum err end(struct audit_run *run, struct errctx *ctx)
 	TRY(judge_state(run, ctx));
 	if (visit->known && all_wanted(run))
 		TRY(key_history_missing(visit->history, run->findings));
-	else if (args_at(run->args, 1) == NULL)
+	else if (visit->known && args_at(run->args, 1) == NULL)
 		TRY(audit_tell(run, &unfinished,
-			visit->known ? "which logs are missing was not looked at: this source does "
-				       "not say that it has all"
-				     : "which logs are missing, and which key was used when, was "
-				       "not looked at: that takes the directory (--directory)"));
+			"which logs are missing was not looked at: this source does not say that "
+			"it has all"));
 	if (source->evidence != NULL)
 		TRY(source->evidence(source->arg, on_evidence, run, ctx));
 	return visit->ledger == NULL ? OK : audit_ledger_end(visit->ledger, run, ctx);
@@ -592,6 +594,7 @@ static void release(struct audit_run *run)
 		return;
 	audit_state_close(&visit->state);
 	key_history_free(visit->history);
+	findings_free(visit->odd);
 	audit_ledger_free(visit->ledger);
 	mem_free(visit->consistent);
 	mem_free(visit);
