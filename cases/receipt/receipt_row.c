@@ -53,7 +53,7 @@ static void read_origin(struct cursor *cursor, char ret[LIMIT_ORIGIN + 1])
 	if (text.size > LIMIT_ORIGIN ||
 		(text.size > 0 && memchr(text.data, '\0', text.size) != NULL))
 		cursor->err = ERR_MALFORMED;
-	else
+	else if (text.size > 0)
 		memcpy(ret, text.data, text.size);
 }
 

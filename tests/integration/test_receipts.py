@@ -2,7 +2,9 @@
 """Receipts of victims: six words, the daily batch, what proves the first contact and what does not.
 test_receipts.py BUILD [unittest arguments]"""
 import base64
+import functools
 import hashlib
+import http.server
 import json
 import os
 import re
@@ -11,6 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -352,6 +355,11 @@ class Batches(Receipts):
         self.assertEqual([row[1] for row in self.rows()], [4])
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
 class Checking(Receipts):
     """Somewhere else: what the six words prove."""
 
@@ -372,6 +380,15 @@ class Checking(Receipts):
                                *map(str, args), "--words-file", "-"], input=(words or self.words) + "\n",
                               capture_output=True, text=True, check=False)
 
+    def served(self, out):
+        """The same by HTTP, as any web server would have it."""
+        handler = functools.partial(Quiet, directory=out)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
     def exported(self):
         out = Path(tempfile.mkdtemp(dir=self.root)) / "export"
         self.hq.sauti("log", "export", out)
@@ -387,7 +404,8 @@ class Checking(Receipts):
         self.hq.sauti("bundle", "export", "--to", self.root / "stick")
         stick = next(p for p in sorted(self.root.glob("stick*")) if p.is_file())
         for done in (self.check(self.hq), self.check(self.haiti, "node"), self.outside(out, "--policy", policy),
-                     self.outside(out, "--directory", vkey), self.outside(stick, "--policy", policy)):
+                     self.outside(out, "--directory", vkey), self.outside(stick, "--policy", policy),
+                     self.outside(self.served(out), "--policy", policy)):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertTrue(done.stdout.startswith("PROVEN\n"), done.stdout)
             self.assertIn(f"batch   entry {at} of log {origin}\n", done.stdout)
