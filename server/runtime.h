@@ -79,6 +79,7 @@ struct escrow_loop {
 	size_t coming;         /* letters that the mail store has not answered */
 	struct json_t *status; /* as the vault said it last; NULL */
 	bool told;             /* .. and nothing has happened since */
+	bool set;              /* there is a recovery key, as the unlock, or its making, said */
 };
 
 /* Clients that wait until something is safe (server/control/wait.h). */

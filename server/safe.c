@@ -124,11 +124,11 @@ enum safe_keys safe_keys_known(const struct runtime *rt)
 {
 	const json_t *status = rt->escrow.status;
 
-	if (status == NULL || rt->keys == NULL)
+	if (rt->keys == NULL)
 		return SAFE_KEYS_UNKNOWN;
-	if (!json_is_true(json_object_get(status, "set_up")))
+	if (!rt->escrow.set)
 		return SAFE_KEYS_NONE;
-	if (!rt->escrow.told)
+	if (status == NULL || !rt->escrow.told)
 		return SAFE_KEYS_UNKNOWN;
 	return json_integer_value(json_object_get(status, "safe")) ==
 			       json_integer_value(json_object_get(status, "keys"))

@@ -20,13 +20,14 @@ static const char *lacks(const struct safe_state *state)
 
 void safe_words(const struct safe_state *state, char ret[SAFE_WORDS_SIZE])
 {
-	unsigned by = state->held_by < state->needed ? state->held_by : state->needed;
-
 	if (safe_is(state))
 		snprintf(ret, SAFE_WORDS_SIZE, "safe");
-	else if (by == 0)
+	else if (state->held_by == 0)
 		snprintf(ret, SAFE_WORDS_SIZE, "durable here");
-	else
-		snprintf(ret, SAFE_WORDS_SIZE, "held by %u of %u%s", by, state->needed,
+	else if (state->held_by <= state->needed)
+		snprintf(ret, SAFE_WORDS_SIZE, "held by %u of %u%s", state->held_by, state->needed,
 			lacks(state));
+	else
+		snprintf(ret, SAFE_WORDS_SIZE, "held by %u, %u needed%s", state->held_by,
+			state->needed, lacks(state));
 }

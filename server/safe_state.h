@@ -20,7 +20,8 @@ struct safe_state {
 
 bool safe_is(const struct safe_state *state);
 
-/* "durable here"; "held by 1 of 2", and what it lacks besides where the quorum holds it; "safe". */
+/* "durable here"; "held by 1 of 2", or "held by 3, 2 needed", and what it lacks besides where the
+ * quorum holds it; "safe". */
 enum { SAFE_WORDS_SIZE = 80 };
 void safe_words(const struct safe_state *state, char ret[SAFE_WORDS_SIZE]);
 

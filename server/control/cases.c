@@ -175,6 +175,7 @@ static void done_unlock(struct control_request *request, struct vault_request *d
 		rt->guard_state.verdict = GUARD_OTHER;
 	done->keys = NULL;
 	rt->unread = done->unread;
+	rt->escrow.set = done->escrow_set;
 	rt->complaints_awaited = done->awaited;
 	if (rt->unread > 0)
 		log_line(LOG_ALARM,
@@ -376,8 +377,15 @@ static struct vault_doc *done_case(struct control_request *request, struct vault
 	if (text.size < 2 || text.data[text.size - 1] != '}' ||
 		!engine_log_find(rt->engine, bytes_str(done->log_origin), &log, &position))
 		return done->docs;
+	struct safe_state state;
+
+	safe_look(rt, position, done->index,
+		!done->escrow_set ? SAFE_KEYS_NONE
+		: done->keys_safe ? SAFE_KEYS_ESCROWED
+				  : SAFE_KEYS_WAITING,
+		&state);
 	json_t *json = json_pack("{s:s,s:I,s:o}", "origin", done->log_origin, "index",
-		(json_int_t)done->index, "state", entry_state_json(rt, position, done->index));
+		(json_int_t)done->index, "state", safe_state_json(&state));
 
 	newest = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
 	json_decref(json);

@@ -277,6 +277,7 @@ static void status_take(struct runtime *rt, const struct vault_request *done)
 	json_decref(rt->escrow.status);
 	rt->escrow.status = status;
 	rt->escrow.told = !rt->escrow.again;
+	rt->escrow.set = json_is_true(json_object_get(status, "set_up"));
 }
 
 static void stepped(struct runtime *rt, struct vault_request *done)
@@ -378,6 +379,10 @@ void escrow_done(struct runtime *rt, struct vault_request *done)
 			plan(rt, ESCROW_PAUSE_MS);
 		break;
 	default:
+		if (done->result == OK && done->type == VAULT_ESCROW_SETUP) {
+			escrow_forget(rt); /* what it said was of before */
+			rt->escrow.set = true;
+		}
 		if (done->result == OK)
 			escrow_send(rt, done);
 		if (done->result == OK && done->type == VAULT_RECOVER && !done->escrow->drill &&

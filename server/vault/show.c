@@ -285,6 +285,7 @@ static void newest_entry(
 	const struct book *book, const struct casebook_case *kase, struct vault_request *request)
 {
 	const struct casebook_entry *newest = NULL;
+	const struct casebook_key *its = NULL;
 
 	for (const struct casebook_key *key = kase->keys; key != NULL; key = key->next) {
 		for (uint32_t i = 0; i < key->entry_committed; i++) {
@@ -292,8 +293,10 @@ static void newest_entry(
 
 			if (newest == NULL || e->log < newest->log ||
 				(e->log == newest->log &&
-					casebook_entry_index(e) > casebook_entry_index(newest)))
+					casebook_entry_index(e) > casebook_entry_index(newest))) {
 				newest = e;
+				its = key;
+			}
 		}
 	}
 	if (newest == NULL)
@@ -301,6 +304,8 @@ static void newest_entry(
 	snprintf(request->log_origin, sizeof(request->log_origin), "%s",
 		book_log_at(book, newest->log)->origin.text);
 	request->index = casebook_entry_index(newest);
+	request->escrow_set = book->escrow->set;
+	request->keys_safe = escrow_safe(book, request, its);
 }
 
 static void note_view(struct book *book, const struct vault_request *request,

@@ -337,6 +337,7 @@ static enum err unlock(struct vault *vault, struct vault_request *request)
 	request->cases = book_cases(vault->book);
 	request->events = casebook_event_count(vault->book->cases);
 	request->unread = vault->book->unread;
+	request->escrow_set = vault->book->escrow->set;
 	request->view_bytes =
 		casebook_event_memory(vault->book->cases) + states_memory(vault->book);
 	request->awaited = foreign_awaited(vault->book);

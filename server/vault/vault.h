@@ -441,7 +441,9 @@ struct vault_request {
 	struct buf copy;         /* sealed */
 	uint32_t outcome;
 	uint64_t index, end;
-	bool escrow_set;
+	/* Out of UNLOCK, SHOW, KEYS_SAFE: there is a recovery key; and of SHOW: the keys of the
+	 * case's newest entry are safe by it. */
+	bool escrow_set, keys_safe;
 	uint64_t batch,
 		wave; /* out of SEAL and RESEAL with entries; batch: into COMMITTED, ABORTED */
 	/* out */

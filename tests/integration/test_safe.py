@@ -146,6 +146,12 @@ class Safe(unittest.TestCase):
         self.assertNotIn("durable here", shown)
         self.assertEqual({(e["safe"], e["state"]) for e in self.haiti.json("case", "show", "ZZ-S-1")["events"]},
                          {(True, "safe")})
+        # a restart knows it at once, also of the node's own log
+        wait_for("views to be held", lambda: self.haiti.json("status")["safe"]["newest"]["state"] == "safe")
+        self.haiti.stop()
+        self.haiti.start()
+        self.assertEqual(self.haiti.json("case", "show", "ZZ-S-1")["newest"]["state"]["keys"], "none")
+        self.assertEqual(self.haiti.json("status")["safe"]["newest"]["keys"], "none")
 
     def test_policy(self):
         """Both mirrors must: one stopped, it is held and not safe; started, the wait ends by itself."""

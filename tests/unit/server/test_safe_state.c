@@ -21,7 +21,8 @@ static void words(void **state)
 		{{1, 2, false, true, false, SAFE_KEYS_UNKNOWN}, "held by 1 of 2"},
 		{{1, 2, false, false, true, SAFE_KEYS_WAITING}, "held by 1 of 2"},
 		{{2, 2, true, false, true, SAFE_KEYS_NONE}, "held by 2 of 2, not by the policy"},
-		{{5, 2, true, false, true, SAFE_KEYS_NONE}, "held by 2 of 2, not by the policy"},
+		{{5, 2, true, false, true, SAFE_KEYS_NONE},
+			"held by 5, 2 needed, not by the policy"},
 		{{2, 2, true, false, true, SAFE_KEYS_WAITING}, "held by 2 of 2, not by the policy"},
 		{{2, 2, true, true, true, SAFE_KEYS_WAITING},
 			"held by 2 of 2, keys not in escrow yet"},
@@ -44,11 +45,11 @@ static void words(void **state)
 /* The longest fits: 64 is the largest quorum, and nothing is cut. */
 static void longest(void **state)
 {
-	struct safe_state is = {64, 64, true, true, false, SAFE_KEYS_WAITING};
+	struct safe_state is = {128, 64, true, true, false, SAFE_KEYS_WAITING};
 	char text[SAFE_WORDS_SIZE];
 
 	safe_words(&is, text);
-	assert_string_equal(text, "held by 64 of 64, keys not in escrow yet");
+	assert_string_equal(text, "held by 128, 64 needed, keys not in escrow yet");
 }
 
 int main(void)
