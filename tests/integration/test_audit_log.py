@@ -89,7 +89,8 @@ class Audit(unittest.TestCase):
                       ("--directory", self.directory, "--policy", self.policy)):
             said = self.audit(*trust, source=self.export)
             self.assertEqual(said["verdict"], "sound")
-            self.found(said)
+            # Without the directory nobody can say which logs are missing: a note.
+            self.found(said, *([] if "--directory" in trust else ["unfinished"]))
             self.assertEqual({log["log"].split("/")[1] for log in said["logs"]},
                              {"directory", "hq", "caf"})
             held = self.hq.logs()
