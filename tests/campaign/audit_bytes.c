@@ -1,13 +1,13 @@
 /*
  * Every changed byte of an exported archive is seen by 'sauti audit log', or says nothing.
  *
- *	audit_bytes DIR VKEY [--values all] [--every N] [--from N] [--jobs N]
+ *	audit_bytes DIR VKEY [--values all] [--every N] [--from N] [--jobs N] [--files END]
  *
  * DIR is an export (bench_archive), VKEY its directory's verifier key. Its files are read once;
- *then each byte of each file (each N-th) is changed, to one other value or to all 255, and the
- *whole audit runs over that: the command's own code, of which only where files come from, what is
- *printed and how arguments are given is replaced. Then whole files: removed, cut, longer, swapped,
- *doubled.
+ *then each byte of each file (each N-th; of those whose path ends with END) is changed, to one
+ *other value or to all 255, and the whole audit runs over that: the command's own code, of which
+ *only where files come from, what is printed and how arguments are given is replaced. Then whole
+ *files: removed, cut, longer, swapped, doubled.
  *
  * A change is seen when the audit ends with a violation. What may go unseen, and why, is a row of
  * `reasons`, each with what the report must then say in its place; anything else is a failure, a
@@ -35,7 +35,7 @@ struct file {
 };
 
 struct options {
-	const char *directory, *vkey;
+	const char *directory, *vkey, *end;
 	bool all;
 	size_t every, from;
 	unsigned jobs;
@@ -259,6 +259,13 @@ static void change_byte(
 	file->data[at] = was;
 }
 
+static bool ends_with(const char *path, const char *end)
+{
+	size_t size = strlen(path), tail = strlen(end);
+
+	return size >= tail && strcmp(path + size - tail, end) == 0;
+}
+
 /* Every jobs-th of them. */
 static void change_bytes(unsigned job, uint64_t counts[REASONS])
 {
@@ -266,9 +273,10 @@ static void change_bytes(unsigned job, uint64_t counts[REASONS])
 
 	for (size_t i = 0; i < file_count; i++) {
 		size_t begin = others_begin(&files[i]);
+		bool meant = ends_with(files[i].path, options.end);
 
 		for (size_t at = 0; at < files[i].size; at++, number++)
-			if (number >= options.from &&
+			if (meant && number >= options.from &&
 				(number - options.from) % options.every == 0 &&
 				number / options.every % options.jobs == job)
 				change_byte(
@@ -432,13 +440,16 @@ static bool run(void)
 static void read_options(int argc, char **argv)
 {
 	if (argc < 3 || argc % 2 == 0)
-		die("usage: audit_bytes DIR VKEY [--values all] [--every N] [--from N] [--jobs N]");
-	options = (struct options){argv[1], argv[2], false, 1, 0, 2};
+		die("usage: audit_bytes DIR VKEY [--values all] [--every N] [--from N] [--jobs N] "
+		    "[--files END]");
+	options = (struct options){argv[1], argv[2], "", false, 1, 0, 2};
 	for (int i = 3; i < argc; i += 2) {
 		size_t n = (size_t)strtoul(argv[i + 1], NULL, 10);
 
 		if (strcmp(argv[i], "--values") == 0)
 			options.all = true;
+		else if (strcmp(argv[i], "--files") == 0)
+			options.end = argv[i + 1];
 		else if (strcmp(argv[i], "--every") == 0 && n > 0)
 			options.every = n;
 		else if (strcmp(argv[i], "--from") == 0)
