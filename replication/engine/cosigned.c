@@ -597,10 +597,12 @@ void cosigned_loaded(struct engine *engine)
 				i++;
 				continue;
 			}
-			effect_notice(engine, NOTICE_WARNING,
-				"log '%s': the stored cosignature of '%s' does not verify, and is "
-				"not used",
-				log->origin.text, log->cosigned[i].cosigner);
+			/* .. of a key that was rotated: right when it was made, and void. */
+			if (!by_former(engine, &log->cosigned[i]))
+				effect_notice(engine, NOTICE_WARNING,
+					"log '%s': the stored cosignature of '%s' does not verify, "
+					"and is not used",
+					log->origin.text, log->cosigned[i].cosigner);
 			cosigned_remove(engine, log, i);
 		}
 	}
