@@ -766,6 +766,31 @@ static bool may_begin(const struct key_history *history, struct bytes node, uint
 	return false;
 }
 
+static bool has_number(const struct key_history *history, struct bytes node, uint32_t number)
+{
+	for (size_t i = 0; i < history->log_count; i++) {
+		struct bytes whose;
+		uint32_t counter;
+
+		if (log_origin_read(history->logs[i].origin.text, &whose, &counter) &&
+			bytes_equal(whose, node) && counter == number)
+			return true;
+	}
+	return false;
+}
+
+/* A node numbers its next log one behind the newest that it has, and may name an older one before
+ * it (its guard did not know the others): then the newest is there. Else it was left out. */
+static bool skips(const struct key_history *history, const char *previous, struct bytes node,
+	uint32_t counter)
+{
+	struct bytes whose;
+	uint32_t before;
+
+	return log_origin_read(previous, &whose, &before) && before + UINT64_C(1) < counter &&
+	       !has_number(history, node, counter - 1);
+}
+
 static enum err judge_previous(
 	const struct key_history *history, const struct seen *log, struct findings *findings)
 {
@@ -784,6 +809,12 @@ static enum err judge_previous(
 	else if (previous[0] != '\0' && find_log(history, previous) == NULL)
 		finding_say(&finding, FINDING_EPOCH_GAP, log->origin.text,
 			"it goes on from the log '%s', which is not here", previous);
+	else if (previous[0] != '\0' && skips(history, previous, node, counter))
+		finding_say(&finding, FINDING_EPOCH_GAP, log->origin.text,
+			"it is number %" PRIu32
+			" of its node, names '%s' as the log before it, and number %" PRIu32
+			" is not here: one was left out",
+			counter, previous, counter - 1);
 	else
 		return OK;
 	finding_index(&finding, 0);

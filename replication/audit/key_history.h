@@ -96,7 +96,7 @@ bool key_history_ended(const struct key_history *history, const char *origin);
 
 /* Once every log of the source was given to key_history_opened: LOG_MISSING of each active member
  * that has none of its present machine's; EPOCH_GAP of each log that names a previous one that is
- * not there, or none where there must be one. */
+ * not there, or none where there must be one, or leaves out a number that is not there. */
 enum err key_history_missing(struct key_history *history, struct findings *findings) MUST_USE;
 
 /* A proof of a fork that the source holds: EVIDENCE_HELD with its bytes if it verifies, else

@@ -465,6 +465,20 @@ static void test_missing(void **state)
 	assert_int_equal(findings_count(findings), 3);
 	key_history_free(h);
 	findings_free(findings);
+	/* The one between is neither here nor named; and it is here, and not named. */
+	h = world(&findings);
+	see(h, "hq/1", NULL, &hq, 1700000006, findings);
+	see(h, "mali/1", NULL, &mali, 1700000006, findings);
+	see(h, "mali/3", "mali/1", &mali, 1700000008, findings);
+	see(h, "haiti/5", NULL, &third, REPLACED_AT, findings);
+	assert_int_equal(key_history_missing(h, findings), OK);
+	assert_int_equal(count_of(findings, FINDING_EPOCH_GAP, "mali/3"), 1);
+	assert_int_equal(findings_count(findings), 1);
+	see(h, "mali/2", "mali/1", &mali, 1700000007, findings);
+	assert_int_equal(key_history_missing(h, findings), OK);
+	assert_int_equal(findings_count(findings), 1);
+	key_history_free(h);
+	findings_free(findings);
 	/* A log of the machine before does not stand for the present one's. */
 	h = world(&findings);
 	see(h, "haiti/3", NULL, &second, ROTATED_AT, findings);
