@@ -94,13 +94,41 @@ static bool is_confirmed(const struct audit_run *run, const struct receipt_found
 		       NULL;
 }
 
-/* The best of several: what is proven. */
-static const struct receipt_found *best(const struct receipt_check *check)
+static const struct finding *unsound(const struct audit_run *run, const struct receipt_found *found)
 {
+	const size_t logs[] = {found->log, found->record_log};
+	const struct finding *bad = NULL;
+
+	for (size_t i = 0; i < 2 && bad == NULL; i++)
+		if (logs[i] != SIZE_MAX)
+			bad = finding_of(run, log_of(run, logs[i]), FINDING_QUORUM_MISSING, true);
+	return bad;
+}
+
+static unsigned weight(const struct audit_run *run, const struct receipt_found *found)
+{
+	static const unsigned weights[] = {[RECEIPT_PROVEN] = 5,
+		[RECEIPT_FALSE_ENTRY] = 4,
+		[RECEIPT_NOT_THERE] = 3,
+		[RECEIPT_FALSE_ITEM] = 2,
+		[RECEIPT_STRANGE] = 1};
+	unsigned sound = unsound(run, found) == NULL;
+
+	if (found->verdict != RECEIPT_PROVEN)
+		return weights[found->verdict];
+	return weights[RECEIPT_PROVEN] + sound + (sound && is_confirmed(run, found));
+}
+
+/* The best of several: what is proven. */
+static const struct receipt_found *best(const struct audit_run *run)
+{
+	const struct receipt_check *check = run->receipt;
+	const struct receipt_found *ret = NULL;
+
 	for (size_t i = 0; i < check->found_count; i++)
-		if (check->found[i].verdict == RECEIPT_PROVEN)
-			return &check->found[i];
-	return check->found_count > 0 ? &check->found[0] : NULL;
+		if (ret == NULL || weight(run, &check->found[i]) > weight(run, ret))
+			ret = &check->found[i];
+	return ret;
 }
 
 static json_t *cosigners_json(const struct audit_log *log)
@@ -116,6 +144,7 @@ static json_t *cosigners_json(const struct audit_log *log)
 static const char *const verdicts[] = {[RECEIPT_PROVEN] = "proven",
 	[RECEIPT_FALSE_ITEM] = "false-item",
 	[RECEIPT_FALSE_ENTRY] = "false-entry",
+	[RECEIPT_STRANGE] = "of-another-node",
 	[RECEIPT_NOT_THERE] = "record-not-in-source"};
 
 static json_t *found_json(const struct audit_run *run, const struct receipt_found *f)
@@ -142,7 +171,7 @@ static json_t *found_json(const struct audit_run *run, const struct receipt_foun
 static enum err report_json(const struct audit_run *run)
 {
 	const struct receipt_check *check = run->receipt;
-	const struct receipt_found *f = best(check);
+	const struct receipt_found *f = best(run);
 	json_t *list = json_array(), *json;
 
 	for (size_t i = 0; i < check->found_count; i++)
@@ -206,7 +235,7 @@ static void print_batches(const struct audit_run *run)
 
 static enum err report(const struct audit_run *run)
 {
-	const struct receipt_found *f = best(run->receipt);
+	const struct receipt_found *f = best(run);
 
 	if (run->cli->json)
 		return report_json(run);
@@ -238,7 +267,7 @@ static enum err write_proof(const struct audit_run *run, const char *dir, const 
 static enum err write_proofs(const struct audit_run *run, struct errctx *ctx)
 {
 	const char *dir = args_option(run->args, "proof");
-	const struct receipt_found *f = best(run->receipt);
+	const struct receipt_found *f = best(run);
 
 	if (dir == NULL || f == NULL || f->verdict == RECEIPT_FALSE_ITEM)
 		return OK;
@@ -257,18 +286,9 @@ static enum err write_proofs(const struct audit_run *run, struct errctx *ctx)
 static enum err logs_verdict(
 	const struct audit_run *run, const struct receipt_found *f, struct errctx *ctx)
 {
-	size_t logs[] = {f->log, f->record_log};
+	const struct finding *bad = unsound(run, f);
 
-	for (size_t i = 0; i < 2; i++) {
-		const struct finding *bad = logs[i] == SIZE_MAX
-						    ? NULL
-						    : finding_of(run, log_of(run, logs[i]),
-							      FINDING_QUORUM_MISSING, true);
-
-		if (bad != NULL)
-			return err_set(ctx, ERR_PROOF, "%s: %s", bad->origin, bad->text);
-	}
-	return OK;
+	return bad == NULL ? OK : err_set(ctx, ERR_PROOF, "%s: %s", bad->origin, bad->text);
 }
 
 static enum err not_found(const struct audit_run *run, struct errctx *ctx)
@@ -297,7 +317,7 @@ static enum err not_found(const struct audit_run *run, struct errctx *ctx)
 
 static enum err verdict(const struct audit_run *run, struct errctx *ctx)
 {
-	const struct receipt_found *f = best(run->receipt);
+	const struct receipt_found *f = best(run);
 
 	if (f == NULL)
 		return not_found(run, ctx);
@@ -314,6 +334,11 @@ static enum err verdict(const struct audit_run *run, struct errctx *ctx)
 			"the receipt in entry %" PRIu64 " of log %s names entry %" PRIu64
 			", which is not the sealed one that it says: two things that one key has "
 			"signed contradict each other",
+			f->index, log_of(run, f->log)->name.text, f->box.index);
+	case RECEIPT_STRANGE:
+		return err_set(ctx, ERR_PROOF,
+			"the receipt in entry %" PRIu64 " of log %s names entry %" PRIu64
+			" of a log of another node: whoever wrote that batch has no such record",
 			f->index, log_of(run, f->log)->name.text, f->box.index);
 	case RECEIPT_NOT_THERE:
 		return err_set(ctx, ERR_NOTFOUND,

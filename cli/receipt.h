@@ -22,13 +22,16 @@ enum receipt_verdict {
 	RECEIPT_PROVEN,
 	RECEIPT_FALSE_ITEM,  /* it has the tag, and was not made with the words */
 	RECEIPT_FALSE_ENTRY, /* the entry it names is not that one, or no sealed one */
+	RECEIPT_STRANGE,     /* .. is another node's: that one has not said so */
 	RECEIPT_NOT_THERE,   /* its log is not in the source, or not so far */
 };
 struct receipt_found {
 	size_t log;     /* of run->logs: where the batch stands */
 	uint64_t index; /* .. in it */
 	struct receipt_item item;
-	size_t key; /* of keys: which order of the words */
+	size_t key;   /* of keys: which order of the words */
+	unsigned own; /* 3: it names a log of the node whose batch it is in; 2: one that is not
+			 known here; 1: of another node; 0: it does not open */
 	enum receipt_verdict verdict;
 	struct receipt_box box; /* but for FALSE_ITEM */
 	size_t record_log;      /* of run->logs: that the box names; SIZE_MAX: none */

@@ -104,26 +104,85 @@ static enum err before(
 
 /* ---- batches ---- */
 
-static void take(struct receipt_check *check, size_t log, uint64_t index, size_t key,
-	const struct receipt_item *item)
+static bool same_node(const struct audit_log *a, const struct audit_log *b)
 {
-	if (check->found_all++ >= RECEIPT_FOUND_MAX)
-		return;
-	check->found[check->found_count++] = (struct receipt_found){
-		.log = log, .index = index, .key = key, .item = *item, .record_log = SIZE_MAX};
+	struct origin_parts x, y;
+
+	return origin_parse(bytes_str(a->origin.text), NULL, &x) == OK &&
+	       origin_parse(bytes_str(b->origin.text), NULL, &y) == OK &&
+	       bytes_equal(x.node, y.node);
 }
 
-static void look_at(struct receipt_check *check, size_t log, uint64_t index, struct bytes items)
+/* Whose record does it name? Anybody can copy what stands in a batch. */
+static unsigned whose(
+	const struct audit_run *run, const struct audit_log *log, const struct hash *origin)
 {
+	struct hash hash;
+
+	for (size_t i = 0; i < run->log_count; i++) {
+		sha256(bytes_str(run->logs[i].origin.text), &hash);
+		if (hash_equal(&hash, origin))
+			return same_node(log, &run->logs[i]) ? 3 : 1;
+	}
+	return 2;
+}
+
+/* Another place for it; NULL: what there is says more, or the same. */
+static struct receipt_found *place_for(
+	struct receipt_check *check, const struct receipt_found *found)
+{
+	struct receipt_found *least = &check->found[0];
+
+	for (size_t i = 0; i < check->found_count; i++) {
+		struct receipt_found *f = &check->found[i];
+
+		if (f->log == found->log && f->key == found->key &&
+			((f->own == 0 && found->own == 0) ||
+				memcmp(&f->item, &found->item, sizeof(f->item)) == 0))
+			return NULL;
+		if (f->own < least->own)
+			least = f;
+	}
+	if (check->found_count < RECEIPT_FOUND_MAX)
+		return &check->found[check->found_count++];
+	return least->own < found->own ? least : NULL;
+}
+
+/* Whoever writes a log can put tags of others into as many batches as they like: that must not
+ * crowd out the true one. */
+static enum err take(struct audit_run *run, struct receipt_found *found)
+{
+	struct receipt_check *check = run->receipt;
+	enum err err = receipt_item_open(&check->keys[found->key], &found->item, &found->box);
+	struct receipt_found *place;
+
+	if (err == OK)
+		found->own = whose(run, &run->logs[found->log], &found->box.origin);
+	else if (err != ERR_DECRYPT && err != ERR_VERSION)
+		return err;
+	found->verdict = err == OK ? RECEIPT_NOT_THERE : RECEIPT_FALSE_ITEM;
+	check->found_all++;
+	place = place_for(check, found);
+	if (place != NULL)
+		*place = *found;
+	return OK;
+}
+
+static enum err look_at(struct audit_run *run, size_t log, uint64_t index, struct bytes items)
+{
+	const struct receipt_check *check = run->receipt;
+
 	for (size_t k = 0; k < check->key_count; k++) {
 		size_t at = receipt_batch_find(items, check->keys[k].tag);
-		struct receipt_item item;
+		struct receipt_found found = {
+			.log = log, .index = index, .key = k, .record_log = SIZE_MAX};
 
 		if (at == SIZE_MAX)
 			continue;
-		receipt_batch_at(items, at, &item);
-		take(check, log, index, k, &item);
+		receipt_batch_at(items, at, &found.item);
+		TRY(take(run, &found));
 	}
+	return OK;
 }
 
 static enum err look(
@@ -140,8 +199,8 @@ static enum err look(
 		return err;
 	check->batches++;
 	if (err == OK)
-		look_at(check, (size_t)(log - run->logs), index, tags.items);
-	else if (check->malformed++ == 0) {
+		return look_at(run, (size_t)(log - run->logs), index, tags.items);
+	if (check->malformed++ == 0) {
 		check->malformed_log = (size_t)(log - run->logs);
 		check->malformed_index = index;
 	}
@@ -313,16 +372,13 @@ static enum err judge_entry(
 
 static enum err judge(const struct audit_run *run, struct receipt_found *found, struct errctx *ctx)
 {
-	const struct receipt_check *check = run->receipt;
-	enum err err = receipt_item_open(&check->keys[found->key], &found->item, &found->box);
-
-	if (err == ERR_DECRYPT || err == ERR_VERSION) {
-		found->verdict = RECEIPT_FALSE_ITEM;
+	if (found->verdict == RECEIPT_FALSE_ITEM)
+		return OK;
+	found->record_log = find_log(run, &found->box.origin);
+	if (found->own == 1) {
+		found->verdict = RECEIPT_STRANGE;
 		return OK;
 	}
-	TRY(err);
-	found->verdict = RECEIPT_NOT_THERE;
-	found->record_log = find_log(run, &found->box.origin);
 	return found->record_log == SIZE_MAX ? OK : judge_entry(run, found, ctx);
 }
 

@@ -579,18 +579,21 @@ class Lies(unittest.TestCase):
         except ImportError:
             self.skipTest("python3-cryptography is not installed")
         self.log, self.node = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+        self.key_of = lambda origin: self.log if origin == self.ORIGIN else Ed25519PrivateKey.from_private_bytes(
+            hashlib.sha256(origin.encode()).digest())
         body = (data_field(1, self.ORIGIN) + data_field(2, self.public()) + b"\x20" + varint(1700000000))
         self.entries = [self.record(1, "log-opened", body),
                         data_field(1, b"\x08\x01" + data_field(5, b"sealed, as far as anybody can see" * 8)),
                         data_field(1, b"\x08\x01" + data_field(5, b"of another case" * 9))]
+        self.others = {}
         self.tag, self.commitment, self.key, self.nonce = open_receipt.derive(self.WORDS, "lies.example")
 
     def tearDown(self):
         shutil.rmtree(self.root)
 
-    def public(self):
+    def public(self, origin=ORIGIN):
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-        return self.log.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return self.key_of(origin).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
     def record(self, kind, purpose, body):
         signature = self.node.sign(b"sauti/1 " + purpose.encode() + b"\0" + body)
@@ -608,25 +611,38 @@ class Lies(unittest.TestCase):
         items = sorted([*items, *filler], reverse=shuffled)
         self.entries.append(self.record(13, "receipt-tags", data_field(1, b"".join(items))))
 
+    def write(self, out, origin, entries):
+        """A log, signed; its line of the policy."""
+        leaves = [leaf_of(e) for e in entries]
+        for name, data in (("tile/0/000.p", b"".join(leaves)),
+                           ("tile/entries/000.p", b"".join(struct.pack(">H", len(e)) + e for e in entries))):
+            (out / origin / name).mkdir(parents=True)
+            (out / origin / name / str(len(leaves))).write_bytes(data)
+        raw = b"\x01" + self.public(origin)
+        key_id = hashlib.sha256(origin.encode() + b"\n" + raw).digest()[:4]
+        text = f"{origin}\n{len(leaves)}\n{base64.b64encode(tree_root(leaves)).decode()}\n"
+        line = base64.b64encode(key_id + self.key_of(origin).sign(text.encode())).decode()
+        (out / origin / "checkpoint").write_text(f"{text}\n\u2014 {origin} {line}\n", encoding="utf-8")
+        return f"log {origin}+{key_id.hex()}+{base64.b64encode(raw).decode()}\n"
+
     def check(self, *args, words=None):
         out = self.root / "export"
         shutil.rmtree(out, ignore_errors=True)
-        log = out / self.ORIGIN
-        leaves = [leaf_of(e) for e in self.entries]
-        for name, data in (("tile/0/000.p", b"".join(leaves)),
-                           ("tile/entries/000.p", b"".join(struct.pack(">H", len(e)) + e for e in self.entries))):
-            (log / name).mkdir(parents=True)
-            (log / name / str(len(leaves))).write_bytes(data)
-        raw = b"\x01" + self.public()
-        key_id = hashlib.sha256(self.ORIGIN.encode() + b"\n" + raw).digest()[:4]
-        text = f"{self.ORIGIN}\n{len(leaves)}\n{base64.b64encode(tree_root(leaves)).decode()}\n"
-        line = base64.b64encode(key_id + self.log.sign(text.encode())).decode()
-        (log / "checkpoint").write_text(f"{text}\n\u2014 {self.ORIGIN} {line}\n", encoding="utf-8")
         policy = self.root / "policy"
-        policy.write_text(f"log {self.ORIGIN}+{key_id.hex()}+{base64.b64encode(raw).decode()}\nquorum none\n")
+        policy.write_text("".join(self.write(out, *log) for log in (
+            (self.ORIGIN, self.entries), *self.others.items())) + "quorum none\n")
         return subprocess.run([BUILD / "sauti", "--dir", self.root, "receipt", "check", out, "--policy", policy,
                                "--words-file", "-", *map(str, args)], input=(words or self.WORDS) + "\n",
                               capture_output=True, text=True, check=False)
+
+    def other(self, number, *items):
+        """A log of another node, which has a batch with each of these items."""
+        origin = f"lies.example/another/{number}-0123456789abcdef"
+        mine, self.entries = self.entries, [self.record(1, "log-opened", (
+            data_field(1, origin) + data_field(2, self.public(origin)) + b"\x20" + varint(1700000000)))]
+        for item in items:
+            self.batch(item)
+        self.others[origin], self.entries = self.entries, mine
 
     def refuted(self, says, code=4):
         done = self.check()
@@ -680,6 +696,25 @@ class Lies(unittest.TestCase):
     def test_a_log_that_is_not_there(self):
         self.batch(self.item(1, leaf_of(self.entries[1]), origin=self.ORIGIN.replace("/1-", "/2-")))
         self.refuted("in a log that this source does not have", 1)
+
+    def test_crowded_out(self):
+        """A tag is public once it is logged: another node puts it into many batches of its own."""
+        self.batch(self.item(1, leaf_of(self.entries[1])))
+        for number in range(1, 21):
+            self.other(number, *[self.tag + bytes([n]) * 121 for n in range(5)])
+        done = self.check()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn(f"batch   entry 3 of log {self.ORIGIN}", done.stdout)
+
+    def test_copied(self):
+        """.. or the whole item, which opens: it is not that node's to give."""
+        item = self.item(1, leaf_of(self.entries[1]))
+        self.other(1, *[item] * 20)
+        self.refuted("of a log of another node")
+        self.batch(item)
+        done = self.check()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn(f"batch   entry 3 of log {self.ORIGIN}", done.stdout)
 
     def test_batches_of_another_shape(self):
         self.batch(self.item(1, leaf_of(self.entries[1])), count=15)
