@@ -119,6 +119,20 @@ static enum err list_source(struct audit_run *run, struct errctx *ctx)
 	return err == ERR_NOTFOUND ? list_policy(run) : err;
 }
 
+static void sort_logs(struct audit_run *run)
+{
+	if (run->log_count > 0)
+		qsort(run->logs, run->log_count, sizeof(run->logs[0]), by_name);
+	own_first(run);
+}
+
+enum err audit_run_add(struct audit_run *run, const char *name)
+{
+	TRY(add_log(run, name));
+	sort_logs(run);
+	return OK;
+}
+
 static enum err list_logs(struct audit_run *run, struct errctx *ctx)
 {
 	const char *name;
@@ -137,9 +151,7 @@ static enum err list_logs(struct audit_run *run, struct errctx *ctx)
 		return err_wrap(
 			ctx, err, "'%s' has more than %d logs", run->source_text, LIMIT_LOGS);
 	TRY(err);
-	if (run->log_count > 0)
-		qsort(run->logs, run->log_count, sizeof(run->logs[0]), by_name);
-	own_first(run);
+	sort_logs(run);
 	return run->log_count > 0
 		       ? OK
 		       : err_set(ctx, ERR_NOTFOUND, "there is no log in '%s'", run->source_text);

@@ -144,6 +144,20 @@ static enum err open_ledger(struct audit_run *run, struct errctx *ctx)
 		       : err_set(ctx, ERR_INVALID, "'%s' was disclosed in another network", path);
 }
 
+/* A web server chooses whether it has a list: without one it is asked for what was there. */
+static enum err add_remembered(struct audit_run *run, struct errctx *ctx)
+{
+	const struct remembered *state = run->visit->state.state;
+	enum err err = OK;
+
+	if (state == NULL || run->listed || args_at(run->args, 1) != NULL ||
+		run->source.files.starts != NULL)
+		return OK;
+	for (size_t i = 0; err == OK && i < remembered_count(state); i++)
+		err = audit_run_add(run, remembered_at(state, i)->checkpoint.origin.text);
+	return err == ERR_LIMIT ? err_set(ctx, err, "more than %d logs", LIMIT_LOGS) : err;
+}
+
 static enum err begin(struct audit_run *run, struct errctx *ctx)
 {
 	struct audit_visit *visit = mem_zalloc(sizeof(*visit));
@@ -153,11 +167,12 @@ static enum err begin(struct audit_run *run, struct errctx *ctx)
 	visit->state.lock = -1;
 	visit->incremental = args_flag(run->args, "incremental");
 	run->visit = visit;
+	TRY(find_network(run, ctx));
+	TRY(open_state(run, ctx));
+	TRY(add_remembered(run, ctx));
 	visit->consistent = mem_array(run->log_count + 1, sizeof(bool));
 	if (visit->consistent == NULL)
 		return ERR_NOMEM;
-	TRY(find_network(run, ctx));
-	TRY(open_state(run, ctx));
 	if (visit->network[0] != '\0' && run->directory_key.name[0] != '\0')
 		TRY(key_history_new(visit->network, &visit->history));
 	TRY(findings_new(&visit->odd));

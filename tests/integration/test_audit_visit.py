@@ -236,6 +236,13 @@ class Visits(unittest.TestCase):
                 report = self.audit(f"http://127.0.0.1:{server.server_port}", self.log)
                 self.assertEqual(self.kinds(report), set())
                 self.assertIn(self.log, self.remembered())
+                # What was there is asked for, whatever the server says or does not say.
+                report = self.audit(f"http://127.0.0.1:{server.server_port}")
+                self.assertEqual(self.kinds(report), set())
+                self.assertIn(self.log, [l["log"] for l in report["logs"]])
+                shutil.rmtree(self.root / "one" / self.log)
+                report = self.audit(f"http://127.0.0.1:{server.server_port}", status=4)
+                self.found(report, "file-missing", self.log)
             finally:
                 server.shutdown()
                 thread.join()
