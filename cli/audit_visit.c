@@ -343,7 +343,25 @@ static enum err judge_keys(struct audit_run *run, const struct audit_log *log)
 
 /* --- against the last visit --- */
 
-/* The newest cosignature; none from the future, which would be fresh for ever. */
+/* <network>/mirror/<node>, <network>/witness/<node>: of who writes this log? */
+static bool is_author(
+	const struct audit_run *run, const struct audit_log *log, const char *cosigner)
+{
+	const char *node = strrchr(cosigner, '/');
+	const struct member *member;
+	struct origin_parts parts;
+
+	if (node == NULL || origin_parse(bytes_str(log->origin.text), NULL, &parts) != OK)
+		return false;
+	if (!log->directory)
+		return bytes_equal_str(parts.node, node + 1);
+	member =
+		run->directory == NULL ? NULL : directory_find(run->directory, bytes_str(node + 1));
+	return member != NULL && member->role == ROLE_HQ;
+}
+
+/* The newest cosignature; none of its author, who can make an old copy look fresh, and none from
+ * the future, which would be fresh for ever. */
 static uint64_t cosigned_at(const struct audit_run *run, const struct audit_log *log)
 {
 	uint64_t newest = 0;
@@ -351,7 +369,8 @@ static uint64_t cosigned_at(const struct audit_run *run, const struct audit_log 
 	for (size_t i = 0; i < log->cosigner_count; i++) {
 		uint64_t time_s = log->cosigners[i].time_s;
 
-		if (time_s > newest && time_s <= run->now_s + HISTORY_SLACK_S)
+		if (time_s > newest && time_s <= run->now_s + HISTORY_SLACK_S &&
+			!is_author(run, log, log->cosigners[i].name))
 			newest = time_s;
 	}
 	return newest;

@@ -406,6 +406,11 @@ class Visits(unittest.TestCase):
         self.assertEqual(self.kinds(report), {"frozen"})
         self.assertEqual({f["log"] for f in report["findings"]}, {l["log"] for l in report["logs"]})
         self.assertEqual(report["verdict"], "sound")
+        # The office itself cosigns its old copy anew: that makes nothing fresh. A mirror does.
+        for node, logs in ((self.office, {self.log}), (self.hq, set())):
+            self.cosign(self.root / "one", node, now + 10 * DAY)
+            report = self.audit(self.root / "one", "--now", utc(now + 10 * DAY))
+            self.assertEqual({f["log"] for f in report["findings"] if f["kind"] == "frozen"} & {self.log}, logs)
 
     # Keys out of their time.
 
