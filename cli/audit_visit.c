@@ -481,6 +481,94 @@ static enum err on_evidence(void *arg, struct bytes message)
 		visit->known ? NULL : key_of_evidence(run, message), message, run->findings);
 }
 
+/* --- branches --- */
+
+/* The root of the larger's tree at the smaller's size, and its proof. *ret: they go together, or
+ * that cannot be told. */
+static enum err goes_together(const struct audit_run *run, const struct audit_log *smaller,
+	const struct audit_log *larger, struct hash *ret_root, struct proof *ret_proof, bool *ret)
+{
+	const struct checkpoint *m = &smaller->checkpoint, *n = &larger->checkpoint;
+	struct audit_tiles tiles;
+	struct tree_source tree;
+	enum err err;
+
+	*ret = hash_equal(&m->root, &n->root);
+	if (m->size == n->size)
+		return OK;
+	audit_tiles_init(&tiles, &run->source.files, larger->name.text, n->size);
+	tree = audit_tiles_tree(&tiles);
+	err = run->source.files.tiles ? tree_root(&tree, m->size, ret_root) : ERR_NOTFOUND;
+	if (err == OK)
+		err = tree_prove_consistency(&tree, m->size, n->size, ret_proof);
+	*ret = err != OK ||
+	       !proof_consistency_ok(ret_proof, m->size, ret_root, n->size, &n->root) ||
+	       hash_equal(ret_root, &m->root);
+	audit_tiles_release(&tiles);
+	return err == ERR_NOMEM || err == ERR_CRYPTO ? err : OK;
+}
+
+static enum err tell_branch(struct audit_run *run, const struct audit_log *branch,
+	const struct audit_log *log, const struct evidence_parts *parts)
+{
+	const struct audit_log *larger =
+		branch->checkpoint.size > log->checkpoint.size ? branch : log;
+	CLEANUP(buf_release) struct buf evidence;
+	struct audit_tell tell = {.kind = FINDING_FORK, .origin = log->name.text};
+	struct finding_proof proofs[] = {{"checkpoint", buf_bytes(&log->note), false},
+		{"checkpoint of the branch", buf_bytes(&branch->note), false},
+		{"evidence", BYTES_NONE, false}};
+	enum err err;
+
+	buf_init(&evidence, LIMIT_EVIDENCE_SIZE);
+	err = evidence_make(parts, &log->key, &evidence, NULL);
+	if (err == ERR_NOMEM || err == ERR_CRYPTO)
+		return err;
+	proofs[2].data = buf_bytes(&evidence);
+	tell.proofs = proofs;
+	tell.proof_count = err == OK ? 3 : 2;
+	return audit_tell(run, &tell,
+		"its key signed two histories, and both are here: one of %" PRIu64
+		" entries, and the branch '%s'; %s",
+		log->checkpoint.size, branch->name.text,
+		larger == log ? "the log does not go on from the branch"
+			      : "the branch does not go on from the log");
+}
+
+/* What contradicts the log of the same key, in plain sight. */
+static enum err judge_branch(struct audit_run *run, const struct audit_log *branch)
+{
+	const struct audit_log *log = audit_run_log(run, branch->origin.text), *smaller, *larger;
+	struct evidence_parts parts = {.a = buf_bytes(&branch->note)};
+	struct proof proof = {.count = 0};
+	struct hash root;
+	bool together;
+
+	if (log == NULL || !log->trusted || !branch->trusted ||
+		!bytes_equal(BYTES_ARRAY(log->key.key.b), BYTES_ARRAY(branch->key.key.b)))
+		return OK;
+	smaller = branch->checkpoint.size < log->checkpoint.size ? branch : log;
+	larger = smaller == log ? branch : log;
+	TRY(goes_together(run, smaller, larger, &root, &proof, &together));
+	if (together)
+		return OK;
+	parts.b = buf_bytes(&log->note);
+	parts.opened = buf_bytes(&log->opened);
+	if (smaller->checkpoint.size < larger->checkpoint.size) {
+		parts.root = &root;
+		parts.proof = &proof;
+	}
+	return tell_branch(run, branch, log, &parts);
+}
+
+static enum err judge_branches(struct audit_run *run)
+{
+	for (size_t i = 0; i < run->log_count; i++)
+		if (is_branch(&run->logs[i]))
+			TRY(judge_branch(run, &run->logs[i]));
+	return OK;
+}
+
 static enum err end(struct audit_run *run, struct errctx *ctx)
 {
 	struct audit_visit *visit = run->visit;
@@ -488,6 +576,7 @@ static enum err end(struct audit_run *run, struct errctx *ctx)
 	const struct audit_tell unfinished = {.kind = FINDING_UNFINISHED};
 
 	TRY(judge_state(run, ctx));
+	TRY(judge_branches(run));
 	if (visit->known && all_wanted(run))
 		TRY(key_history_missing(visit->history, run->findings));
 	else if (visit->known && args_at(run->args, 1) == NULL)

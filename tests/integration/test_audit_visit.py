@@ -334,6 +334,21 @@ class Visits(unittest.TestCase):
         self.audit(self.root / "two", "--html", page, status=4)
         self.check_page(page, finding)
 
+    def test_branch(self):
+        """An export that has both histories, each of them whole."""
+        self.policy = self.office.sauti("log", "policy").stdout
+        self.fork(2, 5)
+        for other, log in (("one", "two"), ("two", "one")):
+            export = self.root / f"{log}-and-{other}"
+            shutil.copytree(self.root / log, export)
+            note = (self.root / other / self.log / "checkpoint").read_text(encoding="utf-8").split("\n")
+            name = hashlib.sha256(b"sauti/1 branch" + int(note[1]).to_bytes(8, "big") +
+                                  base64.b64decode(note[2])).hexdigest()[:32]
+            shutil.copytree(self.root / other / self.log, export / f"{self.log}~{name}")
+            report = self.audit(export, state=False, status=4)
+            self.assertEqual(self.kinds(report) - {"quorum-missing", "log-missing"}, {"fork"})
+            self.assertIn(f"{self.log}~{name}", self.check_fork(report)["text"])
+
     def test_evidence_held(self):
         """A node that met both histories says so itself, and proves it."""
         self.policy = self.office.sauti("log", "policy").stdout
