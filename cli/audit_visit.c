@@ -592,9 +592,14 @@ static enum err end(struct audit_run *run, struct errctx *ctx)
 
 /* Violations that say nothing against the tree that the log's key has signed: to go on remembering
  * an older one would only help whoever wants it forgotten, and some of them stay for ever (a record
- * of the directory), or can be put there by whoever passes files on (a bad line). */
-static bool tree_is_good(enum finding_kind kind)
+ * of the directory), or can be put there by whoever passes files on (a bad line) or cosigns (with
+ * any time that it likes; of a LogOpened it says that it is entry 0). */
+static bool tree_is_good(const struct finding *finding)
 {
+	enum finding_kind kind = finding->kind;
+
+	if (kind == FINDING_BEFORE_ADMISSION || kind == FINDING_KEY_REVOKED)
+		return !finding->has_index;
 	return kind == FINDING_DIRECTORY_ODD || kind == FINDING_COSIGNATURE_BAD ||
 	       kind == FINDING_QUORUM_MISSING || kind == FINDING_LEDGER_BAD ||
 	       kind == FINDING_EPOCH_GAP;
@@ -610,7 +615,7 @@ static bool has_violation(const struct audit_run *run, const char *origin)
 		if (finding_kind_severity(f->kind) != FINDING_VIOLATION)
 			continue;
 		seen++;
-		if (strcmp(f->origin, origin) == 0 && !tree_is_good(f->kind))
+		if (strcmp(f->origin, origin) == 0 && !tree_is_good(f))
 			return true;
 	}
 	/* Of those that were left out nobody knows whose they are. */

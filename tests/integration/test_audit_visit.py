@@ -473,6 +473,15 @@ class Visits(unittest.TestCase):
         finding = self.found(self.audit(export, status=4), "before-admission", self.log)
         self.assertIn("2 days before it was admitted", finding["text"])
         self.assertEqual(self.proof(finding, "checkpoint"), (export / self.log / "checkpoint").read_bytes())
+        # A mirror that does so does not keep the state of others' logs from going on.
+        self.add(3)
+        self.net.settle()
+        export = self.export("two")
+        self.cosign(export, self.hq, now - 3 * DAY)
+        self.found(self.audit(export, status=4), "before-admission", self.log)
+        shutil.rmtree(export / self.log)
+        shutil.copytree(self.root / "one" / self.log, export / self.log)
+        self.found(self.audit(export, status=4), "rollback", self.log)
 
     def test_many_lines(self):
         """Whoever passes a checkpoint on can add lines of nobody: they do not fill the state."""
