@@ -87,9 +87,21 @@ static const struct finding *finding_of(const struct audit_run *run, const struc
 	return NULL;
 }
 
+/* Of violations that were not kept nobody knows whose they are. */
+static bool left_out(const struct audit_run *run)
+{
+	uint64_t kept = 0;
+
+	for (size_t i = 0; i < findings_count(run->findings); i++)
+		kept += finding_kind_severity(findings_at(run->findings, i)->kind) ==
+			FINDING_VIOLATION;
+	return kept < findings_of(run->findings, FINDING_VIOLATION);
+}
+
 static bool is_confirmed(const struct audit_run *run, const struct receipt_found *found)
 {
-	return finding_of(run, log_of(run, found->log), FINDING_QUORUM_MISSING, false) == NULL &&
+	return !left_out(run) &&
+	       finding_of(run, log_of(run, found->log), FINDING_QUORUM_MISSING, false) == NULL &&
 	       finding_of(run, log_of(run, found->record_log), FINDING_QUORUM_MISSING, false) ==
 		       NULL;
 }
@@ -288,6 +300,12 @@ static enum err logs_verdict(
 {
 	const struct finding *bad = unsound(run, f);
 
+	if (bad == NULL && left_out(run))
+		return err_set(ctx, ERR_PROOF,
+			"there are %" PRIu64
+			" violations in this source, too many to say of which logs: name a "
+			"source that has fewer, or put a copy of the office's logs by itself",
+			findings_of(run->findings, FINDING_VIOLATION));
 	return bad == NULL ? OK : err_set(ctx, ERR_PROOF, "%s: %s", bad->origin, bad->text);
 }
 

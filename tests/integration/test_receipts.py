@@ -585,7 +585,7 @@ class Lies(unittest.TestCase):
         self.entries = [self.record(1, "log-opened", body),
                         data_field(1, b"\x08\x01" + data_field(5, b"sealed, as far as anybody can see" * 8)),
                         data_field(1, b"\x08\x01" + data_field(5, b"of another case" * 9))]
-        self.others = {}
+        self.others, self.quorum, self.rubbish = {}, "quorum none\n", 0
         self.tag, self.commitment, self.key, self.nonce = open_receipt.derive(self.WORDS, "lies.example")
 
     def tearDown(self):
@@ -630,7 +630,11 @@ class Lies(unittest.TestCase):
         shutil.rmtree(out, ignore_errors=True)
         policy = self.root / "policy"
         policy.write_text("".join(self.write(out, *log) for log in (
-            (self.ORIGIN, self.entries), *self.others.items())) + "quorum none\n")
+            (self.ORIGIN, self.entries), *self.others.items())) + self.quorum)
+        for n in range(self.rubbish):
+            log = out / "lies.example" / "another" / f"{n + 1}-0123456789abcdef"
+            log.mkdir(parents=True)
+            (log / "checkpoint").write_bytes(b"rubbish")
         return subprocess.run([BUILD / "sauti", "--dir", self.root, "receipt", "check", out, "--policy", policy,
                                "--words-file", "-", *map(str, args)], input=(words or self.WORDS) + "\n",
                               capture_output=True, text=True, check=False)
@@ -705,6 +709,17 @@ class Lies(unittest.TestCase):
         done = self.check()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn(f"batch   entry 3 of log {self.ORIGIN}", done.stdout)
+
+    def test_too_much_is_wrong(self):
+        """What is wrong with the office's log is not kept, since so much else is."""
+        raw = b"\x04" + self.public("a witness")
+        key_id = hashlib.sha256(b"lies.example/witness/w\n" + raw).digest()[:4]
+        self.quorum = (f"witness w lies.example/witness/w+{key_id.hex()}+{base64.b64encode(raw).decode()}\n"
+                       "quorum w\n")
+        self.batch(self.item(1, leaf_of(self.entries[1])))
+        self.refuted("not confirmed", 1)
+        self.rubbish = 1001
+        self.refuted("too many to say of which logs")
 
     def test_copied(self):
         """.. or the whole item, which opens: it is not that node's to give."""
