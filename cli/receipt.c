@@ -180,6 +180,13 @@ static json_t *found_json(const struct audit_run *run, const struct receipt_foun
 	return json;
 }
 
+/* A log that is not what was signed proves nothing. */
+static bool is_proven(const struct audit_run *run, const struct receipt_found *f)
+{
+	return f != NULL && f->verdict == RECEIPT_PROVEN && unsound(run, f) == NULL &&
+	       !left_out(run);
+}
+
 static enum err report_json(const struct audit_run *run)
 {
 	const struct receipt_check *check = run->receipt;
@@ -188,10 +195,9 @@ static enum err report_json(const struct audit_run *run)
 
 	for (size_t i = 0; i < check->found_count; i++)
 		json_array_append_new(list, found_json(run, &check->found[i]));
-	json = json_pack("{s:b,s:I,s:I,s:I,s:o}", "proven",
-		f != NULL && f->verdict == RECEIPT_PROVEN, "batches", (json_int_t)check->batches,
-		"malformed", (json_int_t)check->malformed, "found_in", (json_int_t)check->found_all,
-		"found", list);
+	json = json_pack("{s:b,s:I,s:I,s:I,s:o}", "proven", is_proven(run, f), "batches",
+		(json_int_t)check->batches, "malformed", (json_int_t)check->malformed, "found_in",
+		(json_int_t)check->found_all, "found", list);
 	if (json == NULL)
 		return ERR_NOMEM;
 	output_json(json);
@@ -251,7 +257,7 @@ static enum err report(const struct audit_run *run)
 
 	if (run->cli->json)
 		return report_json(run);
-	if (f != NULL && f->verdict == RECEIPT_PROVEN)
+	if (is_proven(run, f))
 		print_proven(run, f);
 	print_batches(run);
 	return OK;

@@ -585,7 +585,7 @@ class Lies(unittest.TestCase):
         self.entries = [self.record(1, "log-opened", body),
                         data_field(1, b"\x08\x01" + data_field(5, b"sealed, as far as anybody can see" * 8)),
                         data_field(1, b"\x08\x01" + data_field(5, b"of another case" * 9))]
-        self.others, self.quorum, self.rubbish = {}, "quorum none\n", 0
+        self.others, self.quorum, self.rubbish, self.lines = {}, "quorum none\n", 0, ""
         self.tag, self.commitment, self.key, self.nonce = open_receipt.derive(self.WORDS, "lies.example")
 
     def tearDown(self):
@@ -622,7 +622,7 @@ class Lies(unittest.TestCase):
         key_id = hashlib.sha256(origin.encode() + b"\n" + raw).digest()[:4]
         text = f"{origin}\n{len(leaves)}\n{base64.b64encode(tree_root(leaves)).decode()}\n"
         line = base64.b64encode(key_id + self.key_of(origin).sign(text.encode())).decode()
-        (out / origin / "checkpoint").write_text(f"{text}\n\u2014 {origin} {line}\n", encoding="utf-8")
+        (out / origin / "checkpoint").write_text(f"{text}\n\u2014 {origin} {line}\n" + self.lines, encoding="utf-8")
         return f"log {origin}+{key_id.hex()}+{base64.b64encode(raw).decode()}\n"
 
     def check(self, *args, words=None):
@@ -710,12 +710,24 @@ class Lies(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn(f"batch   entry 3 of log {self.ORIGIN}", done.stdout)
 
-    def test_too_much_is_wrong(self):
-        """What is wrong with the office's log is not kept, since so much else is."""
+    def witness(self):
+        """The id of a witness's key, and its line of a policy."""
         raw = b"\x04" + self.public("a witness")
         key_id = hashlib.sha256(b"lies.example/witness/w\n" + raw).digest()[:4]
-        self.quorum = (f"witness w lies.example/witness/w+{key_id.hex()}+{base64.b64encode(raw).decode()}\n"
-                       "quorum w\n")
+        return key_id, f"witness w lies.example/witness/w+{key_id.hex()}+{base64.b64encode(raw).decode()}\n"
+
+    def test_something_else_is_wrong(self):
+        """Exit code 4, and nothing above it says otherwise."""
+        key_id, line = self.witness()
+        self.quorum = line + "quorum none\n"
+        self.lines = f"\u2014 lies.example/witness/w {base64.b64encode(key_id + bytes(72)).decode()}\n"
+        self.batch(self.item(1, leaf_of(self.entries[1])))
+        self.refuted("a cosignature does not verify")
+        self.assertIs(json.loads(self.check("--json").stdout)["proven"], False)
+
+    def test_too_much_is_wrong(self):
+        """What is wrong with the office's log is not kept, since so much else is."""
+        self.quorum = self.witness()[1] + "quorum w\n"
         self.batch(self.item(1, leaf_of(self.entries[1])))
         self.refuted("not confirmed", 1)
         self.rubbish = 1001
