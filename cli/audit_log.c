@@ -157,6 +157,30 @@ static enum err list_logs(struct audit_run *run, struct errctx *ctx)
 		       : err_set(ctx, ERR_NOTFOUND, "there is no log in '%s'", run->source_text);
 }
 
+/* Those of --policy that a source with a list does not have. */
+static enum err tell_unlisted(struct audit_run *run)
+{
+	const struct note_key *key;
+
+	for (size_t i = 0; run->listed && run->policy != NULL &&
+			   (key = tlog_policy_log_at(run->policy, i)) != NULL;
+		i++) {
+		const struct audit_tell tell = {FINDING_UNFINISHED, key->name, false, 0, NULL, 0};
+
+		if (log_name_parse(bytes_str(key->name), NULL, NULL, NULL) == OK &&
+			audit_run_log(run, key->name) == NULL)
+			TRY(audit_tell(
+				run, &tell, "the policy lists it, and it is not in this source"));
+	}
+	return OK;
+}
+
+bool audit_run_blind(const struct audit_run *run)
+{
+	return !run->listed && run->log_count == 1 && args_at(run->args, 1) == NULL &&
+	       strcmp(run->logs[0].name.text, run->directory_key.name) == 0;
+}
+
 /* --- one log --- */
 
 struct looking {
@@ -347,6 +371,7 @@ enum err audit_run_look(struct audit_run *run, struct errctx *ctx)
 	TRY(read_options(run, ctx));
 	TRY(source_open(run->cli, run->source_text, &run->source, ctx));
 	TRY(list_logs(run, ctx));
+	TRY(tell_unlisted(run));
 	TRY(CALL_HOOKS(begin));
 	for (size_t i = 0; i < run->log_count; i++)
 		TRY(look_at(run, i, ctx));
@@ -389,6 +414,11 @@ static enum err verdict(const struct audit_run *run, struct errctx *ctx)
 			return err_set(ctx, ERR_IO, "log '%s' could not be looked at: %s",
 				log->name.text, err_message(&log->why, log->err));
 	}
+	if (audit_run_blind(run))
+		return err_set(ctx, ERR_NOTFOUND,
+			"'%s' does not say which logs it has, so the directory's alone was looked "
+			"at: name the others",
+			run->source_text);
 	return walked > 0 ? OK
 			  : err_set(ctx, ERR_NOTFOUND,
 				    "none of the logs in '%s' is one whose key is known",

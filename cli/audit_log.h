@@ -128,6 +128,8 @@ enum err audit_tell(struct audit_run *run, const struct audit_tell *tell, const 
 
 /* The log of that name in the run; NULL. */
 struct audit_log *audit_run_log(const struct audit_run *run, const char *name);
+/* Nobody has said which logs there are: the directory's is the only one that was looked at. */
+bool audit_run_blind(const struct audit_run *run);
 /* One log more, before any was read. ERR_LIMIT past LIMIT_LOGS. */
 enum err audit_run_add(struct audit_run *run, const char *name) MUST_USE;
 

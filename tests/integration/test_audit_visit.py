@@ -229,8 +229,8 @@ class Visits(unittest.TestCase):
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
             try:
-                report = self.audit(f"http://127.0.0.1:{server.server_port}")
-                self.assertEqual(self.kinds(report), set())
+                report = self.audit(f"http://127.0.0.1:{server.server_port}", status=1)
+                self.assertEqual((report["verdict"], self.kinds(report)), ("unfinished", set()))
                 self.assertEqual([l["directory"] for l in report["logs"]], [True])
                 self.assertIn("does not say", self.found(report, "unfinished")["text"])
                 report = self.audit(f"http://127.0.0.1:{server.server_port}", self.log)
@@ -530,6 +530,12 @@ class Visits(unittest.TestCase):
         report = audit(self.export("one"), 0)
         self.assertNotIn("keys", report)
         self.found(audit(self.root / "old", 4), "rollback", self.log)
+        # One that the policy lists is not shown.
+        shutil.copytree(self.root / "one", self.root / "less")
+        shutil.rmtree(self.root / "less" / self.hq.own()["origin"])
+        report = json.loads(subprocess.run([BUILD / "sauti", "--json", "audit", "log", self.root / "less",
+                                            "--policy", policy], capture_output=True, check=True).stdout)
+        self.found(report, "unfinished", self.hq.own()["origin"])
         # The directory's key comes later: the state goes on.
         self.assertEqual(self.kinds(self.audit(self.root / "one")), set())
         # Another key of the log than the one that is remembered.
