@@ -583,6 +583,10 @@ static enum err end(struct audit_run *run, struct errctx *ctx)
 		TRY(audit_tell(run, &unfinished,
 			"which logs are missing was not looked at: this source does not say that "
 			"it has all"));
+	else if (run->directory_key.name[0] == '\0' && args_at(run->args, 1) == NULL)
+		TRY(audit_tell(run, &unfinished,
+			"which logs are missing, and which key was used when, was not looked at: "
+			"that takes the directory (--directory)"));
 	if (source->evidence != NULL)
 		TRY(source->evidence(source->arg, on_evidence, run, ctx));
 	return visit->ledger == NULL ? OK : audit_ledger_end(visit->ledger, run, ctx);
