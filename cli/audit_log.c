@@ -110,12 +110,29 @@ static enum err list_policy(struct audit_run *run)
 	return OK;
 }
 
+struct listed {
+	struct audit_run *run;
+	size_t count;
+};
+
+static enum err add_listed(void *arg, const char *name)
+{
+	struct listed *listed = arg;
+
+	listed->count++;
+	return add_log(listed->run, name);
+}
+
+/* A source that lists none says nothing of any: a wrong place, or one that gives out none. */
 static enum err list_source(struct audit_run *run, struct errctx *ctx)
 {
 	const struct audit_source *source = &run->source.files;
-	enum err err = source->logs(source->arg, add_log, run, ctx);
+	struct listed listed = {run, 0};
+	enum err err = source->logs(source->arg, add_listed, &listed, ctx);
 
 	run->listed = err == OK;
+	if (err == OK && listed.count == 0)
+		return err_set(ctx, ERR_NOTFOUND, "there is no log in '%s'", run->source_text);
 	return err == ERR_NOTFOUND ? list_policy(run) : err;
 }
 

@@ -254,7 +254,9 @@ static enum err files_source_open(
 	files->text = text;
 	files->root = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (files->root < 0) {
-		err = files_errno(ctx, errno, "open directory", text);
+		err = errno == ENOTDIR ? err_set(ctx, ERR_INVALID,
+						 "'%s' is no bundle, and no directory", text)
+				       : files_errno(ctx, errno, "open directory", text);
 		mem_free(files);
 		return err;
 	}

@@ -359,10 +359,15 @@ class Audit(unittest.TestCase):
         marked = self.root / "marked"
         shutil.copytree(self.export, marked)
         (marked / ".sauti-export").write_text("sauti export 2\n")
-        for source in (self.root / "nothing", empty, self.policy, marked):
-            done = self.run_audit("--policy", self.policy, source=source)
-            self.assertEqual(done.returncode, FAILED, done.stdout + done.stderr)
-            self.assertTrue(done.stderr.startswith("sauti: "), done.stderr)
+        within = self.export / self.network.name  # not the directory with the exports
+        for source, says in ((self.root / "nothing", "No such file"), (empty, "there is no log in"),
+                             (within, "there is no log in"), (self.policy, "no bundle, and no directory"),
+                             (marked, "this version")):
+            for trust in (("--policy", self.policy), ("--directory", self.directory)):
+                done = self.run_audit(*trust, source=source)
+                self.assertEqual(done.returncode, FAILED, done.stdout + done.stderr)
+                self.assertTrue(done.stderr.startswith("sauti: "), done.stderr)
+                self.assertIn(says, done.stderr)
 
     @unittest.skipIf(os.geteuid() == 0, "root may read any file")
     def test_not_permitted(self):
