@@ -7,8 +7,11 @@
  */
 #include "cli/audit_visit.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
@@ -19,6 +22,7 @@
 #include "cli/audit_state.h"
 #include "cli/audit_tiles.h"
 #include "cli/output.h"
+#include "node/files.h"
 #include "replication/log/evidence.h"
 
 struct audit_visit {
@@ -131,6 +135,22 @@ static enum err open_state(struct audit_run *run, struct errctx *ctx)
 	return check_given(run, ctx);
 }
 
+/* Told before the work, which may be of hours. */
+static enum err check_page_place(const struct audit_run *run, struct errctx *ctx)
+{
+	const char *path = args_option(run->args, "html"), *slash;
+	char place[PATH_MAX];
+
+	if (path == NULL)
+		return OK;
+	slash = strrchr(path, '/');
+	if (slash == NULL)
+		snprintf(place, sizeof(place), ".");
+	else
+		snprintf(place, sizeof(place), "%.*s", (int)(slash - path + 1), path);
+	return access(place, W_OK | X_OK) == 0 ? OK : files_errno(ctx, errno, "write", path);
+}
+
 static enum err open_ledger(struct audit_run *run, struct errctx *ctx)
 {
 	struct audit_visit *visit = run->visit;
@@ -167,6 +187,7 @@ static enum err begin(struct audit_run *run, struct errctx *ctx)
 	visit->state.lock = -1;
 	visit->incremental = args_flag(run->args, "incremental");
 	run->visit = visit;
+	TRY(check_page_place(run, ctx));
 	TRY(find_network(run, ctx));
 	TRY(open_state(run, ctx));
 	TRY(add_remembered(run, ctx));

@@ -333,6 +333,11 @@ class Visits(unittest.TestCase):
         page = self.root / "page.html"
         self.audit(self.root / "two", "--html", page, status=4)
         self.check_page(page, finding)
+        # A place where there can be none is told before anything is read, and nothing is remembered.
+        before = self.state.read_bytes()
+        said = self.audit(self.root / "two", "--html", self.root / "none" / "page.html", status=1)
+        self.assertIn("No such file", said["error"]["message"])
+        self.assertEqual(self.state.read_bytes(), before)
 
     def test_branch(self):
         """An export that has both histories, each of them whole."""
