@@ -417,12 +417,13 @@ static const struct finding *first_violation(const struct audit_run *run)
 static enum err verdict(const struct audit_run *run, struct errctx *ctx)
 {
 	const struct finding *bad = first_violation(run);
+	uint64_t count = findings_of(run->findings, FINDING_VIOLATION);
 	size_t walked = 0;
 
 	if (bad != NULL)
-		return err_set(ctx, ERR_PROOF, "%llu violations; the first: %s%s%s",
-			(unsigned long long)findings_of(run->findings, FINDING_VIOLATION),
-			bad->origin, bad->origin[0] == '\0' ? "" : ": ", bad->text);
+		return err_set(ctx, ERR_PROOF, "%llu %s: %s%s%s", (unsigned long long)count,
+			count == 1 ? "violation" : "violations; the first", bad->origin,
+			bad->origin[0] == '\0' ? "" : ": ", bad->text);
 	for (size_t i = 0; i < run->log_count; i++) {
 		const struct audit_log *log = &run->logs[i];
 

@@ -87,16 +87,16 @@ static void put_verdict(const struct audit_run *run, struct buf *out)
 							 : "Unfinished");
 	buf_put_str(out, "</h1>\n<p>");
 	if (violations > 0)
-		buf_printf(out,
-			"%" PRIu64 " violations were found. Each is below, with what proves it.",
-			violations);
+		buf_printf(out, "%" PRIu64 " %s found. Each is below, with what proves it.",
+			violations, violations == 1 ? "violation was" : "violations were");
 	else if (strcmp(verdict, "sound") == 0)
 		buf_put_str(out, "Every entry that was hashed is the one that was signed; nothing "
 				 "that was looked for is wrong.");
 	else
 		buf_put_str(out, "Nothing wrong was found, but not everything could be looked at.");
 	if (warnings > 0)
-		buf_printf(out, " There are %" PRIu64 " warnings.", warnings);
+		buf_printf(out, " There %s %" PRIu64 " %s.", warnings == 1 ? "is" : "are", warnings,
+			warnings == 1 ? "warning" : "warnings");
 	buf_put_str(out, "</p>\n</div>\n");
 }
 
@@ -154,18 +154,19 @@ static void put_log(const struct audit_run *run, const struct audit_log *log, st
 	const struct remembered *before = audit_visit_before(run);
 	const struct remembered_log *then =
 		before == NULL ? NULL : remembered_find(before, log->name.text);
-	char root[2 * HASH_SIZE + 1] = "";
 
 	buf_put_str(out, "<tr><td><code>");
 	put_text(out, log->name.text);
 	buf_put_str(out, "</code></td><td>");
 	if (log->trusted) {
-		hex_encode(hash_bytes(&log->checkpoint.root), root);
 		buf_printf(out, "%" PRIu64, log->checkpoint.size);
 	}
 	if (then != NULL)
 		buf_printf(out, "<br>last visit: %" PRIu64, then->checkpoint.size);
-	buf_printf(out, "</td><td><code>%s</code></td><td>%s", root, log_state(log));
+	buf_put_str(out, "</td><td><code>");
+	if (log->trusted) /* as the checkpoint has it, and the report */
+		base64_encode(out, hash_bytes(&log->checkpoint.root));
+	buf_printf(out, "</code></td><td>%s", log_state(log));
 	if (log->walked && log->result.has_bad)
 		buf_printf(out, "; the first bad index is %" PRIu64, log->result.bad);
 	if (log->err != OK) {

@@ -176,9 +176,11 @@ static void print_run(const struct audit_run *run)
 
 	audit_time_text(run->now_s, at);
 	if (violations > 0)
-		printf("VIOLATED: %" PRIu64 " violations\n", violations);
+		printf("VIOLATED: %" PRIu64 " %s\n", violations,
+			violations == 1 ? "violation" : "violations");
 	else if (all_looked_at(run))
-		puts("SOUND: every entry is the one that was signed, every tile fits");
+		printf("SOUND: every entry is the one that was signed%s\n",
+			run->source.files.tiles ? ", every tile fits" : "");
 	else
 		puts("UNFINISHED: nothing wrong was found, but not all could be looked at");
 	printf("source  ");

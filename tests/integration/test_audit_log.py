@@ -165,7 +165,7 @@ class Audit(unittest.TestCase):
         self.assertEqual(proofs["checkpoint"], (self.log / "checkpoint").read_bytes())
         self.assertEqual(proofs["tile"], (self.log / "tile/0/000").read_bytes())
         done = self.run_audit("--directory", self.directory)
-        self.assertTrue(done.stdout.startswith("VIOLATED: 1 violations\n"), done.stdout)
+        self.assertTrue(done.stdout.startswith("VIOLATED: 1 violation\n"), done.stdout)
         self.assertIn("the first of which something is wrong is entry 77", done.stdout)
 
     def test_tiles(self):

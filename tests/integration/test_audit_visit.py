@@ -392,6 +392,9 @@ class Visits(unittest.TestCase):
             self.assertNotIn(word, text)
         for word in ("Violated", self.log, "fork", self.vkey, finding["text"]):
             self.assertIn(word, page.text)
+        # Roots stand there as they do in what was signed.
+        root = (self.root / "two" / self.log / "checkpoint").read_text(encoding="utf-8").splitlines()[2]
+        self.assertIn(root, page.text)
         # The commands of the page, on the page's own bytes.
         with tempfile.TemporaryDirectory() as place:
             self.by_hand(text, page.text, Path(place))
