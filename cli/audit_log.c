@@ -487,7 +487,7 @@ const struct cli_option audit_log_options[] = {
 	{"policy", "FILE", "logs, cosigners and their quorum (C2SP tlog-policy)", false},
 	{"ca", "FILE", "PEM certificates to verify https with, in place of the system's", false},
 	{"jobs", "N", "threads that hash (1 to 16; default 1)", false},
-	{"state", "FILE", "what the last visit knew; written anew when nothing is wrong", false},
+	{"state", "FILE", "what the last visit knew; written anew after the run", false},
 	{"incremental", NULL, "of what the state knows hash only what is new", false},
 	{"opened", "FILE", "an office's ledger, too ('sauti ledger disclose')", false},
 	{"html", "FILE", "write the report as one page that can be printed", false},

@@ -87,8 +87,7 @@ enum err tlog_proof_parse(
 	if (data.size > LIMIT_TLOG_PROOF)
 		return err_set(ctx, ERR_LIMIT, "over %d bytes", LIMIT_TLOG_PROOF);
 	if (!cursor_skip(&lines, bytes_str(FIRST_LINE "\n")))
-		return err_set(
-			ctx, ERR_MALFORMED, "the first line is not '%s': no proof", FIRST_LINE);
+		return err_set(ctx, ERR_MALFORMED, "the first line is not '%s'", FIRST_LINE);
 	TRY(parse_extra(&lines, extra, &proof, ctx));
 	TRY(parse_index(&lines, &proof, ctx));
 	TRY(parse_path(&lines, &proof.path, ctx));
