@@ -460,6 +460,37 @@ static void put_ledger(const struct audit_run *run, struct buf *out)
 	buf_put_str(out, "</table>\n");
 }
 
+/* --- for who has not seen such a thing before --- */
+
+static void put_words(struct buf *out)
+{
+	static const char *const words[][2] = {
+		{"log", "what one office has recorded, entry by entry. It can only grow: whoever "
+			"takes out, changes or inserts one entry changes the root."},
+		{"entry",
+			"one record, sealed: nothing of what it says is on this page. Entries are "
+			"numbered from 0."},
+		{"root", "a fingerprint of all entries of a log. Two pages with the same number of "
+			 "entries and the same root are of the same records."},
+		{"checkpoint", "number of entries and root, signed with the log's own key. The "
+			       "office cannot say later that they were others."},
+		{"cosigned", "somebody else has signed the same: a mirror holds all of these "
+			     "entries, a witness has seen that the log only ever grew. The time "
+			     "is what its clock said."},
+		{"what was signed", "every entry that was hashed here gave the signed root."},
+		{"violation",
+			"something contradicts what was signed, or is missing. What proves it "
+			"stands with it, and anybody can check it: no word of ours is needed."},
+		{"warning", "nothing is proven to be wrong, and somebody has to explain it."},
+		{"note", "what was not looked at, or only in part."},
+	};
+
+	buf_put_str(out, "<h2>What the words mean</h2>\n<table>\n");
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		put_row(out, words[i][0], words[i][1]);
+	buf_put_str(out, "</table>\n");
+}
+
 /* --- all of it --- */
 
 enum err audit_page_render(const struct audit_run *run, struct buf *out)
@@ -472,6 +503,7 @@ enum err audit_page_render(const struct audit_run *run, struct buf *out)
 	put_ledger(run, out);
 	put_history(run, out);
 	put_log_keys(run, out);
+	put_words(out);
 	buf_put_str(out,
 		"<p class=\"how\">What this page cannot say: whether the source held back newer "
 		"entries that nobody else has seen, and what stands in entries that are "

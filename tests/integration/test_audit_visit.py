@@ -390,7 +390,7 @@ class Visits(unittest.TestCase):
         self.assertIn(f"'sha256-{allowed}'", policy)
         for word in ("http://", "https://", "url(", "@import", "javascript:"):
             self.assertNotIn(word, text)
-        for word in ("Violated", self.log, "fork", self.vkey, finding["text"]):
+        for word in ("Violated", self.log, "fork", self.vkey, finding["text"], "What the words mean"):
             self.assertIn(word, page.text)
         # Roots stand there as they do in what was signed.
         root = (self.root / "two" / self.log / "checkpoint").read_text(encoding="utf-8").splitlines()[2]
