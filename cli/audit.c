@@ -125,7 +125,8 @@ static void print_proven(const struct proven *proven)
 	if (proven->opened)
 		print_part(proven);
 	else
-		puts("sealed: the entry is not opened");
+		puts(proven->sealed ? "sealed: the entry is not opened"
+				    : "not sealed: a record of the log itself, no part of a case");
 }
 
 static json_t *proven_json(const struct proven *proven)

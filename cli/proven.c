@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 
+enum { TAG_SEALED = 1 << 3 | 2 }; /* the first byte of such an entry: Entry.sealed */
+
 void proven_release(struct proven *proven)
 {
 	event_release(&proven->event);
@@ -77,6 +79,7 @@ static enum err check(const struct tlog_proof *proof, const struct opened *opene
 		return not_proven(ctx, err, "the checkpoint");
 	ret->index = proof->index;
 	ret->entry_size = opened->entry.size;
+	ret->sealed = opened->entry.size > 0 && opened->entry.data[0] == TAG_SEALED;
 	tree_leaf(opened->entry, &ret->leaf);
 	if (!proof_inclusion_ok(
 		    &proof->path, proof->index, &ret->leaf, checkpoint->size, &checkpoint->root))

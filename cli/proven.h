@@ -16,6 +16,7 @@ struct proven {
 	uint64_t index;
 	struct hash leaf;
 	size_t entry_size;
+	bool sealed;           /* the entry is: not one of the log's own records */
 	bool opened;           /* .. and this is the part: */
 	struct part_info info; /* its ids, type and group */
 	struct event event;    /* the piece of the event that it holds */

@@ -453,6 +453,7 @@ class Checking(Receipts):
                                    capture_output=True, text=True, check=False)
             self.assertEqual(audit.returncode, 0, audit.stderr)
             self.assertIn("PROVEN", audit.stdout)
+            self.assertIn("\nnot sealed: " if name == names[0] else "\nsealed: ", audit.stdout)
         batch, record = (tlog_proof(proofs / name) for name in names)
         vkey = next(line.split()[1] for line in policy.read_text().splitlines()
                     if line.startswith("log " + self.haiti.own()["origin"]))
