@@ -22,6 +22,21 @@ static socklen_t address_size(const union web_address *address)
 	}
 }
 
+static void address_text(const union web_address *address, char *ret, size_t size)
+{
+	char host[INET6_ADDRSTRLEN] = "";
+
+	if (address->any.sa_family == AF_UNIX) {
+		snprintf(ret, size, "unix:%s", address->local.sun_path);
+	} else if (address->any.sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof(host));
+		snprintf(ret, size, "[%s]:%u", host, ntohs(address->v6.sin6_port));
+	} else {
+		inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof(host));
+		snprintf(ret, size, "%s:%u", host, ntohs(address->v4.sin_port));
+	}
+}
+
 static enum err fail(int error, const char *what, struct errctx *ctx)
 {
 	enum err err = error == EADDRINUSE                 ? ERR_BUSY
@@ -57,6 +72,7 @@ static enum err clear_path(const struct sockaddr_un *address, struct errctx *ctx
 static enum err bind_address(int fd, const union web_address *address, struct errctx *ctx)
 {
 	const int on = 1;
+	char name[WEB_SOCKET_SIZE + 32];
 	int failed;
 	mode_t before;
 
@@ -69,7 +85,10 @@ static enum err bind_address(int fd, const union web_address *address, struct er
 	umask(before);
 	if (failed == 0 && listen(fd, BACKLOG) != 0)
 		failed = errno;
-	return failed == 0 ? OK : fail(failed, "listen", ctx);
+	if (failed == 0)
+		return OK;
+	address_text(address, name, sizeof(name));
+	return fail(failed, name, ctx);
 }
 
 enum err listen_open(const union web_address *address, int *ret_fd, struct errctx *ctx)
@@ -92,18 +111,9 @@ void listen_name(int fd, char *ret, size_t size)
 {
 	union web_address address = {0};
 	socklen_t length = sizeof(address);
-	char host[INET6_ADDRSTRLEN] = "";
 
 	getsockname(fd, &address.any, &length);
-	if (address.any.sa_family == AF_UNIX) {
-		snprintf(ret, size, "unix:%s", address.local.sun_path);
-	} else if (address.any.sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &address.v6.sin6_addr, host, sizeof(host));
-		snprintf(ret, size, "[%s]:%u", host, ntohs(address.v6.sin6_port));
-	} else {
-		inet_ntop(AF_INET, &address.v4.sin_addr, host, sizeof(host));
-		snprintf(ret, size, "%s:%u", host, ntohs(address.v4.sin_port));
-	}
+	address_text(&address, ret, size);
 }
 
 void listen_remove(const union web_address *address)

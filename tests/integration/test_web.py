@@ -216,6 +216,10 @@ class Endpoints(Case):
                                 capture_output=True, text=True, check=False, timeout=60)
         self.assertEqual(second.returncode, 1)
         self.assertIn("another program serves it", second.stderr)
+        second = subprocess.run([BUILD / "sauti-web", "--listen", f"unix:{self.root}/none/x", "--socket", "/x",
+                                 "--allow-root"],
+                                capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual(second.stderr, f"sauti-web: unix:{self.root}/none/x: No such file or directory\n")
         self.web.kill()  # leaves its file
         self.web = None
         self.start(listen=f"unix:{path}")
