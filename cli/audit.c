@@ -121,7 +121,8 @@ static void print_proven(const struct proven *proven)
 	if (v->count == 0)
 		puts("by      the log's own key alone: nobody else says so");
 	if (v->unknown > 0)
-		printf("        and %zu signatures of keys that were not given\n", v->unknown);
+		printf("        and %zu %s of keys that were not given\n", v->unknown,
+			v->unknown == 1 ? "signature" : "signatures");
 	if (proven->opened)
 		print_part(proven);
 	else

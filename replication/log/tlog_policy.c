@@ -397,7 +397,8 @@ enum err tlog_policy_check(const struct tlog_policy *policy, struct bytes data,
 			judgement.first_bad);
 	if (!judgement.quorum)
 		return err_set(ctx, ERR_UNTRUSTED,
-			"the quorum of the policy has not cosigned it: %zu of those it knows have",
+			"the quorum of the policy has not cosigned it, only %zu of those that it "
+			"lists",
 			judgement.verdict.count);
 	*ret = judgement.verdict;
 	return OK;
