@@ -64,7 +64,8 @@ static enum err rollback(const struct judging *j)
 
 	finding_say(&finding, FINDING_ROLLBACK, j->checkpoint.origin.text,
 		"it has %" PRIu64 " entries, and had %" PRIu64
-		" at the last visit: what was signed then is not there any more",
+		" at the last visit: what was signed then is not here (a mirror may lag: ask "
+		"another)",
 		j->checkpoint.size, j->then->checkpoint.size);
 	finding_index(&finding, j->checkpoint.size);
 	prove_both(j, &finding);
