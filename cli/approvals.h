@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "cli/case.h"
+#include "cli/case/case.h"
 
 extern const struct cli_option case_report_options[], case_break_glass_options[];
 case_run case_report_run, case_break_glass_run;

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "cases/event/json_memory.h"
 #include "cases/schema/schema.h"
-#include "cli/case.h"
+#include "cli/case/case.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/reply.h"

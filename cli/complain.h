@@ -1,4 +1,4 @@
-/* complain: 'sauti case complain', a row in the table of cli/case.c. */
+/* complain: 'sauti case complain', a row in the table of cli/case/case.c. */
 #ifndef CLI_COMPLAIN_H
 #define CLI_COMPLAIN_H
 

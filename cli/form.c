@@ -4,7 +4,7 @@
 
 #include "base/crypto.h"
 #include "cases/event/json_memory.h"
-#include "cli/case_types.h"
+#include "cli/case/types.h"
 #include "cli/output.h"
 
 static const struct schema_field when = {

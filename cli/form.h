@@ -10,7 +10,7 @@
 #define CLI_FORM_H
 
 #include "cli/ask.h"
-#include "cli/case_view.h"
+#include "cli/case/view.h"
 #include "cli/draft.h"
 
 struct form {

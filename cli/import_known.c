@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "cli/case.h"
+#include "cli/case/case.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
 

@@ -3,7 +3,7 @@
 #ifndef CLI_PACKET_H
 #define CLI_PACKET_H
 
-#include "cli/case.h"
+#include "cli/case/case.h"
 
 extern const struct cli_option case_packet_options[], case_recall_options[];
 case_run case_packet_run, case_recall_run;

@@ -1,4 +1,5 @@
-/* share: 'sauti case share', 'shares', 'withdraw' and 'answer', rows in the table of cli/case.c. */
+/* share: 'sauti case share', 'shares', 'withdraw' and 'answer', rows in the table of
+ * cli/case/case.c. */
 #ifndef CLI_SHARE_H
 #define CLI_SHARE_H
 

@@ -9,7 +9,7 @@
 
 #include "cases/event/event.h"
 #include "cases/view/sheet.h"
-#include "cli/case.h"
+#include "cli/case/case.h"
 #include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/reply.h"

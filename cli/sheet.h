@@ -1,4 +1,4 @@
-/* sheet: 'sauti case sheet', a row in the table of cli/case.c. */
+/* sheet: 'sauti case sheet', a row in the table of cli/case/case.c. */
 #ifndef CLI_SHEET_H
 #define CLI_SHEET_H
 

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "cli/audit_log.h"
+#include "cli/audit/log.h"
 #include "replication/log/note.h"
 
 enum { FILES_MAX = 64, PATH_SIZE = 256, JOBS_MAX = 16, FILE_SIZE_MAX = 1 << 20 };

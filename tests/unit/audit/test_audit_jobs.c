@@ -8,7 +8,7 @@
 
 #include <stdatomic.h>
 
-#include "cli/audit_log.h"
+#include "cli/audit/log.h"
 #include "tests/unit/audit/memory_log.h"
 
 enum { ENTRIES = 30000, STOP_AT = 9000 };

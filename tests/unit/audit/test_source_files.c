@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/source_open.h"
+#include "cli/audit/source_open.h"
 
 #define ORIGIN "ovra.example/haiti/1-00000000000000a1"
 #define OTHER  "ovra.example/directory/1-00000000000000d1"

@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
-#include "cli/audit.h"
-#include "cli/audit_page.h"
-#include "cli/audit_visit.h"
+#include "cli/audit/audit.h"
+#include "cli/audit/page.h"
+#include "cli/audit/visit.h"
 
 #define ATTACK                                                                                     \
 	"\"'><script src=//x.example>alert(1)</script><img src=x "                                 \

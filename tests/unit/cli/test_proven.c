@@ -13,7 +13,7 @@
 
 #include "base/crypto.h"
 #include "base/text.h"
-#include "cli/proven.h"
+#include "cli/audit/proven.h"
 
 #define ORIGIN "ovra.example/haiti/1-0123456789abcdef"
 #define OTHER  "ovra.example/haiti/2-0123456789abcdef"
