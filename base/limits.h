@@ -67,6 +67,7 @@
 #define LIMIT_EVIDENCE_SIZE       (16 * 1024)
 #define LIMIT_EVIDENCE_PER_ORIGIN 4 /* the first, and a few more */
 #define LIMIT_EVIDENCE            2048
+#define LIMIT_EVIDENCE_FILE       (LIMIT_EVIDENCE * (4 + LIMIT_EVIDENCE_SIZE)) /* of an export */
 
 /* Mail. */
 #define LIMIT_MAIL_ITEM          (64 * 1024) /* packed, as it is stored and sent */

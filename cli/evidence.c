@@ -12,8 +12,6 @@
 #include "node/files.h"
 #include "replication/log/evidence.h"
 
-enum { FILE_MAX_SIZE = LIMIT_EVIDENCE * (LIMIT_EVIDENCE_SIZE + 4) };
-
 /* ---- what the node holds ---- */
 
 static void print_checkpoint(const json_t *item, const char *name)
@@ -53,7 +51,7 @@ static enum err export_all(const json_t *list, const char *path, struct errctx *
 	json_t *item;
 	size_t i;
 
-	buf_init(&out, FILE_MAX_SIZE);
+	buf_init(&out, LIMIT_EVIDENCE_FILE);
 	buf_init(&message, LIMIT_EVIDENCE_SIZE);
 	json_array_foreach(list, i, item)
 	{
@@ -62,8 +60,7 @@ static enum err export_all(const json_t *list, const char *path, struct errctx *
 		buf_clear(&message);
 		if (text == NULL || base64_decode(bytes_str(text), &message) != OK)
 			return err_set(ctx, ERR_MALFORMED, "the node's answer is not readable");
-		buf_put_u32be(&out, (uint32_t)message.size);
-		buf_put(&out, buf_bytes(&message));
+		evidence_frame(buf_bytes(&message), &out);
 	}
 	TRY(out.err);
 	return files_write(path, buf_bytes(&out), 0644, ctx);
@@ -187,7 +184,7 @@ static enum err verify_file(
 	struct note_key key;
 	struct verifying v = {NULL, NULL};
 
-	buf_init(&file, FILE_MAX_SIZE + 1);
+	buf_init(&file, LIMIT_EVIDENCE_FILE + 1);
 	buf_init(&hex, ED25519_PUBLIC_SIZE);
 	if ((vkey == NULL) == (node == NULL))
 		return cli_usage(cli, ctx, "--verify needs --vkey or --node-key");
@@ -203,7 +200,7 @@ static enum err verify_file(
 	}
 	if (list == NULL)
 		return ERR_NOMEM;
-	TRY(files_read(path, FILE_MAX_SIZE, &file, ctx));
+	TRY(files_read(path, LIMIT_EVIDENCE_FILE, &file, ctx));
 	enum err err = verify_all(buf_bytes(&file), &v, list, ctx);
 
 	if (cli->json)

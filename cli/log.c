@@ -399,7 +399,8 @@ const struct cli_command log_commands[] = {
 	{"log", "export", "DIR [LOG...]", "write logs as static files (C2SP tlog-tiles)",
 		"Into DIR/LOG/, one directory per log; without LOG, every log. DIR is new, empty, "
 		"or\n"
-		"has earlier exports, which are continued: only what is new is written.",
+		"has earlier exports, which are continued: only what is new is written. Proofs of "
+		"forks\nare added to DIR/evidence, of whatever log.",
 		1, ARGS_MAX, export_options, run_export},
 	{"log", "policy", "[LOG...]", "whom an outsider is to believe (C2SP tlog-policy)",
 		"The keys of the logs and of the mirrors that count, and the network's quorum, as "

@@ -299,6 +299,44 @@ static void give_logs(struct answer *answer, const struct answer_opts *opts, str
 	set_type(answer, TEXT);
 }
 
+/* One to a response, framed already. What is over the cap of an answer is left out: a few prove
+ * that there was a fork, and an error would hide them all. */
+static enum err put_evidence(void *arg, const struct control_response *response, struct errctx *ctx)
+{
+	struct answer *answer = arg;
+	struct bytes data = response->data;
+
+	if (data.size == 0)
+		return OK;
+	if (data.size <= 4 || data.size > 4 + LIMIT_EVIDENCE_SIZE ||
+		get_u32be(data.data) != data.size - 4)
+		return err_set(ctx, ERR_MALFORMED, "the node's evidence is not readable");
+	return data.size > LIMIT_WEB_ANSWER - answer->body.size ? OK : put(answer, data);
+}
+
+/* As the file `evidence` of an export has them, but for the order; none: no such file. */
+static void give_evidence(struct answer *answer, const struct answer_opts *opts, struct errctx *ctx)
+{
+	Sauti__PublicEvidenceRequest evidence = SAUTI__PUBLIC_EVIDENCE_REQUEST__INIT;
+	Sauti__ControlRequest request = SAUTI__CONTROL_REQUEST__INIT;
+	enum err err;
+
+	request.body_case = SAUTI__CONTROL_REQUEST__BODY_PUBLIC_EVIDENCE;
+	request.public_evidence = &evidence;
+	err = node_ask(opts->line, &request, put_evidence, answer, ctx);
+	if (err != OK) {
+		fail(answer, err, ctx);
+		return;
+	}
+	if (answer->body.size == 0) {
+		answer_error(answer, 404);
+		return;
+	}
+	answer->status = 200;
+	answer->cache = CACHE_SHORT;
+	set_type(answer, BINARY);
+}
+
 static enum err put_json(void *arg, const struct control_response *response, struct errctx *ctx)
 {
 	struct buf *json = arg;
@@ -383,6 +421,9 @@ void answer_make(struct answer *answer, const struct answer_opts *opts,
 		break;
 	case ROUTE_LOGS:
 		give_logs(answer, opts, ctx);
+		break;
+	case ROUTE_EVIDENCE:
+		give_evidence(answer, opts, ctx);
 		break;
 	case ROUTE_METRICS:
 		give_metrics(answer, opts, ctx);

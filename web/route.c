@@ -121,6 +121,7 @@ static enum route_kind fixed(struct bytes path)
 	} paths[] = {
 		{"add-checkpoint", ROUTE_ADD_CHECKPOINT},
 		{"logs", ROUTE_LOGS},
+		{"evidence", ROUTE_EVIDENCE},
 		{"metrics", ROUTE_METRICS},
 		{"healthz", ROUTE_HEALTHZ},
 		{"readyz", ROUTE_READYZ},

@@ -4,7 +4,7 @@
  *
  *   /<origin>/checkpoint, /<origin>/tile/..      C2SP tlog-tiles; the origin, or a branch's name
  *   /<64 hex>/checkpoint, POST /add-checkpoint   C2SP tlog-witness
- *   /logs /metrics /healthz /readyz
+ *   /logs /evidence /metrics /healthz /readyz
  *
  * Pure.
  */
@@ -24,6 +24,7 @@
 	X(ROUTE_WITNESS, "witness_checkpoint")                                                     \
 	X(ROUTE_ADD_CHECKPOINT, "add_checkpoint")                                                  \
 	X(ROUTE_LOGS, "logs")                                                                      \
+	X(ROUTE_EVIDENCE, "evidence")                                                              \
 	X(ROUTE_METRICS, "metrics")                                                                \
 	X(ROUTE_HEALTHZ, "healthz")                                                                \
 	X(ROUTE_READYZ, "readyz")

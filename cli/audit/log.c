@@ -437,6 +437,10 @@ static enum err verdict(const struct audit_run *run, struct errctx *ctx)
 			"'%s' does not say which logs it has, so the directory's alone was looked "
 			"at: name the others",
 			run->source_text);
+	if (run->evidence_unread)
+		return err_set(ctx, ERR_IO,
+			"the proofs of forks that '%s' holds could not all be looked at",
+			run->source_text);
 	return walked > 0 ? OK
 			  : err_set(ctx, ERR_NOTFOUND,
 				    "none of the logs in '%s' is one whose key is known",

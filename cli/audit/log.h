@@ -76,6 +76,7 @@ struct audit_run {
 	/* The logs, the directory's first, then by name. */
 	struct audit_log *logs;
 	size_t log_count;
+	bool evidence_unread; /* not all proofs of forks in the source could be looked at */
 	bool listed; /* the source has said which it has: none was named, and there is a list */
 	struct audit_visit *visit;
 	struct receipt_check *receipt; /* of 'receipt check' alone; NULL */

@@ -24,7 +24,7 @@ static bool all_looked_at(const struct audit_run *run)
 	for (size_t i = 0; i < run->log_count; i++)
 		if (!run->logs[i].walked || run->logs[i].err != OK)
 			return false;
-	return !audit_run_blind(run);
+	return !audit_run_blind(run) && !run->evidence_unread;
 }
 
 const char *audit_report_verdict(const struct audit_run *run)

@@ -19,6 +19,7 @@
 #include "node/files.h"
 #include "proto/frame.h"
 #include "replication/bundle/index.h"
+#include "replication/log/evidence.h"
 
 enum { DAMAGES_MAX = 50, DAMAGE_SIZE = PATH_MAX + 256 };
 
@@ -58,8 +59,7 @@ static void keep_evidence(struct bundle_source_set *set, struct bytes frame)
 
 	if (message.size == 0 || set->evidence.size + 4 + message.size > set->evidence.max)
 		return;
-	buf_put_u32be(&set->evidence, (uint32_t)message.size);
-	buf_put(&set->evidence, message);
+	evidence_frame(message, &set->evidence);
 }
 
 static enum err take_frame(struct bundle_source_set *set, const struct part *part,
@@ -240,16 +240,8 @@ static enum err bundle_source_evidence(void *arg,
 	enum err (*each)(void *each_arg, struct bytes message), void *each_arg, struct errctx *ctx)
 {
 	const struct bundle_source_set *set = arg;
-	struct bytes rest = buf_bytes(&set->evidence);
 
-	(void)ctx;
-	while (rest.size > 0) {
-		size_t size = get_u32be(rest.data);
-
-		TRY(each(each_arg, bytes_make(rest.data + 4, size)));
-		rest = bytes_make(rest.data + 4 + size, rest.size - 4 - size);
-	}
-	return OK;
+	return evidence_frames(buf_bytes(&set->evidence), each, each_arg, ctx);
 }
 
 static enum err bundle_source_damage(void *arg, enum err (*each)(void *each_arg, const char *text),
@@ -397,7 +389,7 @@ static enum err bundle_source_open(
 	if (set == NULL)
 		return ERR_NOMEM;
 	set->text = text;
-	buf_init(&set->evidence, LIMIT_EVIDENCE * (LIMIT_EVIDENCE_SIZE + 4));
+	buf_init(&set->evidence, LIMIT_EVIDENCE_FILE);
 	buf_init(&set->frame, LIMIT_FRAME_SIZE);
 	arena_init(&set->arena, LIMIT_ARENA_SIZE);
 	err = set_fill(set, ctx);

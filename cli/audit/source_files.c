@@ -17,7 +17,7 @@
 #include "base/alloc.h"
 #include "cli/audit/source_open.h"
 #include "node/files.h"
-#include "replication/log/checkpoint.h"
+#include "replication/log/evidence.h"
 
 #define MARKER      ".sauti-export"
 #define MARKER_TEXT "sauti export 1\n"
@@ -207,6 +207,26 @@ static enum err files_source_logs(void *arg, enum err (*each)(void *each_arg, co
 	return list(&l, "", 0);
 }
 
+/* --- evidence --- */
+
+static enum err files_source_evidence(void *arg,
+	enum err (*each)(void *each_arg, struct bytes message), void *each_arg, struct errctx *ctx)
+{
+	const struct files *files = arg;
+	struct buf file;
+	enum err err;
+
+	buf_init(&file, LIMIT_EVIDENCE_FILE + 1);
+	err = read_below(files, "evidence", LIMIT_EVIDENCE_FILE, &file, ctx);
+	if (err == OK) {
+		err = evidence_frames(buf_bytes(&file), each, each_arg, ctx);
+		if (err != OK)
+			err_wrap(ctx, err, "'%s/evidence'", files->text);
+	}
+	buf_release(&file);
+	return err == ERR_NOTFOUND ? OK : err;
+}
+
 /* --- the source --- */
 
 static bool is_directory(const char *text)
@@ -267,6 +287,7 @@ static enum err files_source_open(
 	}
 	*ret = (struct source){{.read = files_source_read,
 				       .logs = files_source_logs,
+				       .evidence = files_source_evidence,
 				       .arg = files,
 				       .tiles = true,
 				       .concurrent = true,

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "cli/audit/source_open.h"
 #include "replication/log/checkpoint.h"
+#include "replication/log/evidence.h"
 
 enum {
 	URL_MAX = 1024, /* of the prefix */
@@ -278,6 +279,26 @@ static enum err http_source_logs(void *arg, enum err (*each)(void *each_arg, con
 	return err == ERR_DENIED ? ERR_NOTFOUND : err;
 }
 
+/* None at <prefix>/evidence: then it holds none, or does not give them out. */
+static enum err http_source_evidence(void *arg,
+	enum err (*each)(void *each_arg, struct bytes message), void *each_arg, struct errctx *ctx)
+{
+	struct http *http = arg;
+	struct buf file;
+	enum err err;
+
+	snprintf(http->url, sizeof(http->url), "%s/evidence", http->prefix);
+	buf_init(&file, LIMIT_EVIDENCE_FILE);
+	err = get(http, LIMIT_EVIDENCE_FILE, &file, ctx);
+	if (err == OK) {
+		err = evidence_frames(buf_bytes(&file), each, each_arg, ctx);
+		if (err != OK)
+			err_wrap(ctx, err, "%s", http->url);
+	}
+	buf_release(&file);
+	return err == ERR_NOTFOUND || err == ERR_DENIED ? OK : err;
+}
+
 static bool is_url(const char *text)
 {
 	return strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
@@ -341,6 +362,7 @@ static enum err http_source_open(
 	}
 	*ret = (struct source){{.read = http_source_read,
 				       .logs = http_source_logs,
+				       .evidence = http_source_evidence,
 				       .arg = http,
 				       .tiles = true,
 				       .name = text},

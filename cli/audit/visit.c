@@ -502,6 +502,26 @@ static enum err on_evidence(void *arg, struct bytes message)
 		visit->known ? NULL : key_of_evidence(run, message), message, run->findings);
 }
 
+/* A file that is no evidence, or that does not come, does not undo what else was found: whoever
+ * gives the files out would only have to spoil one. */
+static enum err look_at_evidence(struct audit_run *run)
+{
+	const struct audit_source *source = &run->source.files;
+	struct errctx said = {""};
+	enum err err = source->evidence == NULL
+			       ? OK
+			       : source->evidence(source->arg, on_evidence, run, &said);
+	bool bad = err == ERR_MALFORMED || err == ERR_INVALID || err == ERR_LIMIT;
+	const struct audit_tell tell = {.kind = bad ? FINDING_EVIDENCE_BAD : FINDING_UNFINISHED};
+
+	if (err == OK || err == ERR_NOMEM || err == ERR_CRYPTO)
+		return err;
+	run->evidence_unread = true;
+	return audit_tell(run, &tell,
+		"not all the proofs of forks that it holds were looked at: %s",
+		err_message(&said, err));
+}
+
 /* --- branches --- */
 
 /* The root of the larger's tree at the smaller's size, and its proof. *ret: they go together, or
@@ -593,7 +613,6 @@ static enum err judge_branches(struct audit_run *run)
 static enum err end(struct audit_run *run, struct errctx *ctx)
 {
 	struct audit_visit *visit = run->visit;
-	const struct audit_source *source = &run->source.files;
 	const struct audit_tell unfinished = {.kind = FINDING_UNFINISHED};
 
 	TRY(judge_state(run, ctx));
@@ -608,8 +627,7 @@ static enum err end(struct audit_run *run, struct errctx *ctx)
 		TRY(audit_tell(run, &unfinished,
 			"which logs are missing, and which key was used when, was not looked at: "
 			"that takes the directory (--directory)"));
-	if (source->evidence != NULL)
-		TRY(source->evidence(source->arg, on_evidence, run, ctx));
+	TRY(look_at_evidence(run));
 	return visit->ledger == NULL ? OK : audit_ledger_end(visit->ledger, run, ctx);
 }
 

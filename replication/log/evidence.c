@@ -1,5 +1,6 @@
 #include "replication/log/evidence.h"
 
+#include "base/cursor.h"
 #include "certs/record.h"
 
 #define LABEL "sauti/1 evidence"
@@ -278,4 +279,28 @@ void evidence_id(const struct evidence *evidence, struct hash *ret)
 		hash_bytes(&evidence->larger.root)};
 
 	sha256_parts(parts, sizeof(parts) / sizeof(parts[0]), ret);
+}
+
+void evidence_frame(struct bytes message, struct buf *out)
+{
+	buf_put_u32be(out, (uint32_t)message.size);
+	buf_put(out, message);
+}
+
+enum err evidence_frames(struct bytes file, enum err (*each)(void *arg, struct bytes message),
+	void *arg, struct errctx *ctx)
+{
+	struct cursor cursor = cursor_make(file);
+
+	for (size_t n = 1; cursor.rest.size > 0; n++) {
+		struct bytes message = cursor_take(&cursor, cursor_u32be(&cursor));
+
+		if (cursor.err != OK)
+			return err_set(ctx, ERR_MALFORMED, "the file is cut in number %zu", n);
+		if (message.size == 0 || message.size > LIMIT_EVIDENCE_SIZE)
+			return err_set(
+				ctx, ERR_MALFORMED, "number %zu has %zu bytes", n, message.size);
+		TRY(each(arg, message));
+	}
+	return OK;
 }

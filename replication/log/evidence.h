@@ -85,4 +85,11 @@ void evidence_write(const struct evidence *evidence, struct buf *out);
  * and sent once. */
 void evidence_id(const struct evidence *evidence, struct hash *ret);
 
+/* A file of evidence: u32be length || message, each. */
+void evidence_frame(struct bytes message, struct buf *out);
+/* Calls each for every message, whose first error ends it. ERR_MALFORMED: it is cut, or one has no
+ * possible length. What each message is, is not looked at. */
+enum err evidence_frames(struct bytes file, enum err (*each)(void *arg, struct bytes message),
+	void *arg, struct errctx *ctx) MUST_USE;
+
 #endif

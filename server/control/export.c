@@ -7,6 +7,7 @@
 #include "server/export/export.h"
 #include "base/alloc.h"
 #include "server/control/internal.h"
+#include "server/export/evidence.h"
 #include "server/export/index.h"
 #include "server/log.h"
 
@@ -148,7 +149,7 @@ static void work_end(struct export_work *w)
 {
 	struct errctx ctx = {""};
 
-	/* The logs are there, and whole: what is missing is the list of them. */
+	/* The logs are there, and whole: what is missing is what stands beside them. */
 	if (w->failed == 0 && w->result != OK) {
 		work_fail(w, w->result, err_message(&w->ctx, w->result));
 		return;
@@ -180,7 +181,9 @@ static void export_run(uv_work_t *work)
 		w->result = export_log(&w->opts, &w->exported, &w->ctx);
 		break;
 	case STEP_INDEX:
-		w->result = index_write(w->destination, &w->ctx);
+		w->result = evidence_export(w->rt->store, w->destination, &w->ctx);
+		if (w->result == OK)
+			w->result = index_write(w->destination, &w->ctx);
 		break;
 	}
 }

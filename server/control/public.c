@@ -247,8 +247,7 @@ static void give_one(struct control_request *request, const char *origin, const 
 	char hex[2 * HASH_SIZE + 1];
 
 	buf_init(&framed, LIMIT_EVIDENCE_SIZE + 4);
-	buf_put_u32be(&framed, (uint32_t)message.size);
-	buf_put(&framed, message);
+	evidence_frame(message, &framed);
 	if (framed.err != OK)
 		return;
 	hex_encode(hash_bytes(id), hex);

@@ -11,8 +11,7 @@
 #include "base/alloc.h"
 #include "node/files.h"
 #include "replication/log/checkpoint.h"
-
-#define NEW_NAME ".logs.new"
+#include "server/export/top.h"
 
 enum { DEPTH = 3 }; /* network, node, epoch */
 
@@ -92,51 +91,6 @@ static enum err scan(struct index *x, int directory, const char *path, unsigned 
 	return err;
 }
 
-static enum err index_put(const struct index *x, struct bytes data)
-{
-	int directory = destination_fd(x->destination), fd;
-	const char *path = destination_path(x->destination);
-	bool written;
-	enum err err;
-
-	if (unlinkat(directory, NEW_NAME, 0) != 0 && errno != ENOENT)
-		return files_errno(x->ctx, errno, "remove " NEW_NAME " in", path);
-	fd = openat(
-		directory, NEW_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return files_errno(x->ctx, errno, "create " NEW_NAME " in", path);
-	errno = ENOSPC; /* should less be written */
-	written = write(fd, data.data, data.size) == (ssize_t)data.size && fsync(fd) == 0;
-	err = written ? destination_publish(fd, 0644, path, x->ctx)
-		      : files_errno(x->ctx, errno, "write " NEW_NAME " in", path);
-	if (close(fd) != 0 && err == OK)
-		err = files_errno(x->ctx, errno, "close " NEW_NAME " in", path);
-	if (err == OK && renameat(directory, NEW_NAME, directory, INDEX_NAME) != 0)
-		err = files_errno(x->ctx, errno, "rename " NEW_NAME " to " INDEX_NAME " in", path);
-	if (err == OK && fsync(directory) != 0)
-		err = files_errno(x->ctx, errno, "sync", path);
-	if (err != OK)
-		unlinkat(directory, NEW_NAME, 0);
-	return err;
-}
-
-/* Is it there with these bytes? Then nothing is written, so that a file's time says when it
- * changed. */
-static bool index_is(const struct index *x, struct bytes data)
-{
-	int fd = openat(destination_fd(x->destination), INDEX_NAME,
-		O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	char *there = mem_zalloc(data.size + 1);
-	bool same = fd >= 0 && there != NULL &&
-		    read(fd, there, data.size + 1) == (ssize_t)data.size &&
-		    memcmp(there, data.data, data.size) == 0;
-
-	if (fd >= 0)
-		close(fd);
-	mem_free(there);
-	return same;
-}
-
 enum err index_write(struct destination *destination, struct errctx *ctx)
 {
 	struct index x = {.destination = destination, .ctx = ctx};
@@ -154,8 +108,8 @@ enum err index_write(struct destination *destination, struct errctx *ctx)
 		buf_printf(&text, "%s\n", x.origins + i * ORIGIN_SIZE);
 	if (err == OK)
 		err = text.err;
-	if (err == OK && !index_is(&x, buf_bytes(&text)))
-		err = index_put(&x, buf_bytes(&text));
+	if (err == OK)
+		err = top_write(destination, INDEX_NAME, buf_bytes(&text), ctx);
 	mem_free(x.origins);
 	buf_release(&text);
 	return err;

@@ -108,6 +108,29 @@ class S3cmd(Archive):
         self.whole()
         self.assertTrue((self.there / ORIGIN / "tile/0/001.p/44").exists())  # nothing is deleted
 
+    def test_proofs_of_forks(self):
+        """They come before the checkpoints, and none that is there goes."""
+        def frames(*messages):
+            return b"".join(len(m).to_bytes(4, "big") + m for m in messages)
+        (self.export / "evidence").write_bytes(frames(b"one", b"two"))
+        puts = self.sync()
+        self.assertEqual([p for p in puts if p[0] == "evidence"],
+                         [("evidence", "application/octet-stream", "Cache-Control: public, no-cache")])
+        self.assertEqual([name for name, *_ in puts].index("evidence"), len(puts) - 5)
+        self.whole()
+        self.assertEqual(self.sync(), [])
+        (self.there / "evidence").write_bytes(frames(b"another's"))
+        self.assertEqual([name for name, *_ in self.sync()], ["evidence"])
+        self.assertEqual((self.there / "evidence").read_bytes(), frames(b"another's", b"one", b"two"))
+        self.assertEqual(self.sync(), [])
+        for place in (self.there, self.export):
+            whole = (place / "evidence").read_bytes()
+            (place / "evidence").write_bytes(whole[:-1])
+            self.assertEqual(self.sync(code=REFUSED), [])
+            self.assertIn("no file of evidence", self.said)
+            self.assertEqual((place / "evidence").read_bytes(), whole[:-1])
+            (place / "evidence").write_bytes(whole)
+
     def test_interrupted(self):
         """At the first puts, in the middle, at each of the last: no checkpoint without its files, nothing
         twice."""

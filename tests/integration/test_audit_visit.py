@@ -6,11 +6,13 @@ is refused. test_audit_visit.py BUILD [unittest args]"""
 import base64
 import fcntl
 import functools
+import grp
 import hashlib
 import html.parser
 import http.server
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -24,7 +26,9 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE / "tests" / "lib"))
 import cases  # noqa: E402
+from fakenode import get  # noqa: E402
 from network import Network, wait_for  # noqa: E402
+from webserver import NOBODY, Web, open_directory  # noqa: E402
 
 BUILD = Path()
 DAY = 24 * 60 * 60
@@ -357,7 +361,13 @@ class Visits(unittest.TestCase):
     def test_evidence_held(self):
         """A node that met both histories says so itself, and proves it."""
         self.policy = self.office.sauti("log", "policy").stdout
+        self.assertFalse((self.export("without") / "evidence").exists())
         self.fork(2, 5)
+        public = open_directory(self.root / "open") / "public.sock"
+        with open(self.hq.dir / "sauti.conf", "a", encoding="utf-8") as config:
+            config.write(f"\n[public]\nsocket = {public}\n")
+            if os.geteuid() == 0:
+                config.write(f"group = {grp.getgrgid(NOBODY).gr_name}\n")
         self.hq.start()
         wait_for("the evidence", lambda: json.loads(
             self.hq.sauti("--json", "log", "evidence", check=False).stdout or "[]"))
@@ -370,11 +380,53 @@ class Visits(unittest.TestCase):
         message = self.proof(finding, "evidence")
         held = json.loads(self.hq.sauti("--json", "log", "evidence", check=False).stdout)
         self.assertIn(message, [base64.b64decode(e["message"]) for e in held])
+        # So does what it gives to others: files, over the web, a bundle.
+        export = self.export("with")
+        self.evidence_files(export, message)
+        web = Web(BUILD, public.parent, public)
+        self.addCleanup(web.kill)
+        url = f"http://127.0.0.1:{web.address}"
+        report = self.audit(url, state=False, status=4)
+        self.assertEqual(self.proof(self.found(report, "evidence-held", self.log), "evidence"), message)
+        self.assertEqual(get(web.address, "/evidence").body, (export / "evidence").read_bytes())
         # What the bundle of it holds says the same.
         bundle = self.root / "bundle"
         self.hq.sauti("bundle", "export", "--to", bundle)
         report = self.audit(bundle, state=False, status=4)
         self.assertEqual(self.proof(self.found(report, "evidence-held", self.log), "evidence"), message)
+
+    def evidence_files(self, export, message):
+        """The file in an export: read, verified, kept by the next one, and told when it is spoilt."""
+        file = export / "evidence"
+        data = file.read_bytes()
+        self.assertEqual(data, len(message).to_bytes(4, "big") + message)
+        report = self.audit(export, state=False, status=4)
+        self.assertEqual(self.proof(self.found(report, "evidence-held", self.log), "evidence"), message)
+        vkey = next(l.split()[1] for l in self.policy.splitlines() if l.startswith(f"log {self.log}+"))
+        done = subprocess.run([BUILD / "sauti", "log", "evidence", "--verify", file, "--vkey", vkey],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn("both signed: verified", done.stdout)
+        self.export(export.name)
+        self.assertEqual(file.read_bytes(), data)
+        # Cut, or none of evidence: the export leaves it; an audit has not looked, of nothing else less.
+        one = self.root / "without"
+        for text in (data[:-1], b"what somebody wrote"):
+            file.write_bytes(text)
+            done = self.hq.sauti("log", "export", export, check=False)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"'{file}' is no file of evidence", done.stderr)
+            self.assertEqual(file.read_bytes(), text)
+            (one / "evidence").write_bytes(text)
+            report = self.audit(one, state=False, status=1)
+            self.assertEqual(report["verdict"], "unfinished")
+            self.assertEqual({log["sound"] for log in report["logs"]}, {True})
+            self.assertIn("cut in number 1", self.found(report, "evidence-bad")["text"])
+        for make in (lambda: (one / "evidence").symlink_to(self.state), lambda: (one / "evidence").mkdir()):
+            (one / "evidence").unlink()
+            make()
+            self.assertIn("evidence-bad", self.kinds(self.audit(one, state=False, status=1)))
+        file.write_bytes(data)
 
     def check_page(self, file, finding):
         self.assertEqual(file.stat().st_mode & 0o777, 0o600)

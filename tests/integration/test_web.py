@@ -31,6 +31,7 @@ HASH = "ab" * 32
 STATUS = {"node": "haiti", "network": "ovra.example", "version": "0", "ready": True, "writable": True,
           "disk": "ok", "locked": False, "logs": [{"origin": ORIGIN, "entries": 5}]}
 TILE, BUNDLE, NOTE = bytes(range(256)) * 32, b"\0\1x" * 1000, ORIGIN.encode() + b"\n1\nroot\n\n"
+PROOFS = (b"\0\0\0\3one", b"\0\0\0\5three")
 NEVER = "no-store"
 LISTED = "".join(f"{name}\n" for name in (ORIGIN.replace("haiti", "caf"), ORIGIN, ORIGIN + "~" + "0" * 32,
                                           ORIGIN.replace("haiti", "hq"))).encode()
@@ -51,6 +52,8 @@ def honest(number, fields):
     if number == fakenode.LOGS:
         names = (ORIGIN + "~" + "0" * 32, ORIGIN.replace("haiti", "hq"), ORIGIN, ORIGIN.replace("haiti", "caf"))
         return b"".join(document({"origin": name}) for name in names) + response(last=True)
+    if number == fakenode.EVIDENCE:
+        return b"".join(document({"id": "ab", "origin": ORIGIN}, data=proof) for proof in PROOFS) + response(last=True)
     if number == fakenode.ADD:
         wanted = fields.get(1, b"").split(b" ")
         status = int(wanted[0]) if wanted[0].isdigit() else 400
@@ -124,6 +127,7 @@ class Endpoints(Case):
         self.check(f"/{ORIGIN}/tile/entries/x001/000", 200, BUNDLE, binary, forever)
         self.check(f"/{HASH}/checkpoint", 200, NOTE, text, "public, max-age=10")
         self.check("/logs", 200, LISTED, text, NEVER)
+        self.check("/evidence", 200, b"".join(PROOFS), binary, "public, max-age=10")
         self.check("/healthz", 200, b"ok\n", text, NEVER)
         self.check("/readyz", 200, b"ready\n", text, NEVER)
         for path in (f"/{ORIGIN}/tile/6/000", f"/{'0' * 64}/checkpoint", f"/{ORIGIN[:-1]}0/checkpoint"):
@@ -503,6 +507,22 @@ class Node(Case):
         for parts, status in ((8192, 200), (8193, 502)):
             self.answer = lambda n, f, p=parts: [response(data=b"x") * (p - 1) + response(last=True)]
             self.assertEqual(self.get(f"/{ORIGIN}/tile/entries/000").status, status)
+
+    def test_evidence(self):
+        """None is no file; what is none is not passed on; what is over the cap of an answer is left out."""
+        one = (16384).to_bytes(4, "big") + bytes(16384)
+        fit = 256 * (2 + 65535) // len(one)
+        for parts, status, body in (
+                ([], 404, b"not found\n"), ([b"\0\0\0\1x", b"\0\0\0\2x"], 502, None), ([b"\0\0\0\0"], 502, None),
+                ([b"\0\0\0"], 502, None), ([(16385).to_bytes(4, "big") + bytes(16385)], 502, None),
+                ([one] * fit, 200, one * fit), ([one] * (fit + 1), 200, one * fit)):
+            self.answer = lambda n, f, p=parts: [*(response(data=part) for part in p), response(last=True)]
+            r = self.get("/evidence")
+            self.assertEqual((r.status, r.whole), (status, True), len(parts))
+            if body is not None:
+                self.assertEqual(r.body, body)
+        self.answer = lambda n, f: response(error=fakenode.BUSY, last=True)
+        self.assertEqual(self.get("/evidence").status, 503)
 
     def test_memory(self):
         """Large answers that nobody takes have a cap together; others are told, and served afterwards."""

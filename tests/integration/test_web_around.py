@@ -120,6 +120,8 @@ def honest(number, fields):
         return response(data=TILE if b"tile" in fields[2] else b"note\n", last=True)
     if number == fakenode.ADD:
         return response(json=b'{"status":409,"content_type":"text/x.tlog.size"}', data=b"7\n", last=True)
+    if number == fakenode.EVIDENCE:
+        return response(data=b"\0\0\0\1x") + response(last=True)
     if number == fakenode.LOGS:
         return response(json=json.dumps({"origin": ORIGIN}).encode()) + response(last=True)
     return response(json=json.dumps({"ready": True, "writable": True, "disk": "ok"}).encode(), last=True)
@@ -216,6 +218,7 @@ class Nginx(Served, unittest.TestCase):
         self.assertEqual(r.headers["x-content-type-options"], "nosniff")
         self.assertEqual(self.ask(f"/{ORIGIN}~{'0' * 32}/checkpoint").body, b"note\n")
         self.assertEqual(self.ask("/logs").body, ORIGIN.encode() + b"\n")
+        self.assertEqual(self.ask("/evidence").body, b"\0\0\0\1x")
         r = self.ask("/add-checkpoint", "POST", body=b"old 0\n")
         self.assertEqual((r.status, r.body, r.headers["content-type"]), (409, b"7\n", "text/x.tlog.size"))
         r = self.ask(f"/{ORIGIN}/tile/0/000", "HEAD")

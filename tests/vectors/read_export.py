@@ -28,7 +28,8 @@ except ImportError as missing:
     sys.exit(77)
 
 MARK, MARK_TEXT = ".sauti-export", b"sauti export 1\n"
-INDEX = "logs"
+INDEX, EVIDENCE = "logs", "evidence"
+PROOF_MAX = 16 * 1024
 WIDTH, HASH = 256, 32
 NOTE, COSIGNATURE = 1, 4
 PURPOSES = {1: b"log-opened", 2: b"network-created", 3: b"node-admitted"}
@@ -492,6 +493,16 @@ def check_index(root, origins):
         need(line in origins, "names a log that is not here", INDEX, index)
 
 
+def check_evidence(root):
+    """Proofs of forks, each behind its length; who signed what they show is not judged here."""
+    data = (root / EVIDENCE).read_bytes() if (root / EVIDENCE).exists() else b""
+    at, count = 0, 0
+    while at < len(data):
+        size = int.from_bytes(data[at:at + 4], "big")
+        need(0 < size <= PROOF_MAX and at + 4 + size <= len(data), "is no file of evidence", EVIDENCE, count)
+        at, count = at + 4 + size, count + 1
+
+
 def check_export(root, keys=(), say=print):
     """Every log below root; raises Bad."""
     root = Path(root)
@@ -503,9 +514,10 @@ def check_export(root, keys=(), say=print):
     need(logs, "no log in it", str(root))
     for path in sorted(root.rglob("*")):  # a log whose checkpoint went is not left out in silence
         inside = [log for log in logs if path == log.base or log.base in path.parents]
-        need(path.is_dir() and path.name != "tile" or inside or path in (mark, root / INDEX),
+        need(path.is_dir() and path.name != "tile" or inside or path in (mark, root / INDEX, root / EVIDENCE),
              "belongs to no log", path.relative_to(root).as_posix())
     check_index(root, [log.relative for log in logs])
+    check_evidence(root)
     for log in logs:
         log.load()
     members = {}

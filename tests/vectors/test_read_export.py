@@ -239,6 +239,14 @@ class Fixture(unittest.TestCase):
         path.write_text(ORIGIN)
         self.assertEqual(self.run_reader()[0], 1)
 
+    def test_proofs_of_forks(self):
+        path = self.root / "evidence"
+        for data, status in ((b"", 0), (b"\0\0\0\1x", 0), (b"\0\0\0\1x\0\0\0\2yz", 0), (b"\0\0\0\2x", 1),
+                             (b"\0\0\0", 1), (b"\0\0\0\0", 1), (b"\0\0\x40\0" + b"x" * 16384, 0),
+                             (b"\0\0\x40\1" + b"x" * 16385, 1)):
+            path.write_bytes(data)
+            self.assertEqual(self.run_reader()[0], status, data[:10])
+
     def test_an_interrupted_export(self):
         """Files behind the checkpoint, and temporary ones, do no harm; they are counted."""
         log = self.root / ORIGIN

@@ -533,6 +533,56 @@ static void test_two_keys(void **state)
 	arena_release(&arena);
 }
 
+struct counting {
+	size_t count, bytes;
+	enum err at_two; /* what the second is answered with */
+};
+
+static enum err count_one(void *arg, struct bytes message)
+{
+	struct counting *c = arg;
+
+	c->count++;
+	c->bytes += message.size;
+	return c->count == 2 ? c->at_two : OK;
+}
+
+/* Messages of every length that there may be; cut anywhere; the first error is the answer. */
+static void test_frames(void **state)
+{
+	static const uint8_t data[LIMIT_EVIDENCE_SIZE + 1];
+	struct counting c = {0};
+	struct errctx ctx;
+	struct buf file;
+
+	(void)state;
+	assert_int_equal(evidence_frames(BYTES_NONE, count_one, &c, &ctx), OK);
+	buf_init(&file, 4 * LIMIT_EVIDENCE_SIZE);
+	evidence_frame(bytes_make(data, 1), &file);
+	evidence_frame(bytes_make(data, LIMIT_EVIDENCE_SIZE), &file);
+	evidence_frame(bytes_make(data, 5), &file);
+	assert_int_equal(evidence_frames(buf_bytes(&file), count_one, &c, &ctx), OK);
+	assert_int_equal(c.count, 3);
+	assert_int_equal(c.bytes, LIMIT_EVIDENCE_SIZE + 6);
+	for (size_t size = 1; size < file.size; size++) {
+		struct bytes cut = bytes_make(file.data, size);
+		bool whole = size == 5 || size == 5 + 4 + LIMIT_EVIDENCE_SIZE;
+
+		assert_int_equal(
+			evidence_frames(cut, count_one, &c, &ctx), whole ? OK : ERR_MALFORMED);
+	}
+	c = (struct counting){.at_two = ERR_IO};
+	assert_int_equal(evidence_frames(buf_bytes(&file), count_one, &c, &ctx), ERR_IO);
+	assert_int_equal(c.count, 2);
+	buf_clear(&file);
+	evidence_frame(BYTES_NONE, &file);
+	assert_int_equal(evidence_frames(buf_bytes(&file), count_one, &c, &ctx), ERR_MALFORMED);
+	buf_clear(&file);
+	evidence_frame(BYTES_ARRAY(data), &file);
+	assert_int_equal(evidence_frames(buf_bytes(&file), count_one, &c, &ctx), ERR_MALFORMED);
+	buf_release(&file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -544,6 +594,7 @@ int main(void)
 		cmocka_unit_test(test_honest),
 		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_two_keys),
+		cmocka_unit_test(test_frames),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -23,6 +23,7 @@ static void test_good(void **state)
 		bool partial;
 	} good[] = {
 		{"/logs", ROUTE_LOGS, "", "", false},
+		{"/evidence", ROUTE_EVIDENCE, "", "", false},
 		{"/metrics", ROUTE_METRICS, "", "", false},
 		{"/healthz", ROUTE_HEALTHZ, "", "", false},
 		{"/readyz", ROUTE_READYZ, "", "", false},
@@ -73,6 +74,10 @@ static void test_bad(void **state)
 		"/logs%2f",
 		"/logs ",
 		"/ logs",
+		"/evidence/",
+		"/evidence?x",
+		"/Evidence",
+		"/" ORIGIN "/evidence",
 		"/index.html",
 		"/.git/config",
 		"/etc/passwd",
