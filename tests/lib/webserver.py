@@ -3,6 +3,7 @@ Unix socket, for a node or one that is none."""
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -20,14 +21,22 @@ class Web:
         self.log_path = self.root / f"web-{os.urandom(4).hex()}.log"
         config = self.log_path.with_suffix(".conf")
         config.write_text(f"[web]\nlisten = {listen}\nsocket = {socket}\n[limits]\n{limits}\n", encoding="ascii")
-        user = {}
+        user, program = {}, Path(build) / "sauti-web"
         if os.geteuid() == 0:
             user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+            program = self.readable(program)
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([Path(build) / "sauti-web", "--config", config, *map(str, args)],
+            self.process = subprocess.Popen([program, "--config", config, *map(str, args)],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, **user)
         found = wait_for("sauti-web to serve", self.serving, 60)
         self.address = int(found[1]) if found[1] else found[2]
+
+    def readable(self, program):
+        """A copy of it: the build may lie where that user may not go."""
+        copy = self.log_path.with_suffix(".sauti-web")
+        shutil.copyfile(program, copy)
+        copy.chmod(0o755)
+        return copy
 
     @property
     def log(self):
