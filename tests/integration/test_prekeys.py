@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -166,6 +167,9 @@ class Prekeys(unittest.TestCase):
 
     def test_years_away(self):
         """Nobody holds its successor: the prekey opens what was sealed to it, years later."""
+        # That a peer holds the first is written to the disk a second after it was heard.
+        heard = time.monotonic()
+        wait_for("what is held to be on the disk", lambda: time.monotonic() - heard > 3)
         self.haiti.stop()
         self.send(self.chad, "haiti")
         wait_for("custody", lambda: self.hq.json("status")["mail"]["carried"] == 1)
