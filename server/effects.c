@@ -115,6 +115,7 @@ struct read_work {
 	struct runtime *rt;
 	struct store_read read;
 	struct store_batch batch;
+	bool marked; /* when it began, some entries were marked as damaged */
 	enum err result;
 	struct errctx ctx;
 };
@@ -137,7 +138,8 @@ static void read_done(uv_work_t *work, int status)
 	if (event.error != OK && status == 0)
 		log_line(LOG_WARNING, "read '%s' at %llu: %s", r->read.origin.text,
 			(unsigned long long)r->read.first, err_message(&r->ctx, r->result));
-	if (event.error == ERR_CORRUPT)
+	/* Entries that are marked are told already, until they are back. */
+	if (event.error == ERR_CORRUPT && !r->marked)
 		runtime_damage(r->rt, &r->ctx);
 	if (!r->rt->stopping)
 		runtime_step(r->rt, &event);
@@ -156,6 +158,7 @@ static void do_read(struct runtime *rt, const struct effect *effect)
 		r->work.data = r;
 		r->rt = rt;
 		r->read = effect->read;
+		r->marked = rt->damaged;
 		if (uv_queue_work(&rt->loop, &r->work, read_run, read_done) == 0)
 			return;
 		mem_free(r);
