@@ -91,7 +91,7 @@ enum err files_paths(const char *directory, struct node_paths *ret, struct errct
 }
 
 /* One reservation for the whole file: growing would leave copies of keys behind. */
-static enum err read_all(int fd, const char *path, size_t size, struct buf *out, struct errctx *ctx)
+enum err files_read_fd(int fd, const char *path, size_t size, struct buf *out, struct errctx *ctx)
 {
 	uint8_t *room = buf_reserve(out, size + 1);
 	size_t total = 0;
@@ -147,7 +147,7 @@ static enum err read_file(
 	if (err == OK && (uint64_t)st.st_size > max)
 		err = err_set(ctx, ERR_LIMIT, "read '%s': larger than %zu bytes", path, max);
 	if (err == OK)
-		err = read_all(fd, path, (size_t)st.st_size, out, ctx);
+		err = files_read_fd(fd, path, (size_t)st.st_size, out, ctx);
 	close(fd);
 	return err;
 }

@@ -67,4 +67,10 @@ enum err files_remove(const char *path, struct errctx *ctx) MUST_USE;
 /* The one place where errno becomes an enum err: sets ctx to "what 'path': reason". */
 enum err files_errno(struct errctx *ctx, int error, const char *what, const char *path);
 
+/* Appends a file of exactly that many bytes, from where the descriptor stands; one reservation, so
+ * that no copy of a secret is left behind. path: for messages. ERR_IO: it has become longer or
+ * shorter; ERR_LIMIT, ERR_NOMEM of out; errors of reading. */
+enum err files_read_fd(
+	int fd, const char *path, size_t size, struct buf *out, struct errctx *ctx) MUST_USE;
+
 #endif

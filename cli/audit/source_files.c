@@ -82,31 +82,6 @@ static int open_below(int root, const char *path)
 
 /* --- reading --- */
 
-static enum err read_size(
-	int fd, size_t size, const char *path, struct buf *out, struct errctx *ctx)
-{
-	uint8_t *room = buf_reserve(out, size + 1);
-	size_t total = 0;
-
-	if (room == NULL)
-		return err_set(ctx, out->err, "read '%s': %s", path, err_text(out->err));
-	while (total <= size) {
-		ssize_t n = read(fd, room + total, size + 1 - total);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return files_errno(ctx, errno, "read", path);
-		if (n == 0)
-			break;
-		total += (size_t)n;
-	}
-	if (total != size)
-		return err_set(ctx, ERR_IO, "'%s' changed while it was read", path);
-	out->size += size;
-	return OK;
-}
-
 static enum err read_below(const struct files *files, const char *path, size_t max, struct buf *out,
 	struct errctx *ctx)
 {
@@ -128,7 +103,7 @@ static enum err read_below(const struct files *files, const char *path, size_t m
 		err = err_set(
 			ctx, ERR_LIMIT, "'%s/%s' is larger than %zu bytes", files->text, path, max);
 	else
-		err = read_size(fd, (size_t)st.st_size, path, out, ctx);
+		err = files_read_fd(fd, path, (size_t)st.st_size, out, ctx);
 	close(fd);
 	return err;
 }
